@@ -19,7 +19,7 @@ class Where:
     def __str__(self) -> str:
         return f"{self.column} {self.op}" + ("" if self.op in ("is null", "not null") else f" {self.value!r}")
 
-    def accepts(self, value: Any) -> bool:  # noqa: C901 - one line per operator reads better than a table of lambdas
+    def accepts(self, value: Any) -> bool:
         """Judge a value in Python, for stores that cannot filter."""
         if self.op == "is null":
             return value is None

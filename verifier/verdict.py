@@ -80,7 +80,9 @@ class Judgement:
     queries: tuple[str, ...] = ()
 
     @classmethod
-    def inconclusive(cls, reason: str, *, coverage: Sequence[Coverage] = (), notes: Sequence[str] = ()) -> Self:
+    def inconclusive(
+        cls, reason: str, *, coverage: Sequence[Coverage] = (), notes: Sequence[str] = ()
+    ) -> Self:
         """The check could not know; `reason` says why and what to do."""
         return cls(verdict=Verdict.INCONCLUSIVE, reason=reason, coverage=tuple(coverage), notes=tuple(notes))
 
@@ -99,7 +101,11 @@ class Judgement:
         reasons = [part.reason for part in parts if part.reason and part.verdict is verdict]
         notes = [note for part in parts for note in part.notes]
         # A part that does not apply or could not know must not vanish behind a green or a red neighbour.
-        notes += [f"{part.verdict.value}: {part.reason}" for part in parts if part.verdict is not verdict and part.reason]
+        notes += [
+            f"{part.verdict.value}: {part.reason}"
+            for part in parts
+            if part.verdict is not verdict and part.reason
+        ]
         return cls(
             verdict=verdict,
             reason="; ".join(dict.fromkeys(reasons)),
@@ -156,13 +162,17 @@ class RunResult:
         """How many checks ended in `verdict`."""
         return sum(outcome.verdict is verdict for outcome in self.outcomes)
 
-    def exit_code(self, fail_on: frozenset[Severity] = frozenset(Severity), accepted: frozenset[str] = frozenset()) -> ExitCode:
+    def exit_code(
+        self, fail_on: frozenset[Severity] = frozenset(Severity), accepted: frozenset[str] = frozenset()
+    ) -> ExitCode:
         """The exit code; `accepted` names checks whose known blindness the profile takes out of it."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if any(item.verdict is Verdict.VIOLATED and item.severity in fail_on for item in self.outcomes):
             return ExitCode.VIOLATED
-        if any(item.verdict is Verdict.INCONCLUSIVE and item.check_id not in accepted for item in self.outcomes):
+        if any(
+            item.verdict is Verdict.INCONCLUSIVE and item.check_id not in accepted for item in self.outcomes
+        ):
             return ExitCode.INCONCLUSIVE
         return ExitCode.HOLDS
 

@@ -1,0 +1,90 @@
+"""Reading a profile: TOML in, a validated `Profile` or one clear sentence out."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from verifier.profile.errors import ProfileError
+from verifier.profile.models import Profile
+from verifier.profile.secrets import resolve
+
+
+def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) -> Profile:
+    """Read `stack.toml`. Raises ProfileError with every fault that was found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ProfileError(
+            f"there is no profile at {path}. Write one with: verifier init --output {path}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(
+            f"cannot read the profile {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}."
+        ) from None
+    return parse_profile(text, name=str(path), environment=environment)
+
+
+def parse_profile(
+    text: str, *, name: str = "profile", environment: Mapping[str, str] | None = None
+) -> Profile:
+    """Read a profile from its text."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{name} is not valid TOML: {error}.") from None
+    try:
+        return Profile.model_validate(resolve(raw, environment=environment))
+    except ValidationError as error:
+        faults = "\n".join(
+            f"  {_sentence(item)}" for item in error.errors(include_url=False, include_context=False)
+        )
+        raise ProfileError(f"{name} cannot be used:\n{faults}") from None
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    where = _path(fault["loc"])
+    kind, message = fault["type"], str(fault["msg"])
+    if kind == "extra_forbidden":
+        return _unknown(fault["loc"])
+    if kind == "missing":
+        return f"{where}: this setting is missing."
+    return f"{where or 'profile'}: {message.removeprefix('Value error, ')}."
+
+
+def _path(loc: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in loc)
+
+
+def _unknown(loc: tuple[Any, ...]) -> str:
+    valid = _valid_keys(loc[:-1])
+    close = difflib.get_close_matches(str(loc[-1]), valid, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{_path(loc)}: unknown setting.{hint} Valid here: {', '.join(valid)}."
+
+
+def _valid_keys(loc: tuple[Any, ...]) -> list[str]:
+    model: Any = Profile
+    for part in loc:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = _model_in(model.model_fields[part].annotation) if part in model.model_fields else model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model inside `X | None`, `dict[str, X]` or `tuple[X, ...]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation
+    candidates = [
+        _model_in(argument) for argument in typing.get_args(annotation) if argument is not type(None)
+    ]
+    return next(
+        (item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), annotation
+    )

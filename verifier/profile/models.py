@@ -1,0 +1,237 @@
+"""The profile as a whole, validated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from verifier.model import Phase
+from verifier.profile.errors import NotMapped, ProfileError
+from verifier.profile.identity import Identity
+from verifier.profile.relations import Channel, Column, Queue, Relation
+from verifier.profile.roles import Roles
+
+__all__ = ["NotMapped", "Profile", "ProfileError"]
+
+CHECK_ID = re.compile(r"[A-Z]+-\d\d\Z|X-[A-Z0-9-]+\Z")
+
+
+class Section(BaseModel):
+    """A table of the profile; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScopeRule(Section):
+    """`[scope]`: which conversations are OpenIM's, and since when.
+
+    `kind = "all"`: every conversation, since the phase began. `kind = "relation"`: those that relation `scope` lists (columns
+    conversation_id, openim_id, since; group_id and openim_group_id for groups). Relation `neighbours`, if mapped, lists the
+    conversations that stay legacy on purpose: from phase `frozen` on, whatever stands in neither counts as in scope.
+    """
+
+    kind: Literal["relation", "all"] = "relation"
+    mixed: Literal["all_members", "any_member"] | None = None
+
+
+class TokenPolicy(Section):
+    """`[token]`: what the platform decided about imTokens."""
+
+    key_id: Literal["platform", "openim"] = "platform"
+    delivery: Literal["proxy", "login_response"] = "proxy"
+    per: Literal["user", "platform"] = "user"
+
+
+class Policies(Section):
+    """`[policies]`: what the doc leaves open. Where one is not set, the default holds and the report says so."""
+
+    message_reads: Literal["frozen", "kept"] = "frozen"
+    group_invites: Literal["kept", "openim"] = "kept"
+    history_import: Literal["none", "imported"] = "none"
+    friends: Literal["ours", "mirrored"] = "ours"
+    conversation_flags: Literal["ours", "openim"] = "ours"
+    conversations_layer: tuple[str, ...] = Field(
+        default=(), description="columns of `conversations` that may still change: the UI-flag thin layer"
+    )
+    chat_queue: Literal["remove", "repurpose"] = "remove"
+    push_types: tuple[str, ...] = Field(
+        default=("otp", "alert"), description="declared types on the push queue after the move"
+    )
+    chat_push_fields: tuple[str, ...] = Field(
+        default=("conversation_id", "message_id", "seq", "sender_id"),
+        description="fields that give a chat push away",
+    )
+
+
+class Inventories(Section):
+    """`[inventory]`: the objects that are declared. A relation's own table or collection is declared by itself."""
+
+    collections: tuple[str, ...] = Field(
+        default=(), description="Mongo names, `database.collection`; `*` matches within a name"
+    )
+    queues: tuple[str, ...] = ()
+    tables: tuple[str, ...] = Field(
+        default=(), description="tables and columns approved although new, `schema.table[.column]`"
+    )
+    foreign_keys: tuple[str, ...] = Field(
+        default=(), description="Redis key patterns that belong to others (ownership map)"
+    )
+    foreign_channels: tuple[str, ...] = ()
+    subscribers: tuple[str, ...] = Field(
+        default=(), description="names of Redis clients that may subscribe to anything"
+    )
+
+
+class Canary(Section):
+    """`[canary]`: the journal that `python -m suites.canary` leaves, and how old it may be."""
+
+    journal: str
+    max_age_s: float = Field(default=86_400, gt=0)
+    adapter: str | None = None
+    users: tuple[str, ...] = ()
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Media(Section):
+    """`[media]`: the only hosts that get a HEAD request."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    sample: int = Field(default=50, ge=1)
+
+
+class Timing(Section):
+    """`[timing]`: how long things may take, all in seconds."""
+
+    settle_s: float = Field(
+        default=5, ge=0, description="how long a fact may be in flight between two stores"
+    )
+    observe_s: float = Field(default=30, ge=0, description="how long taps listen")
+    counter_flush_s: float = Field(
+        default=11, ge=0, description="PostgreSQL flushes an idle session's counts after 10 s"
+    )
+    clock_skew_max_s: float = Field(default=2, gt=0)
+    check_timeout_s: float = Field(default=1800, gt=0)
+
+
+class Waiver(Section):
+    """`[[waivers]]`: a known breach that someone answers for, until a date."""
+
+    check: str
+    owner: str
+    reason: str
+    expires: date
+    max_findings: int | None = Field(default=None, ge=1)
+
+
+class Accepted(Section):
+    """`[[accept_inconclusive]]`: a known blindness, taken out of the exit code but never out of the report."""
+
+    check: str
+    reason: str
+    expires: date
+
+
+class Schedule(Section):
+    """`[schedule]`: when `verifier serve` runs."""
+
+    cron: str = "17 2 * * *"
+    canary_cron: str | None = None
+
+
+class Profile(Section):
+    """One stack, described."""
+
+    stack: str = Field(min_length=1)
+    phase: Phase
+    since: dict[Phase, datetime] = Field(default_factory=dict)
+    history: str = "verifier-history.db"
+    roles: Roles
+    relations: dict[str, Relation] = Field(default_factory=dict)
+    channels: dict[str, Channel] = Field(default_factory=dict)
+    queues: dict[str, Queue] = Field(default_factory=dict)
+    identity: Identity = Identity()
+    scope: ScopeRule = ScopeRule()
+    token: TokenPolicy = TokenPolicy()
+    policies: Policies = Policies()
+    inventory: Inventories = Inventories()
+    canary: Canary | None = None
+    media: Media = Media()
+    timing: Timing = Timing()
+    schedule: Schedule = Schedule()
+    waivers: tuple[Waiver, ...] = ()
+    accept_inconclusive: tuple[Accepted, ...] = ()
+
+    @field_validator("since")
+    @classmethod
+    def _aware(cls, value: dict[Phase, datetime]) -> dict[Phase, datetime]:
+        return {phase: at if at.tzinfo else at.replace(tzinfo=UTC) for phase, at in value.items()}
+
+    @model_validator(mode="after")
+    def _references(self) -> Profile:
+        objects: dict[str, Mapping[str, Relation] | Mapping[str, Channel] | Mapping[str, Queue]] = {
+            "relations": self.relations,
+            "channels": self.channels,
+            "queues": self.queues,
+        }
+        there = self.roles.named()
+        for table, entries in objects.items():
+            for name, entry in entries.items():
+                if entry.role not in there:
+                    raise ValueError(
+                        f"{table}.{name}: role {entry.role!r} is not described; there are: {', '.join(there) or 'none'}"
+                    )
+        for check in (*(item.check for item in self.waivers), *(item.check for item in self.accept_inconclusive)):
+            if not CHECK_ID.match(check):
+                raise ValueError(f"{check!r} is not an invariant's ID, such as USR-01")
+        if (
+            self.phase.reached(Phase.CUTOVER)
+            and self.scope.kind == "relation"
+            and "scope" not in self.relations
+        ):
+            raise ValueError("phase cutover and later need [relations.scope], or [scope] kind = 'all'")
+        return self
+
+    def relation(self, name: str, *columns: str) -> Relation:
+        """The mapping of a logical relation; NotMapped where it, or one of the columns asked for, is missing."""
+        relation = self.relations.get(name)
+        if relation is None:
+            raise NotMapped(f"relation {name!r}")
+        for column in columns:
+            if column not in relation.columns and not self._is_virtual(name, column):
+                raise NotMapped(f"column {column!r} of relation {name!r}")
+        return relation
+
+    def column(self, relation: str, column: str) -> Column:
+        """The mapping of one logical column."""
+        return self.relation(relation, column).columns[column]
+
+    def _is_virtual(self, relation: str, column: str) -> bool:
+        return relation == "users" and column == "openim_user_id"
+
+    def channel(self, name: str) -> Channel:
+        """A declared channel, or NotMapped."""
+        if name not in self.channels:
+            raise NotMapped(f"channel {name!r}")
+        return self.channels[name]
+
+    def queue(self, name: str) -> Queue:
+        """A declared queue, or NotMapped."""
+        if name not in self.queues:
+            raise NotMapped(f"queue {name!r}")
+        return self.queues[name]
+
+    def has(self, relation: str, *columns: str) -> bool:
+        """Whether a relation with these columns is mapped."""
+        try:
+            self.relation(relation, *columns)
+        except NotMapped:
+            return False
+        return True
+
+    def since_phase(self, phase: Phase) -> datetime | None:
+        """When a phase began, if the profile says."""
+        return self.since.get(phase)

@@ -1,0 +1,198 @@
+"""What every store offers to the proofs, and how it fails.
+
+A store hands out *sources* (records of one relation) and *observers* (has anything been written there?). All of it reads;
+each statement, command or request passes the store's allow-list before it reaches the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from verifier.model import Row
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """A store could not answer: the sentence names the store, the cause and the next step."""
+
+
+class Unreachable(StoreError):
+    """No connection, or it broke, or it was too slow."""
+
+
+class Denied(StoreError):
+    """The credential lacks a privilege."""
+
+
+class Missing(StoreError):
+    """A table, collection or column that the profile names is not there."""
+
+
+class Forbidden(StoreError):
+    """The allow-list refused a statement: a fault of the profile or of the verifier, never a query to retry."""
+
+
+class Source(Protocol):
+    """The records of one relation, read in chunks."""
+
+    label: str
+    """What a reader calls it: `users (user_db: public.users)`."""
+
+    key: tuple[str, ...]
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """What would be sent, for `explain` and the evidence."""
+
+    def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """All records, a bounded number at a time. The same record may come twice where the store scans (Redis)."""
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """The records whose column has one of these values, in any order; one batch, the caller bounds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an observer remembers of an object from one look to the next; JSON-able through `to_json`.
+
+    `continuity`: tokens that prove a counter is the same counter as last time. `counters`: monotonic counts by operation
+    (insert, update, delete, publish …); a missing one is not available here. `horizon`: where the witness search resumes.
+    """
+
+    at: datetime
+    continuity: Mapping[str, str] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)
+    horizon: str = ""
+    blind: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary for the history."""
+        return {
+            "at": self.at.isoformat(),
+            "continuity": dict(self.continuity),
+            "counters": dict(self.counters),
+            "horizon": self.horizon,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Reading:
+        """Inverse of `to_json`."""
+        return cls(
+            at=datetime.fromisoformat(raw["at"]),
+            continuity=raw["continuity"],
+            counters={name: int(count) for name, count in raw["counters"].items()},
+            horizon=raw["horizon"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Witness:
+    """One write that was seen: which operation, on which record, how it is known and, where that can be told, when.
+
+    `since_baseline` is proven (transaction horizon, stream); otherwise only the record's own time column speaks.
+    """
+
+    operation: str
+    key: str
+    row: Row
+    how: str
+    written_at: datetime | None = None
+    position: int | None = None
+    since_baseline: bool = True
+
+
+class Observer(Protocol):
+    """Watches one object of a store for writes."""
+
+    label: str
+    unseen: tuple[str, ...]
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """What would be sent."""
+
+    async def read(self, *, settled: bool = False) -> Reading:
+        """Take a reading; `settled` waits until the store's counters have caught up (baselines)."""
+
+    def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+        """Every write that can still be seen between two readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privilege:
+    """What `doctor` found a credential able to do: `state` is ok, missing, too_many or unknown."""
+
+    store: str
+    what: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counts what was sent to a store: the verifier's own footprint (META-01)."""
+
+    reads: collections.Counter[str] = field(default_factory=collections.Counter)
+    refused: int = 0
+
+    def note(self, what: str) -> None:
+        """One statement, command or request of this kind went out."""
+        self.reads[what] += 1
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.reads.values())
+
+
+class Store(Protocol):
+    """A connected role of the profile."""
+
+    role: str
+    ledger: Ledger
+
+    async def connect(self) -> None:
+        """Connect and identify the server; raises StoreError."""
+
+    async def close(self) -> None:
+        """Give up all connections; never raises."""
+
+    async def clock(self) -> datetime:
+        """The store's own time."""
+
+    async def privileges(self) -> Sequence[Privilege]:
+        """What this credential may do here."""
+
+    async def version(self) -> str:
+        """Product and version."""
+
+
+class Budget:
+    """Bounds what is in flight on one store, and puts one time limit on every operation."""
+
+    def __init__(self, *, concurrency: int, timeout_s: float, store: str) -> None:
+        self._slots = asyncio.Semaphore(concurrency)
+        self._timeout_s = timeout_s
+        self._store = store
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` in a slot; Unreachable when it takes longer than the operation time-out."""
+        async with self._slots:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    return await work()
+            except TimeoutError:
+                raise Unreachable(
+                    f"{self._store} did not answer within {self._timeout_s:g} s. "
+                    "Is it overloaded? Raise operation_timeout_s of the role if it is just slow."
+                ) from None
+
+
+Opened = AbstractAsyncContextManager[Store]

@@ -80,9 +80,7 @@ class Judgement:
     queries: tuple[str, ...] = ()
 
     @classmethod
-    def inconclusive(
-        cls, reason: str, *, coverage: Sequence[Coverage] = (), notes: Sequence[str] = ()
-    ) -> Self:
+    def inconclusive(cls, reason: str, *, coverage: Sequence[Coverage] = (), notes: Sequence[str] = ()) -> Self:
         """The check could not know; `reason` says why and what to do."""
         return cls(verdict=Verdict.INCONCLUSIVE, reason=reason, coverage=tuple(coverage), notes=tuple(notes))
 
@@ -102,9 +100,7 @@ class Judgement:
         notes = [note for part in parts for note in part.notes]
         # A part that does not apply or could not know must not vanish behind a green or a red neighbour.
         notes += [
-            f"{part.verdict.value}: {part.reason}"
-            for part in parts
-            if part.verdict is not verdict and part.reason
+            f"{part.verdict.value}: {part.reason}" for part in parts if part.verdict is not verdict and part.reason
         ]
         return cls(
             verdict=verdict,
@@ -170,9 +166,7 @@ class RunResult:
             return ExitCode.INTERRUPTED
         if any(item.verdict is Verdict.VIOLATED and item.severity in fail_on for item in self.outcomes):
             return ExitCode.VIOLATED
-        if any(
-            item.verdict is Verdict.INCONCLUSIVE and item.check_id not in accepted for item in self.outcomes
-        ):
+        if any(item.verdict is Verdict.INCONCLUSIVE and item.check_id not in accepted for item in self.outcomes):
             return ExitCode.INCONCLUSIVE
         return ExitCode.HOLDS
 

@@ -7,7 +7,7 @@ class ProfileError(Exception):
     """The profile cannot be used; the text says what, where, and what would be right. Exit code 3."""
 
 
-class NotMapped(Exception):  # noqa: N818 - not an error: a question that this stack does not pose
+class NotMapped(Exception):
     """The profile maps no such object, so a check that needs it does not apply."""
 
     def __init__(self, what: str) -> None:

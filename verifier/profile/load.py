@@ -22,9 +22,7 @@ def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) ->
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ProfileError(
-            f"there is no profile at {path}. Write one with: verifier init --output {path}"
-        ) from None
+        raise ProfileError(f"there is no profile at {path}. Write one with: verifier init --output {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProfileError(
             f"cannot read the profile {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}."
@@ -32,9 +30,7 @@ def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) ->
     return parse_profile(text, name=str(path), environment=environment)
 
 
-def parse_profile(
-    text: str, *, name: str = "profile", environment: Mapping[str, str] | None = None
-) -> Profile:
+def parse_profile(text: str, *, name: str = "profile", environment: Mapping[str, str] | None = None) -> Profile:
     """Read a profile from its text."""
     try:
         raw = tomllib.loads(text)
@@ -43,9 +39,7 @@ def parse_profile(
     try:
         return Profile.model_validate(resolve(raw, environment=environment))
     except ValidationError as error:
-        faults = "\n".join(
-            f"  {_sentence(item)}" for item in error.errors(include_url=False, include_context=False)
-        )
+        faults = "\n".join(f"  {_sentence(item)}" for item in error.errors(include_url=False, include_context=False))
         raise ProfileError(f"{name} cannot be used:\n{faults}") from None
 
 
@@ -82,9 +76,5 @@ def _model_in(annotation: Any) -> Any:
     """The model inside `X | None`, `dict[str, X]` or `tuple[X, ...]`."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return annotation
-    candidates = [
-        _model_in(argument) for argument in typing.get_args(annotation) if argument is not type(None)
-    ]
-    return next(
-        (item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), annotation
-    )
+    candidates = [_model_in(argument) for argument in typing.get_args(annotation) if argument is not type(None)]
+    return next((item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)), annotation)

@@ -106,9 +106,7 @@ class Media(Section):
 class Timing(Section):
     """`[timing]`: how long things may take, all in seconds."""
 
-    settle_s: float = Field(
-        default=5, ge=0, description="how long a fact may be in flight between two stores"
-    )
+    settle_s: float = Field(default=5, ge=0, description="how long a fact may be in flight between two stores")
     observe_s: float = Field(default=30, ge=0, description="how long taps listen")
     counter_flush_s: float = Field(
         default=11, ge=0, description="PostgreSQL flushes an idle session's counts after 10 s"
@@ -187,11 +185,7 @@ class Profile(Section):
         for check in (*(item.check for item in self.waivers), *(item.check for item in self.accept_inconclusive)):
             if not CHECK_ID.match(check):
                 raise ValueError(f"{check!r} is not an invariant's ID, such as USR-01")
-        if (
-            self.phase.reached(Phase.CUTOVER)
-            and self.scope.kind == "relation"
-            and "scope" not in self.relations
-        ):
+        if self.phase.reached(Phase.CUTOVER) and self.scope.kind == "relation" and "scope" not in self.relations:
             raise ValueError("phase cutover and later need [relations.scope], or [scope] kind = 'all'")
         return self
 

@@ -34,9 +34,7 @@ class Relation(BaseModel):
     collection: str | None = None
     keys: str | None = None
     codec: Literal["text", "json", "jwt", "hash"] = "text"
-    jwt_path: str | None = Field(
-        default=None, description="for codec json: where in the value the token stands"
-    )
+    jwt_path: str | None = Field(default=None, description="for codec json: where in the value the token stands")
     key: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, Column] = Field(default_factory=dict)
     where: str | dict[str, Any] | None = None

@@ -16,9 +16,7 @@ class Role(BaseModel):
     operation_timeout_s: float = Field(default=30, gt=0)
     max_concurrency: int = Field(default=4, ge=1, description="statements in flight at once on this store")
     chunk_rows: int = Field(default=2000, ge=1, description="rows read at once")
-    allow_writing_credential: bool = Field(
-        default=False, description="go on although this credential could write"
-    )
+    allow_writing_credential: bool = Field(default=False, description="go on although this credential could write")
 
 
 class PostgresRole(Role):
@@ -86,11 +84,7 @@ class OpenIMRole(Role):
     def _token_or_secret(self) -> OpenIMRole:
         if self.admin_token is None and (self.secret is None or not self.admin_user_id):
             raise ValueError("give admin_token, or secret together with admin_user_id")
-        if (
-            self.admin_token is None
-            and self.admin_user_id == "imAdmin"
-            and not self.i_know_this_demotes_other_tokens
-        ):
+        if self.admin_token is None and self.admin_user_id == "imAdmin" and not self.i_know_this_demotes_other_tokens:
             raise ValueError(
                 "admin_user_id = 'imAdmin' is shared with OpenIM's own tools, and a new token demotes theirs to 300 s. "
                 "Add an admin id of the verifier's own to OpenIM's imAdminUser.userIDs, or set i_know_this_demotes_other_tokens = true"

@@ -25,10 +25,7 @@ def resolve(value: Any, *, where: str = "", environment: Mapping[str, str] | Non
             for key, item in value.items()
         }
     if isinstance(value, list):
-        return [
-            resolve(item, where=f"{where}[{index}]", environment=environment)
-            for index, item in enumerate(value)
-        ]
+        return [resolve(item, where=f"{where}[{index}]", environment=environment) for index, item in enumerate(value)]
     if not isinstance(value, str):
         return value
     if value.startswith("file:"):

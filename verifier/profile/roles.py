@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -39,20 +39,12 @@ class MongoRole(Role):
 
 
 class RedisRole(Role):
-    """A Redis or Valkey server, cluster or sentinel set."""
+    """A Redis or Valkey server."""
 
     url: SecretStr
-    mode: Literal["single", "cluster", "sentinel"] = "single"
-    sentinel_master: str | None = None
     tls_ca_file: str | None = None
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
-
-    @model_validator(mode="after")
-    def _sentinel_names_its_master(self) -> RedisRole:
-        if self.mode == "sentinel" and not self.sentinel_master:
-            raise ValueError("mode = 'sentinel' needs sentinel_master, the name of the monitored set")
-        return self
 
 
 class BrokerRole(Role):

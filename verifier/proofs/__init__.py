@@ -1,0 +1,11 @@
+"""The five kinds of proof: what a check returns, and how each is carried out."""
+
+from verifier.proofs.absence import Absence
+from verifier.proofs.delivery import Delivery
+from verifier.proofs.inventory import Inventory
+from verifier.proofs.reconcile import Reconcile
+from verifier.proofs.rule import Rule
+
+Proof = Reconcile | Rule | Absence | Inventory | Delivery
+
+__all__ = ["Absence", "Delivery", "Inventory", "Proof", "Reconcile", "Rule"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import collections
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -37,6 +36,10 @@ class Missing(StoreError):
 
 class Forbidden(StoreError):
     """The allow-list refused a statement: a fault of the profile or of the verifier, never a query to retry."""
+
+
+class ContinuityLost(StoreError):
+    """What was remembered no longer connects to what is there: a token too old, a counter restarted. Re-arm."""
 
 
 class Source(Protocol):
@@ -125,6 +128,15 @@ class Observer(Protocol):
         """Every write that can still be seen between two readings."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreObject:
+    """One object of a store's inventory: a table, a column, a collection, a queue, a binding …"""
+
+    kind: str
+    name: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Privilege:
     """What `doctor` found a credential able to do: `state` is ok, missing, too_many or unknown."""
@@ -173,6 +185,9 @@ class Store(Protocol):
     async def version(self) -> str:
         """Product and version."""
 
+    async def listing(self, kind: str) -> Sequence[StoreObject]:
+        """The store's objects of one kind, for inventories; each store names the kinds it knows."""
+
 
 class Budget:
     """Bounds what is in flight on one store, and puts one time limit on every operation."""
@@ -194,5 +209,3 @@ class Budget:
                     "Is it overloaded? Raise operation_timeout_s of the role if it is just slow."
                 ) from None
 
-
-Opened = AbstractAsyncContextManager[Store]

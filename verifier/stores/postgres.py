@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import pq
@@ -15,9 +15,14 @@ from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 
 from verifier.model import Row
+from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
+from verifier.query import Rows
 from verifier.stores.base import Budget, Denied, Ledger, Missing, Privilege, StoreError, Unreachable
 from verifier.stores.sql_guard import require_read_only_sql
+
+if TYPE_CHECKING:
+    from verifier.stores.postgres_source import PostgresSource
 
 
 class _LenientText(Loader):
@@ -107,6 +112,12 @@ class PostgresStore:
         """Run one allowed SELECT in a READ ONLY transaction of its own and return all its rows: callers bound them."""
         require_read_only_sql(sql)
         return await self._budget.run(lambda: self._fetch(sql, parameters, what))
+
+    def source(self, relation: Relation, rows: Rows) -> PostgresSource:
+        """The records of a relation of this database."""
+        from verifier.stores.postgres_source import PostgresSource
+
+        return PostgresSource(self, relation, rows)
 
     async def type_of(self, sql: str) -> int:
         """The type OID of a SELECT's first column, without reading a row."""

@@ -1,0 +1,55 @@
+"""What a proof is carried out with: the profile, the stores, the scope, the memory of earlier runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from verifier.check import Check
+from verifier.finding import Finding
+from verifier.model import Phase
+from verifier.profile.models import Profile
+from verifier.scope import Scope
+from verifier.stores.pool import Stores
+
+
+class Memory(Protocol):
+    """What a run remembers from earlier ones; the history implements it."""
+
+    def fingerprint(self, check_id: str, raw_key: str) -> str:
+        """The stable name of a breach."""
+
+    def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
+        """What was remembered of an object, or None at the first look."""
+
+    def horizons(self, slot: str) -> list[tuple[Any, str]]:
+        """Earlier (time, horizon) pairs of an object, oldest first."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One check's surroundings in one run.
+
+    `watermarks` and `horizons` collect what is to be remembered; they are committed together with the verdict, or not at
+    all. `only_key` narrows the proof to one record (`recheck`). `arming` means: take the baseline, judge nothing.
+    """
+
+    check: Check
+    profile: Profile
+    phase: Phase
+    stores: Stores
+    scope: Scope
+    memory: Memory
+    progress: Callable[[int, int | None, str], None]
+    found: Callable[[Finding], None] = lambda finding: None
+    proof_index: int = 0
+    only_key: str | None = None
+    arming: bool = False
+    watermarks: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    horizons: list[tuple[str, Any, str]] = field(default_factory=list)
+
+    @property
+    def settle_s(self) -> float:
+        """How long a fact may be in flight."""
+        return self.profile.timing.settle_s

@@ -1,0 +1,60 @@
+"""`reconcile`: do two keyed relations agree?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from verifier.model import Problem, Row
+from verifier.proofs.context import Context
+from verifier.proofs.walk import walk
+from verifier.query import Rows
+from verifier.verdict import Judgement
+
+Pairing = Callable[[Row, Sequence[Row]], Problem | None]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconcile:
+    """Walk `subject`, look up each record's partners in `against`, and let `judge` say what is wrong with the pair.
+
+    `on` names the columns that meet (subject's, against's); `convert` maps a subject value to the other side's form, or to
+    None where it can have no partner. `applies` leaves out records that the invariant does not speak of; `unit` is what
+    the coverage counts. Both directions are two proofs of one check.
+    """
+
+    subject: Rows
+    against: Rows
+    on: tuple[str, str]
+    judge: Pairing
+    convert: Callable[[Any], Any] = _same
+    applies: Callable[[Row], bool] | None = None
+    unit: str = "rows"
+    statement: str = ""
+    sample: int | None = None
+    unseen: tuple[str, ...] = ()
+
+    async def execute(self, context: Context) -> Judgement:
+        """Carry the proof out."""
+        return await walk(self, context)
+
+
+def must_exist(summary: str, *, expected: str, next_step: str, actual: str = "not there") -> Pairing:
+    """A judge: there is at least one partner. `summary` and the rest may name subject columns as `{column}`."""
+
+    def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
+        if partners:
+            return None
+        return Problem(
+            summary=summary.format_map(row),
+            expected=expected.format_map(row),
+            actual=actual,
+            next_step=next_step.format_map(row),
+        )
+
+    return judge

@@ -1,0 +1,33 @@
+"""`rule`: does every record of one relation satisfy a predicate?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from verifier.model import Problem, Row
+from verifier.proofs.context import Context
+from verifier.proofs.walk import walk
+from verifier.query import Rows
+from verifier.verdict import Judgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Walk `subject`; `judge` says what is wrong with a record, or nothing.
+
+    `empty_holds`: an empty relation is the wanted state (leftovers that must drain), not a question that does not arise.
+    """
+
+    subject: Rows
+    judge: Callable[[Row], Problem | None]
+    applies: Callable[[Row], bool] | None = None
+    unit: str = "rows"
+    statement: str = ""
+    sample: int | None = None
+    empty_holds: bool = False
+    unseen: tuple[str, ...] = ()
+
+    async def execute(self, context: Context) -> Judgement:
+        """Carry the proof out."""
+        return await walk(self, context)

@@ -1,0 +1,219 @@
+"""Reading a relation once, keeping the suspects, and looking at each of them a second time.
+
+A difference that is seen once proves nothing on a live system: a write may be in flight between two stores. A suspect becomes a
+finding only when a second look, a settle window later by the store's own clock, sees the same difference with both sides
+unchanged. One that keeps changing is looked at three times and then admitted to be unresolved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from verifier.finding import Finding
+from verifier.model import Problem, Row
+from verifier.proofs.context import Context
+from verifier.stores.base import Source
+from verifier.verdict import Coverage, Judgement, Verdict
+
+if TYPE_CHECKING:
+    from verifier.proofs.reconcile import Reconcile
+    from verifier.proofs.rule import Rule
+
+SUSPECTS_MAX = 10_000
+LOOKS_MAX = 3
+LOOKUP_BATCH = 500
+VOLATILE_COLUMNS = frozenset({"ttl_ms", "idle_s"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    raw_key: str
+    row: Row
+    partners: tuple[Row, ...]
+    problem: Problem
+    first_seen_at: datetime
+
+    def same_facts(self, other: _Suspect) -> bool:
+        return _facts(self.row) == _facts(other.row) and [*map(_facts, self.partners)] == [*map(_facts, other.partners)]
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in VOLATILE_COLUMNS}
+
+
+class _Walk:
+    """One carrying-out of a rule or reconcile proof."""
+
+    def __init__(self, proof: Rule | Reconcile, context: Context) -> None:
+        self.proof = proof
+        self.context = context
+        self.seen = 0
+        self.left_out = 0
+        self.overflow = 0
+
+    async def open(self) -> None:
+        stores = self.context.stores
+        self.source = await stores.source(self.proof.subject)
+        self.other = await stores.source(self.proof.against) if _is_reconcile(self.proof) else None
+        self.clock = await stores.clock_of(self.proof.subject.relation)
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        return (*self.source.queries, *(self.other.queries if self.other else ()))
+
+    async def first_look(self) -> dict[str, _Suspect]:
+        suspects: dict[str, _Suspect] = {}
+        if self.context.only_key is not None:
+            return {item.raw_key: item for item in await self.look(await self._rows_of([self.context.only_key]))}
+        async for chunk in self.source.chunks():
+            for item in await self.look(chunk):
+                if len(suspects) < SUSPECTS_MAX or item.raw_key in suspects:
+                    suspects[item.raw_key] = item
+                else:
+                    self.overflow += 1
+            self.context.progress(self.seen, None, self.proof.unit)
+            if self.proof.sample is not None and self.seen >= self.proof.sample:
+                break
+        return suspects
+
+    async def look(self, rows: Sequence[Row]) -> list[_Suspect]:
+        """Judge some records as they are now."""
+        applies = self.proof.applies
+        chosen = [row for row in rows if applies is None or applies(row)]
+        self.seen += len(chosen)
+        self.left_out += len(rows) - len(chosen)
+        partners = await self._partners(chosen)
+        now = await self.clock() if chosen else None
+        suspects = []
+        for row, matching in zip(chosen, partners, strict=True):
+            problem = self.proof.judge(row, matching) if _is_reconcile(self.proof) else self.proof.judge(row)
+            if problem is not None and now is not None:
+                suspects.append(_Suspect(self._raw_key(row), row, matching, problem, now))
+        return suspects
+
+    async def _partners(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
+        if not _is_reconcile(self.proof) or self.other is None:
+            return [()] * len(rows)
+        here, there = self.proof.on
+        wanted = [None if row[here] is None else self.proof.convert(row[here]) for row in rows]
+        index: dict[str, list[Row]] = {}
+        values = list(dict.fromkeys(value for value in wanted if value is not None))
+        for start in range(0, len(values), LOOKUP_BATCH):
+            for row in await self.other.lookup(there, values[start : start + LOOKUP_BATCH]):
+                index.setdefault(str(row[there]), []).append(row)
+        return [tuple(index.get(str(value), ())) if value is not None else () for value in wanted]
+
+    def _raw_key(self, row: Row) -> str:
+        return json.dumps(
+            [self.context.proof_index, *(_key_text(row[name]) for name in self.source.key)], ensure_ascii=False
+        )
+
+    async def _rows_of(self, raw_keys: Iterable[str]) -> list[Row]:
+        """The records behind some keys, as they are now."""
+        wanted = set(raw_keys)
+        firsts = list(dict.fromkeys(json.loads(key)[1] for key in wanted))
+        rows: list[Row] = []
+        for start in range(0, len(firsts), LOOKUP_BATCH):
+            rows += await self.source.lookup(self.source.key[0], firsts[start : start + LOOKUP_BATCH])
+        return [row for row in rows if self._raw_key(row) in wanted]
+
+    async def confirm(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Suspect, datetime]], int]:
+        """Look again until each suspect is a breach, healed, or out of looks; return the breaches and the unresolved."""
+        confirmed: list[tuple[_Suspect, datetime]] = []
+        seen = self.seen, self.left_out
+        for _ in range(LOOKS_MAX):
+            if not suspects:
+                break
+            self.context.progress(0, len(suspects), "suspects, waiting for the second look")
+            await self._settle()
+            again = {item.raw_key: item for item in await self.look(await self._rows_of(suspects))}
+            requeued = {}
+            for key, suspect in suspects.items():
+                now = again.get(key)
+                if now is None:
+                    continue
+                if now.same_facts(suspect):
+                    confirmed.append((suspect, now.first_seen_at))
+                else:
+                    requeued[key] = replace(now, first_seen_at=suspect.first_seen_at)
+            suspects = requeued
+        self.seen, self.left_out = seen
+        return confirmed, len(suspects)
+
+    async def _settle(self) -> None:
+        started = await self.clock()
+        remaining = self.context.settle_s
+        while remaining > 0:
+            await asyncio.sleep(remaining)
+            remaining = self.context.settle_s - (await self.clock() - started).total_seconds()
+
+    def finding(self, suspect: _Suspect, confirmed_at: datetime) -> Finding:
+        relation = self.context.profile.relations.get(self.proof.subject.relation)
+        shown = [
+            "‹hidden›" if relation and relation.sensitive(name) else _key_text(suspect.row[name])
+            for name in self.source.key
+        ]
+        return Finding.of(
+            suspect.problem,
+            check_id=self.context.check.id,
+            severity=self.context.check.severity,
+            key=" / ".join(shown),
+            raw_key=suspect.raw_key,
+            fingerprint=self.context.memory.fingerprint(self.context.check.id, suspect.raw_key),
+            first_seen_at=suspect.first_seen_at,
+            confirmed_at=confirmed_at,
+            evidence={"read from": self.source.label} | ({"compared with": self.other.label} if self.other else {}),
+        )
+
+
+def _is_reconcile(proof: Rule | Reconcile) -> Any:
+    return hasattr(proof, "against")
+
+
+def _key_text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value)
+
+
+async def walk(proof: Rule | Reconcile, context: Context) -> Judgement:
+    """Carry out a proof that reads one relation record by record."""
+    walker = _Walk(proof, context)
+    await walker.open()
+    suspects = await walker.first_look()
+    confirmed, unresolved = await walker.confirm(suspects)
+    findings = tuple(walker.finding(suspect, at) for suspect, at in confirmed)
+    for item in findings:
+        context.found(item)
+    return _conclude(walker, findings, unresolved)
+
+
+def _conclude(walker: _Walk, findings: tuple[Finding, ...], unresolved: int) -> Judgement:
+    proof, relation = walker.proof, walker.context.profile.relations.get(walker.proof.subject.relation)
+    min_rows = relation.min_rows if relation else 0
+    sampled = proof.sample is not None and walker.seen >= proof.sample
+    coverage = Coverage(walker.seen, None if sampled else walker.seen, proof.unit, proof.statement, proof.unseen)
+    notes = [f"{walker.overflow} more suspects were not looked at twice"] if walker.overflow else []
+    if unresolved:
+        notes.append(f"{unresolved} suspects kept changing through {LOOKS_MAX} looks")
+    common = {"coverage": (coverage,), "notes": tuple(notes), "queries": walker.queries}
+    if findings:
+        total = len(findings) + walker.overflow
+        return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=total, **common)  # type: ignore[arg-type]
+    if unresolved or walker.overflow:
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(notes), **common)  # type: ignore[arg-type]
+    if walker.seen < min_rows:
+        reason = f"only {walker.seen} {proof.unit}, the profile expects at least {min_rows}"
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)  # type: ignore[arg-type]
+    if walker.seen == 0 and not getattr(proof, "empty_holds", False):
+        what = f"{walker.left_out} records, none of them in question" if walker.left_out else f"no {proof.unit}"
+        return Judgement.not_applicable(f"empty: {what} in {walker.source.label}")
+    return Judgement(verdict=Verdict.HOLDS, **common)  # type: ignore[arg-type]
+
+
+def source_label(source: Source) -> str:
+    """The label of a source, for messages."""
+    return source.label

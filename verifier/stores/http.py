@@ -1,0 +1,55 @@
+"""HTTP with an allow-list in the transport: a request that is not on it never reaches the network."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import httpx
+
+from verifier.stores.base import Forbidden, Ledger
+
+
+class AllowListTransport(httpx.AsyncBaseTransport):
+    """Wraps a transport; `allowed(method, path)` decides, everything else raises Forbidden."""
+
+    def __init__(self, allowed: Callable[[str, str], bool], ledger: Ledger, inner: httpx.AsyncBaseTransport) -> None:
+        self._allowed = allowed
+        self._ledger = ledger
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request, if it is allowed."""
+        path = request.url.raw_path.decode("ascii").partition("?")[0]
+        if not self._allowed(request.method, path):
+            self._ledger.refused += 1
+            raise Forbidden(f"refused {request.method} {path}: it is not on the list of requests that only read")
+        self._ledger.note(f"{request.method} {path}")
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the wrapped transport."""
+        await self._inner.aclose()
+
+
+def guarded_client(
+    base_url: str,
+    allowed: Callable[[str, str], bool],
+    ledger: Ledger,
+    *,
+    timeout_s: float,
+    connect_timeout_s: float,
+    ca_file: str | None = None,
+    auth: tuple[str, str] | None = None,
+) -> httpx.AsyncClient:
+    """A client of one server. System proxies are ignored and redirects are not followed: both could leave the stack."""
+    verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
+    inner = httpx.AsyncHTTPTransport(verify=verify, retries=1)
+    return httpx.AsyncClient(
+        base_url=base_url,
+        transport=AllowListTransport(allowed, ledger, inner),
+        timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
+        auth=auth,
+        trust_env=False,
+        follow_redirects=False,
+    )

@@ -1,0 +1,140 @@
+"""The stores of one run: connected when first needed, each failure told once and remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from verifier.model import Row
+from verifier.profile.errors import NotMapped
+from verifier.profile.identity import Identity
+from verifier.profile.models import Profile
+from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
+from verifier.query import Rows
+from verifier.stores.base import Source, Store, StoreError
+
+OPENIM_PREFIX = "openim."
+
+
+def make_store(name: str, role: Role) -> Store:
+    """The store that speaks a role's protocol. Drivers are imported here, when they are needed."""
+    match role:
+        case PostgresRole():
+            from verifier.stores.postgres import PostgresStore
+
+            return PostgresStore(name, role)
+        case MongoRole():
+            from verifier.stores.mongo import MongoStore
+
+            return MongoStore(name, role)
+        case RedisRole():
+            from verifier.stores.redis import RedisStore
+
+            return RedisStore(name, role)
+        case BrokerRole():
+            from verifier.stores.rabbitmq import RabbitMQStore
+
+            return RabbitMQStore(name, role)
+        case OpenIMRole():
+            from verifier.stores.openim import OpenIMStore
+
+            return OpenIMStore(name, role)
+        case _:
+            raise NotMapped(f"store behind role {name!r}")
+
+
+class Stores:
+    """Hands out connected stores and the sources on them; `close` when the run is over."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._stores: dict[str, Store] = {}
+        self._failures: dict[str, StoreError] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def get(self, role: str) -> Store:
+        """The connected store of a role. Raises NotMapped without such a role, StoreError where it cannot be reached."""
+        config = self._profile.roles.get(role)
+        if config is None:
+            raise NotMapped(f"role {role!r}")
+        async with self._locks.setdefault(role, asyncio.Lock()):
+            if role in self._failures:
+                raise self._failures[role]
+            if role not in self._stores:
+                store = make_store(role, config)
+                try:
+                    await store.connect()
+                except StoreError as error:
+                    self._failures[role] = error
+                    await store.close()
+                    raise
+                self._stores[role] = store
+            return self._stores[role]
+
+    async def source(self, rows: Rows) -> Source:
+        """The records that `rows` describes."""
+        if rows.relation.startswith(OPENIM_PREFIX):
+            from verifier.stores.openim import OpenIMSource
+
+            return OpenIMSource(await self._typed("openim"), rows.relation)
+        relation = self._profile.relation(rows.relation, *rows.columns)
+        virtual = rows.relation == "users" and "openim_user_id" not in relation.columns
+        asked = rows
+        if virtual and "openim_user_id" in rows.columns:
+            names = dict.fromkeys("user_id" if name == "openim_user_id" else name for name in rows.columns)
+            asked = Rows(rows.relation, tuple(names), rows.where)
+        store: Any = await self.get(relation.role)
+        inner: Source = store.source(relation, asked)
+        return IdentitySource(inner, self._profile.identity) if asked is not rows else inner
+
+    async def clock_of(self, relation: str) -> Callable[[], Awaitable[datetime]]:
+        """The clock of the store that holds a relation."""
+        role = "openim" if relation.startswith(OPENIM_PREFIX) else self._profile.relation(relation).role
+        return (await self.get(role)).clock
+
+    async def _typed(self, role: str) -> Any:
+        return await self.get(role)
+
+    @property
+    def connected(self) -> dict[str, Store]:
+        """The stores that were reached so far."""
+        return dict(self._stores)
+
+    def reads(self) -> dict[str, int]:
+        """What was sent to each store so far: the verifier's own footprint."""
+        return {role: store.ledger.total for role, store in self._stores.items()}
+
+    async def close(self) -> None:
+        """Close every store."""
+        await asyncio.gather(*(store.close() for store in self._stores.values()), return_exceptions=True)
+
+
+class IdentitySource:
+    """Adds the virtual column `openim_user_id`, computed from `user_id` by the profile's identity rule."""
+
+    def __init__(self, inner: Source, identity: Identity) -> None:
+        self._inner = inner
+        self._identity = identity
+        self.label = inner.label
+        self.key = inner.key
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The inner source's."""
+        return self._inner.queries
+
+    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """The inner source's chunks, with the column added."""
+        async for chunk in self._inner.chunks():
+            yield [self._with_openim_id(row) for row in chunk]
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """Look up by the virtual column, too, through the inverse mapping."""
+        if column == "openim_user_id":
+            column, values = "user_id", [back for value in values if (back := self._identity.from_openim(str(value)))]
+        return [self._with_openim_id(row) for row in await self._inner.lookup(column, values)]
+
+    def _with_openim_id(self, row: Row) -> Row:
+        return {**row, "openim_user_id": self._identity.to_openim(row["user_id"])}

@@ -1,0 +1,145 @@
+"""The terminal: progress while the run lasts, then the table, the findings and one line that says it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.text import Text
+
+from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.history.records import StoredFinding
+from verifier.model import Severity
+from verifier.render.redact import clean, clean_outcome, clean_result
+from verifier.render.terminal_progress import LiveProgress
+from verifier.render.terminal_tables import findings_blocks, verdict_table
+from verifier.render.words import EXIT_MEANING, MARKS, about, duration_text, headline, number, phase_text, plural
+from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
+
+FINDINGS_MAX = 3
+"""Findings shown per check; the report has the rest."""
+
+
+class TerminalRenderer:
+    """Feed it every event: `with TerminalRenderer(console) as renderer: renderer.handle(event)`.
+
+    `known` looks a fingerprint up in the history, for "new" and "seen 4 times since …". `fail_on` and `accepted` are what
+    the exit code is made with (see RunResult.exit_code).
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        *,
+        verbose: bool = False,
+        known: Callable[[str], StoredFinding | None] = lambda fingerprint: None,
+        fail_on: frozenset[Severity] = frozenset(Severity),
+        accepted: frozenset[str] = frozenset(),
+        findings_max: int = FINDINGS_MAX,
+    ) -> None:
+        self._console = console
+        self._verbose = verbose
+        self._known = known
+        self._fail_on = fail_on
+        self._accepted = accepted
+        self._findings_max = findings_max
+        self._live = LiveProgress(console) if console.is_terminal else None
+        self._done = 0
+        self._checks = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the cursor back, whatever happened."""
+        if self._live:
+            self._live.stop()
+
+    def handle(self, event: Event) -> None:
+        """Show what an event says."""
+        match event:
+            case RunStarted():
+                self._run_started(event)
+            case CheckStarted(check_id=check_id, title=title):
+                if self._live:
+                    self._live.check_started(check_id, clean(title))
+            case Progress(check_id=check_id, done=done, total=total, unit=unit):
+                if self._live:
+                    self._live.progress(check_id, done, total, clean(unit))
+            case FindingFound(finding=finding):
+                if self._live:
+                    self._live.found(finding.check_id)
+            case CheckFinished(outcome=outcome):
+                self._check_finished(clean_outcome(outcome))
+            case RunFinished(result=result):
+                self.close()
+                self.show(result)
+
+    def show(self, result: RunResult) -> None:
+        """The whole result, also of a run that lies in the past."""
+        result = clean_result(result)
+        console = self._console
+        console.print()
+        console.print(verdict_table(result, console, verbose=self._verbose))
+        for block in findings_blocks(
+            result, console, known=self._known, findings_max=None if self._verbose else self._findings_max
+        ):
+            console.print()
+            console.print(block)
+        if result.notes:
+            console.print()
+            for note in result.notes:
+                console.print(Text.assemble(("note  ", "cyan"), note))
+        console.print()
+        self._print_headline(result)
+
+    def _run_started(self, event: RunStarted) -> None:
+        self._checks = len(event.check_ids)
+        line = Text.assemble(
+            ("verifier", "bold"),
+            f"  {clean(event.stack)}, phase {phase_text(clean(event.phase))}: ",
+            f"{self._checks} {plural('check', self._checks)}",
+        )
+        self._console.print(line)
+        if self._live:
+            self._live.start(self._checks)
+
+    def _check_finished(self, outcome: Outcome) -> None:
+        self._done += 1
+        if self._live:
+            self._live.check_finished(outcome)
+            return
+        mark = MARKS[outcome.verdict]
+        symbol = mark.plain if self._console.options.ascii_only else mark.symbol
+        count = outcome.judgement.findings_total
+        findings = f" · {number(count)} {plural('finding', count)}" if count else ""
+        self._console.print(
+            Text(
+                f"[{self._done:>{len(str(self._checks))}}/{self._checks}] {symbol} {mark.word:<14} {outcome.check_id:<7} "
+                f"{about(outcome)}{findings} ({duration_text(outcome.duration_s)})"
+            ),
+            soft_wrap=True,  # a log has no width
+        )
+
+    def _print_headline(self, result: RunResult) -> None:
+        code = result.exit_code(self._fail_on, self._accepted)
+        style = {ExitCode.HOLDS: "green", ExitCode.VIOLATED: "red"}.get(code, "yellow")
+        self._console.print(Text(headline(result), style=f"bold {style}"))
+        duration = duration_text((result.ended_at - result.started_at).total_seconds())
+        reads = sum(result.reads.values())
+        facts = f"{duration}, {number(reads)} {plural('read', reads)}" if reads else duration
+        self._console.print(Text(f"exit code {code.value}: {EXIT_MEANING[code]} · {facts}", style="dim"))
+        excused = sorted(
+            item.check_id
+            for item in result.outcomes
+            if item.verdict is Verdict.INCONCLUSIVE and item.check_id in self._accepted
+        )
+        if excused:
+            self._console.print(Text(f"accepted as inconclusive by the profile: {', '.join(excused)}", style="dim"))

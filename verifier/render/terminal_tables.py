@@ -1,0 +1,136 @@
+"""The table of verdicts and the blocks of findings, for a terminal of 60 columns or more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from verifier.finding import Finding
+from verifier.history.records import FindingState, StoredFinding
+from verifier.render.words import MARKS, ORDER, about, at_text, clock_text, duration_text, number, plural, ranked
+from verifier.verdict import Outcome, RunResult, Verdict
+
+WIDE = 120
+"""From this width on, what was covered has a column of its own."""
+
+Known = Callable[[str], StoredFinding | None]
+
+
+def verdict_table(result: RunResult, console: Console, *, verbose: bool) -> RenderableType:
+    """One row per check, the urgent first; checks that do not apply for the same reason share a row unless `verbose`."""
+    wide = console.width >= WIDE
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True, show_edge=False, padding=(0, 1))
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("ID", no_wrap=True)
+    if wide:
+        table.add_column("invariant", ratio=2)
+        table.add_column("coverage, or why not", ratio=3)
+    else:
+        table.add_column("invariant, and what was covered or why not", ratio=1)
+    if verbose:
+        table.add_column("took", justify="right", no_wrap=True)
+    outcomes = ranked(result.outcomes)
+    for verdict in ORDER:
+        rows = [item for item in outcomes if item.verdict is verdict]
+        if not rows:
+            continue
+        if verdict is Verdict.NOT_APPLICABLE and not verbose:
+            _add_not_applicable(table, rows, console, wide=wide)
+        else:
+            for outcome in rows:
+                _add_row(table, outcome, console, wide=wide, verbose=verbose)
+        table.add_section()
+    return table
+
+
+def _add_row(table: Table, outcome: Outcome, console: Console, *, wide: bool, verbose: bool) -> None:
+    said = Text(about(outcome), style="" if wide else "dim")
+    judgement = outcome.judgement
+    if judgement.reason and outcome.coverage_text and (verbose or outcome.verdict is Verdict.HOLDS):
+        said.append(f"; {outcome.coverage_text}")
+    if judgement.findings_total:
+        said = Text.assemble(
+            (f"{number(judgement.findings_total)} {plural('finding', judgement.findings_total)}: ", "bold"), said
+        )
+    if verbose or outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
+        for note in judgement.notes:
+            said.append(f"\nnote: {note}", style="dim italic")
+    title = Text(outcome.title)
+    if outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
+        title.append(f"  {outcome.severity.label}", style="dim")
+    cells: list[RenderableType] = [title, said] if wide else [Group(title, said)]
+    if verbose:
+        cells.append(Text(duration_text(outcome.duration_s), style="dim"))
+    table.add_row(_mark(outcome.verdict, console), Text(outcome.check_id, style="bold"), *cells)
+
+
+def _add_not_applicable(table: Table, rows: list[Outcome], console: Console, *, wide: bool) -> None:
+    reasons: dict[str, list[str]] = {}
+    for outcome in rows:
+        reasons.setdefault(outcome.judgement.reason or "no reason stated", []).append(outcome.check_id)
+    for reason, ids in reasons.items():
+        names = Text(", ".join(ids), style="bright_black")
+        text = Text(reason, style="bright_black")
+        cells: list[RenderableType] = [names, text] if wide else [Group(names, text)]
+        table.add_row(_mark(Verdict.NOT_APPLICABLE, console), Text(f"{len(ids)}", style="bright_black"), *cells)
+
+
+def _mark(verdict: Verdict, console: Console) -> Text:
+    mark = MARKS[verdict]
+    return Text(f"{mark.plain if console.options.ascii_only else mark.symbol} {mark.word}", style=mark.style)
+
+
+def findings_blocks(
+    result: RunResult, console: Console, *, known: Known, findings_max: int | None
+) -> Iterator[RenderableType]:
+    """A block per check that found something: the most urgent check first."""
+    for outcome in ranked(result.outcomes):
+        findings = outcome.judgement.findings
+        if not findings:
+            continue
+        shown = findings[:findings_max]
+        total = max(outcome.judgement.findings_total, len(findings))
+        heading = Text.assemble(
+            _mark(outcome.verdict, console),
+            "  ",
+            (outcome.check_id, "bold"),
+            (f"  {outcome.severity.label} · {number(total)} {plural('finding', total)}", "dim"),
+        )
+        parts: list[RenderableType] = [heading, Text(outcome.title)]
+        parts += [Padding(_block(finding, known(finding.fingerprint)), (1, 0, 0, 2)) for finding in shown]
+        if total > len(shown):
+            parts.append(
+                Padding(Text(f"and {number(total - len(shown))} more (see the report)", style="dim"), (1, 0, 0, 2))
+            )
+        yield Group(*parts)
+
+
+def _block(finding: Finding, known: StoredFinding | None) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row("where", Text(finding.key, style="bold"))
+    grid.add_row("what", Text(finding.summary))
+    grid.add_row("expected", Text(finding.expected))
+    grid.add_row("actual", Text(finding.actual))
+    for name, value in finding.evidence.items():
+        grid.add_row(Text(name), Text(value))
+    grid.add_row("seen", Text(_seen(finding, known)))
+    grid.add_row("recheck", Text(finding.recheck_command, style="cyan"))
+    if finding.next_step:
+        grid.add_row("next", Text(finding.next_step))
+    return grid
+
+
+def _seen(finding: Finding, known: StoredFinding | None) -> str:
+    looks = f"{at_text(finding.first_seen_at)}, again {clock_text(finding.confirmed_at)}"
+    if known is None:
+        return looks
+    if known.state is FindingState.NEW:
+        return f"{looks} · new in this run"
+    return f"{looks} · in {known.times_seen} runs since {at_text(known.first_seen_at)}"

@@ -1,0 +1,1 @@
+"""The operations journal, and the pure functions that judge it."""

@@ -1,0 +1,268 @@
+"""Was every message that was acknowledged delivered, once, unchanged, to everyone it was for, and to nobody else?
+
+The rules, so that nothing is accused that is not known:
+
+- **lost**: acknowledged, and the receiver's latest complete read-back, begun at least `settle_s` after the
+  acknowledgement, does not hold it. Seen before and absent from that read, it is lost too: it vanished.
+- **duplicated**: one send, two places (seqs, or message ids where there is no seq) for one receiver. The same place
+  seen by two reads or two channels is one message.
+- **unexpected**: seen though it was never sent, though the server refused it, or by someone it was not for.
+- **altered**: the text that was read is not the text that was sent.
+- **recovered**: the outcome of the send is unknown, and the message is there. No accusation.
+- **unknown**: a send without an answer that nobody saw (nobody will ever know), or an acknowledged message that no
+  read could have shown. Never "lost".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from verifier.judges.judgement import JournalJudgement, Problems
+from verifier.judges.messages import Message, Messages, index_messages
+from verifier.judges.operation import Operation, OpPhase
+from verifier.model import Problem
+
+UNIT = "deliveries of acknowledged messages"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts for one receiver. `expected` = acknowledged messages for it = received + lost + unknown.
+
+    `recovered` and `duplicated`, `altered`, `unexpected` count beside that sum.
+    """
+
+    expected: int = 0
+    received: int = 0
+    lost: int = 0
+    unknown: int = 0
+    recovered: int = 0
+    duplicated: int = 0
+    altered: int = 0
+    unexpected: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryReport:
+    """The facts of delivery. Sends: `sent` = `acked` + `refused` + `unknown_sends`."""
+
+    sent: int
+    acked: int
+    refused: int
+    unknown_sends: int
+    recovered_sends: int
+    receivers: Mapping[str, Tally]
+    problems: tuple[Problem, ...]
+    problems_total: int
+    failed_reads: int
+
+    def count(self, name: str) -> int:
+        """The sum of one field of all tallies."""
+        return sum(getattr(tally, name) for tally in self.receivers.values())
+
+    @property
+    def judgement(self) -> JournalJudgement:
+        """The same as a verdict needs it. Nothing acknowledged is never a pass."""
+        notes = []
+        if self.unknown_sends:
+            notes.append(
+                f"{self.unknown_sends} of {self.sent} sends got no answer: {self.recovered_sends} of them are there, "
+                "of the others nobody can know"
+            )
+        if self.refused:
+            notes.append(f"{self.refused} of {self.sent} sends were refused")
+        if self.failed_reads:
+            notes.append(f"{self.failed_reads} read-backs failed")
+        if self.count("unknown"):
+            notes.append("no complete read-back was late enough for some messages; let the run end by itself")
+        return JournalJudgement(
+            problems=self.problems,
+            problems_total=self.problems_total,
+            seen=self.count("received") + self.count("lost"),
+            total=self.count("expected"),
+            unit=UNIT,
+            unknown=self.count("unknown"),
+            notes=tuple(notes),
+        )
+
+
+def judge_delivery(operations: Iterable[Operation], *, settle_s: float = 2.0) -> DeliveryReport | None:
+    """Judge the sends of a journal against what its receivers read; None where it holds no send.
+
+    `settle_s` is how long an acknowledged message may take to become readable: OpenIM acknowledges before it stores.
+    Raises JournalError where two sends share a marker.
+    """
+    messages = index_messages(operations)
+    if not messages.sent and not messages.sightings:
+        return None
+    return _Judge(messages, settle_s).report()
+
+
+@dataclass(slots=True)
+class _Judge:
+    messages: Messages
+    settle_s: float
+    problems: Problems = field(default_factory=Problems)
+    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    recovered: set[str] = field(default_factory=set)
+
+    def report(self) -> DeliveryReport:
+        phases = dict.fromkeys(OpPhase, 0)
+        for message in self.messages.sent.values():
+            phases[message.call.phase] += 1
+            for receiver in message.receivers:
+                self._judge_one(message, receiver)
+        for (marker, receiver), seen in self.messages.sightings.items():
+            self._judge_unexpected(marker, receiver, seen)
+        return DeliveryReport(
+            sent=len(self.messages.sent),
+            acked=phases[OpPhase.OK],
+            refused=phases[OpPhase.FAIL],
+            unknown_sends=phases[OpPhase.INFO],
+            recovered_sends=len(self.recovered),
+            receivers=dict(sorted(self.tallies.items())),
+            problems=tuple(self.problems.told),
+            problems_total=self.problems.total,
+            failed_reads=self.messages.failed_reads,
+        )
+
+    def _judge_one(self, message: Message, receiver: str) -> None:
+        tally = self.tallies[receiver]
+        seen = self.messages.sightings.get((message.marker, receiver), [])
+        if message.acked:
+            tally.expected += 1
+            self._judge_presence(message, receiver, seen, tally)
+        elif seen and message.call.phase is OpPhase.INFO:
+            tally.recovered += 1
+            self.recovered.add(message.marker)
+        self._judge_copies(message, receiver, seen, tally)
+
+    def _judge_presence(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
+        read = self.messages.latest_read.get((message.conversation, receiver))
+        ack = message.call.last
+        if read is None:
+            conclusive = present = False
+        else:
+            present = any(sighting.text("read") == read.call.invoke.id for sighting in seen)
+            waited_s = (read.call.invoke.monotonic_ns - ack.monotonic_ns) / 1e9
+            conclusive = waited_s >= self.settle_s and (not seen or _covers(read.begin, read.end, seen))
+        if present or (seen and not conclusive):
+            tally.received += 1
+        elif read is None or not conclusive:
+            tally.unknown += 1
+        else:
+            tally.lost += 1
+            self.problems.add(_lost(message, receiver, seen, read.call.last))
+
+    def _judge_copies(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
+        places = {_place(sighting): sighting for sighting in reversed(seen)}
+        if len(places) > 1:
+            tally.duplicated += 1
+            self.problems.add(_duplicated(message, receiver, list(places.values())))
+        digest = message.call.invoke.text("digest")
+        for sighting in seen:
+            if digest and sighting.text("digest") and sighting.text("digest") != digest:
+                tally.altered += 1
+                self.problems.add(_altered(message, receiver, sighting))
+                break
+
+    def _judge_unexpected(self, marker: str, receiver: str, seen: list[Operation]) -> None:
+        message = self.messages.sent.get(marker)
+        if message is None:
+            why = f"message {marker} was never sent, and {receiver} saw it ({seen[0]})"
+            expected = "only messages that were sent"
+        elif message.call.phase is OpPhase.FAIL:
+            why = f"the server refused message {marker} ({message.call.last}), and {receiver} saw it ({seen[0]})"
+            expected = "a refused message reaches nobody"
+        elif receiver not in message.receivers:
+            why = f"message {marker} was not for {receiver} ({message.call.invoke}), who saw it ({seen[0]})"
+            expected = f"only {', '.join(message.receivers) or 'nobody'} can read it"
+        else:
+            return
+        self.tallies[receiver].unexpected += 1
+        self.problems.add(
+            Problem(
+                key=f"{marker} at {receiver}",
+                summary=why,
+                expected=expected,
+                actual=f"{receiver} read it at {_where(seen[0])}",
+                next_step="Find who wrote it: the ids below name it in OpenIM.",
+                evidence=_evidence(message, seen[0]),
+            )
+        )
+
+
+def _covers(begin: int, end: int, seen: list[Operation]) -> bool:
+    """Whether a read of begin..end would have shown what was seen elsewhere; without a seq, a complete one would."""
+    seqs = [seq for sighting in seen if (seq := sighting.number("seq")) is not None]
+    return not seqs or any(begin <= seq <= end for seq in seqs)
+
+
+def _place(sighting: Operation) -> tuple[str, int | str]:
+    seq = sighting.number("seq")
+    if seq is not None:
+        return "seq", seq
+    return ("id", sighting.text("message_id")) if sighting.text("message_id") else ("operation", sighting.id)
+
+
+def _where(sighting: Operation) -> str:
+    seq = sighting.number("seq")
+    return f"seq {seq}" if seq is not None else f"message id {sighting.text('message_id') or 'unknown'}"
+
+
+def _evidence(message: Message | None, sighting: Operation | None) -> dict[str, str]:
+    evidence = {}
+    if message is not None:
+        evidence["conversation"] = message.conversation
+        evidence["sent"] = str(message.call.invoke)
+        if message.call.completion is not None:
+            evidence["answered"] = str(message.call.completion)
+            evidence["message id"] = message.call.completion.text("message_id")
+    if sighting is not None:
+        evidence["seen"] = f"{sighting}, {_where(sighting)}"
+    return evidence
+
+
+def _lost(message: Message, receiver: str, seen: list[Operation], read: Operation) -> Problem:
+    ack = message.call.last
+    later_s = (read.monotonic_ns - ack.monotonic_ns) / 1e9
+    if seen:
+        summary = f"message {message.marker} was seen by {receiver} ({seen[-1]}) and is gone from a later read ({read})"
+        actual = f"gone {later_s:.1f} s after the acknowledgement"
+    else:
+        summary = f"message {message.marker} was acknowledged ({ack}), and {receiver} did not find it later ({read})"
+        actual = f"absent {later_s:.1f} s after the acknowledgement"
+    return Problem(
+        key=f"{message.marker} at {receiver}",
+        summary=summary,
+        expected=f"readable by {receiver}",
+        actual=actual,
+        next_step="Look the message id up in OpenIM's msg collection and in the log of its msgtransfer.",
+        evidence=_evidence(message, seen[-1] if seen else None) | {"read": str(read)},
+    )
+
+
+def _duplicated(message: Message, receiver: str, places: list[Operation]) -> Problem:
+    first, second = sorted(places, key=lambda place: place.number("seq") or 0)[:2]
+    return Problem(
+        key=f"{message.marker} at {receiver}",
+        summary=f"message {message.marker} was sent once ({message.call.invoke}), and {receiver} has it at "
+        f"{_where(first)} ({first}) and at {_where(second)} ({second})",
+        expected="once",
+        actual=f"{len(places)} times: " + ", ".join(_where(place) for place in places[:5]),
+        next_step="Look for a retry between client, gateway and OpenIM: send_msg knows no idempotency key.",
+        evidence=_evidence(message, second),
+    )
+
+
+def _altered(message: Message, receiver: str, sighting: Operation) -> Problem:
+    return Problem(
+        key=f"{message.marker} at {receiver}",
+        summary=f"message {message.marker} was sent with one text ({message.call.invoke}) and read with another ({sighting})",
+        expected=f"digest {message.call.invoke.text('digest')}",
+        actual=f"digest {sighting.text('digest')}",
+        next_step="Look for a webhook or a proxy that rewrites content.",
+        evidence=_evidence(message, sighting),
+    )

@@ -1,0 +1,99 @@
+"""What a journal says of messages, put together: what was sent, what each receiver saw, which reads could have seen it.
+
+Memory grows with the messages of the journal, not with its operations' sizes; texts are digests.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from verifier.judges.journal import JournalError
+from verifier.judges.operation import Call, Operation, OpPhase
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One send, by its marker; `receivers` are all who must be able to read it, the sender too where it can."""
+
+    marker: str
+    conversation: str
+    receivers: tuple[str, ...]
+    call: Call
+
+    @property
+    def acked(self) -> bool:
+        """Whether the server said that it took the message."""
+        return self.call.phase is OpPhase.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read-back that its recorder calls complete: it covers `begin` to `end` and everything since the first send."""
+
+    call: Call
+    begin: int
+    end: int
+
+
+@dataclass(slots=True)
+class Messages:
+    """The index that the judges of delivery and order share."""
+
+    sent: dict[str, Message] = field(default_factory=dict)
+    sightings: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
+    latest_read: dict[tuple[str, str], Read] = field(default_factory=dict)
+    failed_reads: int = 0
+
+
+def index_messages(operations: Iterable[Operation]) -> Messages:
+    """Read a journal once. Operations may come in any order, except that an invoke precedes its completion.
+
+    Raises JournalError for a journal that uses one marker for two sends: nothing could be told apart.
+    """
+    messages = Messages()
+    open_sends: dict[str, Operation] = {}
+    open_reads: dict[str, Operation] = {}
+    for operation in operations:
+        match operation.op, operation.phase:
+            case "send", OpPhase.INVOKE:
+                open_sends[operation.id] = operation
+            case "send", _:
+                if (invoke := open_sends.pop(operation.id, None)) is not None:
+                    _add_send(messages, Call(invoke, operation))
+            case "receive", OpPhase.OK:
+                messages.sightings[operation.text("marker"), operation.text("receiver")].append(operation)
+            case "read_back", OpPhase.INVOKE:
+                open_reads[operation.id] = operation
+            case "read_back", _:
+                if (invoke := open_reads.pop(operation.id, None)) is not None:
+                    _add_read(messages, Call(invoke, operation))
+            case _:
+                pass
+    for invoke in open_sends.values():
+        _add_send(messages, Call(invoke, None))
+    return messages
+
+
+def _add_send(messages: Messages, call: Call) -> None:
+    marker = call.invoke.text("marker")
+    if marker in messages.sent:
+        raise JournalError(
+            f"the marker {marker!r} belongs to two sends: {messages.sent[marker].call.invoke} and {call.invoke}. "
+            "Give every send a marker of its own."
+        )
+    messages.sent[marker] = Message(marker, call.invoke.text("conversation"), call.invoke.names("receivers"), call)
+
+
+def _add_read(messages: Messages, call: Call) -> None:
+    done = call.completion
+    if done is None or done.phase is not OpPhase.OK:
+        messages.failed_reads += 1
+        return
+    if done.value.get("complete") is not True:
+        return
+    key = call.invoke.text("conversation"), call.invoke.text("receiver")
+    before = messages.latest_read.get(key)
+    if before is None or before.call.invoke.monotonic_ns <= call.invoke.monotonic_ns:
+        messages.latest_read[key] = Read(call, done.number("begin") or 0, done.number("end") or 0)

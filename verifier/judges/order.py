@@ -1,0 +1,156 @@
+"""Did messages keep the order in which their sender sent them, and does everybody see the same order?
+
+Only what is known is compared: a sender's message A stands before its message B if A was acknowledged before B was
+begun. Two messages in flight together may end up either way. Where seqs are known they are the order; where a channel
+tells none, the order of arrival at each receiver is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from verifier.judges.judgement import JournalJudgement, Problems
+from verifier.judges.messages import Message, Messages, index_messages
+from verifier.judges.operation import Operation
+from verifier.model import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A message with its place: a seq, or a time of arrival in ns."""
+
+    message: Message
+    place: int
+    sighting: Operation
+    by_seq: bool
+
+    def __str__(self) -> str:
+        stands = f"seq {self.place}" if self.by_seq else "arrival"
+        return f"{self.message.marker} ({self.message.call.invoke}; {stands}, {self.sighting})"
+
+
+def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
+    """Judge the order of a journal's messages; None where it holds no send.
+
+    `seen` counts messages that could be compared with an earlier one of the same sender and conversation.
+    """
+    messages = index_messages(operations)
+    if not messages.sent:
+        return None
+    problems = Problems()
+    _judge_seqs(messages, problems)
+    compared = 0
+    for lane in _lanes(messages).values():
+        compared += _judge_lane(lane, problems)
+    return JournalJudgement(
+        problems=tuple(problems.told),
+        problems_total=problems.total,
+        seen=compared,
+        total=compared,
+        unit="messages with an earlier one of the same sender",
+        unseen=("the order of messages that were in flight together",),
+    )
+
+
+def _lanes(messages: Messages) -> Mapping[tuple[str, str, str], list[_Placed]]:
+    """What is comparable: by conversation, sender, and receiver where only arrivals are known (else "")."""
+    lanes: dict[tuple[str, str, str], list[_Placed]] = defaultdict(list)
+    placed: set[str] = set()
+    for (marker, receiver), sightings in messages.sightings.items():
+        message = messages.sent.get(marker)
+        if message is None:
+            continue
+        sender = message.call.invoke.process
+        seqs = [(seq, sighting) for sighting in sightings if (seq := sighting.number("seq")) is not None]
+        if seqs:
+            if marker not in placed:
+                placed.add(marker)
+                seq, sighting = min(seqs, key=lambda found: found[0])
+                lanes[message.conversation, sender, ""].append(_Placed(message, seq, sighting, by_seq=True))
+        else:
+            first = min(sightings, key=lambda sighting: sighting.monotonic_ns)
+            lane = lanes[message.conversation, sender, receiver]
+            lane.append(_Placed(message, first.monotonic_ns, first, by_seq=False))
+    return lanes
+
+
+def _judge_lane(lane: list[_Placed], problems: Problems) -> int:
+    """Compare each message with the furthest of those acknowledged before it was begun; returns how many could be."""
+    acked = sorted((item for item in lane if item.message.acked), key=lambda item: item.message.call.last.monotonic_ns)
+    compared, before, furthest = 0, 0, None
+    for item in sorted(lane, key=lambda item: item.message.call.invoke.monotonic_ns):
+        begun_ns = item.message.call.invoke.monotonic_ns
+        while before < len(acked) and acked[before].message.call.last.monotonic_ns <= begun_ns:
+            candidate = acked[before]
+            before += 1
+            if candidate is not item and (furthest is None or candidate.place > furthest.place):
+                furthest = candidate
+        if furthest is None:
+            continue
+        compared += 1
+        if furthest.place > item.place:
+            problems.add(_inverted(furthest, item))
+    return compared
+
+
+def _judge_seqs(messages: Messages, problems: Problems) -> None:
+    """One seq holds one message, and one message has the same seq for everybody."""
+    owner: dict[tuple[str, int], tuple[str, Operation]] = {}
+    seqs: dict[str, tuple[int, str, Operation]] = {}
+    for marker, receiver, seq, sighting in _with_seq(messages):
+        conversation = messages.sent[marker].conversation
+        other, first = owner.setdefault((conversation, seq), (marker, sighting))
+        if other != marker:
+            problems.add(_shared(conversation, seq, first, sighting))
+        known, known_receiver, known_sighting = seqs.setdefault(marker, (seq, receiver, sighting))
+        if known != seq and known_receiver != receiver:
+            problems.add(_disagree(marker, known_sighting, sighting))
+
+
+def _with_seq(messages: Messages) -> Iterator[tuple[str, str, int, Operation]]:
+    for (marker, receiver), sightings in messages.sightings.items():
+        told: set[int] = set()
+        for sighting in sightings:
+            seq = sighting.number("seq")
+            if seq is not None and seq not in told and marker in messages.sent:
+                told.add(seq)
+                yield marker, receiver, seq, sighting
+
+
+def _inverted(first: _Placed, second: _Placed) -> Problem:
+    acked = first.message.call.last
+    return Problem(
+        key=f"{first.message.marker} and {second.message.marker}",
+        summary=f"{first.message.call.invoke.process} sent {second} after {first} was acknowledged, and it stands before it",
+        expected=f"{first.message.marker} before {second.message.marker}",
+        actual=f"{second.message.marker} before {first.message.marker}",
+        next_step="Look for two paths between sender and OpenIM: two gateways, a retry, a change of partition.",
+        evidence={"first acknowledged": str(acked), "second begun": str(second.message.call.invoke)},
+    )
+
+
+def _shared(conversation: str, seq: int, first: Operation, second: Operation) -> Problem:
+    markers = f"{first.text('marker')} and {second.text('marker')}"
+    return Problem(
+        key=f"{conversation} seq {seq}",
+        summary=f"seq {seq} of {conversation} holds two messages: {first.text('marker')} ({first}) and "
+        f"{second.text('marker')} ({second})",
+        expected="one message at one seq",
+        actual=markers,
+        next_step="Compare OpenIM's seq collection with its Redis: a lost Redis hands seqs out again.",
+        evidence={"first seen": str(first), "second seen": str(second)},
+    )
+
+
+def _disagree(marker: str, first: Operation, second: Operation) -> Problem:
+    return Problem(
+        key=marker,
+        summary=f"message {marker} is at seq {first.number('seq')} for {first.text('receiver')} ({first}) and at seq "
+        f"{second.number('seq')} for {second.text('receiver')} ({second})",
+        expected="the same seq for everybody",
+        actual=f"seq {first.number('seq')} and seq {second.number('seq')}",
+        next_step="Compare the two users' views of the conversation in OpenIM.",
+        evidence={"first seen": str(first), "second seen": str(second)},
+    )

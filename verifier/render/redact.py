@@ -15,22 +15,32 @@ from verifier.finding import Finding
 from verifier.verdict import Coverage, Judgement, Outcome, RunResult
 
 HIDDEN = "[hidden]"
+TEXT_MAX = 4000
+"""Characters shown of one text; a nickname may well have a million."""
 
-# Three base64url parts, the first of which is a JSON object: `{"` encodes to `eyJ` whatever follows. A token that was cut
-# short still gives its claims away, hence no demand on the length of the signature.
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?")
+# Every pattern below starts at a word's beginning or is bounded, so that a hostile megabyte costs linear time.
 
-# scheme://user:password@host. The password may itself hold `@` or `:`; it ends at the last `@` before a slash or blank.
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}://)(?P<user>[^\s:/@?#]*):[^\s/]*@")
+# Words with a dot inside, of the characters of base64url; one is a JWT from where a part begins with `eyJ` (which is `{"`).
+# A token that was cut short still gives its claims away, hence no demand on the signature.
+_DOTTED = re.compile(r"(?<![A-Za-z0-9_-])(?P<first>[A-Za-z0-9_-]++)\.[A-Za-z0-9_.-]++")
+_JWT_HEAD = re.compile(r"eyJ[A-Za-z0-9_-]{5}")
 
-# What stands after an imToken key as its value: `im:token:u1 = …`, `"im:token:u1": "…"`, `GET im:token:u1 -> …`.
+# scheme://user:password@host. What follows the colon and looks like a port is one. The password may hold `@`, `:`, `/`.
+_USERINFO = re.compile(
+    r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{1,30}://)(?P<user>[^\s:/@?#]{0,256}):(?!\d{1,5}(?:[/?#\s]|\Z))\S{0,512}@"
+)
+
+# What stands after an imToken key as its value: `im:token:u1 = …`, `"im:token:u1": "…"`, `im:token:u1 -> …`. Short words
+# are the verifier's own ("missing", "no TTL").
 _TOKEN_VALUE = re.compile(
-    r"(?P<key>im:token:[^\s\"'=]+[\"']?\s*(?:=|->|=>|→|:\s)\s*)(?P<quote>[\"']?)[^\s\"']+(?P=quote)", re.IGNORECASE
+    r"(?P<key>im:token:[^\s\"'=]{1,128}[\"']?\s{0,4}(?:=|->|=>|→|:\s)\s{0,4})(?P<quote>[\"']?)[^\s\"']{12,}(?P=quote)",
+    re.IGNORECASE,
 )
 
 # name=value and name: value pairs whose name says what the value is.
 _NAMED = re.compile(
-    r"(?P<name>\b(?:password|passwd|pwd|secret|api[_-]?key|access[_-]?token|imtoken|authorization|sslpassword)\b[\"']?\s*[=:]\s*)"
+    r"(?P<name>(?:\b\w{0,40}?(?:password|passwd|pwd|secret|api[_-]?key|authorization|sslpassword|passphrase"
+    r"|(?:im|access|refresh|admin|session|bearer)[_-]?token)|[?&](?:token|sign|signature|key))[\"']?\s{0,4}[=:]\s{0,4})"
     r"(?P<bearer>(?:bearer|basic)\s+)?(?P<quote>[\"']?)(?!\[hidden\])[^\s\"'&,;]+(?P=quote)",
     re.IGNORECASE,
 )
@@ -43,15 +53,20 @@ _JOINERS = frozenset("\u200d\ufe0f")
 
 def hide_secrets(text: str) -> str:
     """Return `text` with tokens, passwords in URLs and values of secret names replaced by `[hidden]`."""
-    text = _JWT.sub(HIDDEN, text)
+    text = _DOTTED.sub(_hide_jwt, text)
     text = _USERINFO.sub(rf"\g<scheme>\g<user>:{HIDDEN}@", text)
     text = _TOKEN_VALUE.sub(rf"\g<key>{HIDDEN}", text)
     return _NAMED.sub(rf"\g<name>{HIDDEN}", text)
 
 
+def _hide_jwt(match: re.Match[str]) -> str:
+    head = _JWT_HEAD.search(match["first"])
+    return match["first"][: head.start()] + HIDDEN if head else match[0]
+
+
 def show_invisible(text: str) -> str:
     """Return `text` with every character that steers a terminal, reorders a line or breaks XML written as its escape."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(_visible(character) for character in text)
 
@@ -64,11 +79,15 @@ def _visible(character: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Both: fit for a terminal, a file and other people's eyes."""
+    """Both, and shortened: fit for a terminal, a file and other people's eyes."""
     # A zero-width character in the middle of a token must not save it from being recognised.
-    bare = "".join(character for character in text if _visible(character) == character)
+    bare = text if text.isprintable() else "".join(char for char in text if _visible(char) == char)
     hidden = hide_secrets(bare)
-    return hidden if hidden != bare else show_invisible(text)
+    shown = hidden if hidden != bare else show_invisible(text)
+    # Shortened last: half a password is a secret that no pattern recognises.
+    if len(shown) <= TEXT_MAX:
+        return shown
+    return f"{shown[:TEXT_MAX]}… ({len(text)} characters)"
 
 
 def clean_finding(finding: Finding) -> Finding:

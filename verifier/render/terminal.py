@@ -88,9 +88,8 @@ class TerminalRenderer:
         console = self._console
         console.print()
         console.print(verdict_table(result, console, verbose=self._verbose))
-        for block in findings_blocks(
-            result, console, known=self._known, findings_max=None if self._verbose else self._findings_max
-        ):
+        shown_max = None if self._verbose else self._findings_max
+        for block in findings_blocks(result, console, known=self._known, findings_max=shown_max, waived=self._verbose):
             console.print()
             console.print(block)
         if result.notes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -61,12 +61,13 @@ def _add_row(table: Table, outcome: Outcome, console: Console, *, wide: bool, ve
         for note in judgement.notes:
             said.append(f"\nnote: {note}", style="dim italic")
     title = Text(outcome.title)
+    mark = _mark(outcome.verdict, console)
     if outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
-        title.append(f"  {outcome.severity.label}", style="dim")
+        mark = Text.assemble(mark, (f"\n  {outcome.severity.label}", "dim"))
     cells: list[RenderableType] = [title, said] if wide else [Group(title, said)]
     if verbose:
         cells.append(Text(duration_text(outcome.duration_s), style="dim"))
-    table.add_row(_mark(outcome.verdict, console), Text(outcome.check_id, style="bold"), *cells)
+    table.add_row(mark, Text(outcome.check_id, style="bold"), *cells)
 
 
 def _add_not_applicable(table: Table, rows: list[Outcome], console: Console, *, wide: bool) -> None:
@@ -75,9 +76,9 @@ def _add_not_applicable(table: Table, rows: list[Outcome], console: Console, *, 
         reasons.setdefault(outcome.judgement.reason or "no reason stated", []).append(outcome.check_id)
     for reason, ids in reasons.items():
         names = Text(", ".join(ids), style="bright_black")
-        text = Text(reason, style="bright_black")
-        cells: list[RenderableType] = [names, text] if wide else [Group(names, text)]
-        table.add_row(_mark(Verdict.NOT_APPLICABLE, console), Text(f"{len(ids)}", style="bright_black"), *cells)
+        text = Text(reason)
+        cells: list[RenderableType] = [names, text] if wide else [Group(text, names)]
+        table.add_row(_mark(Verdict.NOT_APPLICABLE, console), Text(f"{len(ids)}×", style="bright_black"), *cells)
 
 
 def _mark(verdict: Verdict, console: Console) -> Text:
@@ -86,12 +87,12 @@ def _mark(verdict: Verdict, console: Console) -> Text:
 
 
 def findings_blocks(
-    result: RunResult, console: Console, *, known: Known, findings_max: int | None
+    result: RunResult, console: Console, *, known: Known, findings_max: int | None, waived: bool
 ) -> Iterator[RenderableType]:
-    """A block per check that found something: the most urgent check first."""
+    """A block per check that found something, the most urgent check first; waived ones if asked for."""
     for outcome in ranked(result.outcomes):
         findings = outcome.judgement.findings
-        if not findings:
+        if not findings or (outcome.verdict is Verdict.WAIVED and not waived):
             continue
         shown = findings[:findings_max]
         total = max(outcome.judgement.findings_total, len(findings))
@@ -101,28 +102,47 @@ def findings_blocks(
             (outcome.check_id, "bold"),
             (f"  {outcome.severity.label} · {number(total)} {plural('finding', total)}", "dim"),
         )
+        # What all of them say is said once.
+        summary, next_step = _common(shown, "summary"), _common(shown, "next_step")
         parts: list[RenderableType] = [heading, Text(outcome.title)]
-        parts += [Padding(_block(finding, known(finding.fingerprint)), (1, 0, 0, 2)) for finding in shown]
-        if total > len(shown):
-            parts.append(
-                Padding(Text(f"and {number(total - len(shown))} more (see the report)", style="dim"), (1, 0, 0, 2))
+        if summary and len(shown) > 1:
+            parts.append(Padding(Text(summary), (1, 0, 0, 2)))
+        parts += [
+            Padding(
+                _block(item, known(item.fingerprint), alone=len(shown) == 1, summary=summary, next_step=next_step),
+                (1, 0, 0, 2),
             )
+            for item in shown
+        ]
+        if next_step and len(shown) > 1:
+            parts.append(Padding(Text.assemble(("next  ", "dim"), next_step), (1, 0, 0, 2)))
+        if total > len(shown):
+            more = f"and {number(total - len(shown))} more (see the report)"
+            parts.append(Padding(Text(more, style="dim"), (1, 0, 0, 2)))
         yield Group(*parts)
 
 
-def _block(finding: Finding, known: StoredFinding | None) -> RenderableType:
+def _common(findings: Sequence[Finding], name: str) -> str:
+    values = {getattr(finding, name) for finding in findings}
+    return str(values.pop()) if len(values) == 1 else ""
+
+
+def _block(
+    finding: Finding, known: StoredFinding | None, *, alone: bool, summary: str, next_step: str
+) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("where", Text(finding.key, style="bold"))
-    grid.add_row("what", Text(finding.summary))
+    if alone or not summary:
+        grid.add_row("what", Text(finding.summary))
     grid.add_row("expected", Text(finding.expected))
     grid.add_row("actual", Text(finding.actual))
     for name, value in finding.evidence.items():
         grid.add_row(Text(name), Text(value))
     grid.add_row("seen", Text(_seen(finding, known)))
     grid.add_row("recheck", Text(finding.recheck_command, style="cyan"))
-    if finding.next_step:
+    if finding.next_step and (alone or not next_step):
         grid.add_row("next", Text(finding.next_step))
     return grid
 

@@ -86,10 +86,6 @@ def conclusion(result: RunResult) -> str:
     """One sentence for someone who reads nothing else."""
     violated, inconclusive = result.count(Verdict.VIOLATED), result.count(Verdict.INCONCLUSIVE)
     holds = result.count(Verdict.HOLDS)
-    if result.interrupted:
-        start = "Interrupted: "
-    else:
-        start = ""
     if violated:
         text = f"{violated} {plural('invariant', violated)} {'is' if violated == 1 else 'are'} violated"
     elif inconclusive:
@@ -98,7 +94,7 @@ def conclusion(result: RunResult) -> str:
         text = "everything that was judged holds" if result.interrupted else "everything applicable holds"
     else:
         text = "nothing was judged"
-    return f"{start}{text}" if start else f"{text[0].upper()}{text[1:]}"
+    return f"Interrupted: {text}" if result.interrupted else f"{text[0].upper()}{text[1:]}"
 
 
 def plural(noun: str, count: int) -> str:

@@ -1,0 +1,191 @@
+"""The report: one HTML file that needs nothing else, for whoever must act or decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from verifier.history.records import RunSummary, StoredFinding
+from verifier.model import Severity
+from verifier.render.redact import clean, clean_result
+from verifier.render.words import (
+    EXIT_MEANING,
+    MARKS,
+    ORDER,
+    about,
+    at_text,
+    clock_text,
+    conclusion,
+    duration_text,
+    headline,
+    number,
+    phase_text,
+    plural,
+    ranked,
+)
+from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportSection:
+    """One run in the report.
+
+    `expectations` says which verdict was planned for each check (a demo, a rehearsal): the report then shows both and what
+    differs. `known` holds what the history remembers of the findings, by fingerprint.
+    """
+
+    heading: str
+    result: RunResult
+    prose: str = ""
+    expectations: Mapping[str, Verdict] | None = None
+    exit_code: ExitCode | None = None
+    known: Mapping[str, StoredFinding] = field(default_factory=dict)
+
+
+def render_html(sections: Sequence[ReportSection], *, title: str, trend: Sequence[RunSummary] = ()) -> str:
+    """The report as one self-contained HTML document; `trend` are earlier runs, newest first (History.runs)."""
+    cleaned = [
+        replace(item, heading=clean(item.heading), prose=clean(item.prose), result=clean_result(item.result))
+        for item in sections
+    ]
+    return _template().render(
+        title=clean(title),
+        sections=cleaned,
+        overview=_overview(cleaned) if len(cleaned) > 1 or any(item.expectations for item in cleaned) else [],
+        trend=list(reversed(trend)),
+        latest=cleaned[-1].result if cleaned else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewCell:
+    """One check in one section: what came out, and what was planned."""
+
+    outcome: Outcome | None
+    expected: Verdict | None
+
+    @property
+    def as_planned(self) -> bool | None:
+        """None where nothing was planned."""
+        if self.expected is None:
+            return None
+        return self.outcome is not None and self.outcome.verdict is self.expected
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewRow:
+    """One check across all sections."""
+
+    check_id: str
+    title: str
+    cells: tuple[OverviewCell, ...]
+
+
+def _overview(sections: Sequence[ReportSection]) -> list[OverviewRow]:
+    """Every check that any section judged or planned, in the order of the runs."""
+    outcomes = [{item.check_id: item for item in section.result.outcomes} for section in sections]
+    names: dict[str, str] = {}
+    for section, judged in zip(sections, outcomes, strict=True):
+        for check_id in (*judged, *(section.expectations or {})):
+            names[check_id] = judged[check_id].title if check_id in judged else names.get(check_id, "")
+    return [
+        OverviewRow(
+            check_id,
+            title,
+            tuple(
+                OverviewCell(judged.get(check_id), (section.expectations or {}).get(check_id))
+                for section, judged in zip(sections, outcomes, strict=True)
+            ),
+        )
+        for check_id, title in names.items()
+    ]
+
+
+def _planned(rows: Sequence[OverviewRow]) -> tuple[int, int]:
+    """How many verdicts came out as planned, of how many that were planned."""
+    cells = [cell for row in rows for cell in row.cells if cell.as_planned is not None]
+    return sum(bool(cell.as_planned) for cell in cells), len(cells)
+
+
+def _unseen(result: RunResult) -> list[tuple[str, str]]:
+    """What this run could not see, as (check, what): blind spots of techniques and checks that could not know."""
+    blind = [
+        (item.check_id, what)
+        for item in ranked(result.outcomes)
+        for part in item.judgement.coverage
+        for what in part.unseen
+    ]
+    unknown = [
+        (item.check_id, f"not judged: {item.judgement.reason}")
+        for item in ranked(result.outcomes)
+        if item.verdict is Verdict.INCONCLUSIVE
+    ]
+    not_granted = [
+        (item.check_id, item.judgement.reason)
+        for item in ranked(result.outcomes)
+        if item.verdict is Verdict.NOT_APPLICABLE and item.judgement.reason.startswith("not granted")
+    ]
+    return list(dict.fromkeys([*unknown, *blind, *not_granted]))
+
+
+def _not_applicable(result: RunResult) -> dict[str, list[Outcome]]:
+    """The checks that do not apply, by reason."""
+    groups: dict[str, list[Outcome]] = {}
+    for item in ranked(result.outcomes):
+        if item.verdict is Verdict.NOT_APPLICABLE:
+            groups.setdefault(item.judgement.reason or "no reason stated", []).append(item)
+    return groups
+
+
+def _bars(trend: Sequence[RunSummary]) -> list[dict[str, Any]]:
+    """Heights in percent of the fullest run, by verdict, for the picture of earlier runs."""
+    most = max((sum(run.counts.values()) for run in trend), default=0) or 1
+    return [
+        {"run": run, "parts": [(verdict, 100 * run.count(verdict) / most) for verdict in reversed(ORDER)]}
+        for run in trend
+    ]
+
+
+def _exit_code(section: ReportSection) -> ExitCode:
+    return section.result.exit_code() if section.exit_code is None else section.exit_code
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("verifier.render"),
+        autoescape=True,  # keys and nicknames are hostile input
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    helpers: tuple[Callable[..., Any], ...] = (
+        about,
+        at_text,
+        clock_text,
+        conclusion,
+        duration_text,
+        headline,
+        number,
+        phase_text,
+        plural,
+        ranked,
+    )
+    environment.globals.update({function.__name__: function for function in helpers})
+    environment.globals.update(
+        MARKS=MARKS,
+        ORDER=ORDER,
+        Verdict=Verdict,
+        Severity=Severity,
+        EXIT_MEANING=EXIT_MEANING,
+        planned=_planned,
+        unseen=_unseen,
+        not_applicable=_not_applicable,
+        bars=_bars,
+        exit_code=_exit_code,
+    )
+    return environment.get_template("report.html.j2")

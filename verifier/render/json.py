@@ -1,0 +1,159 @@
+"""JSON: the machine's report. The shape is versioned; fields are added within a version, never changed or taken away."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from verifier.finding import Finding
+from verifier.model import Severity
+from verifier.render.redact import clean_result
+from verifier.render.words import EXIT_MEANING, conclusion, headline
+from verifier.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
+
+FORMAT = "openim-ssot-verifier/run"
+VERSION = 1
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CoverageDocument(_Document):
+    """What was looked at."""
+
+    seen: int = Field(description="how many things were looked at")
+    total: int | None = Field(description="of how many; null = unknown")
+    unit: str
+    text: str = Field(description="what numbers do not say")
+    unseen: list[str] = Field(description="what this technique cannot see here")
+
+
+class FindingDocument(_Document):
+    """One concrete breach."""
+
+    fingerprint: str = Field(description="stable from run to run; names the finding for recheck")
+    key: str = Field(description="the record, redacted where its column is sensitive")
+    summary: str
+    expected: str
+    actual: str
+    evidence: dict[str, str]
+    first_seen_at: datetime = Field(description="time of the first look")
+    confirmed_at: datetime = Field(description="time of the second look")
+    recheck_command: str
+    next_step: str
+
+
+class CheckDocument(_Document):
+    """One invariant's verdict."""
+
+    id: str
+    title: str
+    severity: Severity
+    verdict: Verdict
+    reason: str = Field(description="why this verdict; empty where the coverage says it")
+    coverage: list[CoverageDocument]
+    coverage_text: str
+    notes: list[str]
+    queries: list[str]
+    findings_total: int = Field(description="may exceed the number of findings listed")
+    findings: list[FindingDocument]
+    started_at: datetime
+    ended_at: datetime
+    duration_s: float
+
+
+class RunDocument(_Document):
+    """One run of the verifier."""
+
+    format: Literal["openim-ssot-verifier/run"]
+    version: Literal[1]
+    run_id: str
+    stack: str
+    phase: str
+    started_at: datetime
+    ended_at: datetime
+    duration_s: float
+    interrupted: bool
+    exit_code: int
+    exit_meaning: str
+    conclusion: str = Field(description="one sentence")
+    headline: str = Field(description="the counts, in words")
+    counts: dict[Verdict, int] = Field(description="checks by verdict; every verdict is there")
+    notes: list[str]
+    reads: dict[str, int] = Field(description="what was sent to each store: statements, commands, requests")
+    checks: list[CheckDocument]
+
+
+def to_json(result: RunResult, *, exit_code: ExitCode | None = None) -> dict[str, Any]:
+    """The run as a JSON object (see `json_schema`); `exit_code` is what the process returns, if options changed it."""
+    result = clean_result(result)
+    code = result.exit_code() if exit_code is None else exit_code
+    document = RunDocument(
+        format=FORMAT,
+        version=VERSION,
+        run_id=result.run_id,
+        stack=result.stack,
+        phase=result.phase,
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        duration_s=(result.ended_at - result.started_at).total_seconds(),
+        interrupted=result.interrupted,
+        exit_code=code.value,
+        exit_meaning=EXIT_MEANING[code],
+        conclusion=conclusion(result),
+        headline=headline(result),
+        counts={verdict: result.count(verdict) for verdict in Verdict},
+        notes=list(result.notes),
+        reads=result.reads,
+        checks=[_check(outcome) for outcome in result.outcomes],
+    )
+    return document.model_dump(mode="json")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of what `to_json` returns."""
+    return RunDocument.model_json_schema(mode="serialization")
+
+
+def _check(outcome: Outcome) -> CheckDocument:
+    judgement = outcome.judgement
+    return CheckDocument(
+        id=outcome.check_id,
+        title=outcome.title,
+        severity=outcome.severity,
+        verdict=outcome.verdict,
+        reason=judgement.reason,
+        coverage=[_coverage(item) for item in judgement.coverage],
+        coverage_text=outcome.coverage_text,
+        notes=list(judgement.notes),
+        queries=list(judgement.queries),
+        findings_total=max(judgement.findings_total, len(judgement.findings)),
+        findings=[_finding(item) for item in judgement.findings],
+        started_at=outcome.started_at,
+        ended_at=outcome.ended_at,
+        duration_s=outcome.duration_s,
+    )
+
+
+def _coverage(coverage: Coverage) -> CoverageDocument:
+    return CoverageDocument(
+        seen=coverage.seen, total=coverage.total, unit=coverage.unit, text=coverage.text, unseen=list(coverage.unseen)
+    )
+
+
+def _finding(finding: Finding) -> FindingDocument:
+    return FindingDocument(
+        fingerprint=finding.fingerprint,
+        key=finding.key,
+        summary=finding.summary,
+        expected=finding.expected,
+        actual=finding.actual,
+        evidence=dict(finding.evidence),
+        first_seen_at=finding.first_seen_at,
+        confirmed_at=finding.confirmed_at,
+        recheck_command=finding.recheck_command,
+        next_step=finding.next_step,
+    )

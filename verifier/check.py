@@ -22,9 +22,9 @@ from verifier.profile.models import CHECK_ID, Profile
 if TYPE_CHECKING:
     from verifier.proofs import Proof
 
-ENTRY_POINTS = "openim_ssot.checks"
+    Build = Callable[[Profile], Proof | Sequence[Proof]]
 
-Build = Callable[[Profile], "Proof | Sequence[Proof]"]
+ENTRY_POINTS = "openim_ssot.checks"
 
 
 class NotApplicable(Exception):
@@ -33,7 +33,8 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """A registered invariant. `phase` is the first in which it applies, `until` the last."""
+    """A registered invariant. `phase` is the first in which it applies, `until` the last.
+    `last`: it judges the run itself, so it waits for the others."""
 
     id: str
     title: str
@@ -43,6 +44,7 @@ class Check:
     row: str
     why: str
     build: Build
+    last: bool = False
 
     def proofs(self, profile: Profile) -> tuple[Proof, ...]:
         """The proofs for this stack. Raises NotMapped or NotApplicable where the question does not arise."""
@@ -110,6 +112,7 @@ def check(
     phase: Phase,
     row: str,
     until: Phase = Phase.DECOMMISSIONED,
+    last: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Build], Build]:
     """Register the decorated function as the check of invariant `check_id`; its docstring is the why that `explain` prints."""
@@ -117,7 +120,17 @@ def check(
     def register(build: Build) -> Build:
         why = inspect.getdoc(build) or ""
         registry.add(
-            Check(id=check_id, title=title, severity=severity, phase=phase, until=until, row=row, why=why, build=build)
+            Check(
+                id=check_id,
+                title=title,
+                severity=severity,
+                phase=phase,
+                until=until,
+                row=row,
+                why=why,
+                build=build,
+                last=last,
+            )
         )
         return build
 

@@ -182,6 +182,8 @@ class Profile(Section):
                     raise ValueError(
                         f"{table}.{name}: role {entry.role!r} is not described; there are: {', '.join(there) or 'none'}"
                     )
+        if self.phase is not Phase.BASELINE and self.phase not in self.since:
+            raise ValueError(f"since.{self.phase.value} is missing: when did phase {self.phase.value} begin?")
         for check in (*(item.check for item in self.waivers), *(item.check for item in self.accept_inconclusive)):
             if not CHECK_ID.match(check):
                 raise ValueError(f"{check!r} is not an invariant's ID, such as USR-01")
@@ -229,3 +231,13 @@ class Profile(Section):
     def since_phase(self, phase: Phase) -> datetime | None:
         """When a phase began, if the profile says."""
         return self.since.get(phase)
+
+    @property
+    def token_key_column(self) -> str:
+        """The logical column of relation `im_tokens` that names the user: `user_id`, or `openim_user_id`."""
+        return "openim_user_id" if self.token.key_id == "openim" else "user_id"
+
+    def is_im_token_key(self, key: str) -> bool:
+        """Whether a Redis key is one of the declared imToken keys."""
+        pattern = re.escape(self.relation("im_tokens").keys or "")
+        return re.fullmatch(re.sub(r"\\{\w+\\}", "[^:]+", pattern), key) is not None

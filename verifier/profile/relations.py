@@ -38,7 +38,11 @@ class Relation(BaseModel):
     key: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, Column] = Field(default_factory=dict)
     where: str | dict[str, Any] | None = None
+    searched_for_tokens: bool = Field(default=False, description="TOK-06 looks for imTokens in its columns")
     min_rows: int = Field(default=0, ge=0, description="fewer rows than this are inconclusive, not fine")
+    alive_within_s: float | None = Field(
+        default=None, gt=0, description="silence longer than this is a breach (kept tables)"
+    )
     neighbours: str | None = Field(
         default=None, description="who else may write here, in words: makes the object a shared one"
     )
@@ -82,6 +86,10 @@ class Channel(BaseModel):
 
     role: str
     name: str
+    neighbours: str | None = Field(
+        default="other channels of this server", description="who else publishes on this server, in words"
+    )
+    only_channel: bool = Field(default=False, description="no other channel on this server: any PUBLISH is a breach")
 
 
 class Queue(BaseModel):
@@ -91,5 +99,6 @@ class Queue(BaseModel):
 
     role: str = "broker"
     name: str
+    neighbours: str | None = Field(default=None, description="who else may use it, in words")
     exchange: str | None = None
     routing_key: str | None = None

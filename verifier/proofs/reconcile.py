@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from verifier.model import Problem, Row
 from verifier.proofs.context import Context
@@ -24,7 +24,7 @@ class Reconcile:
     """Walk `subject`, look up each record's partners in `against`, and let `judge` say what is wrong with the pair.
 
     `on` names the columns that meet (subject's, against's); `convert` maps a subject value to the other side's form, or to
-    None where it can have no partner. `applies` leaves out records that the invariant does not speak of; `unit` is what
+    None where it can have no partner. `or_against` names further homes (with their column) where a partner may live. `applies` leaves out records that the invariant does not speak of; `unit` is what
     the coverage counts. Both directions are two proofs of one check.
     """
 
@@ -33,11 +33,13 @@ class Reconcile:
     on: tuple[str, str]
     judge: Pairing
     convert: Callable[[Any], Any] = _same
+    or_against: tuple[tuple[Rows, str], ...] = ()
     applies: Callable[[Row], bool] | None = None
     unit: str = "rows"
     statement: str = ""
     sample: int | None = None
     unseen: tuple[str, ...] = ()
+    arms: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""

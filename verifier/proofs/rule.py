@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from verifier.model import Problem, Row
 from verifier.proofs.context import Context
@@ -27,6 +28,7 @@ class Rule:
     sample: int | None = None
     empty_holds: bool = False
     unseen: tuple[str, ...] = ()
+    arms: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypeIs
+
 from verifier.finding import Finding
 from verifier.model import Problem, Row
 from verifier.proofs.context import Context
@@ -59,12 +61,15 @@ class _Walk:
     async def open(self) -> None:
         stores = self.context.stores
         self.source = await stores.source(self.proof.subject)
-        self.other = await stores.source(self.proof.against) if _is_reconcile(self.proof) else None
+        self.homes: list[tuple[Source, str]] = []
+        if is_reconcile(self.proof):
+            places = ((self.proof.against, self.proof.on[1]), *self.proof.or_against)
+            self.homes = [(await stores.source(rows), column) for rows, column in places]
         self.clock = await stores.clock_of(self.proof.subject.relation)
 
     @property
     def queries(self) -> tuple[str, ...]:
-        return (*self.source.queries, *(self.other.queries if self.other else ()))
+        return (*self.source.queries, *(query for home, _ in self.homes for query in home.queries))
 
     async def first_look(self) -> dict[str, _Suspect]:
         suspects: dict[str, _Suspect] = {}
@@ -91,21 +96,22 @@ class _Walk:
         now = await self.clock() if chosen else None
         suspects = []
         for row, matching in zip(chosen, partners, strict=True):
-            problem = self.proof.judge(row, matching) if _is_reconcile(self.proof) else self.proof.judge(row)
+            problem = self.proof.judge(row, matching) if is_reconcile(self.proof) else self.proof.judge(row)
             if problem is not None and now is not None:
                 suspects.append(_Suspect(self._raw_key(row), row, matching, problem, now))
         return suspects
 
     async def _partners(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-        if not _is_reconcile(self.proof) or self.other is None:
+        if not is_reconcile(self.proof):
             return [()] * len(rows)
-        here, there = self.proof.on
+        here = self.proof.on[0]
         wanted = [None if row[here] is None else self.proof.convert(row[here]) for row in rows]
         index: dict[str, list[Row]] = {}
         values = list(dict.fromkeys(value for value in wanted if value is not None))
-        for start in range(0, len(values), LOOKUP_BATCH):
-            for row in await self.other.lookup(there, values[start : start + LOOKUP_BATCH]):
-                index.setdefault(str(row[there]), []).append(row)
+        for home, there in self.homes:
+            for start in range(0, len(values), LOOKUP_BATCH):
+                for row in await home.lookup(there, values[start : start + LOOKUP_BATCH]):
+                    index.setdefault(str(row[there]), []).append(row)
         return [tuple(index.get(str(value), ())) if value is not None else () for value in wanted]
 
     def _raw_key(self, row: Row) -> str:
@@ -167,11 +173,13 @@ class _Walk:
             fingerprint=self.context.memory.fingerprint(self.context.check.id, suspect.raw_key),
             first_seen_at=suspect.first_seen_at,
             confirmed_at=confirmed_at,
-            evidence={"read from": self.source.label} | ({"compared with": self.other.label} if self.other else {}),
+            evidence={"read from": self.source.label}
+            | ({"compared with": " or ".join(home.label for home, _ in self.homes)} if self.homes else {}),
         )
 
 
-def _is_reconcile(proof: Rule | Reconcile) -> Any:
+def is_reconcile(proof: Rule | Reconcile) -> TypeIs[Reconcile]:
+    """Whether a proof compares with something (told by its shape: the classes import this module)."""
     return hasattr(proof, "against")
 
 
@@ -181,6 +189,8 @@ def _key_text(value: Any) -> str:
 
 async def walk(proof: Rule | Reconcile, context: Context) -> Judgement:
     """Carry out a proof that reads one relation record by record."""
+    if context.only_key is not None and json.loads(context.only_key)[0] != context.proof_index:
+        return Judgement.not_applicable("another proof of this check")
     walker = _Walk(proof, context)
     await walker.open()
     suspects = await walker.first_look()
@@ -212,8 +222,3 @@ def _conclude(walker: _Walk, findings: tuple[Finding, ...], unresolved: int) -> 
         what = f"{walker.left_out} records, none of them in question" if walker.left_out else f"no {proof.unit}"
         return Judgement.not_applicable(f"empty: {what} in {walker.source.label}")
     return Judgement(verdict=Verdict.HOLDS, **common)  # type: ignore[arg-type]
-
-
-def source_label(source: Source) -> str:
-    """The label of a source, for messages."""
-    return source.label

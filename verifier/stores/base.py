@@ -208,4 +208,3 @@ class Budget:
                     f"{self._store} did not answer within {self._timeout_s:g} s. "
                     "Is it overloaded? Raise operation_timeout_s of the role if it is just slow."
                 ) from None
-

@@ -16,7 +16,7 @@ import httpx
 
 from verifier.model import Row
 from verifier.profile.roles import OpenIMRole
-from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, Unreachable
+from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, StoreObject, Unreachable
 from verifier.stores.http import guarded_client
 
 READ_ROUTES = frozenset(
@@ -166,6 +166,10 @@ class OpenIMStore:
     async def version(self) -> str:
         """OpenIM's REST API does not tell its version."""
         return "OpenIM (version not told by its API)"
+
+    async def listing(self, kind: str) -> Sequence[StoreObject]:
+        """OpenIM has no inventory that a check needs."""
+        raise ValueError(f"{self.label} lists nothing, not even {kind}")
 
     async def privileges(self) -> Sequence[Privilege]:
         """An admin token can always write; what it is used for is decided by the route list."""

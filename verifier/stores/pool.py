@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from verifier.model import Row
@@ -13,9 +13,11 @@ from verifier.profile.identity import Identity
 from verifier.profile.models import Profile
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.query import Rows
-from verifier.stores.base import Source, Store, StoreError
+from verifier.stores.base import Denied, Observer, Source, Store, StoreError
 
 OPENIM_PREFIX = "openim."
+LEDGER, MEDIA, TAP = "verifier.ledger", "media.head", "broker.push_tap"
+"""Built-in relations beside the profile's: our own footprint, HEAD requests to media, the operator's tap queue."""
 
 
 def make_store(name: str, role: Role) -> Store:
@@ -66,6 +68,7 @@ class Stores:
                 store = make_store(role, config)
                 try:
                     await store.connect()
+                    await self._refuse_writers(store, config)
                 except StoreError as error:
                     self._failures[role] = error
                     await store.close()
@@ -73,12 +76,33 @@ class Stores:
                 self._stores[role] = store
             return self._stores[role]
 
+    async def _refuse_writers(self, store: Store, config: Role) -> None:
+        """A credential that could write has no place beside production, unless the profile says so."""
+        if config.allow_writing_credential:
+            return
+        writing = [item for item in await store.privileges() if item.state == "too_many"]
+        if writing:
+            raise Denied(
+                f"{writing[0].store}: this credential can write ({writing[0].what}: {writing[0].detail}). Give the verifier one that "
+                f"only reads, or set roles.{store.role}.allow_writing_credential = true."
+            )
+
     async def source(self, rows: Rows) -> Source:
         """The records that `rows` describes."""
         if rows.relation.startswith(OPENIM_PREFIX):
             from verifier.stores.openim import OpenIMSource
 
             return OpenIMSource(await self._typed("openim"), rows.relation)
+        if rows.relation == LEDGER:
+            return LedgerSource(self._stores)
+        if rows.relation == MEDIA:
+            from verifier.stores.media import MediaSource
+
+            return MediaSource(self._profile.media)
+        if rows.relation == TAP:
+            queue = self._profile.queue("push_tap")
+            tapped: Source = (await self._typed(queue.role)).tap(queue)
+            return tapped
         relation = self._profile.relation(rows.relation, *rows.columns)
         virtual = rows.relation == "users" and "openim_user_id" not in relation.columns
         asked = rows
@@ -89,8 +113,24 @@ class Stores:
         inner: Source = store.source(relation, asked)
         return IdentitySource(inner, self._profile.identity) if asked is not rows else inner
 
+    async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
+        """What watches a relation, channel or queue of the profile for writes."""
+        if kind == "relation":
+            relation = self._profile.relation(target, *columns)
+            store: Any = await self.get(relation.role)
+            observer: Observer = store.observer(relation, columns, self._profile.timing)
+            return observer
+        found = self._profile.channel(target) if kind == "channel" else self._profile.queue(target)
+        store = await self.get(found.role)
+        observer = store.observer(found, columns, self._profile.timing)
+        return observer
+
     async def clock_of(self, relation: str) -> Callable[[], Awaitable[datetime]]:
         """The clock of the store that holds a relation."""
+        if relation in (LEDGER, MEDIA):
+            return _own_clock
+        if relation == TAP:
+            return (await self.get(self._profile.queue("push_tap").role)).clock
         role = "openim" if relation.startswith(OPENIM_PREFIX) else self._profile.relation(relation).role
         return (await self.get(role)).clock
 
@@ -109,6 +149,35 @@ class Stores:
     async def close(self) -> None:
         """Close every store."""
         await asyncio.gather(*(store.close() for store in self._stores.values()), return_exceptions=True)
+
+
+async def _own_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class LedgerSource:
+    """What was sent to each store in this run, and what its allow-list refused."""
+
+    label = "verifier.ledger (this run)"
+    key = ("role",)
+    queries: tuple[str, ...] = ()
+
+    def __init__(self, stores: dict[str, Store]) -> None:
+        self._stores = stores
+
+    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """One row per connected store."""
+        yield self._rows()
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """The rows of some roles."""
+        return [row for row in self._rows() if row[column] in values]
+
+    def _rows(self) -> list[Row]:
+        return [
+            {"role": role, "sent": store.ledger.total, "refused": store.ledger.refused}
+            for role, store in self._stores.items()
+        ]
 
 
 class IdentitySource:

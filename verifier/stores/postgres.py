@@ -15,13 +15,25 @@ from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 
 from verifier.model import Row
+from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
 from verifier.query import Rows
-from verifier.stores.base import Budget, Denied, Ledger, Missing, Privilege, StoreError, Unreachable
+from verifier.stores.base import (
+    Budget,
+    Denied,
+    Forbidden,
+    Ledger,
+    Missing,
+    Privilege,
+    StoreError,
+    StoreObject,
+    Unreachable,
+)
 from verifier.stores.sql_guard import require_read_only_sql
 
 if TYPE_CHECKING:
+    from verifier.stores.postgres_observer import PostgresObserver
     from verifier.stores.postgres_source import PostgresSource
 
 
@@ -110,8 +122,15 @@ class PostgresStore:
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, what: str = "select"
     ) -> list[dict[str, Any]]:
         """Run one allowed SELECT in a READ ONLY transaction of its own and return all its rows: callers bound them."""
-        require_read_only_sql(sql)
+        self._guard(sql)
         return await self._budget.run(lambda: self._fetch(sql, parameters, what))
+
+    def _guard(self, sql: str) -> None:
+        try:
+            require_read_only_sql(sql)
+        except Forbidden:
+            self.ledger.refused += 1
+            raise
 
     def source(self, relation: Relation, rows: Rows) -> PostgresSource:
         """The records of a relation of this database."""
@@ -119,9 +138,22 @@ class PostgresStore:
 
         return PostgresSource(self, relation, rows)
 
+    def observer(self, relation: Relation, columns: tuple[str, ...], timing: Timing) -> PostgresObserver:
+        """What watches a table for writes."""
+        from verifier.stores.postgres_observer import PostgresObserver
+
+        return PostgresObserver(self, relation, columns, flush_s=timing.counter_flush_s)
+
+    async def listing(self, kind: str) -> Sequence[StoreObject]:
+        """`columns`: every column of every table and view outside the catalogue, named `schema.table.column`."""
+        if kind != "columns":
+            raise ValueError(f"{self.label} lists columns, not {kind}")
+        rows = await self.fetch(_COLUMNS, what="list columns")
+        return [StoreObject(kind="column", name=row.pop("name"), attributes=row) for row in rows]
+
     async def type_of(self, sql: str) -> int:
         """The type OID of a SELECT's first column, without reading a row."""
-        require_read_only_sql(sql)
+        self._guard(sql)
         return await self._budget.run(lambda: self._describe(sql))
 
     async def _describe(self, sql: str) -> int:
@@ -211,6 +243,15 @@ class PostgresStore:
             found.append(Privilege(self.label, "read only", "ok", f"role {facts['role']} holds no writing privilege"))
         return found
 
+
+_COLUMNS = """
+SELECT n.nspname || '.' || c.relname || '.' || a.attname AS name, n.nspname || '.' || c.relname AS table_name,
+       a.attname::text AS column_name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required, c.relkind::text AS relkind
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_t%'
+ ORDER BY 1
+"""
 
 _PRIVILEGES = """
 SELECT current_user::text AS role,

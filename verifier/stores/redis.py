@@ -12,13 +12,15 @@ import redis.asyncio
 from redis import exceptions
 from redis.asyncio.connection import ConnectionPool, parse_url
 
-from verifier.profile.relations import Relation
+from verifier.profile.models import Timing
+from verifier.profile.relations import Channel, Relation
 from verifier.profile.roles import RedisRole
 from verifier.query import Rows
-from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, Unreachable
+from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, StoreObject, Unreachable
 from verifier.stores.redis_guard import GuardedConnection, GuardedTLSConnection
 
 if TYPE_CHECKING:
+    from verifier.stores.redis_observer import ChannelObserver, KeysObserver
     from verifier.stores.redis_source import RedisSource
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ class RedisStore:
             concurrency=config.max_concurrency, timeout_s=config.operation_timeout_s, store=self.label
         )
         self._client: redis.asyncio.Redis | None = None
+        self.own_taps: set[str] = set()
 
     @property
     def client(self) -> redis.asyncio.Redis:
@@ -121,6 +124,23 @@ class RedisStore:
         from verifier.stores.redis_source import RedisSource
 
         return RedisSource(self, relation, rows)
+
+    def observer(
+        self, target: Relation | Channel, columns: tuple[str, ...], timing: Timing
+    ) -> ChannelObserver | KeysObserver:
+        """What watches a channel or a key pattern for writes."""
+        from verifier.stores.redis_observer import ChannelObserver, KeysObserver
+
+        return ChannelObserver(self, target) if isinstance(target, Channel) else KeysObserver(self, target)
+
+    async def listing(self, kind: str) -> Sequence[StoreObject]:
+        """`subscribers:CHANNEL`: who listens on a channel, exactly or by pattern, the verifier's own taps left out."""
+        prefix, _, channel = kind.partition(":")
+        if prefix != "subscribers":
+            raise ValueError(f"{self.label} lists subscribers, not {kind}")
+        from verifier.stores.redis_listing import subscribers
+
+        return await subscribers(self, channel)
 
     async def info(self, section: str) -> dict[str, Any]:
         """`INFO section`, parsed by the driver."""

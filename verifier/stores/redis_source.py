@@ -1,7 +1,7 @@
 """Records behind a Redis key pattern such as `im:token:{user_id}`: found by SCAN, read by type, decoded by codec.
 
 A column is a `{placeholder}` of the pattern, a field of the decoded value (dotted path), or one of the built-ins
-`@key @ttl_ms @type @value @token @claim.NAME @header.NAME`. `ttl_ms` is None for a key without expiry.
+`@key @ttl_ms @idle_s @type @value @token @claim.NAME @header.NAME`. `ttl_ms` is None for a key without expiry.
 """
 
 from __future__ import annotations
@@ -105,18 +105,20 @@ class RedisSource:
         facts = await self._store.run("TYPE, PTTL", pipeline.execute(), count=2 * len(keys)) if keys else []
         kinds = [_decode(kind) for kind in facts[0::2]]
         values = await self._values(keys, kinds)
+        idle = await self._idle(keys)
         rows = []
-        for key, kind, ttl, value in zip(keys, kinds, facts[1::2], values, strict=True):
+        for key, kind, ttl, value, idle_s in zip(keys, kinds, facts[1::2], values, idle, strict=True):
             if kind == "none":
                 continue
-            row = self._row(_decode(key), kind, None if ttl < 0 else int(ttl), value)
+            row = self._row(_decode(key), kind, None if ttl < 0 else int(ttl), idle_s, value)
             if row is not None and all(where.accepts(row[where.column]) for where in self._rows.where):
                 rows.append(row)
         return rows
 
     async def _values(self, keys: Sequence[bytes], kinds: Sequence[str]) -> list[Any]:
         if all(
-            self._relation.columns[name].column.startswith(("{", "@key", "@ttl", "@type")) for name in self._columns
+            self._relation.columns[name].column.startswith(("{", "@key", "@ttl", "@type", "@idle"))
+            for name in self._columns
         ):
             return [None] * len(keys)
         client = self._store.client
@@ -132,11 +134,23 @@ class RedisSource:
                 values[index] = None if isinstance(value, Exception) else value
         return values
 
-    def _row(self, key: str, kind: str, ttl_ms: int | None, value: Any) -> Row | None:
+    async def _idle(self, keys: Sequence[bytes]) -> list[int | None]:
+        """Seconds since each key was last touched, asked for only where a column needs it; None where the server cannot tell."""
+        if all(self._relation.columns[name].column != "@idle_s" for name in self._columns):
+            return [None] * len(keys)
+        pipeline = self._store.client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.object("IDLETIME", key)
+        answers = await self._store.run("OBJECT IDLETIME", pipeline.execute(raise_on_error=False), count=len(keys))
+        return [answer if isinstance(answer, int) else None for answer in answers]
+
+    def _row(self, key: str, kind: str, ttl_ms: int | None, idle_s: int | None, value: Any) -> Row | None:
         placeholders = self._pattern.parse(key)
         if placeholders is None:
             return None
-        record = _Record(key, kind, ttl_ms, value, placeholders, self._relation)
+        record = _Record(
+            {"@key": key, "@type": kind, "@ttl_ms": ttl_ms, "@idle_s": idle_s}, value, placeholders, self._relation
+        )
         return {name: record.column(self._relation.columns[name]) for name in self._columns}
 
 
@@ -144,9 +158,9 @@ class _Record:
     """One key, decoded as far as its columns need."""
 
     def __init__(
-        self, key: str, kind: str, ttl_ms: int | None, value: Any, placeholders: Mapping[str, str], relation: Relation
+        self, built_in: Mapping[str, Any], value: Any, placeholders: Mapping[str, str], relation: Relation
     ) -> None:
-        self.built_in = {"@key": key, "@type": kind, "@ttl_ms": ttl_ms}
+        self.built_in = built_in
         self.placeholders = placeholders
         self.raw = {_decode(k): _decode(v) for k, v in value.items()} if isinstance(value, dict) else value
         self.text = None if value is None or isinstance(value, dict) else _decode(value)

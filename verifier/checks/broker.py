@@ -1,0 +1,185 @@
+"""Row "RabbitMQ": the chat queue goes, notification.push carries no chat, a push arrives once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verifier.check import NotApplicable, check
+from verifier.judges.platform import judge_push_once
+from verifier.judges.push_types import judge_push_types
+from verifier.model import Phase, Problem, Row, Severity
+from verifier.profile.models import Profile
+from verifier.profile.relations import Queue
+from verifier.proofs import Absence, Delivery, Inventory, Rule
+from verifier.proofs.inventory import Approved
+from verifier.query import Rows
+from verifier.stores.base import StoreObject
+
+ROW = "RabbitMQ"
+
+
+def _chat_queue(profile: Profile) -> Queue:
+    queue = profile.queue("chat_message_notify")
+    if profile.policies.chat_queue == "repurpose":
+        raise NotApplicable("policy: chat_queue = 'repurpose'")
+    return queue
+
+
+def _is(queue: Queue, item: StoreObject) -> bool:
+    return item.attributes.get("queue", item.attributes.get("name")) == queue.name
+
+
+@check(
+    "MQ-01",
+    title="The chat queue is gone (drained and unbound until then)",
+    severity=Severity.HIGH,
+    phase=Phase.FROZEN,
+    row=ROW,
+)
+def chat_queue_gone(profile: Profile) -> Inventory:
+    """As long as the queue takes messages, something can believe that it delivers them."""
+    queue = _chat_queue(profile)
+    gone = profile.phase.reached(Phase.DECOMMISSIONED)
+
+    def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
+        problems = []
+        for item in objects:
+            if not _is(queue, item):
+                continue
+            vhost = item.attributes.get("vhost")
+            if item.kind == "queue" and gone:
+                problems.append(
+                    _problem(
+                        f"queue {queue.name} exists in vhost {vhost}",
+                        f"queue@{vhost}",
+                        "no such queue in any vhost",
+                        "it exists",
+                    )
+                )
+            elif item.kind == "queue" and (waiting := int(item.attributes.get("messages") or 0)):
+                problems.append(
+                    _problem(
+                        f"queue {queue.name} in vhost {vhost} still holds messages",
+                        f"messages@{vhost}",
+                        "drained",
+                        f"{waiting} messages",
+                    )
+                )
+            elif item.kind == "binding" and item.attributes.get("source") and not gone:
+                source = item.attributes["source"]
+                problems.append(
+                    _problem(
+                        f"queue {queue.name} in vhost {vhost} is bound to {source}",
+                        f"binding@{vhost}/{source}",
+                        "unbound",
+                        f"bound to {source}",
+                    )
+                )
+        return problems
+
+    return Inventory(
+        role=queue.role, kinds=("queues", "bindings"), judge=judge, unit="queues and bindings of all readable vhosts"
+    )
+
+
+def _problem(summary: str, key: str, expected: str, actual: str) -> Problem:
+    return Problem(
+        key=key,
+        summary=summary,
+        expected=expected,
+        actual=actual,
+        next_step="Unbind and delete the queue, and remove the declaration from the service that makes it.",
+    )
+
+
+@check("MQ-02", title="Nothing is published to the chat queue", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
+def chat_queue_silent(profile: Profile) -> Absence:
+    """A queue that is drained as fast as it fills looks empty; its counter does not."""
+    _chat_queue(profile)
+    return Absence(
+        target="chat_message_notify",
+        kind="queue",
+        operations=frozenset({"publish"}),
+        noun="message",
+        next_step="Find the publisher (chat-service in legacy mode) and the consumer that drains it.",
+    )
+
+
+@check("MQ-03", title="Nothing points at the chat queue", severity=Severity.MEDIUM, phase=Phase.FROZEN, row=ROW)
+def chat_queue_unreferenced(profile: Profile) -> Inventory:
+    """A consumer, policy, shovel or dead-letter exchange that names the queue brings it back to life."""
+    queue = _chat_queue(profile)
+
+    def points(item: StoreObject) -> bool:
+        if item.kind == "consumer":
+            return _is(queue, item)
+        if item.kind == "queue":
+            return queue.name in (item.attributes.get("arguments") or {}).values() and not _is(queue, item)
+        return item.kind in ("policy", "parameter") and queue.name in str(item.attributes)
+
+    def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
+        return [
+            Problem(
+                key=f"{item.kind} {item.name}",
+                summary=f"{item.kind} {item.name} points at {queue.name}",
+                expected="nothing points at it",
+                actual=f"{item.kind} {item.name}",
+                next_step="Stop the consumer, or remove the definition.",
+            )
+            for item in objects
+            if points(item)
+        ]
+
+    return Inventory(
+        role=queue.role, kinds=("consumers", "queues", "policies", "parameters"), judge=judge, unit="definitions"
+    )
+
+
+@check("MQ-04", title="notification.push carries no chat", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
+def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
+    """OpenIM pushes chat. A chat payload in our push queue is a second notification, with the text in it."""
+    profile.queue("notification_push")
+    types, fields = profile.policies.push_types, profile.policies.chat_push_fields
+    proofs: list[Rule | Delivery] = []
+    if "push_tap" in profile.queues:
+
+        def judge(row: Row) -> Problem | None:
+            body = row["body"] if isinstance(row["body"], dict) else {}
+            found = [name for name in fields if name in body]
+            if body.get("type") in types and not found:
+                return None
+            return Problem(
+                key=str(row["delivery"]),
+                summary=f"a push of type {body.get('type')!r} went through notification.push"
+                + (f" with {', '.join(found)}" if found else ""),
+                expected=f"types {', '.join(types)}, without chat fields",
+                actual=f"type {body.get('type')!r}",
+                next_step="Stop the push worker's chat path: OpenIM pushes chat messages.",
+            )
+
+        proofs.append(
+            Rule(
+                subject=Rows("broker.push_tap", ("body",)),
+                judge=judge,
+                unit="tapped pushes",
+                unseen=("pushes that were published before the tap queue was bound",),
+            )
+        )
+    proofs.append(
+        Delivery(
+            judge=lambda operations: judge_push_types(operations, types=types, chat_fields=fields),
+            statement="pushes that reached the canary's sink",
+            unseen=() if proofs else ("pushes to other users: bind a queue of your own and map it as queues.push_tap",),
+        )
+    )
+    return proofs
+
+
+@check("MQ-05", title="A push arrives once", severity=Severity.HIGH, phase=Phase.CUTOVER, row=ROW)
+def push_once(profile: Profile) -> Delivery:
+    """Two pushes for one message mean that the old way and OpenIM's are both alive."""
+    return Delivery(
+        judge=judge_push_once,
+        statement="canary messages, judged on the platform's own push",
+        unseen=("OpenIM's own offline push",),
+    )

@@ -1,0 +1,143 @@
+"""Rows that stay unchanged: session cache, HMAC nonce, and the user-service's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from verifier.check import NotApplicable, check
+from verifier.checks.users import column_fingerprint
+from verifier.judges.platform import judge_nonce
+from verifier.model import Phase, Problem, Row, Severity
+from verifier.profile.models import Profile
+from verifier.proofs import Absence, Delivery, Inventory, Reconcile, Rule
+from verifier.proofs.inventory import Approved
+from verifier.proofs.reconcile import must_exist
+from verifier.query import Rows
+from verifier.stores.base import StoreObject
+
+KEPT = ("users", "devices", "sessions", "profiles", "friends", "link_requests", "admin_users")
+
+
+def _expiring(relation: str, noun: str, column: str) -> Rule:
+    def judge(row: Row) -> Problem | None:
+        if row["ttl_ms"] is not None:
+            return None
+        return Problem(
+            summary=f"a {noun} key has no TTL",
+            expected="a TTL",
+            actual="none: it stays for ever",
+            next_step=f"Write {noun} keys with their expiry in one command.",
+        )
+
+    return Rule(subject=Rows(relation, (column, "ttl_ms")), judge=judge, unit=f"{noun} keys")
+
+
+@check(
+    "KEEP-01",
+    title="Session cache and HMAC nonce still work",
+    severity=Severity.HIGH,
+    phase=Phase.BASELINE,
+    row="Sessions / devices",
+)
+def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Delivery]:
+    """The move must not break what stays: a cached session without its row is a login that cannot be revoked."""
+    profile.relation("session_cache")
+    proofs: list[Rule | Reconcile | Delivery] = [_expiring("session_cache", "session", "session_id")]
+    proofs.append(
+        Reconcile(
+            subject=Rows("session_cache", ("session_id",)),
+            against=Rows("sessions", ("session_id",)),
+            on=("session_id", "session_id"),
+            unit="cached sessions",
+            judge=must_exist(
+                "a cached session has no live row in PostgreSQL",
+                expected="a live row in sessions",
+                next_step="Remove the cache key at logout, ban and expiry.",
+            ),
+        )
+    )
+    if profile.has("nonces"):
+        proofs.append(_expiring("nonces", "nonce", "nonce"))
+    proofs.append(Delivery(judge=judge_nonce, statement="replayed nonces"))
+    return proofs
+
+
+@check(
+    "KEEP-02",
+    title="The kept tables are alive and unchanged",
+    severity=Severity.MEDIUM,
+    phase=Phase.BASELINE,
+    row="Sessions / devices",
+)
+def kept_tables(profile: Profile) -> list[Inventory | Absence]:
+    """Users, devices, sessions, profile, friends, link requests and admin users stay as they were."""
+    tables = {
+        relation.table if "." in relation.table else f"public.{relation.table}"
+        for name in KEPT
+        if (relation := profile.relations.get(name)) is not None and relation.table
+    }
+    if not tables:
+        raise NotApplicable("none of the kept relations is mapped to a table")
+
+    def judge(objects: Sequence[StoreObject], approved: Approved | None) -> list[Problem]:
+        there = {column_fingerprint(item) for item in objects}
+        return [
+            Problem(
+                key=name,
+                summary=f"{name} of the baseline is gone or changed",
+                expected=name,
+                actual=next((item for item in there if item.partition(" ")[0] == name.partition(" ")[0]), "not there"),
+                next_step="If the change is meant, take a new baseline: verifier baseline --only KEEP-02.",
+            )
+            for name in sorted((approved or frozenset()) - there)
+        ]
+
+    schema = Inventory(
+        role=profile.relation(next(name for name in KEPT if name in profile.relations)).role,
+        kinds=("columns",),
+        judge=judge,
+        remembered=True,
+        fingerprint=column_fingerprint,
+        applies=lambda item: item.attributes["table_name"] in tables,
+        unit="columns of kept tables",
+    )
+    alive = [
+        Absence(target=name, inserted_at="created_at", expect="life", noun=f"row of {name}", statement=name)
+        for name in ("users", "sessions")
+        if profile.has(name, "created_at")
+    ]
+    return [schema, *alive]
+
+
+@check(
+    "KEEP-03",
+    title="Friends in ours equal OpenIM's, if they are mirrored",
+    severity=Severity.MEDIUM,
+    phase=Phase.CUTOVER,
+    row="User profile (our fields)",
+)
+def friends_mirrored(profile: Profile) -> Reconcile:
+    """Friends stay ours. Where the policy mirrors them, the copy must be whole, or search and permissions differ."""
+    if profile.policies.friends != "mirrored":
+        raise NotApplicable("policy: friends = 'ours'")
+
+    def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
+        wanted = profile.identity.to_openim(row["friend_id"])
+        if any(item["friend_id"] == wanted for item in partners):
+            return None
+        return Problem(
+            summary=f"{row['friend_id']} is a friend of {row['user_id']} in ours but not in OpenIM",
+            expected="the same friend in OpenIM",
+            actual=f"{len(partners)} other friends",
+            next_step="Mirror the friendship with import_friend, and find the path that did not.",
+        )
+
+    return Reconcile(
+        subject=Rows("friends", ("user_id", "friend_id")),
+        against=Rows("openim.friends"),
+        on=("user_id", "owner_id"),
+        convert=profile.identity.to_openim,
+        judge=judge,
+        unit="friendships",
+        unseen=("friends that only OpenIM has",),
+    )

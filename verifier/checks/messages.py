@@ -1,0 +1,95 @@
+"""Row "Chat messages": OpenIM stores them; our Mongo gains none, changes none, and hides none elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from verifier.check import check
+from verifier.model import Phase, Problem, Severity
+from verifier.profile.models import Profile
+from verifier.proofs import Absence, Inventory
+from verifier.proofs.inventory import Approved
+from verifier.stores.base import StoreObject
+
+ROW = "Chat messages"
+CHAT_WORDS = ("message", "conversation", "chat", "sender", "content", "seq")
+
+
+@check(
+    "MSG-01",
+    title="No new messages in our Mongo for migrated conversations",
+    severity=Severity.CRITICAL,
+    phase=Phase.CUTOVER,
+    row=ROW,
+)
+def no_new_messages(profile: Profile) -> Absence:
+    """A message in both stores has two truths; one in ours alone is a message that nobody on OpenIM will ever see."""
+    profile.relation("messages", "conversation_id")
+    return Absence(
+        target="messages",
+        operations=frozenset({"insert"}),
+        scoped_by=("conversation", "conversation_id"),
+        inserted_at="created_at" if profile.has("messages", "created_at") else None,
+        noun="message",
+        next_step="Find the code path that still stores messages of moved conversations, and import or drop what it wrote.",
+    )
+
+
+@check(
+    "MSG-02",
+    title="Frozen messages are neither changed nor deleted",
+    severity=Severity.HIGH,
+    phase=Phase.FROZEN,
+    row=ROW,
+)
+def frozen_messages(profile: Profile) -> Absence:
+    """The legacy history is an archive: what changes in it is either declared or a service that has not understood the move."""
+    profile.relation("messages", "conversation_id")
+    return Absence(
+        target="messages",
+        operations=frozenset({"update", "replace", "delete", "drop", "rename"}),
+        scoped_by=("conversation", "conversation_id"),
+        noun="message",
+        next_step="Declare the job that does it, or stop it.",
+    )
+
+
+@check("MSG-03", title="No undeclared chat-shaped collection", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
+def no_other_collection(profile: Profile) -> Inventory:
+    """Messages that move to `messages_2026_11` or to another database are still messages in our Mongo."""
+    relation = profile.relation("messages")
+    role = profile.roles.chat_mongo
+    database = role.database if role else ""
+    declared = [f"{database}.{item.collection}" for item in profile.relations.values() if item.collection]
+    declared += list(profile.inventory.collections)
+    shape = {column.column.partition(".")[0] for column in relation.columns.values()} - {"_id"}
+
+    def chat_shaped(item: StoreObject) -> bool:
+        fields = {str(name).partition(".")[0] for name in item.attributes.get("fields", ())}
+        if len(fields & shape) * 2 > len(shape):
+            return True
+        worded = sum(any(word in name.lower() for name in fields) for word in CHAT_WORDS)
+        base = (relation.collection or "").lower()
+        return worded >= 3 or bool(base and base in item.name.partition(".")[2].lower())
+
+    def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
+        return [
+            Problem(
+                key=item.name,
+                summary=f"collection {item.name} is chat-shaped and not declared",
+                expected="messages in the declared collections alone",
+                actual=f"{item.attributes.get('count', '?')} documents with {', '.join(list(item.attributes.get('fields', ()))[:8]) or 'no fields seen'}",
+                next_step="Declare it under inventory.collections with its owner, or stop its writer.",
+            )
+            for item in objects
+            if not any(fnmatchcase(item.name, pattern) for pattern in declared) and chat_shaped(item)
+        ]
+
+    return Inventory(
+        role=relation.role,
+        kinds=("collections",),
+        judge=judge,
+        unit="collections",
+        unseen=("a collection that was filled and emptied again",),
+    )

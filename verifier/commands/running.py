@@ -1,0 +1,204 @@
+"""`run`, `baseline` and `recheck`: engine in, terminal, files and history out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from verifier.check import load_checks
+from verifier.engine import Engine, Judged, run
+from verifier.events import Event
+from verifier.history import History, RunKind
+from verifier.model import Severity
+from verifier.plan import Plan, make_plan
+from verifier.profile import Profile, ProfileError, load_profile
+from verifier.render.redact import clean
+from verifier.render.terminal import TerminalRenderer
+from verifier.verdict import ExitCode, RunResult, Verdict
+from verifier.waivers import accepted_ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where a result goes beside the terminal."""
+
+    json: Path | None = None
+    junit: Path | None = None
+    html: Path | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+
+def execute(
+    profile: Profile,
+    plan: Plan,
+    history: History,
+    *,
+    kind: RunKind,
+    handle: Callable[[Event], None],
+    max_runtime_s: float | None = None,
+) -> RunResult:
+    """One run with memory: under the stack's lock, each check committed as soon as it is judged."""
+    engine = Engine(
+        profile=profile,
+        plan=plan,
+        memory=history,
+        commit=lambda judged: _commit(history, judged),
+        arming=kind is RunKind.BASELINE,
+        max_runtime_s=max_runtime_s,
+    )
+    with history.lock():
+        history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=kind)
+        result = run(engine, handle)
+        history.finish(result)
+    return result
+
+
+def _commit(history: History, judged: Judged) -> None:
+    history.commit_check(judged.outcome, judged.watermarks, judged.horizons)
+
+
+def open_history(profile: Profile) -> History:
+    """The history that the profile names."""
+    return History.open(profile.history, stack=profile.stack)
+
+
+def run_checks(
+    profile_path: Path,
+    *,
+    only: Sequence[str],
+    phase: str | None,
+    fail_on: frozenset[Severity],
+    max_runtime_s: float | None,
+    checks: Sequence[Path],
+    outputs: Outputs,
+) -> ExitCode:
+    """`verifier run`."""
+    profile = load_profile(profile_path)
+    plan = make_plan(load_checks(checks), profile, only=only, phase=phase)
+    accepted = accepted_ids(profile, datetime.now(UTC).date())
+    console = Console(quiet=outputs.quiet, stderr=_to_stdout(outputs.json))
+    with open_history(profile) as history:
+        renderer = TerminalRenderer(
+            console, verbose=outputs.verbose, known=history.finding, fail_on=fail_on, accepted=accepted
+        )
+        with renderer:
+            kind = RunKind.WHAT_IF if plan.what_if else RunKind.RUN
+            result = execute(profile, plan, history, kind=kind, handle=renderer.handle, max_runtime_s=max_runtime_s)
+    code = result.exit_code(fail_on, accepted)
+    delivered = _write(
+        result,
+        outputs,
+        code,
+        {item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted},
+    )
+    return code if delivered or code is not ExitCode.HOLDS else ExitCode.UNDELIVERED
+
+
+def _to_stdout(path: Path | None) -> bool:
+    return path is not None and str(path) == "-"
+
+
+def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[str, str]) -> bool:
+    """Write the files that were asked for; one that cannot be written is told and does not stop the others."""
+    from verifier.render.html import ReportSection, render_html
+    from verifier.render.json import to_json
+    from verifier.render.junit import to_junit
+
+    wanted: list[tuple[Path | None, Callable[[], str]]] = [
+        (outputs.json, lambda: json.dumps(to_json(result, exit_code=code), indent=2, ensure_ascii=False) + "\n"),
+        (outputs.junit, lambda: to_junit(result, accepted=accepted)),
+        (
+            outputs.html,
+            lambda: render_html(
+                [ReportSection(heading=f"{result.stack}, phase {result.phase}", result=result)],
+                title=f"{result.stack}: single source of truth",
+            ),
+        ),
+    ]
+    delivered = True
+    for path, text in wanted:
+        if path is None:
+            continue
+        if str(path) == "-":
+            sys.stdout.write(text())
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text(), encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            delivered = False
+            sys.stderr.write(
+                f"verifier: the report {path} could not be written: {error.strerror}. The verdicts are in the history.\n"
+            )
+    return delivered
+
+
+def take_baseline(profile_path: Path, *, only: Sequence[str], checks: Sequence[Path]) -> ExitCode:
+    """`verifier baseline`: exit 0 when every applicable proof is armed, 2 when a store could not be read."""
+    profile = load_profile(profile_path)
+    plan = make_plan(load_checks(checks), profile, only=only)
+    console = Console()
+    armed: list[str] = []
+
+    with open_history(profile) as history, console.status("taking the baseline (waiting for counters to settle)…"):
+        engine = Engine(profile=profile, plan=plan, memory=history, arming=True)
+
+        def commit(judged: Judged) -> None:
+            if judged.watermarks:
+                armed.append(judged.outcome.check_id)
+            _commit(history, judged)
+
+        engine.commit = commit
+        with history.lock():
+            history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=RunKind.BASELINE)
+            result = run(engine)
+            history.finish(result)
+    console.print(
+        f"baseline of {profile.stack} in phase {plan.phase.value}: {len(armed)} checks armed ({', '.join(sorted(armed)) or 'none'})"
+    )
+    blind = [item for item in result.outcomes if item.verdict is Verdict.INCONCLUSIVE]
+    for item in blind:
+        console.print(f"not armed: {item.check_id}: {clean(item.judgement.reason)}", style="yellow", markup=False)
+    return ExitCode.INTERRUPTED if result.interrupted else ExitCode.INCONCLUSIVE if blind else ExitCode.HOLDS
+
+
+def look_again(fingerprint: str, profile_path: Path, checks: Sequence[Path]) -> ExitCode:
+    """`verifier recheck`: judge one finding's record now, without touching what is remembered."""
+    profile = load_profile(profile_path)
+    registry = load_checks(checks)
+    console = Console()
+    with open_history(profile) as history:
+        known = history.finding(fingerprint)
+        if known is None:
+            raise ProfileError(
+                f"no finding with fingerprint {fingerprint!r} in the history; see: verifier history --findings"
+            )
+        finding = known.finding
+        if finding.check_id not in registry:
+            raise ProfileError(
+                f"the finding belongs to check {finding.check_id}, which is not loaded; name its file with --checks"
+            )
+        plan = replace(make_plan(registry, profile), checks=(registry[finding.check_id],))
+        engine = Engine(profile=profile, plan=plan, memory=history, only_key=finding.raw_key)
+        result = run(engine)
+        outcome = result.outcomes[0]
+        again = next((item for item in outcome.judgement.findings if item.fingerprint == finding.fingerprint), None)
+        if again is not None:
+            history.rechecked(finding.fingerprint, again, again.confirmed_at)
+            console.print(f"still there: {clean(again.summary)}", style="red", markup=False)
+            return ExitCode.VIOLATED
+        if outcome.verdict is Verdict.INCONCLUSIVE:
+            console.print(f"could not know: {clean(outcome.judgement.reason)}", style="yellow", markup=False)
+            return ExitCode.INCONCLUSIVE
+        with suppress(LookupError):
+            history.rechecked(finding.fingerprint, None, datetime.now(UTC))
+        console.print(f"gone: {clean(finding.summary)}", style="green", markup=False)
+        return ExitCode.HOLDS

@@ -1,0 +1,238 @@
+"""Plan in, events out: carries out the chosen checks over the stores, all at once, and never lets one fault hide another."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from verifier.check import Check, NotApplicable
+from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.finding import Finding
+from verifier.plan import Plan
+from verifier.profile.errors import NotMapped
+from verifier.profile.models import Profile
+from verifier.proofs.context import Context
+from verifier.scope import Scope
+from verifier.stores.base import StoreError
+from verifier.stores.pool import Stores
+from verifier.verdict import Judgement, Outcome, RunResult
+from verifier.waivers import apply_waivers
+
+CONCURRENT_CHECKS = 12
+
+
+class RunMemory(Protocol):
+    """The history, as far as the engine uses it."""
+
+    def fingerprint(self, check_id: str, raw_key: str) -> str:
+        """The stable name of a breach."""
+
+    def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
+        """What an earlier run remembered."""
+
+    def horizons(self, slot: str) -> list[tuple[Any, str]]:
+        """Earlier horizons of an object."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all."""
+
+    outcome: Outcome
+    watermarks: Mapping[str, Mapping[str, Any]]
+    horizons: Sequence[tuple[str, Any, str]]
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory."""
+
+    profile: Profile
+    plan: Plan
+    memory: RunMemory
+    commit: Callable[[Judged], None] | None = None
+    arming: bool = False
+    only_key: str | None = None
+    max_runtime_s: float | None = None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    result: RunResult | None = None
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """Run, yielding what happens as it happens. Closing the iterator stops the run."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        stores = Stores(self.profile)
+        started = _now()
+        ids = tuple(item.id for item in self.plan.checks)
+        yield RunStarted(
+            run_id=self.run_id, stack=self.profile.stack, phase=self.plan.phase.value, at=started, check_ids=ids
+        )
+        outcomes: dict[str, Outcome] = {}
+        slots = asyncio.Semaphore(CONCURRENT_CHECKS)
+        first = [
+            asyncio.create_task(self._one(item, stores, slots, queue)) for item in self.plan.checks if not item.last
+        ]
+        last = [
+            asyncio.create_task(self._after(first, item, stores, slots, queue))
+            for item in self.plan.checks
+            if item.last
+        ]
+        tasks = [*first, *last]
+        overtime = asyncio.create_task(self._stop_after(tasks))
+        try:
+            while len(outcomes) < len(tasks):
+                event = await queue.get()
+                if isinstance(event, CheckFinished):
+                    outcomes[event.outcome.check_id] = event.outcome
+                yield event
+        finally:
+            overtime.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            reads = stores.reads()
+            await stores.close()
+            self.result = RunResult(
+                run_id=self.run_id,
+                stack=self.profile.stack,
+                phase=self.plan.phase.value,
+                started_at=started,
+                ended_at=_now(),
+                outcomes=tuple(outcomes[name] for name in ids if name in outcomes),
+                notes=self.plan.notes,
+                interrupted=len(outcomes) < len(ids),
+                reads=reads,
+            )
+        yield RunFinished(result=self.result)
+
+    async def _after(
+        self,
+        others: Sequence[asyncio.Task[None]],
+        item: Check,
+        stores: Stores,
+        slots: asyncio.Semaphore,
+        queue: asyncio.Queue[Event],
+    ) -> None:
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._one(item, stores, slots, queue)
+
+    async def _stop_after(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        if self.max_runtime_s is None:
+            return
+        await asyncio.sleep(self.max_runtime_s)
+        for task in tasks:
+            task.cancel("max-runtime")
+
+    async def _one(self, item: Check, stores: Stores, slots: asyncio.Semaphore, queue: asyncio.Queue[Event]) -> None:
+        """Judge one check; whatever goes wrong becomes its verdict, and its event goes out in every case."""
+        started = _now()
+        context: Context | None = None
+        try:
+            async with slots:
+                queue.put_nowait(CheckStarted(check_id=item.id, title=item.title))
+                started = _now()
+                context = self._context(item, stores, queue)
+                async with asyncio.timeout(self.profile.timing.check_timeout_s):
+                    judgement = await self._judge(item, context)
+        except TimeoutError:
+            limit = self.profile.timing.check_timeout_s
+            judgement = Judgement.inconclusive(
+                f"not done within {limit:g} s; raise timing.check_timeout_s or run this check by itself"
+            )
+        except asyncio.CancelledError as error:
+            if "max-runtime" not in error.args:
+                raise
+            judgement = Judgement.inconclusive(f"not done when --max-runtime ({self.max_runtime_s:g} s) was over")
+        outcome = Outcome(
+            check_id=item.id,
+            title=item.title,
+            severity=item.severity,
+            judgement=apply_waivers(judgement, item.id, self.profile, _now().date()),
+            started_at=started,
+            ended_at=_now(),
+        )
+        if self.commit is not None:
+            watermarks = context.watermarks if context else {}
+            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=context.horizons if context else ()))
+        queue.put_nowait(CheckFinished(outcome=outcome))
+
+    def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event]) -> Context:
+        def progress(done: int, total: int | None, unit: str) -> None:
+            queue.put_nowait(Progress(check_id=item.id, done=done, total=total, unit=unit))
+
+        def found(finding: Finding) -> None:
+            queue.put_nowait(FindingFound(finding=finding))
+
+        return Context(
+            check=item,
+            profile=self.profile.model_copy(update={"phase": self.plan.phase}),
+            phase=self.plan.phase,
+            stores=stores,
+            scope=Scope(self.profile, self.plan.phase, stores),
+            memory=self.memory,
+            progress=progress,
+            found=found,
+            only_key=self.only_key,
+            arming=self.arming,
+        )
+
+    async def _judge(self, item: Check, context: Context) -> Judgement:
+        if (reason := self.plan.why_not(item)) is not None:
+            return Judgement.not_applicable(reason)
+        try:
+            proofs = item.proofs(context.profile)
+        except (NotMapped, NotApplicable) as reason_why:
+            return Judgement.not_applicable(str(reason_why))
+        parts = []
+        for index, proof in enumerate(proofs):
+            context.proof_index = index
+            if self.arming and not proof.arms:
+                continue
+            try:
+                parts.append(await proof.execute(context))
+            except NotMapped as error:
+                parts.append(Judgement.not_applicable(str(error)))
+            except StoreError as error:
+                parts.append(Judgement.inconclusive(str(error)))
+            except Exception as error:  # a check that crashes is inconclusive, and its neighbours go on
+                parts.append(
+                    Judgement.inconclusive(
+                        f"the check crashed: {type(error).__name__}: {error}. This is a fault of the verifier."
+                    )
+                )
+        return Judgement.merge(parts) if parts else Judgement.not_applicable("nothing to remember")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run(engine: Engine, handle: Callable[[Event], None] = lambda event: None) -> RunResult:
+    """The synchronous facade: run to the end, handing each event to `handle`.
+
+    SIGINT and SIGTERM end the run early; what was judged until then is in the result, which says `interrupted`.
+    """
+
+    async def drain() -> None:
+        task = asyncio.current_task()
+        if task is not None and threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        async with aclosing(engine.events()) as events:
+            async for event in events:
+                handle(event)
+
+    try:
+        asyncio.run(drain())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if engine.result is None:
+            raise KeyboardInterrupt from None
+        handle(RunFinished(result=engine.result))
+    if engine.result is None:
+        raise RuntimeError("the run ended without a result")
+    return engine.result

@@ -1,0 +1,408 @@
+"""`absence`: has nothing been written there? Counter, witness and continuity; `expect="life"` asks the opposite.
+
+The rule of verdict: a witness in scope, written after its conversation moved, is a breach. Without continuity nothing can be
+said. With it, an object that nobody else may write to must not have moved at all; on a shared object the counter proves nothing and
+the verdict rests on the witnesses. What could not have been seen is said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+from verifier.finding import Finding
+from verifier.model import Phase, Problem
+from verifier.proofs.context import Context
+from verifier.query import Rows, Where
+from verifier.scope import Entry, Kind
+from verifier.stores.base import ContinuityLost, Observer, Reading, Witness
+from verifier.verdict import Coverage, Judgement, Verdict
+
+BATCH = 500
+FINDINGS_MAX = 1000
+Target = Literal["relation", "channel", "queue"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absence:
+    """Watch a relation, channel or queue of the profile for `operations` (insert, update, delete, publish …).
+
+    `scoped_by` names the column that holds the conversation (or group) a record belongs to; without it every write counts.
+    `inserted_at` and `updated_at` are the record's own time columns: a weak witness alone, but one that needs no baseline.
+    `thin_layer`: other columns of the object may still change, so an update must show in `updated_at` to be a breach.
+    """
+
+    target: str
+    kind: Target = "relation"
+    operations: frozenset[str] = frozenset({"insert"})
+    scoped_by: tuple[Kind, str] | None = None
+    inserted_at: str | None = None
+    updated_at: str | None = None
+    expect: Literal["silence", "life"] = "silence"
+    noun: str = "row"
+    next_step: str = ""
+    statement: str = ""
+    thin_layer: bool = False
+    arms: ClassVar[bool] = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The logical columns that the verdict needs."""
+        names = (self.scoped_by[1] if self.scoped_by else None, self.inserted_at, self.updated_at)
+        return tuple(name for name in names if name)
+
+    async def execute(self, context: Context) -> Judgement:
+        """Carry the proof out."""
+        return await _Watch(self, context).run()
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the witnesses add up to."""
+
+    breaches: dict[str, tuple[Witness, Entry | None]] = field(default_factory=dict)
+    neighbours: int = 0
+    undated: int = 0
+    others: int = 0
+
+
+class _Watch:
+    def __init__(self, proof: Absence, context: Context) -> None:
+        self.proof = proof
+        self.context = context
+        self.slot = f"{context.proof_index}:{proof.target}"
+        self.tally = _Tally()
+        self.grace = timedelta(seconds=context.settle_s)
+
+    async def run(self) -> Judgement:
+        context = self.context
+        self.observer: Observer = await context.stores.observer(self.proof.kind, self.proof.target, self.proof.columns)
+        raw = context.memory.watermark(context.check.id, self.slot)
+        # Another phase asks another question: what was remembered for the old one is no baseline for the new one.
+        before = Reading.from_json(raw) if raw and raw.get("phase") == context.phase.value else None
+        if context.arming:
+            self._remember(await self.observer.read(settled=True))
+            return Judgement.not_applicable("baseline taken")
+        if self.proof.expect == "life":
+            return await self._life(before)
+        return await self._silence(before)
+
+    def _remember(self, reading: Reading) -> None:
+        self.context.watermarks[self.slot] = {**reading.to_json(), "phase": self.context.phase.value}
+        self.context.horizons.append((self.slot, reading.at, reading.horizon))
+
+    async def _silence(self, before: Reading | None) -> Judgement:
+        await self._own_times()
+        now = await self.observer.read(settled=before is None)
+        watch = getattr(self.observer, "watch", None)
+        if watch is not None:
+            await self._collect(watch(self.context.profile.timing.observe_s), before)
+            now = await self.observer.read()
+        lost = [] if before is None else _broken(before, now)
+        if not lost:
+            try:
+                await self._collect(self.observer.witnesses(before, now), before, now)
+            except ContinuityLost as error:
+                lost = [str(error)]
+        judgement = self._judge(before, now, lost)
+        if judgement.verdict is Verdict.HOLDS:
+            self._remember(now)
+        elif lost or before is None:
+            # Re-arm from a settled reading, so that counts still on their way do not look like new writes next time.
+            self._remember(now if before is None else await self.observer.read(settled=True))
+        return judgement
+
+    # ---- witnesses ----
+
+    async def _own_times(self) -> None:
+        """Records that say themselves, by a time column, that they were written after their conversation moved."""
+        if self.proof.kind != "relation" or not (self.proof.inserted_at or self.proof.updated_at):
+            return
+        profile = self.context.profile
+        cutover = profile.since_phase(Phase.CUTOVER) or profile.since_phase(self.context.phase)
+        column = self.proof.updated_at or self.proof.inserted_at or ""
+        where = (Where(column, ">", cutover),) if cutover else ()
+        source = await self.context.stores.source(Rows(self.proof.target, self.proof.columns, where))
+        async for chunk in source.chunks():
+            batch = [
+                Witness(
+                    operation="write",
+                    key=" / ".join(str(row[name]) for name in source.key),
+                    row=row,
+                    how=f"its own column {column}",
+                    since_baseline=False,
+                )
+                for row in chunk
+            ]
+            await self._weigh(batch, None)
+
+    async def _collect(
+        self, witnesses: AsyncIterator[Witness], before: Reading | None, now: Reading | None = None
+    ) -> None:
+        batch: list[Witness] = []
+        async for witness in witnesses:
+            batch.append(witness)
+            if len(batch) >= BATCH:
+                await self._weigh(batch, before, now)
+                batch = []
+        await self._weigh(batch, before, now)
+
+    async def _weigh(self, batch: Sequence[Witness], before: Reading | None, now: Reading | None = None) -> None:
+        """Sort witnesses into breaches, neighbours' writes and others."""
+        entries: dict[str, Entry] = {}
+        scoped = self.proof.scoped_by
+        if scoped and batch:
+            ids = [str(item.row[scoped[1]]) for item in batch if item.row.get(scoped[1]) is not None]
+            entries = await self.context.scope.entries(scoped[0], ids)
+        for witness in batch:
+            entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
+            if scoped and entry is None:
+                if scoped[1] in witness.row or not self._exclusive():
+                    self.tally.neighbours += 1
+                    continue
+                # A deletion does not say whose it was; where nobody else may write, it is a breach all the same.
+            operation = self._operation(witness, entry, before, now)
+            if not operation & self.proof.operations:
+                self.tally.others += 1
+            elif not self._after_since(witness, entry, before):
+                self.tally.undated += 1
+            elif len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
+                self.tally.breaches.setdefault(witness.key, (witness, entry))
+
+    def _operation(
+        self, witness: Witness, entry: Entry | None, before: Reading | None, now: Reading | None
+    ) -> frozenset[str]:
+        """What kind of write a witness is, as far as can be told; an insert unless it is known to be an update."""
+        if witness.operation != "write":
+            return frozenset({witness.operation})
+        since = self._since(entry)
+        created = witness.row.get(self.proof.inserted_at or "")
+        if created is not None and since is not None and created > since:
+            return frozenset({"insert"})
+        updated = witness.row.get(self.proof.updated_at or "")
+        if updated is not None and since is not None and updated > since:
+            return frozenset({"update"})
+        if before is not None and now is not None and before.counters and now.counters:
+            inserts, updates = (now.counters[name] - before.counters[name] for name in ("insert", "update"))
+            if not inserts:
+                return frozenset({"update"})
+            if updates and self.proof.operations == {"update"}:
+                return frozenset({"insert"})  # told apart by nothing: reported once, by the check that watches inserts
+        return frozenset({"insert"})
+
+    def _since(self, entry: Entry | None) -> Any:
+        return entry.since if entry else self.context.scope.phase_since
+
+    def _after_since(self, witness: Witness, entry: Entry | None, before: Reading | None) -> bool:
+        since = self._since(entry)
+        if witness.written_at is not None:
+            return bool(witness.written_at > since + self.grace)
+        times = [witness.row.get(name) for name in (self.proof.inserted_at, self.proof.updated_at) if name]
+        if any(at is not None and at > since + self.grace for at in times):
+            return True
+        if not witness.since_baseline or before is None or self.proof.thin_layer:
+            return False
+        if since <= before.at:
+            return True
+        return self._after_horizon(witness, since)
+
+    def _after_horizon(self, witness: Witness, since: Any) -> bool:
+        """Whether a run between the move and now remembered a horizon that the write lies beyond."""
+        if witness.position is None:
+            return False
+        from verifier.stores.postgres_observer import Snapshot
+
+        later = [horizon for at, horizon in self.context.memory.horizons(self.slot) if at >= since]
+        return bool(later) and not Snapshot.parse(later[0]).saw(witness.position)
+
+    # ---- verdict ----
+
+    def _judge(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> Judgement:
+        breaches = list(self.tally.breaches.values())
+        exclusive = self._exclusive()
+        moved = _moved(before, now)
+        coverage = Coverage(text=self._coverage_text(before, now, exclusive), unseen=self._unseen(now, exclusive))
+        common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
+        if breaches:
+            findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
+            return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
+        if lost:
+            reason = f"continuity broken ({'; '.join(lost)}): what was written in between cannot be told; armed anew"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if before is None:
+            reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if exclusive and moved and (guilty := self._unexplained(moved)):
+            finding = self._counter_finding(guilty, moved, before, now)
+            return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
+        if exclusive and any(moved.get(name) for name in self.proof.operations):
+            notes = (
+                *common.pop("notes"),
+                f"aborted attempts: {_counts(moved)} counted, nothing stayed and nothing was removed",
+            )
+            return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
+        if now.counters and not any(moved.get(name) for name in self.proof.operations):
+            common["notes"] = (*common["notes"], "the server's counter did not move at all")
+        return Judgement(verdict=Verdict.HOLDS, **common)
+
+    def _unexplained(self, moved: dict[str, int]) -> str:
+        """On an exclusive object: why a counter that moved without a witness is a breach, or "" where it is not."""
+        if moved.get("publish") and "publish" in self.proof.operations:
+            return "something still publishes here"
+        wrote = any(moved.get(name) for name in self.proof.operations)
+        if wrote and moved.get("delete"):
+            return "written and removed, or rolled back: something still writes here"
+        return ""
+
+    def _exclusive(self) -> bool:
+        profile = self.context.profile
+        if self.proof.kind == "relation":
+            shared = profile.relation(self.proof.target).neighbours
+        elif self.proof.kind == "channel":
+            channel = profile.channel(self.proof.target)
+            shared = None if channel.only_channel else channel.neighbours
+        else:
+            shared = profile.queue(self.proof.target).neighbours
+        return self.context.phase.reached(Phase.FROZEN) and shared is None
+
+    def _coverage_text(self, before: Reading | None, now: Reading, exclusive: bool) -> str:
+        parts = [self.proof.statement] if self.proof.statement else []
+        if before is not None:
+            parts.append(f"{_span(now.at - before.at)} since the last reading")
+        parts.append(
+            "nobody else writes there" if exclusive else "shared with declared neighbours: judged by witnesses"
+        )
+        if self.tally.neighbours:
+            parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
+        return "; ".join(parts)
+
+    def _unseen(self, now: Reading, exclusive: bool) -> tuple[str, ...]:
+        complete = getattr(self.observer, "complete", False)
+        layer = ("an update of other columns that back-dates the ordering",) if self.proof.thin_layer else ()
+        return (*layer, *now.blind, *(() if complete or (exclusive and now.counters) else self.observer.unseen))
+
+    def _notes(self) -> tuple[str, ...]:
+        if not self.tally.undated:
+            return ()
+        return (
+            f"{self.tally.undated} {self.proof.noun}s in scope were written before their move, or carry no later time",
+        )
+
+    def _finding(self, witness: Witness, entry: Entry | None, now: Reading) -> Finding:
+        since = self._since(entry)
+        times = {
+            name: str(witness.row[name])
+            for name in (self.proof.inserted_at, self.proof.updated_at)
+            if name and name in witness.row
+        }
+        if witness.written_at is not None:
+            times["written at"] = witness.written_at.isoformat()
+        owner = (
+            f" of conversation {witness.row[self.proof.scoped_by[1]]}"
+            if self.proof.scoped_by and self.proof.scoped_by[1] in witness.row
+            else ""
+        )
+        problem = Problem(
+            summary=f"a {self.proof.noun}{owner} was written although OpenIM owns it",
+            expected=f"no write after {since.isoformat(timespec='seconds')}",
+            actual=f"{witness.operation} of {witness.key}",
+            next_step=self.proof.next_step,
+            evidence={"known by": witness.how, "object": self.observer.label, **times},
+        )
+        return self._of(problem, witness.key, now)
+
+    def _counter_finding(self, why: str, moved: dict[str, int], before: Reading, now: Reading) -> Finding:
+        problem = Problem(
+            summary=f"{self.observer.label}: {why}",
+            expected=f"counters as at {before.at.isoformat(timespec='seconds')}",
+            actual=_counts(moved),
+            next_step=f"{self.proof.next_step} When it is settled: verifier baseline --only {self.context.check.id}".strip(),
+            evidence={"known by": "counters of the server, continuity kept", "object": self.observer.label},
+        )
+        return self._of(problem, "counters", now)
+
+    def _of(self, problem: Problem, key: str, now: Reading) -> Finding:
+        raw_key = json.dumps([self.context.proof_index, self.proof.target, key], ensure_ascii=False)
+        finding = Finding.of(
+            problem,
+            check_id=self.context.check.id,
+            severity=self.context.check.severity,
+            key=key,
+            raw_key=raw_key,
+            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            first_seen_at=now.at,
+            confirmed_at=now.at,
+        )
+        self.context.found(finding)
+        return finding
+
+    # ---- life ----
+
+    async def _life(self, before: Reading | None) -> Judgement:
+        """The object is still in use: its counter moved, or its newest record is young enough."""
+        relation = self.context.profile.relation(self.proof.target)
+        now = await self.observer.read(settled=before is None)
+        moved = _moved(before, now) if before and not _broken(before, now) else {}
+        self._remember(now)
+        coverage = Coverage(text=self.proof.statement)
+        common: dict[str, Any] = {"coverage": (coverage,), "queries": self.observer.queries}
+        if any(moved.get(name) for name in self.proof.operations):
+            return Judgement(
+                verdict=Verdict.HOLDS, notes=(f"alive: {_counts(moved)} since the last reading",), **common
+            )
+        if relation.alive_within_s is None or self.proof.inserted_at is None:
+            note = "no writes since the last reading; without alive_within_s a quiet day is not told from a dead writer"
+            return Judgement.not_applicable("no liveness demanded", notes=(note,))
+        cutoff = now.at - timedelta(seconds=relation.alive_within_s)
+        source = await self.context.stores.source(
+            Rows(self.proof.target, (self.proof.inserted_at,), (Where(self.proof.inserted_at, ">", cutoff),))
+        )
+        async for chunk in source.chunks():
+            if chunk:
+                return Judgement(
+                    verdict=Verdict.HOLDS, notes=(f"alive: written within {relation.alive_within_s:g} s",), **common
+                )
+        problem = Problem(
+            summary=f"{self.observer.label}: nothing was written for {_span(timedelta(seconds=relation.alive_within_s))}",
+            expected=f"a {self.proof.noun} at least every {relation.alive_within_s:g} s",
+            actual="none",
+            next_step=self.proof.next_step,
+        )
+        return Judgement(
+            verdict=Verdict.VIOLATED, findings=(self._of(problem, "liveness", now),), findings_total=1, **common
+        )
+
+
+def _broken(before: Reading, now: Reading) -> list[str]:
+    """Which continuity tokens changed, in words."""
+    changed = [name for name, value in before.continuity.items() if now.continuity.get(name) != value]
+    if before.counters and not now.counters:
+        changed.append("counters are gone")
+    changed += [
+        f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
+    ]
+    moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
+    if changed == ["storage"] and not moved:
+        return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
+    return [f"{name} changed" if name in before.continuity else name for name in changed]
+
+
+def _moved(before: Reading | None, now: Reading) -> dict[str, int]:
+    if before is None:
+        return {}
+    return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
+
+
+def _counts(moved: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:+d}" for name, count in moved.items()) or "unmoved"
+
+
+def _span(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,84 @@
+"""`delivery`: did what was sent arrive once, in order, durably? Judged from the newest canary journal, never from a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+
+from verifier.finding import Finding
+from verifier.judges.journal import JournalError
+from verifier.judges.journal_reader import JournalReader, find_journal
+from verifier.judges.judgement import JournalJudgement
+from verifier.judges.operation import Operation
+from verifier.model import Problem
+from verifier.proofs.context import Context
+from verifier.verdict import Coverage, Judgement
+
+JudgeJournal = Callable[[Iterable[Operation]], JournalJudgement | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Let `judge` read the journal that the canary left; None from it means that this journal holds no such operation."""
+
+    judge: JudgeJournal
+    statement: str = ""
+    unseen: tuple[str, ...] = ()
+    arms: ClassVar[bool] = False
+
+    async def execute(self, context: Context) -> Judgement:
+        """Find the journal, make sure that it is fresh, and judge it."""
+        canary = context.profile.canary
+        if canary is None:
+            return Judgement.not_applicable("canary off: the profile has no [canary]")
+        if context.arming:
+            return Judgement.not_applicable("baseline taken")
+        path = find_journal(Path(canary.journal))
+        run_it = "Run: python -m suites.canary --profile stack.toml"
+        if path is None:
+            return Judgement.inconclusive(f"there is no canary journal at {canary.journal}. {run_it}")
+        try:
+            reader = JournalReader(path)
+            judged = self.judge(reader)
+            age_s = (datetime.now(UTC) - reader.last_at).total_seconds()
+        except JournalError as error:
+            return Judgement.inconclusive(f"{error} {run_it}")
+        if age_s > canary.max_age_s:
+            return Judgement.inconclusive(
+                f"the canary journal is {age_s / 3600:.1f} h old, more than canary.max_age_s allows. {run_it}"
+            )
+        if judged is None:
+            return Judgement.not_applicable("the canary journal holds no such operation")
+        text = "; ".join(part for part in (self.statement, f"canary journal {age_s / 60:.0f} min old") if part)
+        findings = tuple(self._finding(item, context, path) for item in judged.problems)
+        return Judgement(
+            verdict=judged.verdict,
+            reason=judged.reason,
+            coverage=(judged.coverage, Coverage(text=text, unseen=self.unseen)),
+            notes=(*judged.notes, *reader.notes),
+            findings=findings,
+            findings_total=judged.problems_total or len(findings),
+            queries=(f"read {path}",),
+        )
+
+    def _finding(self, problem: Problem, context: Context, path: Path) -> Finding:
+        key = problem.key or problem.summary
+        raw_key = json.dumps([context.proof_index, "journal", key], ensure_ascii=False)
+        now = datetime.now(UTC)
+        finding = Finding.of(
+            problem,
+            check_id=context.check.id,
+            severity=context.check.severity,
+            key=key,
+            raw_key=raw_key,
+            fingerprint=context.memory.fingerprint(context.check.id, raw_key),
+            first_seen_at=now,
+            confirmed_at=now,
+            evidence={"journal": str(path)},
+        )
+        context.found(finding)
+        return finding

@@ -1,0 +1,215 @@
+"""Has anything been published to this channel, or any key of this pattern been written? Taps, scans and command counters.
+
+Measured facts behind it: a PUBLISH without subscribers leaves nothing but `cmdstat_publish`; SPUBLISH is not delivered to
+SUBSCRIBE; SCAN misses keys that live shorter than its cadence; OBJECT IDLETIME tells the last touch without touching.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from verifier.profile.relations import Channel, Column, Relation
+from verifier.query import Rows
+from verifier.stores.base import Reading, StoreError, Witness
+from verifier.stores.redis import RedisStore
+from verifier.stores.redis_source import KeyPattern, RedisSource
+
+SCAN_INTERVAL_S = 0.4
+POLL_S = 0.2
+WRITING_EVENTS = frozenset(
+    {
+        b"set",
+        b"hset",
+        b"expire",
+        b"persist",
+        b"rename_to",
+        b"restore",
+        b"copy_to",
+        b"sadd",
+        b"zadd",
+        b"lpush",
+        b"rpush",
+        b"append",
+        b"incrby",
+    }
+)
+
+
+async def _server_facts(store: RedisStore) -> dict[str, str]:
+    facts = await store.info("server")
+    return {"server run": str(facts["run_id"])}
+
+
+class ChannelObserver:
+    """Taps one channel, plain and sharded; counts PUBLISH and SPUBLISH of the whole server."""
+
+    complete = False
+    unseen = ("a publish outside the observation window",)
+
+    def __init__(self, store: RedisStore, channel: Channel) -> None:
+        self._store = store
+        self._channel = channel
+        self.label = f"{store.role}: channel {channel.name}"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """What is sent."""
+        return (f"SUBSCRIBE {self._channel.name}; SSUBSCRIBE {self._channel.name}; INFO commandstats",)
+
+    async def read(self, *, settled: bool = False) -> Reading:
+        """The server-wide counts of PUBLISH and SPUBLISH; they are exact at once."""
+        continuity = await _server_facts(self._store)
+        at = await self._store.clock()
+        try:
+            stats = await self._store.info("commandstats")
+        except StoreError:
+            return Reading(at, continuity, {}, "", ("publishes between two runs: INFO commandstats is not granted",))
+        calls = sum(int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("publish", "spublish"))
+        return Reading(at, continuity, {"publish": calls})
+
+    async def watch(self, seconds: float) -> AsyncIterator[Witness]:
+        """Listen, and yield what arrives."""
+        name = self._channel.name
+        async with self._store.pubsub() as subscriber:
+            await self._store.run("SUBSCRIBE", subscriber.subscribe(name))
+            with suppress(StoreError):  # sharded channels exist since Redis 7
+                await self._store.run("SSUBSCRIBE", subscriber.ssubscribe(name))
+            self._store.own_taps.add(name)
+            try:
+                async for message in _messages(self._store, subscriber, seconds):
+                    if message["type"] in ("message", "smessage"):
+                        at = await self._store.clock()
+                        how = "a subscription of the verifier" + (" (sharded)" if message["type"] == "smessage" else "")
+                        size = len(message["data"] or b"")
+                        yield Witness(
+                            operation="publish",
+                            key=f"{at.isoformat(timespec='milliseconds')} ({size} bytes)",
+                            row={},
+                            how=how,
+                            written_at=at,
+                        )
+            finally:
+                self._store.own_taps.discard(name)
+
+    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+        """A channel keeps nothing: there is nothing to find afterwards."""
+        return
+        yield  # pragma: no cover - makes this an asynchronous generator
+
+
+class KeysObserver:
+    """Watches a key pattern: fast scans, idle times and, where the operator enabled them, keyspace events."""
+
+    complete = False
+
+    def __init__(self, store: RedisStore, relation: Relation) -> None:
+        self._store = store
+        self._relation = relation
+        self._pattern = KeyPattern(relation.keys or "")
+        self.unseen: tuple[str, ...] = (
+            f"keys that live shorter than {SCAN_INTERVAL_S} s",
+            "keys in other database indexes",
+        )
+        self.label = f"{store.role}: keys {relation.keys}"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """What is sent."""
+        return (f"SCAN MATCH {self._pattern.glob} every {SCAN_INTERVAL_S} s; OBJECT IDLETIME and PTTL of each key",)
+
+    async def read(self, *, settled: bool = False) -> Reading:
+        """The server's incarnation; key patterns have no counter."""
+        return Reading(await self._store.clock(), await _server_facts(self._store))
+
+    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+        """Everything is seen by `watch`."""
+        return
+        yield  # pragma: no cover - makes this an asynchronous generator
+
+    async def watch(self, seconds: float) -> AsyncIterator[Witness]:
+        """Scan again and again; at least once, however short the time."""
+        async with self._store.pubsub() as subscriber:
+            listening = await self._listen(subscriber)
+            deadline = time.monotonic() + seconds
+            ttls: dict[str, int | None] = {}
+            first = True
+            while first or time.monotonic() < deadline:
+                started = time.monotonic()
+                async for witness in self._scan(ttls, first=first):
+                    yield witness
+                first = False
+                pause = max(0.0, min(SCAN_INTERVAL_S - (time.monotonic() - started), deadline - time.monotonic()))
+                if listening:
+                    async for message in _messages(self._store, subscriber, pause):
+                        if message["type"] == "pmessage" and message["data"] in WRITING_EVENTS:
+                            yield await self._event(message)
+                else:
+                    await asyncio.sleep(pause)
+
+    async def _listen(self, subscriber: Any) -> bool:
+        """Subscribe to keyspace events, where the server sends them."""
+        try:
+            settings = await self._store.run("CONFIG GET", self._store.client.config_get("notify-keyspace-events"))
+            if "K" not in str(next(iter(settings.values()), "")):
+                return False
+            await self._store.run("PSUBSCRIBE", subscriber.psubscribe(f"__keyspace@*__:{self._pattern.glob}"))
+        except StoreError:
+            return False
+        self.unseen = ()
+        return True
+
+    async def _event(self, message: Any) -> Witness:
+        name = message["channel"].decode("utf-8", "replace")
+        database, _, key = name.partition("__:")
+        at = await self._store.clock()
+        how = f"keyspace event {message['data'].decode()} in database {database.partition('@')[2]}"
+        return Witness(operation="write", key=key, row={}, how=how, written_at=at)
+
+    async def _scan(self, ttls: dict[str, int | None], *, first: bool) -> AsyncIterator[Witness]:
+        """Keys that were touched or renewed; idle time tells of the past, a TTL that grew tells of the window."""
+        relation = self._relation.model_copy(update={"columns": {**self._relation.columns, **_BUILT_IN}})
+        source = RedisSource(self._store, relation, Rows("keys", ("_key", "_ttl_ms", "_idle_s")))
+        async for chunk in source.chunks():
+            now = await self._store.clock()
+            for row in chunk:
+                key, ttl = row["_key"], row["_ttl_ms"]
+                known = key in ttls
+                renewed = known and ttl is not None and (ttls[key] is None or ttl > (ttls[key] or 0))
+                ttls[key] = ttl
+                if renewed or (not known and not first):
+                    yield Witness(
+                        operation="write",
+                        key=key,
+                        row=row,
+                        how="it appeared or was renewed while watched",
+                        written_at=now,
+                    )
+                elif not known and row["_idle_s"] is not None:
+                    touched = now - timedelta(seconds=row["_idle_s"] + 1)
+                    yield Witness(
+                        operation="write",
+                        key=key,
+                        row=row,
+                        how=f"last touched {row['_idle_s']} s ago (OBJECT IDLETIME)",
+                        written_at=touched,
+                    )
+
+
+_BUILT_IN = {
+    "_key": Column(column="@key"),
+    "_ttl_ms": Column(column="@ttl_ms"),
+    "_idle_s": Column(column="@idle_s"),
+}
+
+
+async def _messages(store: RedisStore, subscriber: Any, seconds: float) -> AsyncIterator[Any]:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        message = await store.run("tap", subscriber.get_message(timeout=min(POLL_S, left)), count=0)
+        if message is not None:
+            yield message

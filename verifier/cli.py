@@ -190,10 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)  # noqa: T201 - a command line prints
+        print("interrupted", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
     except ProfileError as error:
-        print(f"verifier: {error}", file=sys.stderr)  # noqa: T201 - a command line prints
+        print(f"verifier: {error}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     except BrokenPipeError:
         sys.exit(ExitCode.UNDELIVERED)
@@ -206,12 +206,12 @@ def _internal(error: Exception) -> None:
     from verifier.render.redact import clean
 
     if isinstance(error, HistoryError):
-        print(f"verifier: {clean(str(error))}", file=sys.stderr)  # noqa: T201 - a command line prints
+        print(f"verifier: {clean(str(error))}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
-    print(f"verifier: internal error: {type(error).__name__}: {clean(str(error))}", file=sys.stderr)  # noqa: T201
+    print(f"verifier: internal error: {type(error).__name__}: {clean(str(error))}", file=sys.stderr)
     print(
         "This is a fault of the verifier; please report it. VERIFIER_DEBUG=1 shows where it happened.", file=sys.stderr
-    )  # noqa: T201
+    )
     import os
     import traceback
 

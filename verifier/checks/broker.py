@@ -26,7 +26,7 @@ def _chat_queue(profile: Profile) -> Queue:
 
 
 def _is(queue: Queue, item: StoreObject) -> bool:
-    return item.attributes.get("queue", item.attributes.get("name")) == queue.name
+    return bool(item.attributes.get("queue", item.attributes.get("name")) == queue.name)
 
 
 @check(

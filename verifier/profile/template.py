@@ -25,7 +25,7 @@ class RoleUrls:
     broker_vhost: str = "/"
     openim_api: str = "http://openim:10002"
     openim_ws: str = "ws://openim:10001"
-    openim_secret: str = "${OPENIM_SECRET}"
+    openim_secret: str = "${OPENIM_SECRET}"  # noqa: S105 - the name of a variable, not a secret
     openim_admin: str = "ssotVerifier"
     gateway: str = ""
 
@@ -71,7 +71,7 @@ def render_template(values: TemplateValues) -> str:
     import tomlkit
 
     def to_toml(value: Any) -> str:
-        return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
+        return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 - TOML, not HTML
     environment.filters["toml"] = to_toml

@@ -159,11 +159,10 @@ class _Watch:
             entries = await self.context.scope.entries(scoped[0], ids)
         for witness in batch:
             entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
-            if scoped and entry is None:
-                if scoped[1] in witness.row or not self._exclusive():
-                    self.tally.neighbours += 1
-                    continue
-                # A deletion does not say whose it was; where nobody else may write, it is a breach all the same.
+            # A deletion does not say whose it was; where nobody else may write, it is a breach all the same.
+            if scoped and entry is None and (scoped[1] in witness.row or not self._exclusive()):
+                self.tally.neighbours += 1
+                continue
             operation = self._operation(witness, entry, before, now)
             if not operation & self.proof.operations:
                 self.tally.others += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Self
 
@@ -39,6 +40,9 @@ class TerminalRenderer:
         accepted: frozenset[str] = frozenset(),
         findings_max: int = FINDINGS_MAX,
     ) -> None:
+        if isinstance(console.file, TextIOWrapper):
+            # A narrow encoding costs a character, not the run.
+            console.file.reconfigure(errors="replace")
         self._console = console
         self._verbose = verbose
         self._known = known
@@ -86,8 +90,9 @@ class TerminalRenderer:
         """The whole result, also of a run that lies in the past."""
         result = clean_result(result)
         console = self._console
-        console.print()
-        console.print(verdict_table(result, console, verbose=self._verbose))
+        if result.outcomes:
+            console.print()
+            console.print(verdict_table(result, console, verbose=self._verbose))
         shown_max = None if self._verbose else self._findings_max
         for block in findings_blocks(result, console, known=self._known, findings_max=shown_max, waived=self._verbose):
             console.print()

@@ -61,7 +61,7 @@ def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def reason_group(reason: str) -> str:
     """The few words that a reason starts with: `canary off: no [canary] in the profile` is `canary off`."""
-    head = re.split(r"[:;,(]|\. | - ", reason, maxsplit=1)[0].strip().rstrip(".")
+    head = re.split(r"[:;,(]|\. | - | '", reason, maxsplit=1)[0].strip().rstrip(".")
     return head if len(head) <= 60 else f"{head[:59].rstrip()}…"
 
 

@@ -22,8 +22,8 @@ class MediaSource:
     """Relation `media.head`: for a URL, whether a server serves it. Redirects are not followed: they could leave the list."""
 
     label = "media.head (HEAD)"
-    key = ("url",)
-    queries = ("HEAD of each URL on an allowed host; GET of its first byte where HEAD is refused",)
+    key: tuple[str, ...] = ("url",)
+    queries: tuple[str, ...] = ("HEAD of each URL on an allowed host; GET of its first byte where HEAD is refused",)
 
     def __init__(self, config: Media) -> None:
         self._hosts = frozenset(config.allowed_hosts)

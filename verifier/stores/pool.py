@@ -11,6 +11,7 @@ from verifier.model import Row
 from verifier.profile.errors import NotMapped
 from verifier.profile.identity import Identity
 from verifier.profile.models import Profile
+from verifier.profile.relations import Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.query import Rows
 from verifier.stores.base import Denied, Observer, Source, Store, StoreError
@@ -50,8 +51,9 @@ def make_store(name: str, role: Role) -> Store:
 class Stores:
     """Hands out connected stores and the sources on them; `close` when the run is over."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, *, refuse_writers: bool = True) -> None:
         self._profile = profile
+        self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
         self._failures: dict[str, StoreError] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -78,7 +80,7 @@ class Stores:
 
     async def _refuse_writers(self, store: Store, config: Role) -> None:
         """A credential that could write has no place beside production, unless the profile says so."""
-        if config.allow_writing_credential:
+        if config.allow_writing_credential or not self._refuse:
             return
         writing = [item for item in await store.privileges() if item.state == "too_many"]
         if writing:
@@ -118,11 +120,11 @@ class Stores:
         if kind == "relation":
             relation = self._profile.relation(target, *columns)
             store: Any = await self.get(relation.role)
-            observer: Observer = store.observer(relation, columns, self._profile.timing)
-            return observer
-        found = self._profile.channel(target) if kind == "channel" else self._profile.queue(target)
-        store = await self.get(found.role)
-        observer = store.observer(found, columns, self._profile.timing)
+            found: Relation | Channel | Queue = relation
+        else:
+            found = self._profile.channel(target) if kind == "channel" else self._profile.queue(target)
+            store = await self.get(found.role)
+        observer: Observer = store.observer(found, columns, self._profile.timing)
         return observer
 
     async def clock_of(self, relation: str) -> Callable[[], Awaitable[datetime]]:
@@ -159,7 +161,7 @@ class LedgerSource:
     """What was sent to each store in this run, and what its allow-list refused."""
 
     label = "verifier.ledger (this run)"
-    key = ("role",)
+    key: tuple[str, ...] = ("role",)
     queries: tuple[str, ...] = ()
 
     def __init__(self, stores: dict[str, Store]) -> None:

@@ -82,7 +82,7 @@ class RedisSource:
                 "SCAN", client.scan(cursor or 0, match=self._pattern.glob, count=self._store.config.chunk_rows)
             )
             if keys:
-                yield await self._read([bytes(key) for key in keys])
+                yield await self._read([key if isinstance(key, bytes) else key.encode() for key in keys])
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records with these values: by key where the pattern allows it, by a scan otherwise."""

@@ -52,6 +52,7 @@ class Coverage:
     unseen: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        """The sentence without its blind spots; `Outcome.coverage_text` adds those once for all proofs of a check."""
         parts = []
         if self.total is not None:
             parts.append(f"{_thousands(self.seen)} of {_thousands(self.total)} {self.unit}")
@@ -59,7 +60,6 @@ class Coverage:
             parts.append(f"{_thousands(self.seen)} {self.unit}")
         if self.text:
             parts.append(self.text)
-        parts.extend(f"not visible here: {what}" for what in self.unseen)
         return "; ".join(parts)
 
 
@@ -137,7 +137,9 @@ class Outcome:
     @property
     def coverage_text(self) -> str:
         """The coverage sentences of all proofs, joined."""
-        return "; ".join(dict.fromkeys(str(item) for item in self.judgement.coverage if str(item)))
+        parts = dict.fromkeys(str(item) for item in self.judgement.coverage if str(item))
+        unseen = dict.fromkeys(what for item in self.judgement.coverage for what in item.unseen)
+        return "; ".join([*parts, *([f"not visible here: {', '.join(unseen)}"] if unseen else [])])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -140,7 +140,6 @@ def _engine(url: URL, *, memory: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late; ours is below
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")
 
@@ -158,11 +157,18 @@ def _ensure_schema(engine: Engine, name: str, path: Path | None) -> bytes:
     """Create what is missing, refuse what is newer; return the key of the fingerprints."""
     with engine.begin() as connection:
         meta = _read_meta(connection)
+        tables = inspect(connection).get_table_names()
     if meta is None:
+        if path and tables:
+            raise HistoryError(
+                f"The history {name} is a database of something else (it has a table {min(tables)!r}). Give another path."
+            )
+        if path:
+            _switch_to_wal(engine)
         with engine.connect() as connection:
             connection = connection.execution_options(verifier_writes=True)
             with connection.begin():
-                meta = _create(connection, name, path)
+                meta = _create(connection)
     version = int(meta.get("schema_version", "0"))
     if version != SCHEMA_VERSION or "hmac_key" not in meta:
         cause = (
@@ -180,18 +186,22 @@ def _read_meta(connection: Connection) -> dict[str, str] | None:
     return {row.name: row.value for row in connection.execute(select(META))}
 
 
-def _create(connection: Connection, name: str, path: Path | None) -> dict[str, str]:
+def _switch_to_wal(engine: Engine) -> None:
+    # Kept in the file, so it is done once and to a file of our own: readers and the writer then do not wait for each other.
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _create(connection: Connection) -> dict[str, str]:
     if connection.dialect.name == "postgresql":
         # Two processes may create the schema at the same moment; SQLite's write lock is held already.
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('verifier_meta'))"))
     meta = _read_meta(connection)
     if meta is not None:
         return meta
-    tables = inspect(connection).get_table_names()
-    if path and tables:
-        raise HistoryError(
-            f"The history {name} is a database of something else (it has a table {min(tables)!r}). Give another path."
-        )
     METADATA.create_all(connection)
     meta = {"schema_version": str(SCHEMA_VERSION), "hmac_key": secrets.token_hex(32)}
     connection.execute(insert(META), [{"name": key, "value": value} for key, value in meta.items()])

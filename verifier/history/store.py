@@ -201,7 +201,10 @@ class History:
         """The newest runs, newest first; numbers only, fit to be published."""
         with self._database.read() as connection:
             rows = connection.execute(
-                select(RUNS).where(self._mine(RUNS)).order_by(RUNS.c.started_at.desc(), RUNS.c.run_id).limit(limit)
+                select(RUNS)
+                .where(self._mine(RUNS))
+                .order_by(RUNS.c.started_at.desc(), RUNS.c.run_id.desc())
+                .limit(limit)
             ).all()
             counts: dict[str, dict[Verdict, int]] = {row.run_id: {} for row in rows}
             last: dict[str, datetime] = {}

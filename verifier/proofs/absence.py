@@ -167,7 +167,7 @@ class _Watch:
             if not operation & self.proof.operations:
                 self.tally.others += 1
             elif not self._after_since(witness, entry, before):
-                self.tally.undated += 1
+                self.tally.undated += witness.since_baseline
             elif len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
                 self.tally.breaches.setdefault(witness.key, (witness, entry))
 
@@ -223,7 +223,7 @@ class _Watch:
         breaches = list(self.tally.breaches.values())
         exclusive = self._exclusive()
         moved = _moved(before, now)
-        coverage = Coverage(text=self._coverage_text(before, now, exclusive), unseen=self._unseen(now, exclusive))
+        coverage = Coverage(text=self._coverage_text(before, now, exclusive, lost), unseen=self._unseen(now, exclusive))
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
             findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
@@ -267,10 +267,10 @@ class _Watch:
             shared = profile.queue(self.proof.target).neighbours
         return self.context.phase.reached(Phase.FROZEN) and shared is None
 
-    def _coverage_text(self, before: Reading | None, now: Reading, exclusive: bool) -> str:
+    def _coverage_text(self, before: Reading | None, now: Reading, exclusive: bool, lost: Sequence[str]) -> str:
         parts = [self.proof.statement] if self.proof.statement else []
         if before is not None:
-            parts.append(f"{_span(now.at - before.at)} since the last reading")
+            parts.append(f"{_span(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}")
         parts.append(
             "nobody else writes there" if exclusive else "shared with declared neighbours: judged by witnesses"
         )
@@ -353,8 +353,7 @@ class _Watch:
                 verdict=Verdict.HOLDS, notes=(f"alive: {_counts(moved)} since the last reading",), **common
             )
         if relation.alive_within_s is None or self.proof.inserted_at is None:
-            note = "no writes since the last reading; without alive_within_s a quiet day is not told from a dead writer"
-            return Judgement.not_applicable("no liveness demanded", notes=(note,))
+            return Judgement.not_applicable(f"quiet: no write to {self.proof.target} since the last reading, and no alive_within_s to judge that by")
         cutoff = now.at - timedelta(seconds=relation.alive_within_s)
         source = await self.context.stores.source(
             Rows(self.proof.target, (self.proof.inserted_at,), (Where(self.proof.inserted_at, ">", cutoff),))

@@ -38,6 +38,7 @@ from verifier.stores.mongo_guard import require_read_command, require_read_pipel
 from verifier.stores.mongo_values import CODEC
 
 if TYPE_CHECKING:
+    from verifier.profile.models import Timing
     from verifier.stores.mongo_observer import MongoObserver
     from verifier.stores.mongo_source import MongoSource
 
@@ -226,8 +227,8 @@ class MongoStore:
 
         return MongoSource(self, relation, rows)
 
-    def observer(self, relation: Relation, columns: tuple[str, ...] = ()) -> MongoObserver:
-        """Watches a collection for writes; witnesses carry these logical columns."""
+    def observer(self, relation: Relation, columns: tuple[str, ...], timing: Timing) -> MongoObserver:
+        """What watches a collection for writes; no counter has to settle, so `timing` changes nothing."""
         from verifier.stores.mongo_observer import MongoObserver
 
         return MongoObserver(self, relation, columns)
@@ -267,7 +268,7 @@ class MongoStore:
         from verifier.stores.mongo_inventory import list_collections
 
         if kind != "collections":
-            raise StoreError(f"{self.label} has no listing {kind!r}; it has collections.")
+            raise ValueError(f"{self.label} lists collections, not {kind}")
         return await list_collections(self)
 
 

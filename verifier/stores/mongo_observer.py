@@ -8,6 +8,7 @@ from typing import Any
 
 from bson import ObjectId, Timestamp
 
+from verifier.model import Row
 from verifier.profile.relations import Column, Relation
 from verifier.stores.base import ContinuityLost, Denied, Reading, StoreError, Witness
 from verifier.stores.convert import to_stored
@@ -20,10 +21,8 @@ PRE_IMAGES_SINCE_WIRE = 17  # MongoDB 6.0
 _ID = Column(column="_id")
 _OPERATIONS = {"replace": "update", "dropDatabase": "drop"}
 _TIMES = ("timestamp", "epoch_s", "epoch_ms")
-_UNSEEN_WITHOUT_STREAM = (
-    "updates in place",
-    "deletes, and inserts that were deleted again",
-    "inserts with a back-dated time",
+_FILTER_UNSEEN = (
+    "whether a changed record passes the relation's `where`: its operators need whole documents, so all are told"
 )
 
 
@@ -32,9 +31,11 @@ class MongoObserver:
 
     With a change stream (replica set or sharded cluster) the stream alone is complete: it needs no counter, survives
     restarts, and its resume token proves that nothing is missing. Then `counters` is empty and the caller counts the
-    witnesses. Without one, records whose own time is later are soft witnesses, and the collection's write counter
+    witnesses, and `complete` is True. Without one, records whose own time is later are soft witnesses, and the collection's write counter
     (`$collStats.latencyStats`) is given where it was seen to move: on some servers it answers and stays 0.
     """
+
+    unseen = ("updates in place", "deletes, and inserts that were deleted again", "inserts with a back-dated time")
 
     def __init__(self, store: MongoStore, relation: Relation, columns: tuple[str, ...] = ()) -> None:
         self._store = store
@@ -44,11 +45,7 @@ class MongoObserver:
         self.label = f"{store.role}: {store.config.database}.{self._collection}"
         self._where = relation_filter(store, relation)
         self._event_filter = _prefixed(self._where)
-        self.unseen: tuple[str, ...] = (
-            ()
-            if self._event_filter is not None
-            else ("whether a changed record passes the relation's `where`, which uses operators of whole documents",)
-        )
+        self.complete = False
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -58,19 +55,22 @@ class MongoObserver:
     async def read(self, *, settled: bool = False) -> Reading:
         """Where the collection stands; `settled` changes nothing, for a stream has no lag to wait for.
 
-        A collection that is not there is a reading, not an error: its continuity says `absent`.
+        A collection that is not there is a reading, not an error: nothing is written to it. The stream also goes on across
+        a drop and tells it, so only the fall-back needs the collection itself as a token (`absent` where there is none).
         """
         facts = await self._facts()
-        continuity = {"collection": facts.uuid or facts.kind}
         try:
             if facts.kind in ("view", "timeseries"):
                 raise NoStream(f"the collection is a {facts.kind}")
             place = await place_now(self._store, self._collection)
         except NoStream as reason:
-            return await self._reading_without_stream(continuity, facts, str(reason))
+            self.complete = False
+            return await self._reading_without_stream(facts, str(reason))
+        self.complete = True
         hello = await self._store.hello()
-        continuity["history"] = f"change stream of {hello.get('setName') or 'a sharded cluster'}"
-        return Reading(at=_at(hello), continuity=continuity, horizon=place.to_text())
+        continuity = {"history": f"change stream of {hello.get('setName') or 'a sharded cluster'}"}
+        blind = () if self._event_filter is not None else (_FILTER_UNSEEN,)
+        return Reading(at=_at(hello), continuity=continuity, horizon=place.to_text(), blind=blind)
 
     async def _facts(self) -> CollectionFacts:
         try:
@@ -78,12 +78,15 @@ class MongoObserver:
         except Denied:
             return CollectionFacts("unknown")
 
-    async def _reading_without_stream(self, continuity: dict[str, str], facts: CollectionFacts, reason: str) -> Reading:
+    async def _reading_without_stream(self, facts: CollectionFacts, reason: str) -> Reading:
         hello = await self._store.hello()
         process = (hello.get("topologyVersion") or {}).get("processId", "")
-        continuity["history"] = f"records and counters of {hello.get('me', 'this server')} {process}".rstrip()
+        continuity = {
+            "collection": facts.uuid or facts.kind,
+            "history": f"records and counters of {hello.get('me', 'this server')} {process}".rstrip(),
+        }
         counters, why_none = await self._live_counter(hello, facts)
-        blind = (f"no change stream: {reason}", *_UNSEEN_WITHOUT_STREAM, *why_none)
+        blind = (f"everything that only a change stream shows ({reason})", *why_none)
         return Reading(at=_at(hello), continuity=continuity, counters=counters, blind=blind)
 
     async def _live_counter(
@@ -142,17 +145,25 @@ class MongoObserver:
             yield self._witness(event)
 
     def _witness(self, event: Mapping[str, Any]) -> Witness:
+        """An event as a witness. Columns that an event without its document does not tell are left out of the row."""
         operation = event["operationType"]
         key = event.get("documentKey") or {}
-        document = event.get("fullDocument") or event.get("fullDocumentBeforeChange") or {}
-        row = to_row(self._relation, self._columns, {**key, **document})
+        document = event.get("fullDocument") or event.get("fullDocumentBeforeChange")
+        known = [name for name in self._columns if document or self._relation.columns[name].column in key]
+        row = to_row(self._relation, known, {**key, **(document or {})})
         return Witness(
             operation=_OPERATIONS.get(operation, operation),
-            key=str(logical(_ID, key["_id"])) if key else _names(event),
+            key=self._key(row, key) or _names(event),
             row=row,
             how="change stream",
             written_at=_written_at(event),
         )
+
+    def _key(self, row: Row, document_key: Mapping[str, Any]) -> str:
+        """The relation's own key where the row tells it, so that all techniques name a record alike; else its `_id`."""
+        if self._relation.key[0] in row:
+            return " / ".join(str(row.get(name)) for name in self._relation.key)
+        return str(logical(_ID, document_key["_id"])) if document_key else ""
 
     def _pipeline(self) -> list[dict[str, Any]]:
         """Only records that the relation's `where` keeps, and of them only the fields that judges look at.
@@ -189,7 +200,7 @@ class MongoObserver:
         new = made_at is None or made_at > at
         return Witness(
             operation="insert" if new else "update",
-            key=str(logical(_ID, own)),
+            key=self._key(row, document),
             row={name: row[name] for name in self._columns},
             how="its ObjectId's time" if made_at is not None and new else "its own time column",
             written_at=made_at if made_at is not None and new else max(by_columns, default=None),

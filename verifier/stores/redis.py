@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import redis.asyncio
 from redis import exceptions
 from redis.asyncio.connection import ConnectionPool, parse_url
+from redis.maint_notifications import MaintNotificationsConfig
 
 from verifier.profile.models import Timing
 from verifier.profile.relations import Channel, Relation
@@ -61,6 +62,8 @@ class RedisStore:
         pool = ConnectionPool(
             connection_class=GuardedTLSConnection if tls else GuardedConnection,
             client_name=CLIENT_NAME,
+            # The driver would ask a server for maintenance notices at each connect: a command that only some servers know.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
             socket_connect_timeout=self.config.connect_timeout_s,
             socket_timeout=self.config.operation_timeout_s,
             **options,

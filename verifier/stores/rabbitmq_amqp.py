@@ -1,0 +1,169 @@
+"""The two things that are done over AMQP: a passive declare, and emptying the operator's tap queue."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import aiormq
+from aiormq import exceptions
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp import commands
+
+from verifier.model import Row
+from verifier.profile.relations import Queue
+from verifier.stores.base import Denied, Missing, StoreError, Unreachable
+from verifier.stores.rabbitmq import RabbitMQStore, segment
+
+QueueState = Literal["absent", "present", "exclusive", "unknown"]
+
+TAP_MESSAGES_MAX = 10_000
+TAP_CHUNK = 200
+BODY_BYTES_MAX = 64 * 1024
+
+
+@asynccontextmanager
+async def _channel(store: RabbitMQStore, vhost: str) -> AsyncIterator[AbstractChannel]:
+    """A channel on a connection of its own: a refused passive declare closes it."""
+    secret = store.config.amqp_url
+    if secret is None:
+        raise StoreError(f"{store.label}: roles.{store.role}.amqp_url is not set.")
+    url = urlsplit(secret.get_secret_value())._replace(path=f"/{segment(vhost)}").geturl()
+    try:
+        async with asyncio.timeout(store.config.connect_timeout_s):
+            connection = await aiormq.connect(url)
+    except TimeoutError:
+        raise Unreachable(
+            f"{store.label} did not accept an AMQP connection within {store.config.connect_timeout_s:g} s."
+        ) from None
+    except (exceptions.AMQPError, OSError, ValueError) as error:
+        raise _refused(store, vhost, error) from None
+    try:
+        yield await connection.channel()
+    finally:
+        with suppress(Exception):
+            async with asyncio.timeout(2):
+                await connection.close()
+
+
+def _refused(store: RabbitMQStore, vhost: str, error: Exception) -> StoreError:
+    match error:
+        case exceptions.AuthenticationError() | exceptions.ProbableAuthenticationError():
+            return Denied(f"{store.label} refused the user or password of roles.{store.role}.amqp_url.")
+        case exceptions.ConnectionClosed() | exceptions.ConnectionNotAllowed():
+            return Denied(f"{store.label} refused an AMQP connection to vhost {vhost} ({error}).")
+        case _:
+            return Unreachable(
+                f"{store.label} cannot be reached over AMQP ({error or type(error).__name__}). "
+                f"Is roles.{store.role}.amqp_url right?"
+            )
+
+
+async def passive_queue(store: RabbitMQStore, vhost: str, name: str) -> QueueState:
+    """Ask for a queue without creating it. Needs an entry in the vhost, and no permission at all."""
+    try:
+        async with _channel(store, vhost) as channel:
+            store.ledger.note("AMQP queue.declare passive")
+            await channel.queue_declare(name, passive=True)
+    except exceptions.ChannelNotFoundEntity:
+        return "absent"
+    except exceptions.ChannelLockedResource:
+        return "exclusive"
+    except (StoreError, exceptions.AMQPError, OSError):
+        return "unknown"
+    return "present"
+
+
+class TapSource:
+    """The messages of the tap queue: read once, acknowledged, and remembered for the rest of the run.
+
+    Rows have `delivery` (the message id, or a digest), `body` (decoded JSON, else text), `exchange` and `routing_key`.
+    """
+
+    key = ("delivery",)
+
+    def __init__(self, store: RabbitMQStore, queue: Queue) -> None:
+        self._store = store
+        self._queue = queue
+        self._rows: dict[str, Row] = {}
+        self._drained = asyncio.Lock()
+        self.label = f"broker.push_tap ({store.role}: {queue.name})"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """What is sent."""
+        return (f"basic.get and basic.ack on {self._queue.name} in vhost {self._store.config.vhost}",)
+
+    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """What was read before in this run, then what is in the queue now; at most TAP_MESSAGES_MAX."""
+        async with self._drained:
+            rows = list(self._rows.values())
+            for start in range(0, len(rows), TAP_CHUNK):
+                yield rows[start : start + TAP_CHUNK]
+            async with _channel(self._store, self._store.config.vhost) as channel:
+                while chunk := await self._take(channel):
+                    yield chunk
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """Among the messages of this run: a message cannot be asked for again."""
+        return [row for row in self._rows.values() if row[column] in values]
+
+    async def _take(self, channel: AbstractChannel) -> list[Row]:
+        """Up to a chunk of messages; they are acknowledged when they are in memory."""
+        chunk: list[Row] = []
+        tag: int | None = None
+        while len(chunk) < TAP_CHUNK and len(self._rows) < TAP_MESSAGES_MAX:
+            message = await self._get(channel)
+            if message is None:
+                break
+            tag = message.delivery_tag
+            row = _row(message)
+            self._rows[str(row["delivery"])] = row
+            chunk.append(row)
+        if tag is not None:
+            await channel.basic_ack(tag, multiple=True)
+        return chunk
+
+    async def _get(self, channel: AbstractChannel) -> DeliveredMessage | None:
+        self._store.ledger.note("AMQP basic.get")
+        try:
+            message = await channel.basic_get(self._queue.name, timeout=self._store.config.operation_timeout_s)
+        except exceptions.ChannelNotFoundEntity:
+            raise Missing(
+                f"{self._store.label} has no tap queue {self._queue.name} in vhost {self._store.config.vhost}. "
+                "The operator declares and binds it; or remove queues.push_tap from the profile."
+            ) from None
+        except exceptions.ChannelAccessRefused:
+            raise Denied(
+                f"{self._store.label} lets the verifier's user not read the tap queue {self._queue.name}. "
+                f"Grant it alone: read '^{self._queue.name}$'."
+            ) from None
+        except (exceptions.AMQPError, OSError, TimeoutError) as error:
+            raise Unreachable(f"{self._store.label}: the tap broke off ({error or type(error).__name__}).") from None
+        return None if isinstance(message.delivery, commands.Basic.GetEmpty) else message
+
+
+def _row(message: DeliveredMessage) -> Row:
+    raw = bytes(message.body)
+    own_id = message.header.properties.message_id
+    return {
+        "delivery": own_id or hashlib.sha256(raw).hexdigest()[:16],
+        "body": _decode(raw),
+        "exchange": message.exchange or "",
+        "routing_key": message.routing_key or "",
+    }
+
+
+def _decode(raw: bytes) -> Any:
+    """JSON where it is some and not too large to keep, else the beginning as text."""
+    if len(raw) <= BODY_BYTES_MAX:
+        try:
+            return json.loads(raw)
+        except ValueError:
+            pass
+    return raw[:BODY_BYTES_MAX].decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,194 @@
+"""What is declared on a broker, in every vhost: an undeclared queue hides best where nobody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from verifier.stores.base import Denied, Missing, StoreObject
+from verifier.stores.rabbitmq import RabbitMQStore, segment
+
+PAGE_SIZE = 500
+_QUEUE_COLUMNS = (
+    "name,vhost,type,state,durable,exclusive,auto_delete,arguments,policy,operator_policy,messages,consumers,"
+    "message_stats.publish"
+)
+
+Item = Mapping[str, Any]
+Reader = Callable[[RabbitMQStore, str], Awaitable[list[StoreObject]]]
+
+
+async def list_objects(store: RabbitMQStore, kind: str) -> list[StoreObject]:
+    """All objects of a kind; raises ValueError for a kind that there is not."""
+    if kind == "vhosts":
+        return await _vhosts(store)
+    if kind not in _PER_VHOST:
+        raise ValueError(f"{store.label} lists vhosts, {', '.join(_PER_VHOST)}; not {kind}")
+    found: list[StoreObject] = []
+    for vhost in await store.vhosts():
+        try:
+            found += await _PER_VHOST[kind](store, vhost)
+        except Denied as error:
+            found.append(_unreadable_vhost(store, vhost, error))
+        except Missing:
+            continue  # removed since the list was made
+    return found if kind != "parameters" else [*found, *await _beyond_parameters(store, found)]
+
+
+def _unreadable_vhost(store: RabbitMQStore, vhost: str, error: Denied) -> StoreObject:
+    hint = f"Give the user an entry: rabbitmqctl set_permissions -p {vhost} USER '^$' '^$' '^$'"
+    return StoreObject(
+        kind="unreadable", name=f"vhost {vhost}", attributes={"vhost": vhost, "reason": f"{error} {hint}"}
+    )
+
+
+async def _vhosts(store: RabbitMQStore) -> list[StoreObject]:
+    found = []
+    for name in await store.vhosts():
+        try:
+            await store.get(f"/api/queues/{segment(name)}", page=1, page_size=1, columns="name")
+        except Denied as error:
+            found.append(_unreadable_vhost(store, name, error))
+        else:
+            found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))
+    return found
+
+
+async def _queues(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    """By pages: a broker may hold a hundred thousand queues."""
+    items: list[Item] = []
+    page, pages = 1, 1
+    while page <= pages:
+        answer = await store.get(
+            f"/api/queues/{segment(vhost)}", page=page, page_size=PAGE_SIZE, columns=_QUEUE_COLUMNS
+        )
+        items += answer["items"]
+        page, pages = page + 1, int(answer["page_count"])
+    return [_queue(item) for item in items]
+
+
+def _queue(item: Item) -> StoreObject:
+    attributes = {name: item.get(name) for name in _QUEUE_COLUMNS.split(",")[:-1]}
+    attributes["publish"] = (item.get("message_stats") or {}).get("publish", 0)
+    return StoreObject(kind="queue", name=f"{item['name']}@{item['vhost']}", attributes=attributes)
+
+
+async def _exchanges(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    return [
+        StoreObject(
+            kind="exchange",
+            name=f"{item['name'] or '(default)'}@{vhost}",
+            attributes={name: item.get(name) for name in ("name", "vhost", "type", "durable", "internal", "arguments")},
+        )
+        for item in await store.get(f"/api/exchanges/{segment(vhost)}")
+    ]
+
+
+async def _bindings(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    """`queue` names the destination where that is a queue; `source` is empty for the default exchange's own bindings."""
+    found = []
+    for item in await store.get(f"/api/bindings/{segment(vhost)}"):
+        names = ("vhost", "source", "destination", "destination_type", "routing_key", "arguments")
+        attributes = {name: item.get(name) for name in names}
+        attributes["queue"] = item["destination"] if item["destination_type"] == "queue" else None
+        shown = f"{item['source'] or '(default)'} -> {item['destination']} [{item['routing_key']}]@{vhost}"
+        found.append(StoreObject(kind="binding", name=shown, attributes=attributes))
+    return found
+
+
+async def _consumers(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    """Named by queue and user: tags and connections are new after each reconnect."""
+    found = []
+    for item in await store.get(f"/api/consumers/{segment(vhost)}"):
+        queue, channel = item.get("queue") or {}, item.get("channel_details") or {}
+        attributes = {
+            "queue": queue.get("name"),
+            "vhost": queue.get("vhost", vhost),
+            "consumer_tag": item.get("consumer_tag"),
+            "user": channel.get("user"),
+            "connection": channel.get("connection_name"),
+        }
+        name = f"of {attributes['queue']}@{vhost} (user {attributes['user']})"
+        found.append(StoreObject(kind="consumer", name=name, attributes=attributes))
+    return found
+
+
+async def _policies(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    found = []
+    for path in ("policies", "operator-policies"):
+        for item in await store.get(f"/api/{path}/{segment(vhost)}"):
+            names = ("name", "vhost", "pattern", "apply-to", "definition", "priority")
+            attributes = {name: item.get(name) for name in names} | {"operator": path == "operator-policies"}
+            found.append(StoreObject(kind="policy", name=f"{item['name']}@{vhost}", attributes=attributes))
+    return found
+
+
+async def _parameters(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    """Shovels and federation upstreams. Without the tag policymaker: the running ones, told by their own plugins."""
+    try:
+        items = await store.get("/api/parameters")
+    except Denied:
+        return await _running(store, vhost)
+    return [
+        StoreObject(
+            kind="parameter",
+            name=f"{item['component']} {item['name']}@{vhost}",
+            attributes={
+                "component": item["component"],
+                "name": item["name"],
+                "vhost": vhost,
+                "value": _without_urls(item.get("value")),
+            },
+        )
+        for item in items
+        if item.get("vhost") == vhost
+    ]
+
+
+def _without_urls(value: Any) -> Any:
+    """A definition without its URLs: they hold passwords."""
+    return {key: item for key, item in value.items() if "uri" not in key} if isinstance(value, Mapping) else value
+
+
+async def _running(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+    await store.get(f"/api/queues/{segment(vhost)}", page=1, page_size=1, columns="name")  # Denied if unreadable
+    found = []
+    for component, path in _LINKS.items():
+        try:
+            items = await store.get(f"{path}/{segment(vhost)}")
+        except Missing:
+            continue
+        for item in items:
+            attributes = {key: value for key, value in item.items() if "uri" not in key} | {"component": component}
+            name = f"{component} {item.get('name') or item.get('queue') or item.get('exchange')}@{vhost}"
+            found.append(StoreObject(kind="parameter", name=name, attributes=attributes))
+    return found
+
+
+async def _beyond_parameters(store: RabbitMQStore, found: Sequence[StoreObject]) -> list[StoreObject]:
+    """Admits a plugin that runs although nobody tells this user what it does."""
+    try:
+        await store.get("/api/parameters")
+    except Denied as error:
+        reason = str(error)
+    else:
+        return []
+    enabled = {name for node in await store.get("/api/nodes") for name in node.get("enabled_plugins") or []}
+    hidden = []
+    for component, path in _LINKS.items():
+        plugin = f"rabbitmq_{component}"
+        if plugin in enabled and f"{plugin}_management" not in enabled:
+            why = f"{reason} And {path} is not there: enable {plugin}_management, or give the user the tag policymaker."
+            hidden.append(StoreObject(kind="unreadable", name=f"{component} definitions", attributes={"reason": why}))
+    return hidden
+
+
+_LINKS = {"shovel": "/api/shovels", "federation": "/api/federation-links"}
+_PER_VHOST: dict[str, Reader] = {
+    "queues": _queues,
+    "exchanges": _exchanges,
+    "bindings": _bindings,
+    "consumers": _consumers,
+    "policies": _policies,
+    "parameters": _parameters,
+}

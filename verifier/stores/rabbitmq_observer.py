@@ -1,0 +1,175 @@
+"""Has anything been published to a queue, and is it still the same queue?
+
+Measured facts behind it (RabbitMQ 3.10): counters lag by the statistics interval (5 s by default) and by the 5 s raster of the
+management plugin; a queue that is deleted and declared again shows the counter of its earlier life; the queue's own message
+sequence (`next_seq_id`, classic queues) starts again at 0; all counters are lost when a node restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from verifier.profile.relations import Queue
+from verifier.stores.base import ContinuityLost, Missing, Reading, Witness
+from verifier.stores.rabbitmq import RabbitMQStore, segment
+
+STATISTICS_LAG_S = 6.0
+SETTLE_READS_MAX = 5
+RESTART_TOLERANCE = timedelta(seconds=3)
+
+
+class QueueObserver:
+    """Watches one queue of the role's vhost.
+
+    Counters: `publish` and `deliver` of the queue, `exchange_in` of the exchange in front of it (everything published there,
+    routed or not), and three of the whole broker, which others move too: `unroutable`, `queues_created`, `queues_deleted`.
+    Witnesses: a queue that came, went or was made anew, and messages that lie in it although no counter tells of them.
+    """
+
+    complete = False
+    unseen = (
+        "by name, a queue that was declared, used and deleted between two looks: the broker counts, but does not name them",
+        "publishes that an alternate exchange took",
+    )
+
+    def __init__(self, store: RabbitMQStore, queue: Queue, *, lag_s: float = STATISTICS_LAG_S) -> None:
+        self._store = store
+        self._queue = queue
+        self._lag_s = lag_s
+        self._vhost = store.config.vhost
+        self.label = f"{store.role}: {queue.name} in vhost {self._vhost}"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The requests."""
+        return tuple(f"GET {path}" for path in (self._queue_path, *self._exchange_paths, "/api/overview", "/api/nodes"))
+
+    @property
+    def _queue_path(self) -> str:
+        return f"/api/queues/{segment(self._vhost)}/{segment(self._queue.name)}"
+
+    @property
+    def _exchange_paths(self) -> tuple[str, ...]:
+        exchange = self._queue.exchange
+        return (f"/api/exchanges/{segment(self._vhost)}/{segment(exchange)}",) if exchange else ()
+
+    async def read(self, *, settled: bool = False) -> Reading:
+        """Counters and state; `settled` waits for two equal readings, further apart than the statistics lag."""
+        reading = await self._read()
+        for _ in range(SETTLE_READS_MAX if settled and self._lag_s > 0 else 0):
+            await asyncio.sleep(self._lag_s)
+            again = await self._read()
+            still = again.counters == reading.counters
+            reading = again
+            if still:
+                break
+        return reading
+
+    async def _read(self) -> Reading:
+        overview, at = await self._store.get_dated("/api/overview")
+        queue = await self._found(self._queue_path)
+        if queue is None and self._vhost not in await self._store.vhosts():
+            raise Missing(
+                f"{self._store.label} has no vhost {self._vhost}. Correct roles.{self._store.role}.vhost in the profile."
+            )
+        nodes = await self._store.get("/api/nodes")
+        counters, blind = _counters(overview, queue)
+        for path in self._exchange_paths if counters else ():
+            exchange = await self._found(path)
+            if exchange is not None:
+                counters["exchange_in"] = int((exchange.get("message_stats") or {}).get("publish_in", 0))
+        if queue is not None and queue.get("state") not in (None, "running", "idle", "flow"):
+            blind.append(f"what happens in the queue: its state is {queue['state']}")
+        processes = ", ".join(sorted(f"{node['name']} (process {node.get('os_pid', '?')})" for node in nodes))
+        continuity = {"broker": f"{overview.get('cluster_name', '?')}: {processes}"}
+        return Reading(at, continuity, counters, _horizon(queue, nodes, at), tuple(blind))
+
+    async def _found(self, path: str) -> Mapping[str, Any] | None:
+        with suppress(Missing):
+            found: Mapping[str, Any] = await self._store.get(path)
+            return found
+        return None
+
+    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+        """What the state of the queue proves by itself. Raises ContinuityLost when a node was restarted in between."""
+        if before is None:
+            return
+        was, is_now = json.loads(before.horizon), json.loads(now.horizon)
+        if restarted := _restarted(was["nodes"], is_now["nodes"]):
+            raise ContinuityLost(f"{self._store.label}: {restarted} was restarted, and its counters began anew")
+        for operation, how in _changes(was, is_now, _moved(before, now, "publish")):
+            yield Witness(operation=operation, key=f"{self._queue.name}@{self._vhost}", row={}, how=how)
+
+
+def _counters(overview: Mapping[str, Any], queue: Mapping[str, Any] | None) -> tuple[dict[str, int], list[str]]:
+    """Counters, and why there are none. A queue that is there and has no statistics yet has counted nothing."""
+    if overview.get("rates_mode") == "none" or overview.get("disable_stats"):
+        return {}, ["publishes: the broker's statistics are switched off (rates_mode, disable_stats)"]
+    broker, churn = overview.get("message_stats") or {}, overview.get("churn_rates") or {}
+    counters = {
+        "unroutable": int(broker.get("drop_unroutable", 0)) + int(broker.get("return_unroutable", 0)),
+        "queues_created": int(churn.get("queue_created", 0)),
+        "queues_deleted": int(churn.get("queue_deleted", 0)),
+    }
+    if queue is not None:
+        own = queue.get("message_stats") or {}
+        counters |= {"publish": int(own.get("publish", 0)), "deliver": int(own.get("deliver_get", 0))}
+    if not broker.get("publish"):
+        return counters, ["whether the broker's counters move at all: it has counted no publish since it started"]
+    return counters, []
+
+
+def _horizon(queue: Mapping[str, Any] | None, nodes: list[Mapping[str, Any]], at: datetime) -> str:
+    started = {
+        str(node["name"]): (at - timedelta(milliseconds=int(node["uptime"]))).isoformat()
+        for node in nodes
+        if "uptime" in node
+    }
+    state = {
+        "present": queue is not None,
+        "sequence": ((queue or {}).get("backing_queue_status") or {}).get("next_seq_id"),
+        "messages": int((queue or {}).get("messages") or 0),
+        "nodes": started,
+    }
+    return json.dumps(state)
+
+
+def _restarted(was: Mapping[str, str], is_now: Mapping[str, str]) -> str:
+    """A node whose start moved; measured by clocks that are cut to seconds, hence the tolerance."""
+    for name, start in was.items():
+        if name not in is_now:
+            return f"node {name}, gone from the cluster,"
+        if abs(datetime.fromisoformat(is_now[name]) - datetime.fromisoformat(start)) > RESTART_TOLERANCE:
+            return f"node {name}"
+    return ""
+
+
+def _moved(before: Reading, now: Reading, name: str) -> bool:
+    return now.counters.get(name, 0) > before.counters.get(name, 0)
+
+
+def _changes(was: Mapping[str, Any], is_now: Mapping[str, Any], counted: bool) -> list[tuple[str, str]]:
+    """Operations on the queue, and how each is known."""
+    found = []
+    if was["present"] and not is_now["present"]:
+        return [("delete", "the queue is gone")]
+    anew = was["present"] and _sequence(is_now) < _sequence(was)
+    if not was["present"] and is_now["present"]:
+        found.append(("declare", "the queue is there, and was not"))
+    elif anew:
+        found.append(("declare", "the queue's own message sequence began anew: it was deleted and declared again"))
+    arrived = is_now["messages"] > (0 if anew else was["messages"])
+    if arrived and not counted:
+        found.append(("publish", f"{is_now['messages']} messages lie in it, and no counter tells of them"))
+    elif _sequence(is_now) > (0 if anew else _sequence(was)) and not counted:
+        found.append(("publish", "the queue's own message sequence moved, and no counter tells of it"))
+    return found
+
+
+def _sequence(state: Mapping[str, Any]) -> int:
+    return int(state["sequence"] or 0)

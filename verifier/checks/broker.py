@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 
 from verifier.check import NotApplicable, check
 from verifier.judges.platform import judge_push_once
@@ -23,6 +24,19 @@ def _chat_queue(profile: Profile) -> Queue:
     if profile.policies.chat_queue == "repurpose":
         raise NotApplicable("policy: chat_queue = 'repurpose'")
     return queue
+
+
+def _ours(profile: Profile) -> Callable[[StoreObject], bool]:
+    """Leaves out what lies in vhosts that the ownership map gives to others."""
+    foreign = profile.inventory.foreign_vhosts
+    role = profile.roles.broker
+    own = role.vhost if role else "/"
+
+    def ours(item: StoreObject) -> bool:
+        vhost = str(item.attributes.get("vhost", own))
+        return vhost == own or not any(fnmatchcase(vhost, pattern) for pattern in foreign)
+
+    return ours
 
 
 def _is(queue: Queue, item: StoreObject) -> bool:
@@ -131,7 +145,11 @@ def chat_queue_unreferenced(profile: Profile) -> Inventory:
         ]
 
     return Inventory(
-        role=queue.role, kinds=("consumers", "queues", "policies", "parameters"), judge=judge, unit="definitions"
+        role=queue.role,
+        kinds=("consumers", "queues", "policies", "parameters"),
+        judge=judge,
+        applies=_ours(profile),
+        unit="definitions",
     )
 
 

@@ -25,6 +25,10 @@ def _time(profile: Profile, relation: str, column: str) -> str | None:
     return column if profile.has(relation, column) else None
 
 
+def _moved_at(profile: Profile, relation: str) -> str | None:
+    return _time(profile, relation, "last_message_at") or _time(profile, relation, "updated_at")
+
+
 @check(
     "CNV-01",
     title="No new legacy conversations for OpenIM chats",
@@ -40,6 +44,7 @@ def no_new_conversations(profile: Profile) -> list[Absence]:
             operations=frozenset({"insert"}),
             scoped_by=("conversation", "conversation_id"),
             inserted_at=_time(profile, name, "created_at"),
+            updated_at=_moved_at(profile, name),
             noun=f"row of {name}",
             next_step=NEXT_STEP,
             statement=name,
@@ -57,7 +62,7 @@ def ordering_stands_still(profile: Profile) -> list[Absence]:
             operations=frozenset({"update"}),
             scoped_by=("conversation", "conversation_id"),
             inserted_at=_time(profile, name, "created_at"),
-            updated_at=_time(profile, name, "last_message_at") or _time(profile, name, "updated_at"),
+            updated_at=_moved_at(profile, name),
             noun=f"row of {name}",
             next_step=NEXT_STEP,
             statement=name,

@@ -21,7 +21,7 @@ def no_presence(profile: Profile) -> Absence:
     profile.relation("presence")
     return Absence(
         target="presence",
-        operations=frozenset({"write"}),
+        operations=frozenset({"insert"}),
         noun="presence key",
         next_step="Find the websocket or chat service that still runs with presence on.",
     )

@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,10 +187,12 @@ def _read_meta(connection: Connection) -> dict[str, str] | None:
 
 
 def _switch_to_wal(engine: Engine) -> None:
-    # Kept in the file, so it is done once and to a file of our own: readers and the writer then do not wait for each other.
+    # Kept in the file, so it is done once and to a file of our own: readers and the writer then do not wait for each
+    # other. Where it cannot be done, another process is doing it, or the next statement says what is wrong.
     connection = engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA journal_mode=WAL")
+        with suppress(sqlite3.OperationalError):
+            connection.cursor().execute("PRAGMA journal_mode=WAL")
     finally:
         connection.close()
 

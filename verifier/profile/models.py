@@ -80,6 +80,9 @@ class Inventories(Section):
     foreign_keys: tuple[str, ...] = Field(
         default=(), description="Redis key patterns that belong to others (ownership map)"
     )
+    foreign_vhosts: tuple[str, ...] = Field(
+        default=(), description="RabbitMQ vhosts of others, patterns with `*`; none of them is judged"
+    )
     foreign_channels: tuple[str, ...] = ()
     subscribers: tuple[str, ...] = Field(
         default=(), description="names of Redis clients that may subscribe to anything"

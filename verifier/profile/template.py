@@ -62,6 +62,7 @@ class TemplateValues:
     timing: TimingValues = TimingValues()
     canary: CanaryValues | None = None
     collections: tuple[str, ...] = ()
+    foreign_vhosts: tuple[str, ...] = ()
     media_hosts: tuple[str, ...] = ()
 
 

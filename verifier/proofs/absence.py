@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 from verifier.finding import Finding
-from verifier.model import Phase, Problem
+from verifier.model import Phase, Problem, Row
 from verifier.proofs.context import Context
 from verifier.query import Rows, Where
 from verifier.scope import Entry, Kind
@@ -119,25 +119,19 @@ class _Watch:
 
     async def _own_times(self) -> None:
         """Records that say themselves, by a time column, that they were written after their conversation moved."""
-        if self.proof.kind != "relation" or not (self.proof.inserted_at or self.proof.updated_at):
+        if self.proof.kind != "relation":
             return
         profile = self.context.profile
         cutover = profile.since_phase(Phase.CUTOVER) or profile.since_phase(self.context.phase)
-        column = self.proof.updated_at or self.proof.inserted_at or ""
-        where = (Where(column, ">", cutover),) if cutover else ()
-        source = await self.context.stores.source(Rows(self.proof.target, self.proof.columns, where))
-        async for chunk in source.chunks():
-            batch = [
-                Witness(
-                    operation="write",
-                    key=" / ".join(str(row[name]) for name in source.key),
-                    row=row,
-                    how=f"its own column {column}",
-                    since_baseline=False,
-                )
-                for row in chunk
-            ]
-            await self._weigh(batch, None)
+        telling = {"insert": self.proof.inserted_at, "update": self.proof.updated_at}
+        for operation in sorted(self.proof.operations & telling.keys()):
+            column = telling[operation]
+            if column is None:
+                continue
+            where = (Where(column, ">", cutover),) if cutover else ()
+            source = await self.context.stores.source(Rows(self.proof.target, self.proof.columns, where))
+            async for chunk in source.chunks():
+                await self._weigh([_own_witness(row, source.key, column) for row in chunk], None)
 
     async def _collect(
         self, witnesses: AsyncIterator[Witness], before: Reading | None, now: Reading | None = None
@@ -243,9 +237,16 @@ class _Watch:
                 f"aborted attempts: {_counts(moved)} counted, nothing stayed and nothing was removed",
             )
             return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
-        if now.counters and not any(moved.get(name) for name in self.proof.operations):
-            common["notes"] = (*common["notes"], "the server's counter did not move at all")
+        if now.counters:
+            common["notes"] = (*common["notes"], self._counter_note(moved, exclusive))
         return Judgement(verdict=Verdict.HOLDS, **common)
+
+    def _counter_note(self, moved: dict[str, int], exclusive: bool) -> str:
+        if not any(moved.get(name) for name in self.proof.operations):
+            return f"{self.proof.target}: the server's counter did not move at all"
+        return f"{self.proof.target}: the server counted {_counts(moved)}" + (
+            "" if exclusive else ", neighbours included"
+        )
 
     def _unexplained(self, moved: dict[str, int]) -> str:
         """On an exclusive object: why a counter that moved without a witness is a breach, or "" where it is not."""
@@ -270,7 +271,9 @@ class _Watch:
     def _coverage_text(self, before: Reading | None, now: Reading, exclusive: bool, lost: Sequence[str]) -> str:
         parts = [self.proof.statement] if self.proof.statement else []
         if before is not None:
-            parts.append(f"{_span(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}")
+            parts.append(
+                f"{_span(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}"
+            )
         parts.append(
             "nobody else writes there" if exclusive else "shared with declared neighbours: judged by witnesses"
         )
@@ -287,7 +290,7 @@ class _Watch:
         if not self.tally.undated:
             return ()
         return (
-            f"{self.tally.undated} {self.proof.noun}s in scope were written before their move, or carry no later time",
+            f"{self.tally.undated} writes in scope lie between the baseline and their conversation's move, as far as can be told",
         )
 
     def _finding(self, witness: Witness, entry: Entry | None, now: Reading) -> Finding:
@@ -353,7 +356,9 @@ class _Watch:
                 verdict=Verdict.HOLDS, notes=(f"alive: {_counts(moved)} since the last reading",), **common
             )
         if relation.alive_within_s is None or self.proof.inserted_at is None:
-            return Judgement.not_applicable(f"quiet: no write to {self.proof.target} since the last reading, and no alive_within_s to judge that by")
+            return Judgement.not_applicable(
+                f"quiet: no write to {self.proof.target} since the last reading, and no alive_within_s to judge that by"
+            )
         cutoff = now.at - timedelta(seconds=relation.alive_within_s)
         source = await self.context.stores.source(
             Rows(self.proof.target, (self.proof.inserted_at,), (Where(self.proof.inserted_at, ">", cutoff),))
@@ -372,6 +377,16 @@ class _Watch:
         return Judgement(
             verdict=Verdict.VIOLATED, findings=(self._of(problem, "liveness", now),), findings_total=1, **common
         )
+
+
+def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:
+    return Witness(
+        operation="write",
+        key=" / ".join(str(row[name]) for name in key),
+        row=row,
+        how=f"its own column {column}",
+        since_baseline=False,
+    )
 
 
 def _broken(before: Reading, now: Reading) -> list[str]:

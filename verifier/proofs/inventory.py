@@ -19,6 +19,13 @@ Approved = frozenset[str]
 Judge = Callable[[Sequence[StoreObject], Approved | None], Iterable[Problem]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    objects: Sequence[StoreObject]
+    unreadable: set[str]
+    blind: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
     """List a role's objects of some `kinds` and let `judge` say what should not be so; each problem has a `key`.
@@ -47,20 +54,22 @@ class Inventory:
         slot = f"{context.proof_index}:{self.role}:{'+'.join(self.kinds)}"
         raw = context.memory.watermark(context.check.id, slot) if self.remembered else None
         approved = frozenset(raw["names"]) if raw else None
-        objects, unreadable = await self._list(context)
+        listed = await self._list(context)
         if self.remembered and (context.arming or approved is None):
-            names = sorted({self.fingerprint(item) for item in objects})
+            names = sorted({self.fingerprint(item) for item in listed.objects})
             context.watermarks[slot] = {"names": names, "at": datetime.now(UTC).isoformat()}
             if context.arming:
                 return Judgement.not_applicable("baseline taken")
-        problems = {self._key(item): item for item in self.judge(objects, approved)}
+        problems = {self._key(item): item for item in self.judge(listed.objects, approved)}
         first_seen_at = datetime.now(UTC)
         if problems:
             await asyncio.sleep(context.settle_s)
-            objects, unreadable = await self._list(context)
-            again = {self._key(item): item for item in self.judge(objects, approved)}
+            listed = await self._list(context)
+            again = {self._key(item): item for item in self.judge(listed.objects, approved)}
             problems = {key: again[key] for key in problems if key in again}
-        coverage = Coverage(len(objects), len(objects), self.unit, self.statement, self.unseen)
+        coverage = Coverage(
+            len(listed.objects), len(listed.objects), self.unit, self.statement, (*self.unseen, *listed.blind)
+        )
         common: dict[str, Any] = {
             "coverage": (coverage,),
             "queries": tuple(f"list {kind} of {self.role}" for kind in self.kinds),
@@ -68,19 +77,20 @@ class Inventory:
         if problems:
             findings = tuple(self._finding(item, context, first_seen_at) for item in problems.values())
             return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
-        if unreadable:
-            reason = f"cannot be told with this credential: {', '.join(sorted(unreadable))}"
+        if listed.unreadable:
+            reason = f"cannot be told with this credential: {', '.join(sorted(listed.unreadable))}"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if self.remembered and approved is None:
             reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         return Judgement(verdict=Verdict.HOLDS, **common)
 
-    async def _list(self, context: Context) -> tuple[list[StoreObject], set[str]]:
+    async def _list(self, context: Context) -> _Listed:
         store = await context.stores.get(self.role)
         listed = [item for kind in self.kinds for item in await store.listing(kind) if self.applies(item)]
         unreadable = {item.name for item in listed if item.kind == "unreadable"}
-        return [item for item in listed if item.kind != "unreadable"], unreadable
+        blind = tuple(item.name for item in listed if item.kind == "blind")
+        return _Listed([item for item in listed if item.kind not in ("unreadable", "blind")], unreadable, blind)
 
     @staticmethod
     def _key(problem: Problem) -> str:

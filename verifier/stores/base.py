@@ -130,7 +130,11 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreObject:
-    """One object of a store's inventory: a table, a column, a collection, a queue, a binding …"""
+    """One object of a store's inventory: a table, a column, a collection, a queue, a binding …
+
+    Two kinds are admissions: `unreadable` (known to be there, cannot be judged: inconclusive) and `blind` (what a credential of this
+    kind never sees: said in the coverage).
+    """
 
     kind: str
     name: str

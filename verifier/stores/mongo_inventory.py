@@ -32,7 +32,9 @@ async def _databases(store: MongoStore) -> tuple[set[str], list[StoreObject]]:
     try:
         return await _listed(store, only_authorized=False), []
     except Denied as error:
-        hidden = StoreObject(kind="unreadable", name="*", attributes={"reason": f"not all databases are told: {error}"})
+        hidden = StoreObject(
+            kind="blind", name="databases that this credential may not list", attributes={"reason": str(error)}
+        )
     try:
         names = await _listed(store, only_authorized=True)
     except Denied:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import aiormq
-from aiormq import exceptions
-from aiormq.abc import AbstractChannel, DeliveredMessage
-from pamqp import commands
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from aiormq import exceptions  # aio-pika's own lower half: it raises these
 
 from verifier.model import Row
 from verifier.profile.relations import Queue
@@ -34,9 +34,11 @@ async def _channel(store: RabbitMQStore, vhost: str) -> AsyncIterator[AbstractCh
     if secret is None:
         raise StoreError(f"{store.label}: roles.{store.role}.amqp_url is not set.")
     url = urlsplit(secret.get_secret_value())._replace(path=f"/{segment(vhost)}").geturl()
+    ca_file = store.config.tls_ca_file
+    context = ssl.create_default_context(cafile=ca_file) if ca_file and url.startswith("amqps") else None
     try:
         async with asyncio.timeout(store.config.connect_timeout_s):
-            connection = await aiormq.connect(url)
+            connection = await aio_pika.connect(url, ssl_context=context)
     except TimeoutError:
         raise Unreachable(
             f"{store.label} did not accept an AMQP connection within {store.config.connect_timeout_s:g} s."
@@ -69,7 +71,7 @@ async def passive_queue(store: RabbitMQStore, vhost: str, name: str) -> QueueSta
     try:
         async with _channel(store, vhost) as channel:
             store.ledger.note("AMQP queue.declare passive")
-            await channel.queue_declare(name, passive=True)
+            await channel.declare_queue(name, passive=True)
     except exceptions.ChannelNotFoundEntity:
         return "absent"
     except exceptions.ChannelLockedResource:
@@ -106,54 +108,60 @@ class TapSource:
             for start in range(0, len(rows), TAP_CHUNK):
                 yield rows[start : start + TAP_CHUNK]
             async with _channel(self._store, self._store.config.vhost) as channel:
-                while chunk := await self._take(channel):
+                queue = await self._open(channel)
+                while chunk := await self._take(queue):
                     yield chunk
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """Among the messages of this run: a message cannot be asked for again."""
         return [row for row in self._rows.values() if row[column] in values]
 
-    async def _take(self, channel: AbstractChannel) -> list[Row]:
-        """Up to a chunk of messages; they are acknowledged when they are in memory."""
-        chunk: list[Row] = []
-        tag: int | None = None
-        while len(chunk) < TAP_CHUNK and len(self._rows) < TAP_MESSAGES_MAX:
-            message = await self._get(channel)
-            if message is None:
-                break
-            tag = message.delivery_tag
-            row = _row(message)
-            self._rows[str(row["delivery"])] = row
-            chunk.append(row)
-        if tag is not None:
-            await channel.basic_ack(tag, multiple=True)
-        return chunk
-
-    async def _get(self, channel: AbstractChannel) -> DeliveredMessage | None:
-        self._store.ledger.note("AMQP basic.get")
+    async def _open(self, channel: AbstractChannel) -> AbstractQueue:
+        """The queue by a passive declare: it is never made."""
         try:
-            message = await channel.basic_get(self._queue.name, timeout=self._store.config.operation_timeout_s)
+            return await channel.declare_queue(self._queue.name, passive=True)
         except exceptions.ChannelNotFoundEntity:
             raise Missing(
                 f"{self._store.label} has no tap queue {self._queue.name} in vhost {self._store.config.vhost}. "
                 "The operator declares and binds it; or remove queues.push_tap from the profile."
             ) from None
+        except (exceptions.AMQPError, OSError) as error:
+            raise _broke_off(self._store, error) from None
+
+    async def _take(self, queue: AbstractQueue) -> list[Row]:
+        """Up to a chunk of messages; they are acknowledged when they are in memory."""
+        chunk: list[Row] = []
+        last: AbstractIncomingMessage | None = None
+        try:
+            while len(chunk) < TAP_CHUNK and len(self._rows) < TAP_MESSAGES_MAX:
+                self._store.ledger.note("AMQP basic.get")
+                message = await queue.get(fail=False, timeout=self._store.config.operation_timeout_s)
+                if message is None:
+                    break
+                last = message
+                row = _row(message)
+                self._rows[str(row["delivery"])] = row
+                chunk.append(row)
+            if last is not None:
+                await last.ack(multiple=True)
         except exceptions.ChannelAccessRefused:
             raise Denied(
-                f"{self._store.label} lets the verifier's user not read the tap queue {self._queue.name}. "
-                f"Grant it alone: read '^{self._queue.name}$'."
+                f"{self._store.label} does not let the verifier's user read the tap queue {self._queue.name}. "
+                f"Grant that alone: read '^{self._queue.name}$'."
             ) from None
         except (exceptions.AMQPError, OSError, TimeoutError) as error:
-            raise Unreachable(f"{self._store.label}: the tap broke off ({error or type(error).__name__}).") from None
-        return None if isinstance(message.delivery, commands.Basic.GetEmpty) else message
+            raise _broke_off(self._store, error) from None
+        return chunk
 
 
-def _row(message: DeliveredMessage) -> Row:
-    raw = bytes(message.body)
-    own_id = message.header.properties.message_id
+def _broke_off(store: RabbitMQStore, error: Exception) -> Unreachable:
+    return Unreachable(f"{store.label}: the AMQP connection broke ({error or type(error).__name__}). Is the broker up?")
+
+
+def _row(message: AbstractIncomingMessage) -> Row:
     return {
-        "delivery": own_id or hashlib.sha256(raw).hexdigest()[:16],
-        "body": _decode(raw),
+        "delivery": message.message_id or hashlib.sha256(message.body).hexdigest()[:16],
+        "body": _decode(message.body),
         "exchange": message.exchange or "",
         "routing_key": message.routing_key or "",
     }

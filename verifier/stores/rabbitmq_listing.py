@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from verifier.stores.base import Denied, Missing, StoreObject
@@ -20,35 +21,32 @@ Reader = Callable[[RabbitMQStore, str], Awaitable[list[StoreObject]]]
 
 async def list_objects(store: RabbitMQStore, kind: str) -> list[StoreObject]:
     """All objects of a kind; raises ValueError for a kind that there is not."""
-    if kind == "vhosts":
-        return await _vhosts(store)
-    if kind not in _PER_VHOST:
-        raise ValueError(f"{store.label} lists vhosts, {', '.join(_PER_VHOST)}; not {kind}")
-    found: list[StoreObject] = []
-    for vhost in await store.vhosts():
-        try:
+    if kind not in KINDS:
+        raise ValueError(f"{store.label} lists {', '.join(KINDS)}; not {kind}")
+    found = await _vhosts(store)
+    readable = [item.name for item in found if item.kind == "vhost"]
+    if kind != "vhosts":
+        found = [item for item in found if item.kind == "unreadable"]
+    if kind == "parameters":
+        return [*found, *await _parameters(store)]
+    for vhost in readable if kind in _PER_VHOST else ():
+        with suppress(Missing):  # a vhost that was removed since
             found += await _PER_VHOST[kind](store, vhost)
-        except Denied as error:
-            found.append(_unreadable_vhost(store, vhost, error))
-        except Missing:
-            continue  # removed since the list was made
-    return found if kind != "parameters" else [*found, *await _beyond_parameters(store, found)]
-
-
-def _unreadable_vhost(store: RabbitMQStore, vhost: str, error: Denied) -> StoreObject:
-    hint = f"Give the user an entry: rabbitmqctl set_permissions -p {vhost} USER '^$' '^$' '^$'"
-    return StoreObject(
-        kind="unreadable", name=f"vhost {vhost}", attributes={"vhost": vhost, "reason": f"{error} {hint}"}
-    )
+    return found
 
 
 async def _vhosts(store: RabbitMQStore) -> list[StoreObject]:
+    """Which can be looked into, found out by looking: some pages (consumers) are silently empty for the others."""
     found = []
     for name in await store.vhosts():
         try:
             await store.get(f"/api/queues/{segment(name)}", page=1, page_size=1, columns="name")
+        except Missing:
+            continue
         except Denied as error:
-            found.append(_unreadable_vhost(store, name, error))
+            hint = f"Give the user an entry: rabbitmqctl set_permissions -p {name} USER '^$' '^$' '^$'"
+            attributes = {"vhost": name, "reason": f"{error} {hint}"}
+            found.append(StoreObject(kind="unreadable", name=f"vhost {name}", attributes=attributes))
         else:
             found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))
     return found
@@ -123,64 +121,49 @@ async def _policies(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
     return found
 
 
-async def _parameters(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+async def _parameters(store: RabbitMQStore) -> list[StoreObject]:
     """Shovels and federation upstreams. Without the tag policymaker: the running ones, told by their own plugins."""
     try:
         items = await store.get("/api/parameters")
-    except Denied:
-        return await _running(store, vhost)
-    return [
-        StoreObject(
-            kind="parameter",
-            name=f"{item['component']} {item['name']}@{vhost}",
-            attributes={
-                "component": item["component"],
-                "name": item["name"],
-                "vhost": vhost,
-                "value": _without_urls(item.get("value")),
-            },
-        )
-        for item in items
-        if item.get("vhost") == vhost
-    ]
+    except Denied as error:
+        return await _running(store, error)
+    return [_parameter(item) for item in items]
 
 
-def _without_urls(value: Any) -> Any:
+def _parameter(item: Item) -> StoreObject:
+    value = item.get("value")
+    attributes = {name: item.get(name) for name in ("component", "name", "vhost")}
+    attributes["value"] = _without_urls(value) if isinstance(value, Mapping) else value
+    name = f"{item['component']} {item['name']}@{item.get('vhost')}"
+    return StoreObject(kind="parameter", name=name, attributes=attributes)
+
+
+def _without_urls(value: Item) -> dict[str, Any]:
     """A definition without its URLs: they hold passwords."""
-    return {key: item for key, item in value.items() if "uri" not in key} if isinstance(value, Mapping) else value
+    return {key: item for key, item in value.items() if "uri" not in key}
 
 
-async def _running(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
-    await store.get(f"/api/queues/{segment(vhost)}", page=1, page_size=1, columns="name")  # Denied if unreadable
+async def _running(store: RabbitMQStore, denied: Denied) -> list[StoreObject]:
+    """What plugins tell of their links, and the admission where a plugin runs whose page is not there."""
+    enabled = {name for node in await store.get("/api/nodes") for name in node.get("enabled_plugins") or []}
     found = []
     for component, path in _LINKS.items():
-        try:
-            items = await store.get(f"{path}/{segment(vhost)}")
-        except Missing:
-            continue
-        for item in items:
-            attributes = {key: value for key, value in item.items() if "uri" not in key} | {"component": component}
-            name = f"{component} {item.get('name') or item.get('queue') or item.get('exchange')}@{vhost}"
-            found.append(StoreObject(kind="parameter", name=name, attributes=attributes))
+        plugin = f"rabbitmq_{component}"
+        if f"{plugin}_management" in enabled:
+            found += [_link(component, item) for item in await store.get(path)]
+        elif plugin in enabled:
+            why = f"{denied} And {path} is not there: enable {plugin}_management, or give the user the tag policymaker."
+            found.append(StoreObject(kind="unreadable", name=f"{component} definitions", attributes={"reason": why}))
     return found
 
 
-async def _beyond_parameters(store: RabbitMQStore, found: Sequence[StoreObject]) -> list[StoreObject]:
-    """Admits a plugin that runs although nobody tells this user what it does."""
-    try:
-        await store.get("/api/parameters")
-    except Denied as error:
-        reason = str(error)
-    else:
-        return []
-    enabled = {name for node in await store.get("/api/nodes") for name in node.get("enabled_plugins") or []}
-    hidden = []
-    for component, path in _LINKS.items():
-        plugin = f"rabbitmq_{component}"
-        if plugin in enabled and f"{plugin}_management" not in enabled:
-            why = f"{reason} And {path} is not there: enable {plugin}_management, or give the user the tag policymaker."
-            hidden.append(StoreObject(kind="unreadable", name=f"{component} definitions", attributes={"reason": why}))
-    return hidden
+def _link(component: str, item: Item) -> StoreObject:
+    shown = item.get("name") or item.get("queue") or item.get("exchange")
+    return StoreObject(
+        kind="parameter",
+        name=f"{component} {shown}@{item.get('vhost')}",
+        attributes={"component": component, **_without_urls(item)},
+    )
 
 
 _LINKS = {"shovel": "/api/shovels", "federation": "/api/federation-links"}
@@ -190,5 +173,5 @@ _PER_VHOST: dict[str, Reader] = {
     "bindings": _bindings,
     "consumers": _consumers,
     "policies": _policies,
-    "parameters": _parameters,
 }
+KINDS = ("vhosts", *_PER_VHOST, "parameters")

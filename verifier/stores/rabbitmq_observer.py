@@ -1,8 +1,8 @@
 """Has anything been published to a queue, and is it still the same queue?
 
 Measured facts behind it (RabbitMQ 3.10): counters lag by the statistics interval (5 s by default) and by the 5 s raster of the
-management plugin; a queue that is deleted and declared again shows the counter of its earlier life; the queue's own message
-sequence (`next_seq_id`, classic queues) starts again at 0; all counters are lost when a node restarts.
+management plugin; a queue that is deleted and declared again may show the counter of its earlier life; the queue's own message
+sequence (`next_seq_id`, classic queues) starts again at 0, and so may its counter; all counters are lost when a node restarts.
 """
 
 from __future__ import annotations
@@ -132,11 +132,21 @@ def _horizon(queue: Mapping[str, Any] | None, nodes: list[Mapping[str, Any]], at
     }
     state = {
         "present": queue is not None,
-        "sequence": ((queue or {}).get("backing_queue_status") or {}).get("next_seq_id"),
+        "sequence": _sequence(queue),
         "messages": int((queue or {}).get("messages") or 0),
         "nodes": started,
     }
     return json.dumps(state)
+
+
+def _sequence(queue: Mapping[str, Any] | None) -> int | None:
+    """How many messages this life of a classic queue has taken; None for other types, and where the queue is down."""
+    if queue is None:
+        return None
+    if "state" not in queue:  # declared seconds ago: no statistics at all yet
+        return 0 if queue.get("type") == "classic" else None
+    found = (queue.get("backing_queue_status") or {}).get("next_seq_id")
+    return None if found is None else int(found)
 
 
 def _restarted(was: Mapping[str, str], is_now: Mapping[str, str]) -> str:
@@ -155,21 +165,17 @@ def _moved(before: Reading, now: Reading, name: str) -> bool:
 
 def _changes(was: Mapping[str, Any], is_now: Mapping[str, Any], counted: bool) -> list[tuple[str, str]]:
     """Operations on the queue, and how each is known."""
+    if not is_now["present"]:
+        return [("delete", "the queue is gone")] if was["present"] else []
     found = []
-    if was["present"] and not is_now["present"]:
-        return [("delete", "the queue is gone")]
-    anew = was["present"] and _sequence(is_now) < _sequence(was)
-    if not was["present"] and is_now["present"]:
+    anew = was["present"] and (is_now["sequence"] or 0) < (was["sequence"] or 0) and is_now["sequence"] is not None
+    if not was["present"]:
         found.append(("declare", "the queue is there, and was not"))
     elif anew:
         found.append(("declare", "the queue's own message sequence began anew: it was deleted and declared again"))
-    arrived = is_now["messages"] > (0 if anew else was["messages"])
-    if arrived and not counted:
-        found.append(("publish", f"{is_now['messages']} messages lie in it, and no counter tells of them"))
-    elif _sequence(is_now) > (0 if anew else _sequence(was)) and not counted:
-        found.append(("publish", "the queue's own message sequence moved, and no counter tells of it"))
+    base = {"messages": 0, "sequence": 0} if anew or not was["present"] else was
+    if not counted and is_now["messages"] > base["messages"]:
+        found.append(("publish", f"{is_now['messages']} messages lie in it, {base['messages']} did before"))
+    elif not counted and None not in (is_now["sequence"], base["sequence"]) and is_now["sequence"] > base["sequence"]:
+        found.append(("publish", f"its own message sequence went from {base['sequence']} to {is_now['sequence']}"))
     return found
-
-
-def _sequence(state: Mapping[str, Any]) -> int:
-    return int(state["sequence"] or 0)

@@ -92,7 +92,11 @@ def chat_queue_gone(profile: Profile) -> Inventory:
         return problems
 
     return Inventory(
-        role=queue.role, kinds=("queues", "bindings"), judge=judge, unit="queues and bindings of all readable vhosts"
+        role=queue.role,
+        kinds=("queues", "bindings"),
+        judge=judge,
+        applies=_ours(profile),
+        unit="queues and bindings of all readable vhosts",
     )
 
 

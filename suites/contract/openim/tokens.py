@@ -1,0 +1,40 @@
+"""The hand-made tokens of the recordings."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from typing import Any
+
+_LIFETIME_S = 86_400
+
+
+def forged(prefix: str, secret: str, admin: str, now_s: float) -> Iterator[tuple[str, str]]:
+    """(name, token) of each `<jwt:name>`: rightly signed unless the name says otherwise, none ever issued."""
+    now = int(now_s)
+    alive = {"exp": now + _LIFETIME_S, "iat": now - 5}
+    dead = {"exp": now - 100, "iat": now - 200}
+    user = {"UserID": f"{prefix}au1", "PlatformID": 2}
+    yield "expired", _jwt({**user, **dead}, secret)
+    yield "bad-signature", _jwt({**user, **alive}, secret + "x")
+    yield "expired-bad-signature", _jwt({**user, **dead}, secret + "x")
+    yield "never-issued", _jwt({**user, **alive}, secret)
+    yield "never-issued-au5", _jwt({"UserID": f"{prefix}au5", "PlatformID": 2, **alive}, secret)
+    yield "nbf-future", _jwt({**user, **alive, "nbf": now + 3600}, secret)
+    yield "iat-future", _jwt({**user, **alive, "iat": now + 3600}, secret)
+    yield "alg-none", _jwt({**user, **alive}, None)
+    yield "admin-never-issued", _jwt({"UserID": admin, "PlatformID": 10, **alive}, secret)
+
+
+def _jwt(claims: dict[str, Any], secret: str | None) -> str:
+    header = {"alg": "none" if secret is None else "HS256", "typ": "JWT"}
+    text = f"{_part(header)}.{_part(claims)}"
+    signature = b"" if secret is None else hmac.digest(secret.encode(), text.encode(), hashlib.sha256)
+    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def _part(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

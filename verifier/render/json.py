@@ -18,7 +18,8 @@ VERSION = 1
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The schema allows further fields, so that today's reader accepts tomorrow's document of the same version.
+    model_config = ConfigDict(frozen=True)
 
 
 class CoverageDocument(_Document):

@@ -7,9 +7,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from suites.selftest.history.samples import START, finding, outcome, violated
@@ -154,3 +156,29 @@ def test_errors_and_records_load_without_the_database() -> None:
     """A command line that only needs the words does not pay for SQLAlchemy."""
     code = "import sys, verifier.history.errors, verifier.history.records; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603 - our own interpreter
+
+
+@pytest.mark.parametrize("kind", ["file", "postgres"])
+def test_many_may_open_a_new_history_at_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """One of them creates it, all of them get the same key."""
+    place = str(tmp_path / "history.db")
+    if kind == "postgres":
+        url: str = request.getfixturevalue("postgres_url")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE opened_at_once")
+        place = f"{url.rpartition('/')[0]}/opened_at_once"
+    names: list[str] = []
+    start = threading.Barrier(6)
+
+    def open_it() -> None:
+        start.wait()
+        with History.open(place, stack="s") as history:
+            names.append(history.fingerprint("USR-01", "u1"))
+
+    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(names) == 6
+    assert len(set(names)) == 1

@@ -35,7 +35,7 @@ def finding(
         actual=actual,
         next_step=next_step,
         evidence=evidence or {},
-        fingerprint=hashlib.sha256(f"{check_id} {key}".encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(f"{check_id} {key}".encode(errors="backslashreplace")).hexdigest()[:16],
         first_seen_at=START + timedelta(seconds=3.25),
         confirmed_at=START + timedelta(seconds=9.5),
     )

@@ -179,17 +179,17 @@ def _severities(text: str) -> frozenset[Severity]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Typer's own codes are remapped to the documented ones; bad input never shows a traceback."""
-    import click
+    from typer.exceptions import TyperException
 
     from verifier.profile.errors import ProfileError
 
     try:
         code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         sys.exit(int(code or 0))
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        print(f"verifier: {getattr(error, 'format_message', error.__str__)()} See: verifier --help", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         sys.exit(ExitCode.INTERRUPTED)
     except ProfileError as error:

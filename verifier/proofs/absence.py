@@ -84,7 +84,8 @@ class _Watch:
         # Another phase asks another question: what was remembered for the old one is no baseline for the new one.
         before = Reading.from_json(raw) if raw and raw.get("phase") == context.phase.value else None
         if context.arming:
-            self._remember(await self.observer.read(settled=True))
+            # Life is no accusation: counts still on their way may count as life. Silence waits for them.
+            self._remember(await self.observer.read(settled=self.proof.expect == "silence"))
             return Judgement.not_applicable("baseline taken")
         if self.proof.expect == "life":
             return await self._life(before)
@@ -346,7 +347,7 @@ class _Watch:
     async def _life(self, before: Reading | None) -> Judgement:
         """The object is still in use: its counter moved, or its newest record is young enough."""
         relation = self.context.profile.relation(self.proof.target)
-        now = await self.observer.read(settled=before is None)
+        now = await self.observer.read()
         moved = _moved(before, now) if before and not _broken(before, now) else {}
         self._remember(now)
         coverage = Coverage(text=self.proof.statement)

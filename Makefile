@@ -1,0 +1,42 @@
+# Everything a newcomer types. Each target sets up what it needs, in .venv, from the locked requirements.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: help demo test check bench deps docs lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+$(VENV)/ready: requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(VENV)/ready ## watch a platform move to OpenIM, and read the verdicts
+	$(BIN)/python -m fixtures demo
+
+test: $(VENV)/ready ## the harness's own tests, and the checks of style, types and arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest suites --numprocesses $(WORKERS) --dist loadgroup
+
+deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starting)
+	sh fixtures/install-rabbitmq.sh
+
+docs: $(VENV)/ready ## regenerate the reference pages
+	$(BIN)/python -m verifier.reference docs
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements/verifier.txt
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements/dev.txt
+
+clean: ## end what was left running, and remove what was made
+	-$(BIN)/python -m fixtures down
+	rm -rf $(VENV) .stack reports/out

@@ -66,7 +66,7 @@ class Engine:
 
     async def events(self) -> AsyncGenerator[Event]:
         """Run, yielding what happens as it happens. Closing the iterator stops the run."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
         stores = Stores(self.profile)
         started = _now()
         ids = tuple(item.id for item in self.plan.checks)
@@ -75,19 +75,19 @@ class Engine:
         )
         outcomes: dict[str, Outcome] = {}
         slots = asyncio.Semaphore(CONCURRENT_CHECKS)
-        first = [
-            asyncio.create_task(self._one(item, stores, slots, queue)) for item in self.plan.checks if not item.last
-        ]
-        last = [
-            asyncio.create_task(self._after(first, item, stores, slots, queue))
-            for item in self.plan.checks
-            if item.last
-        ]
-        tasks = [*first, *last]
+        tasks: list[asyncio.Task[None]] = []
+        for item in sorted(self.plan.checks, key=lambda entry: entry.last):
+            others = tuple(tasks) if item.last else ()
+            tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
         overtime = asyncio.create_task(self._stop_after(tasks))
+        failures: asyncio.Queue[BaseException] = asyncio.Queue()
+        for task in tasks:
+            task.add_done_callback(lambda done: _pass_on(done, queue, failures))
         try:
             while len(outcomes) < len(tasks):
                 event = await queue.get()
+                if event is None:  # a verdict could not be committed: going on would lose it
+                    raise failures.get_nowait()
                 if isinstance(event, CheckFinished):
                     outcomes[event.outcome.check_id] = event.outcome
                 yield event
@@ -111,17 +111,6 @@ class Engine:
             )
         yield RunFinished(result=self.result)
 
-    async def _after(
-        self,
-        others: Sequence[asyncio.Task[None]],
-        item: Check,
-        stores: Stores,
-        slots: asyncio.Semaphore,
-        queue: asyncio.Queue[Event],
-    ) -> None:
-        await asyncio.gather(*others, return_exceptions=True)
-        await self._one(item, stores, slots, queue)
-
     async def _stop_after(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         if self.max_runtime_s is None:
             return
@@ -129,11 +118,20 @@ class Engine:
         for task in tasks:
             task.cancel("max-runtime")
 
-    async def _one(self, item: Check, stores: Stores, slots: asyncio.Semaphore, queue: asyncio.Queue[Event]) -> None:
+    async def _one(
+        self,
+        item: Check,
+        stores: Stores,
+        slots: asyncio.Semaphore,
+        queue: asyncio.Queue[Event | None],
+        others: Sequence[asyncio.Task[None]],
+    ) -> None:
         """Judge one check; whatever goes wrong becomes its verdict, and its event goes out in every case."""
         started = _now()
         context: Context | None = None
         try:
+            if others:
+                await asyncio.wait(others)
             async with slots:
                 queue.put_nowait(CheckStarted(check_id=item.id, title=item.title))
                 started = _now()
@@ -162,7 +160,7 @@ class Engine:
             self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=context.horizons if context else ()))
         queue.put_nowait(CheckFinished(outcome=outcome))
 
-    def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event]) -> Context:
+    def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event | None]) -> Context:
         def progress(done: int, total: int | None, unit: str) -> None:
             queue.put_nowait(Progress(check_id=item.id, done=done, total=total, unit=unit))
 
@@ -207,6 +205,15 @@ class Engine:
                     )
                 )
         return Judgement.merge(parts) if parts else Judgement.not_applicable("nothing to remember")
+
+
+def _pass_on(
+    done: asyncio.Task[None], queue: asyncio.Queue[Event | None], failures: asyncio.Queue[BaseException]
+) -> None:
+    """Wake the reader of events when a task failed for good; its own verdicts never do."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        failures.put_nowait(error)
+        queue.put_nowait(None)
 
 
 def _now() -> datetime:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from verifier.finding import Finding
 from verifier.model import Phase, Problem, Row
 from verifier.proofs.context import Context
+from verifier.proofs.readings import broken, counts_text, span_text
 from verifier.query import Rows, Where
 from verifier.scope import Entry, Kind
 from verifier.stores.base import ContinuityLost, Observer, Reading, Witness
@@ -102,7 +103,7 @@ class _Watch:
         if watch is not None:
             await self._collect(watch(self.context.profile.timing.observe_s), before)
             now = await self.observer.read()
-        lost = [] if before is None else _broken(before, now)
+        lost = [] if before is None else broken(before, now)
         if not lost:
             try:
                 await self._collect(self.observer.witnesses(before, now), before, now)
@@ -217,7 +218,7 @@ class _Watch:
     def _judge(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> Judgement:
         breaches = list(self.tally.breaches.values())
         exclusive = self._exclusive()
-        moved = _moved(before, now)
+        moved = movedcounts_text(before, now)
         coverage = Coverage(text=self._coverage_text(before, now, exclusive, lost), unseen=self._unseen(now, exclusive))
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
@@ -235,7 +236,7 @@ class _Watch:
         if exclusive and any(moved.get(name) for name in self.proof.operations):
             notes = (
                 *common.pop("notes"),
-                f"aborted attempts: {_counts(moved)} counted, nothing stayed and nothing was removed",
+                f"aborted attempts: {counts_text(moved)} counted, nothing stayed and nothing was removed",
             )
             return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
         if now.counters:
@@ -245,7 +246,7 @@ class _Watch:
     def _counter_note(self, moved: dict[str, int], exclusive: bool) -> str:
         if not any(moved.get(name) for name in self.proof.operations):
             return f"{self.proof.target}: the server's counter did not move at all"
-        return f"{self.proof.target}: the server counted {_counts(moved)}" + (
+        return f"{self.proof.target}: the server counted {counts_text(moved)}" + (
             "" if exclusive else ", neighbours included"
         )
 
@@ -273,7 +274,7 @@ class _Watch:
         parts = [self.proof.statement] if self.proof.statement else []
         if before is not None:
             parts.append(
-                f"{_span(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}"
+                f"{span_text(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}"
             )
         parts.append(
             "nobody else writes there" if exclusive else "shared with declared neighbours: judged by witnesses"
@@ -321,7 +322,7 @@ class _Watch:
         problem = Problem(
             summary=f"{self.observer.label}: {why}",
             expected=f"counters as at {before.at.isoformat(timespec='seconds')}",
-            actual=_counts(moved),
+            actual=counts_text(moved),
             next_step=f"{self.proof.next_step} When it is settled: verifier baseline --only {self.context.check.id}".strip(),
             evidence={"known by": "counters of the server, continuity kept", "object": self.observer.label},
         )
@@ -348,13 +349,13 @@ class _Watch:
         """The object is still in use: its counter moved, or its newest record is young enough."""
         relation = self.context.profile.relation(self.proof.target)
         now = await self.observer.read()
-        moved = _moved(before, now) if before and not _broken(before, now) else {}
+        moved = movedcounts_text(before, now) if before and not broken(before, now) else {}
         self._remember(now)
         coverage = Coverage(text=self.proof.statement)
         common: dict[str, Any] = {"coverage": (coverage,), "queries": self.observer.queries}
         if any(moved.get(name) for name in self.proof.operations):
             return Judgement(
-                verdict=Verdict.HOLDS, notes=(f"alive: {_counts(moved)} since the last reading",), **common
+                verdict=Verdict.HOLDS, notes=(f"alive: {counts_text(moved)} since the last reading",), **common
             )
         if relation.alive_within_s is None or self.proof.inserted_at is None:
             return Judgement.not_applicable(
@@ -370,7 +371,7 @@ class _Watch:
                     verdict=Verdict.HOLDS, notes=(f"alive: written within {relation.alive_within_s:g} s",), **common
                 )
         problem = Problem(
-            summary=f"{self.observer.label}: nothing was written for {_span(timedelta(seconds=relation.alive_within_s))}",
+            summary=f"{self.observer.label}: nothing was written for {span_text(timedelta(seconds=relation.alive_within_s))}",
             expected=f"a {self.proof.noun} at least every {relation.alive_within_s:g} s",
             actual="none",
             next_step=self.proof.next_step,
@@ -388,35 +389,3 @@ def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:
         how=f"its own column {column}",
         since_baseline=False,
     )
-
-
-def _broken(before: Reading, now: Reading) -> list[str]:
-    """Which continuity tokens changed, in words."""
-    changed = [name for name, value in before.continuity.items() if now.continuity.get(name) != value]
-    if before.counters and not now.counters:
-        changed.append("counters are gone")
-    changed += [
-        f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
-    ]
-    moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
-    if changed == ["storage"] and not moved:
-        return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
-    return [f"{name} changed" if name in before.continuity else name for name in changed]
-
-
-def _moved(before: Reading | None, now: Reading) -> dict[str, int]:
-    if before is None:
-        return {}
-    return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
-
-
-def _counts(moved: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:+d}" for name, count in moved.items()) or "unmoved"
-
-
-def _span(span: timedelta) -> str:
-    seconds = span.total_seconds()
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"

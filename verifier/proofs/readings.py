@@ -1,0 +1,39 @@
+"""Comparing two readings of an object: is it the same counter, how far did it move, how long was that?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from verifier.stores.base import Reading
+
+
+def broken(before: Reading, now: Reading) -> list[str]:
+    """Which continuity tokens changed, in words."""
+    changed = [name for name, value in before.continuity.items() if now.continuity.get(name) != value]
+    if before.counters and not now.counters:
+        changed.append("counters are gone")
+    changed += [
+        f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
+    ]
+    moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
+    if changed == ["storage"] and not moved:
+        return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
+    return [f"{name} changed" if name in before.continuity else name for name in changed]
+
+
+def movedcounts_text(before: Reading | None, now: Reading) -> dict[str, int]:
+    if before is None:
+        return {}
+    return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
+
+
+def counts_text(moved: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:+d}" for name, count in moved.items()) or "unmoved"
+
+
+def span_text(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -218,7 +218,7 @@ class _Watch:
     def _judge(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> Judgement:
         breaches = list(self.tally.breaches.values())
         exclusive = self._exclusive()
-        moved = movedcounts_text(before, now)
+        moved = moved_counts(before, now)
         coverage = Coverage(text=self._coverage_text(before, now, exclusive, lost), unseen=self._unseen(now, exclusive))
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
@@ -349,7 +349,7 @@ class _Watch:
         """The object is still in use: its counter moved, or its newest record is young enough."""
         relation = self.context.profile.relation(self.proof.target)
         now = await self.observer.read()
-        moved = movedcounts_text(before, now) if before and not broken(before, now) else {}
+        moved = moved_counts(before, now) if before and not broken(before, now) else {}
         self._remember(now)
         coverage = Coverage(text=self.proof.statement)
         common: dict[str, Any] = {"coverage": (coverage,), "queries": self.observer.queries}

@@ -21,17 +21,20 @@ def broken(before: Reading, now: Reading) -> list[str]:
     return [f"{name} changed" if name in before.continuity else name for name in changed]
 
 
-def movedcounts_text(before: Reading | None, now: Reading) -> dict[str, int]:
+def moved_counts(before: Reading | None, now: Reading) -> dict[str, int]:
+    """By how much each counter moved; counters that stood still are left out."""
     if before is None:
         return {}
     return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
 
 
 def counts_text(moved: dict[str, int]) -> str:
+    """`insert +1, delete +1`."""
     return ", ".join(f"{name} {count:+d}" for name, count in moved.items()) or "unmoved"
 
 
 def span_text(span: timedelta) -> str:
+    """A time span for people."""
     seconds = span.total_seconds()
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

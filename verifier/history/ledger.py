@@ -26,7 +26,7 @@ def can_heal(judgement: Judgement) -> bool:
     Not if the check could not know, in whole or in part (a merged judgement says so in a note), and not if it found more
     than it lists.
     """
-    if judgement.verdict not in _JUDGED:
+    if judgement.verdict not in _JUDGED or judgement.findings_total > len(judgement.findings):
         return False
     return not any(note.startswith(f"{Verdict.INCONCLUSIVE}: ") for note in judgement.notes)
 

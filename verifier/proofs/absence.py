@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 from verifier.finding import Finding
 from verifier.model import Phase, Problem, Row
 from verifier.proofs.context import Context
-from verifier.proofs.readings import broken, counts_text, span_text
+from verifier.proofs.readings import broken, counts_text, moved_counts, span_text
 from verifier.query import Rows, Where
 from verifier.scope import Entry, Kind
 from verifier.stores.base import ContinuityLost, Observer, Reading, Witness

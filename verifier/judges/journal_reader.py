@@ -133,7 +133,8 @@ def find_journal(place: Path) -> Path | None:
 def merged(readers: Sequence[JournalReader]) -> Iterator[Operation]:
     """The operations of several recorders of one run, one file after the other.
 
-    Ids are made unique. Monotonic clocks of several processes do not compare, so each is shifted to the wall clock
+    Ids are made unique. A recorder's reads speak for its own messages alone, so a conversation that two recorders
+    used is two conversations here. Monotonic clocks of several processes do not compare, so each is shifted to the wall clock
     that its header was written at: as good as the machines' clocks agree.
     """
     if len(readers) == 1:
@@ -142,9 +143,11 @@ def merged(readers: Sequence[JournalReader]) -> Iterator[Operation]:
     for number, reader in enumerate(readers, 1):
         shift_ns = reader.header.time_ns - reader.header.monotonic_ns
         for operation in reader:
-            value = operation.value
+            value = dict(operation.value)
             if "read" in value:
-                value = {**value, "read": f"{number}.{value['read']}"}
+                value["read"] = f"{number}.{value['read']}"
+            if "conversation" in value:
+                value["conversation"] = f"{value['conversation']} (recorder {number})"
             yield replace(
                 operation,
                 id=f"{number}.{operation.id}",

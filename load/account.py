@@ -1,0 +1,158 @@
+"""Accounting for a run: journals in, verdict, numbers and exit code out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
+from verifier.judges.journal import Header, JournalError
+from verifier.judges.journal_reader import JournalReader, merged
+from verifier.judges.judgement import JournalJudgement
+from verifier.judges.order import judge_order
+from verifier.render.redact import clean
+from verifier.verdict import ExitCode, Verdict
+
+_SHOWN = 10
+_RECEIVERS_MAX = 1000
+_EXIT = {Verdict.HOLDS: ExitCode.HOLDS, Verdict.VIOLATED: ExitCode.VIOLATED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The result of a run. `delivery` is None where nothing was sent at all."""
+
+    header: Header
+    ended_at: datetime
+    delivery: DeliveryReport | None
+    order: JournalJudgement | None
+    notes: tuple[str, ...]
+
+    @property
+    def judgements(self) -> dict[str, JournalJudgement]:
+        """The judgements by what they are about."""
+        found = {"delivery": self.delivery.judgement if self.delivery else None, "order": self.order}
+        return {name: judgement for name, judgement in found.items() if judgement is not None}
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """As the verifier's: 0 all accounted for, 1 violated, 2 nothing or not all could be known.
+
+        Order that could not be compared (one message for each sender) does not make a run inconclusive.
+        """
+        if self.delivery is None:
+            return ExitCode.INCONCLUSIVE
+        if self.order is not None and self.order.verdict is Verdict.VIOLATED:
+            return ExitCode.VIOLATED
+        return _EXIT.get(self.delivery.judgement.verdict, ExitCode.INCONCLUSIVE)
+
+    def to_json(self) -> dict[str, Any]:
+        """The account as JSON; format 1."""
+        return {
+            "format": 1,
+            "run_id": self.header.run_id,
+            "stack": clean(self.header.stack),
+            "started_at": self.header.started_at.isoformat(),
+            "ended_at": self.ended_at.isoformat(),
+            "exit_code": int(self.exit_code),
+            "delivery": _delivery_json(self.delivery) if self.delivery else None,
+            "judgements": {name: _judgement_json(item) for name, item in self.judgements.items()},
+            "notes": list(self.notes),
+        }
+
+    def to_text(self) -> str:
+        """A short summary for a terminal."""
+        lines = [f"Run {self.header.run_id} on {clean(self.header.stack)}: {_HEADLINE[self.exit_code]}"]
+        if self.delivery is not None:
+            report = self.delivery
+            lines.append(
+                f"  {report.sent} sent: {report.acked} acknowledged, {report.refused} refused, "
+                f"{report.unknown_sends} unanswered ({report.recovered_sends} of them arrived)"
+            )
+            lines.append(
+                f"  {report.count('expected')} deliveries due: {report.count('received')} received, "
+                f"{report.count('lost')} lost, {report.count('unknown')} unknown; {report.count('duplicated')} duplicated, "
+                f"{report.count('altered')} altered, {report.count('unexpected')} unexpected"
+            )
+        for name, judgement in self.judgements.items():
+            lines.append(f"  {name}: {judgement.verdict.value} ({judgement.coverage})")
+            if judgement.reason:
+                lines.append(f"    {judgement.reason}")
+            lines += [f"    {clean(problem.summary)}" for problem in judgement.problems[:_SHOWN]]
+            if judgement.problems_total > _SHOWN:
+                lines.append(f"    and {judgement.problems_total - _SHOWN} more (see the JSON report)")
+        notes = [*self.notes, *(note for judgement in self.judgements.values() for note in judgement.notes)]
+        return "\n".join(lines + [f"  note: {clean(note)}" for note in dict.fromkeys(notes)])
+
+
+_HEADLINE = {
+    ExitCode.HOLDS: "every acknowledged message is accounted for",
+    ExitCode.VIOLATED: "messages were lost, doubled, changed or out of order",
+    ExitCode.INCONCLUSIVE: "not everything can be accounted for",
+}
+
+
+def account_for(paths: Sequence[Path], *, settle_s: float) -> Account:
+    """Judge the journals of one run. Raises JournalError for one that cannot be read, and for journals of two runs."""
+    if not paths:
+        raise JournalError(
+            "there is no journal to judge. Name the files: python -m load judge reports/out/load-*.jsonl"
+        )
+    readers = [JournalReader(path) for path in paths]
+    runs = {reader.header.run_id for reader in readers}
+    if len(runs) > 1:
+        raise JournalError(
+            f"these journals belong to {len(runs)} runs: {', '.join(sorted(runs))}. Judge one at a time."
+        )
+    delivery = judge_delivery(merged(readers), settle_s=settle_s)
+    order = judge_order(merged(readers))
+    return Account(
+        header=min((reader.header for reader in readers), key=lambda header: header.time_ns),
+        ended_at=max(reader.last_at for reader in readers),
+        delivery=delivery,
+        order=order,
+        notes=tuple(note for reader in readers for note in reader.notes),
+    )
+
+
+def write_json(account: Account, path: Path) -> None:
+    """Write the account as JSON. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(account.to_json(), indent=2) + "\n", encoding="utf-8")
+
+
+def _delivery_json(report: DeliveryReport) -> dict[str, Any]:
+    names = ("sent", "acked", "refused", "unknown_sends", "recovered_sends", "failed_reads")
+    counts = [field.name for field in fields(Tally)]
+    blamed = {name: asdict(tally) for name, tally in report.receivers.items() if tally.expected != tally.received}
+    return {name: getattr(report, name) for name in names} | {
+        "deliveries": {name: report.count(name) for name in counts},
+        "receivers": len(report.receivers),
+        # All are told where few fall short; a run in which everything failed needs no list of everybody.
+        "receivers_short": dict(list(blamed.items())[:_RECEIVERS_MAX]),
+    }
+
+
+def _judgement_json(judgement: JournalJudgement) -> dict[str, Any]:
+    return {
+        "verdict": judgement.verdict.value,
+        "reason": judgement.reason,
+        "coverage": str(judgement.coverage),
+        "problems_total": judgement.problems_total,
+        "problems": [
+            {
+                "key": clean(problem.key or ""),
+                "summary": clean(problem.summary),
+                "expected": clean(problem.expected),
+                "actual": clean(problem.actual),
+                "next_step": problem.next_step,
+                "evidence": {name: clean(value) for name, value in problem.evidence.items()},
+            }
+            for problem in judgement.problems
+        ],
+        "notes": list(judgement.notes),
+    }

@@ -1,0 +1,149 @@
+"""Load on OpenIM's REST API by canary users.
+
+    locust -f load/locustfile.py --host http://127.0.0.1:10002 --headless -u 20 -r 10 -t 30s
+    locust -f load/locustfile.py --profile stack.toml                        (web UI on http://localhost:8089)
+
+OPENIM_SECRET and OPENIM_ADMIN say who may send. Every message is recorded in `reports/out/load-<run>-<worker>.jsonl` and
+judged when the run ends: exit code 0 all accounted for, 1 violated, 2 not knowable, 3 usage.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from locust import events
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from load.account import account_for, write_json
+from load.arrival import MODELS
+from load.openim import OpenIMApi
+from load.recorder import RunRecorder, journal_path, new_run_id
+from load.settings import OUT_DIR, Settings, SettingsError, settings_from
+from load.users import CanarySender, Run
+from verifier.judges.journal import JournalError
+from verifier.verdict import ExitCode
+
+__all__ = ["CanarySender"]
+
+_log = logging.getLogger("load")
+# One line for every read-back would bury everything else.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def add_options(parser: LocustArgumentParser, **_: Any) -> None:
+    """The options of this locustfile, on the command line and in the web UI."""
+    # `--profile` is locust's own name for a label of the run; ours is a path, and stands in the same place.
+    hidden: dict[str, Any] = {"include_in_web_ui": False}
+    parser.add_argument("--openim-admin", env_var="OPENIM_ADMIN", default="", help="admin id for load alone", **hidden)
+    parser.add_argument("--openim-secret", env_var="OPENIM_SECRET", default="", help="OpenIM's share.secret", **hidden)
+    parser.add_argument("--rate", type=float, default=1.0, help="Messages per second and user")
+    parser.add_argument("--arrivals", choices=MODELS, default="even", help="How messages follow one another")
+    parser.add_argument("--text-bytes", type=int, default=64, help="Size of a message's text")
+    parser.add_argument("--settle-s", type=float, default=2.0, help="Seconds until an acknowledged message is readable")
+    parser.add_argument("--read-deadline-s", type=float, default=30.0, help="Seconds to wait for the last messages")
+    parser.add_argument("--out-dir", default=str(OUT_DIR), help="where journals and reports go", **hidden)
+
+
+def prepare(environment: Environment, **_: Any) -> None:
+    """Refuse a run that cannot or must not start, before any user exists."""
+    if environment.stop_timeout == 0:
+        # A send that is cut off is a message whose fate nobody knows; let it finish.
+        environment.stop_timeout = 10
+    if environment.parsed_options is None or (environment.web_ui is not None and not environment.host):
+        # The web UI asks for the host; it is judged at the start of the run.
+        return
+    try:
+        _settings(environment)
+    except SettingsError as error:
+        sys.exit(_refused(str(error)))
+
+
+def begin(environment: Environment, **_: Any) -> None:
+    """Open a journal and let the users share it."""
+    runner, options = environment.runner, environment.parsed_options
+    if isinstance(runner, MasterRunner) and options is not None:
+        # Workers get the master's options with the order to start: so all know the run's name and how many they are.
+        options.run_id, options.workers = new_run_id(), runner.worker_count
+        return
+    CanarySender.current = None
+    try:
+        settings = _settings(environment)
+        worker = getattr(runner, "worker_index", 0)
+        run_id = getattr(options, "run_id", None) or new_run_id()
+        path = journal_path(settings.out_dir, run_id, worker)
+        recorder = RunRecorder.create(path, run_id=run_id, worker=worker, stack=settings.stack)
+    except (SettingsError, JournalError) as error:
+        environment.process_exit_code = _refused(str(error))
+        if runner is not None:
+            # After this start has run its course: without a journal its users stop at once anyway.
+            gevent.spawn(runner.stop if environment.web_ui else runner.quit)
+        return
+    api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
+    CanarySender.current = Run(settings, recorder, api, worker=worker, workers=getattr(options, "workers", 1))
+    _log.info("recording to %s", path)
+
+
+def finish(environment: Environment, **_: Any) -> None:
+    """Read everything back, close the journal, judge it, say so."""
+    if isinstance(environment.runner, MasterRunner):
+        environment.process_exit_code = ExitCode.INCONCLUSIVE
+        _log.warning(
+            "Each worker accounts for its own journal; the master has none. For the whole run, collect them and: "
+            "python -m load judge reports/out/load-%s-*.jsonl",
+            getattr(environment.parsed_options, "run_id", ""),
+        )
+        return
+    run, CanarySender.current = CanarySender.current, None
+    if run is None:
+        return
+    settings = run.settings
+    try:
+        run.recorder.read_all_back(run.api, settle_s=settings.settle_s, deadline_s=settings.read_deadline_s)
+        run.recorder.close()
+        account = account_for([run.recorder.path], settle_s=settings.settle_s)
+        report = run.recorder.path.with_suffix(".json")
+        write_json(account, report)
+    except (JournalError, OSError) as error:
+        environment.process_exit_code = ExitCode.INCONCLUSIVE
+        _log.error("The run cannot be accounted for: %s", error)
+        return
+    finally:
+        run.api.close()
+    environment.process_exit_code = account.exit_code
+    sys.stderr.write(f"\n{account.to_text()}\n  report: {report}\n  journal: {run.recorder.path}\n\n")
+
+
+def end(environment: Environment, **_: Any) -> None:
+    """Interrupted: the run still ends like any other."""
+    if CanarySender.current is not None and environment.runner is not None:
+        environment.runner.stop()
+
+
+def _settings(environment: Environment) -> Settings:
+    options = vars(environment.parsed_options)
+    settings = settings_from({**options, "host": environment.host or options.get("host")})
+    # Locust sends to `environment.host`, and to nothing that the guard has not seen.
+    environment.host = settings.api_url
+    return settings
+
+
+def _refused(reason: str) -> int:
+    _log.error("%s", reason)
+    return int(ExitCode.USAGE)
+
+
+_LISTENERS: tuple[tuple[Any, Callable[..., None]], ...] = (
+    (events.init_command_line_parser, add_options),
+    (events.init, prepare),
+    (events.test_start, begin),
+    (events.test_stop, finish),
+    (events.quitting, end),
+)
+for _hook, _listener in _LISTENERS:
+    _hook.add_listener(_listener)

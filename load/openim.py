@@ -1,0 +1,140 @@
+"""The little of OpenIM's REST API that a load run needs, blocking (greenlets under locust).
+
+What is measured goes through locust's own client; this one registers canaries, hands out the admin token and reads
+back. It repeats nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from fixtures.clients.openim_calls import ADMIN_TOKEN_MAX_AGE_S, OpenIMError
+
+REGISTERED_ALREADY = 1102
+SINGLE, TEXT, WEB = 1, 101, 5
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as a pull returns it; `text` is empty once it was deleted, `ex` is the sender's extension field."""
+
+    seq: int
+    message_id: str
+    text: str
+    ex: str
+
+
+def conversation_id(first: str, second: str) -> str:
+    """OpenIM's id of the chat of two users."""
+    return "si_" + "_".join(sorted((first, second)))
+
+
+def send_body(sender: str, receiver: str, text: str, marker: str) -> dict[str, Any]:
+    """A `/msg/send_msg` request; the marker travels in `ex`, because OpenIM makes the message's ids itself."""
+    return {
+        "sendID": sender,
+        "recvID": receiver,
+        "senderPlatformID": WEB,
+        "content": {"content": text},
+        "contentType": TEXT,
+        "sessionType": SINGLE,
+        "ex": marker,
+    }
+
+
+def envelope_of(status: int, content: bytes) -> tuple[int, str, Mapping[str, Any]]:
+    """(errCode, error text, data) of an answer; errCode -1 where there is no envelope."""
+    try:
+        envelope = json.loads(content)
+        code = int(envelope["errCode"])
+    except (ValueError, KeyError, TypeError):
+        return -1, f"HTTP {status} without OpenIM's envelope", {}
+    error = f"{code} {envelope.get('errMsg', '')}: {envelope.get('errDlt', '')}" if code else ""
+    data = envelope.get("data")
+    return code, error, data if isinstance(data, dict) else {}
+
+
+class OpenIMApi:
+    """Blocking calls as one admin. Raises OpenIMError for a refusal and httpx.TransportError without an answer."""
+
+    def __init__(
+        self, api_url: str, *, secret: str, admin_user_id: str, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._http = httpx.Client(base_url=api_url, timeout=20, trust_env=False, transport=transport)
+        self._secret = secret
+        self._admin_user_id = admin_user_id
+        self._lock = threading.Lock()
+        self._token = ""
+        self._token_until_s = 0.0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def headers(self) -> dict[str, str]:
+        """The headers of one call: a fresh operationID and the admin token, renewed in time."""
+        with self._lock:
+            if time.monotonic() >= self._token_until_s:
+                body = {"secret": self._secret, "userID": self._admin_user_id}
+                self._token = str(self._post("/auth/get_admin_token", body, {})["token"])
+                self._token_until_s = time.monotonic() + ADMIN_TOKEN_MAX_AGE_S
+            return {"operationID": uuid.uuid4().hex, "token": self._token}
+
+    def ensure_registered(self, user_ids: Sequence[str]) -> None:
+        """Register those of these users whom OpenIM does not know; others may be doing the same."""
+        rows = self._call("/user/account_check", {"checkUserIDs": list(user_ids)})["results"] or []
+        for row in rows:
+            if row["accountStatus"] == 1:
+                continue
+            try:
+                self._call("/user/user_register", {"users": [{"userID": row["userID"], "nickname": row["userID"]}]})
+            except OpenIMError as error:
+                if error.err_code != REGISTERED_ALREADY:
+                    raise
+
+    def max_seq(self, user_id: str, conversation: str) -> int:
+        """The newest seq of a conversation; 0 before its first message."""
+        data = self._call(
+            "/msg/get_conversations_has_read_and_max_seq", {"userID": user_id, "conversationIDs": [conversation]}
+        )
+        entry = (data.get("seqs") or {}).get(conversation) or {}
+        return int(entry.get("maxSeq") or 0)
+
+    def pull(self, user_id: str, conversation: str, *, begin: int, end: int) -> Iterator[Stored]:
+        """The messages with begin <= seq <= end as this user sees them, page by page."""
+        for first in range(begin, end + 1, _PAGE):
+            last = min(first + _PAGE - 1, end)
+            wanted = {"conversationID": conversation, "begin": first, "end": last, "num": last - first + 1}
+            data = self._call("/msg/pull_msg_by_seq", {"userID": user_id, "seqRanges": [wanted], "order": 0})
+            found = (data.get("msgs") or {}).get(conversation) or {}
+            for row in found.get("Msgs") or []:
+                yield Stored(int(row["seq"]), str(row["serverMsgID"]), _text(row), str(row.get("ex") or ""))
+
+    def _call(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._post(route, body, self.headers())
+
+    def _post(self, route: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Mapping[str, Any]:
+        answer = self._http.post(route, json=dict(body), headers={"operationID": uuid.uuid4().hex, **headers})
+        code, error, data = envelope_of(answer.status_code, answer.content)
+        if code:
+            raise OpenIMError(code, error, "", route=route)
+        return data
+
+
+def _text(row: Mapping[str, Any]) -> str:
+    """The text of a message; `content` is base64 of its JSON text in pulls."""
+    try:
+        content = json.loads(base64.b64decode(row.get("content") or ""))
+        return str(content["content"])
+    except (ValueError, KeyError, TypeError):
+        return ""

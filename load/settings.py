@@ -1,0 +1,112 @@
+"""What a run is made of: command line first, then the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from load.arrival import Model
+from load.guard import refusal
+from verifier.profile import Profile, ProfileError, load_profile
+
+CANARY_PREFIX = "canaryload"
+OUT_DIR = Path("reports/out")
+
+
+class SettingsError(Exception):
+    """The run cannot start; the text says what is missing and where to give it. Exit code 3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One run. `canaries` are the OpenIM ids that may send; empty means ids made of the canary prefix and a number.
+
+    `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
+    `read_deadline_s` how long the run then waits for the last ones.
+    """
+
+    api_url: str
+    secret: str = field(repr=False)
+    admin_user_id: str
+    stack: str = "unnamed"
+    canaries: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    rate_per_s: float = 1.0
+    model: Model = "even"
+    text_bytes: int = 64
+    settle_s: float = 2.0
+    read_deadline_s: float = 30.0
+    out_dir: Path = OUT_DIR
+
+    def user_id(self, number: int) -> str | None:
+        """The canary with this number (from 0), or None when there is no more."""
+        if not self.canaries:
+            return f"{CANARY_PREFIX}{number:06d}"
+        return self.canaries[number] if number < len(self.canaries) else None
+
+    @property
+    def user_count_max(self) -> int | None:
+        """How many canaries there are; None: as many as wanted. An odd last one has no peer."""
+        return len(self.canaries) // 2 * 2 if self.canaries else None
+
+
+def settings_from(options: Mapping[str, Any]) -> Settings:
+    """Settings from parsed options (names as in `locustfile.py`). Raises SettingsError."""
+    profile = _profile(options.get("profile"))
+    role = profile.roles.openim if profile else None
+    extra: Mapping[str, Any] = profile.canary.options if profile and profile.canary else {}
+    secret = options.get("openim_secret") or (role.secret.get_secret_value() if role and role.secret else "")
+    admin = options.get("openim_admin") or extra.get("load_admin")
+    api_url = options.get("host") or (role.api_url if role else "")
+    allowed = _texts(extra, "load_hosts")
+    if not api_url:
+        raise SettingsError("Whom to load? Give --host http://host:port of OpenIM's REST API, or --profile stack.toml.")
+    if (reason := refusal(str(api_url), allowed)) is not None:
+        raise SettingsError(reason)
+    if not secret:
+        raise SettingsError("OpenIM's secret is missing: set OPENIM_SECRET, or roles.openim.secret in the profile.")
+    if not admin:
+        raise SettingsError(
+            "An OpenIM admin id for load is missing: set OPENIM_ADMIN, or load_admin under [canary.options] in the "
+            "profile. Use one of its own: every new token cuts the life of that id's older tokens to 300 s."
+        )
+    return Settings(
+        api_url=str(api_url).rstrip("/"),
+        secret=str(secret),
+        admin_user_id=str(admin),
+        stack=profile.stack if profile else "unnamed",
+        canaries=_texts(extra, "load_users"),
+        allowed_hosts=allowed,
+        rate_per_s=_number(options, "rate", 1.0),
+        model=options.get("arrivals") or "even",
+        text_bytes=int(_number(options, "text_bytes", 64)),
+        settle_s=_number(options, "settle_s", 2.0),
+        read_deadline_s=_number(options, "read_deadline_s", 30.0),
+        out_dir=Path(options.get("out_dir") or OUT_DIR),
+    )
+
+
+def _profile(path: Any) -> Profile | None:
+    if not path:
+        return None
+    try:
+        return load_profile(Path(str(path)))
+    except ProfileError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _texts(extra: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = extra.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise SettingsError(f"canary.options.{name} must be a list of texts.")
+    return tuple(value)
+
+
+def _number(options: Mapping[str, Any], name: str, default: float) -> float:
+    value = options.get(name)
+    number = default if value is None else float(value)
+    if number <= 0:
+        raise SettingsError(f"--{name.replace('_', '-')} must be above 0, not {number:g}.")
+    return number

@@ -1,0 +1,130 @@
+"""The users of a load run: canaries who send to their peer at a fixed pace, each message named and recorded."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from itertools import count
+
+import gevent
+import httpx
+from locust import FastHttpUser, task
+from locust.exception import StopUser
+
+from fixtures.clients.openim_calls import OpenIMError
+from load.arrival import Pace, due_times
+from load.openim import OpenIMApi, conversation_id, envelope_of, send_body
+from load.recorder import Conversation, RunRecorder
+from load.settings import Settings
+from verifier.judges.journal import JournalError
+from verifier.judges.operation import OpPhase
+from verifier.judges.scribe import outcome_of
+
+_FILL = "canary "
+_log = logging.getLogger(__name__)
+
+
+class Run:
+    """What the users of one process share during one run: settings, recorder, API, and whose turn it is."""
+
+    def __init__(self, settings: Settings, recorder: RunRecorder, api: OpenIMApi, *, worker: int, workers: int) -> None:
+        self.settings = settings
+        self.recorder = recorder
+        self.api = api
+        self._numbers = count(worker * 2, max(workers, 1) * 2)
+        self._waiting: tuple[str, str] | None = None
+
+    def next_pair(self) -> tuple[str, str] | None:
+        """(own id, peer's id) for one more user; None when all canaries are in use.
+
+        Workers take turns by pairs, so that both ends of a conversation are in one process and one journal.
+        """
+        if self._waiting is not None:
+            second_half, self._waiting = self._waiting, None
+            return second_half
+        number = next(self._numbers)
+        first, second = self.settings.user_id(number), self.settings.user_id(number + 1)
+        if first is None or second is None:
+            return None
+        self._waiting = second, first
+        return first, second
+
+
+class CanarySender(FastHttpUser):
+    """Sends through `/msg/send_msg` at its own pace, as an admin in a canary's name."""
+
+    # A repeated send is a second message, and a redirect could lead to a host that the guard never saw.
+    max_retries = 0
+    max_redirects = 0
+    connection_timeout = 10.0
+    network_timeout = 20.0
+
+    current: Run | None = None
+
+    def on_start(self) -> None:
+        """Take a pair of canaries, see that OpenIM knows them, note where their conversation stands."""
+        run, pair = self.current, self.current.next_pair() if self.current else None
+        if run is None or pair is None:
+            raise StopUser
+        self._run, (self._me, self._peer) = run, pair
+        conversation = conversation_id(self._me, self._peer)
+        try:
+            run.api.ensure_registered(pair)
+            newest = run.api.max_seq(self._me, conversation)
+        except (OpenIMError, httpx.HTTPError) as error:
+            self._report("prepare", 0.0, error)
+            raise StopUser from error
+        self._conversation: Conversation = run.recorder.open_conversation(conversation, pair, newest)
+        rng = random.Random()  # noqa: S311 - arrival times, no secret
+        self._pace = Pace(due_times(run.settings.model, run.settings.rate_per_s, rng), time.monotonic())
+
+    def wait_time(self) -> float:
+        """Until the next message is due."""
+        return self._pace.wait_s(time.monotonic())
+
+    @task
+    def send(self) -> None:
+        """Send the message that is due."""
+        # A stop that fell on the end of our wait is delivered here, and not in the middle of a request.
+        gevent.sleep(0)
+        late_s = self._pace.take(time.monotonic())
+        run, marker = self._run, self._run.recorder.next_marker()
+        text = (_FILL * (run.settings.text_bytes // len(_FILL) + 1))[: run.settings.text_bytes]
+        try:
+            headers = run.api.headers()
+        except (OpenIMError, httpx.HTTPError) as error:
+            self._report("get_admin_token", 0.0, error)
+            return
+        call_id = run.recorder.begin_send(self._me, self._conversation, marker=marker, text=text, late_s=late_s)
+        with self.client.post(
+            # Not relative to `host`, which the web UI can change in the middle of a run, past the guard.
+            f"{run.settings.api_url}/msg/send_msg",
+            json=send_body(self._me, self._peer, text, marker),
+            headers=headers,
+            name="send_msg",
+            catch_response=True,
+        ) as answer:
+            phase, message_id, problem = _outcome(answer.status_code, answer.content, getattr(answer, "error", None))
+            if problem:
+                answer.failure(problem)
+        try:
+            run.recorder.end_send(self._me, self._conversation, call_id, phase, message_id=message_id, error=problem)
+        except JournalError as error:
+            _log.error("%s", error)
+            # A run that cannot be accounted for any more is of no use. Not from this greenlet, which ends with it.
+            gevent.spawn(self.environment.runner.quit)
+            raise StopUser from error
+
+    def _report(self, name: str, seconds: float, error: Exception) -> None:
+        self.environment.events.request.fire(
+            request_type="POST", name=name, response_time=seconds * 1000, response_length=0, exception=error, context={}
+        )
+
+
+def _outcome(status: int, content: bytes | None, failure: Exception | None) -> tuple[OpPhase, str, str]:
+    """(what is known, message id, what went wrong) of an answer; status 0 means that there was none."""
+    if not status:
+        return OpPhase.INFO, "", f"no answer: {failure}"
+    code, error, data = envelope_of(status, content or b"")
+    return outcome_of(code), str(data.get("serverMsgID", "")), error

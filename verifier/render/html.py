@@ -158,7 +158,7 @@ def _exit_code(section: ReportSection) -> ExitCode:
 def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("verifier.render"),
-        autoescape=False,  # keys and nicknames are hostile input
+        autoescape=True,  # keys and nicknames are hostile input
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

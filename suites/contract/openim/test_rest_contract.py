@@ -12,6 +12,7 @@ CASES = recording.load()
 FLOWS = recording.flows(CASES)
 
 
+@pytest.mark.timeout(900)  # a real server is waited for as long as the recording did
 @pytest.mark.parametrize("flow", FLOWS)
 def test_answers_are_the_recorded_ones(flow: str) -> None:
     """Every case of a flow gets the recorded status and answer, except the deviations that are declared."""

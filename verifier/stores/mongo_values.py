@@ -116,6 +116,8 @@ def stored_forms(column: Column, value: Any) -> list[Any]:
     if not isinstance(stored, str):
         return _of_scalar(stored)
     forms: list[Any] = [stored]
+    if stored in ("True", "False"):
+        forms.append(stored == "True")
     if ObjectId.is_valid(stored):
         forms.append(ObjectId(stored))
     for parse in (uuid.UUID, _int64, float, _decimal, datetime.fromisoformat, _nested):

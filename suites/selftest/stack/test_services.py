@@ -10,6 +10,8 @@ import pymongo
 import pytest
 import redis
 from pymongo.errors import OperationFailure
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from fixtures.process import ServerFailed
 from fixtures.services.openim import OpenIM
@@ -156,7 +158,7 @@ def test_unauthenticated_client_gets_nothing(stores: Stack) -> None:
     ):
         mongo_client.x.y.find_one()
     with (
-        redis.Redis(host=stores.redis.host, port=stores.redis.port) as redis_client,
+        redis.Redis(host=stores.redis.host, port=stores.redis.port, retry=Retry(NoBackoff(), 0)) as redis_client,
         pytest.raises(redis.exceptions.AuthenticationError),
     ):
         redis_client.ping()

@@ -1,0 +1,89 @@
+"""No well-formed request makes a handler fail, whatever came before; and the state survives a restart unchanged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import typing
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fixtures.openim import app
+from fixtures.openim.api import Call, Route
+from fixtures.openim.binding import bind
+from fixtures.openim.errors import Fault, Panic
+from fixtures.openim.records import User
+from fixtures.openim.state import State
+from fixtures.openim.tables import Table
+from suites.selftest.openim.doubles import ADMIN, SECRET
+
+PEOPLE = ("ann", "ben", "cyd")
+IDS = st.sampled_from([*PEOPLE, ADMIN, "nobody", "", "g", "h", "si_ann_ben", "sg_g", "n_ann_ben", "n_g"])
+NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 4, 20, 60, 100, 101, 106, 110, 1400, 2**31 - 1])
+CONTENT = st.sampled_from([{"content": "x"}, {}, {"data": "x", "atUserList": ["ann"]}])
+ROUTES = sorted(app.ROUTES.values(), key=lambda route: route.path)
+
+
+def requests(hint: Any) -> st.SearchStrategy[Any]:
+    """Values of a field's type, JSON as `bind` gets it after decoding."""
+    if typing.get_origin(hint) in (typing.Union, typing.get_origin(int | None)):
+        return st.none() | requests(next(one for one in typing.get_args(hint) if one is not type(None)))
+    if typing.get_origin(hint) is Annotated:
+        return NUMBERS.filter(lambda number: number >= 0) if hint.__metadata__ == ("uint64",) else NUMBERS
+    if typing.get_origin(hint) is list:
+        return st.lists(requests(typing.get_args(hint)[0]), max_size=3)
+    if typing.get_origin(hint) is dict:
+        return CONTENT if typing.get_args(hint)[1] is Any else st.just({"k": "v"})
+    if is_dataclass(hint):
+        hints = typing.get_type_hints(hint, include_extras=True)
+        return st.fixed_dictionaries(
+            {}, optional={item.name.replace("_", ""): requests(hints[item.name]) for item in fields(hint)}
+        )
+    return st.booleans() if hint is bool else IDS
+
+
+def steps() -> st.SearchStrategy[list[tuple[Route, Any, str]]]:
+    """Some calls: a route, its request, who asks."""
+    one = st.sampled_from(ROUTES).flatmap(
+        lambda route: st.tuples(st.just(route), requests(route.request), st.sampled_from([ADMIN, *PEOPLE]))
+    )
+    return st.lists(one, min_size=1, max_size=25)
+
+
+def tables(state: State) -> dict[str, Any]:
+    """All that a state holds, in its order."""
+    held = {name: value for name, value in vars(state).items() if isinstance(value, Table)}
+    return {name: [(key, dict(table.of(key))) for key in table.ids()] for name, table in held.items()}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(calls=steps())
+def test_handlers_answer_or_refuse_and_what_they_did_is_kept(calls: list[tuple[Route, Any, str]]) -> None:
+    """Only refusals that the envelope knows leave a handler; a reopened state file holds the same records."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.db"
+        state = State(secret=SECRET, admin_ids=[ADMIN], path=path)
+        for name in PEOPLE:
+            state.users.put(User(name, name), name)
+        seed = b'{"ownerUserID":"ann","memberUserIDs":["ben"],"groupInfo":{"groupID":"g","groupType":2}}'
+        run(state, app.ROUTES["/group/create_group"], seed, ADMIN)
+        for route, request, caller in calls:
+            run(state, route, json.dumps(request).encode(), caller)
+        state.commit()
+        before = tables(state)
+        state.close()
+        reopened = State(secret=SECRET, admin_ids=[ADMIN], path=path)
+        assert tables(reopened) == before
+        assert reopened.joined == {user_id: groups for user_id, groups in state.joined.items() if groups}
+        reopened.close()
+
+
+def run(state: State, route: Route, body: bytes, caller: str) -> None:
+    """One call; refusals are fine."""
+    with contextlib.suppress(Fault, Panic):
+        route.handler(Call(state, caller, 1, "op", {}), bind(route.request, body))

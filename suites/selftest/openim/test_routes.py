@@ -1,0 +1,55 @@
+"""Which routes there are: each once, all that were recorded, all that the verifier reads, and no others answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.openim import app
+from fixtures.openim.state import State
+from suites.contract.openim import recording
+from suites.selftest.openim.doubles import in_process
+from verifier.stores.openim import READ_ROUTES
+
+# Asked for by published client SDKs during sign-in and sync, and not among the recorded cases.
+SYNC_ROUTES = {
+    "/group/get_incremental_join_groups",
+    "/group/get_full_join_group_ids",
+    "/group/get_incremental_group_members_batch",
+    "/group/get_full_group_member_user_ids",
+    "/friend/get_incremental_friends",
+    "/friend/get_full_friend_user_ids",
+}
+
+
+def test_no_route_is_registered_twice() -> None:
+    """A second handler of a path would silently replace the first."""
+    registered = [path for area in app._AREAS for path in area.routes.by_path]
+    assert len(registered) == len(set(registered)) == len(app.ROUTES)
+
+
+def test_every_recorded_route_is_served() -> None:
+    """Except those that the real server answered with 404 or a redirect."""
+    recorded = {
+        case.path.partition("?")[0] for case in recording.load() if case.method == "POST" and case.status != 404
+    }
+    assert recorded - app.ROUTES.keys() == {"/user/no_such_route", "/user/account_check/"}
+
+
+def test_the_verifier_and_sdks_find_their_routes() -> None:
+    """What reads us is not stopped by a 404."""
+    assert app.ROUTES.keys() >= READ_ROUTES
+    assert app.ROUTES.keys() >= SYNC_ROUTES
+
+
+@pytest.mark.anyio
+async def test_empty_requests_are_answered_by_every_route(state: State) -> None:
+    """`{}` as administrator and as user meets an envelope on each route, never a failing handler."""
+    async with in_process(state) as im:
+        await im.user_register([{"userID": "ann", "nickname": "Ann"}])
+        tokens = [await im.admin_token(), (await im.get_user_token("ann", 1)).token]
+        for path in app.ROUTES:
+            for token in tokens:
+                answer = await im._http.post(path, content=b"{}", headers={"operationID": "1", "token": token})
+                panics = path == "/msg/mark_msgs_as_read"  # as the real one does
+                assert answer.status_code in (200, 400) or panics, path
+                assert panics or "errCode" in answer.json(), path

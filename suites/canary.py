@@ -1,0 +1,198 @@
+"""The canary: `python -m suites.canary --profile stack.toml`, the one thing of ours that writes to a user's stack.
+
+Two reserved users log in, send to each other on OpenIM, read back, look at their pushes, replay a nonce and try the old
+websocket. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
+Exit codes are the verifier's: 0 holds, 1 violated, 2 inconclusive, 3 usage or profile, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fixtures.clients.actions import Adapter
+from load.command import run_command
+from suites.canary_steps import CanaryRun, CanaryStopped, Plan, Witness
+from verifier.judges.delivery import judge_delivery
+from verifier.judges.journal import SUFFIX, JournalError, JournalWriter
+from verifier.judges.journal_reader import JournalReader
+from verifier.judges.judgement import JournalJudgement
+from verifier.judges.operation import Operation
+from verifier.judges.order import judge_order
+from verifier.judges.platform import judge_gateway, judge_legacy_websocket, judge_nonce, judge_push_once
+from verifier.model import Phase
+from verifier.profile import Profile, ProfileError, load_profile
+from verifier.profile.models import Canary
+from verifier.render.redact import clean
+from verifier.verdict import ExitCode, Verdict
+
+ENTRY_POINTS = "openim_ssot.adapters"
+JOURNALS_KEPT = 30
+_SHOWN = 5
+_DEADLINE_S = 120.0
+_SYMBOLS = {Verdict.HOLDS: "✔", Verdict.VIOLATED: "✘", Verdict.INCONCLUSIVE: "?"}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def canary(
+    profile: Annotated[Path, typer.Option("--profile", "-p", envvar="VERIFIER_PROFILE", help="The stack's profile.")],
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Where to record: a file, or a directory. Default: canary.journal of the profile."),
+    ] = None,
+    messages: Annotated[int, typer.Option(min=1, max=100, help="Messages that each canary sends.")] = 5,
+) -> None:
+    """Let the canaries fly over a stack, record it, and judge the record."""
+    console = Console(stderr=True, highlight=False)
+    try:
+        stack = load_profile(profile)
+        settings = _settings(stack)
+        path = fly(stack, settings, journal or Path(settings.journal), messages=messages, console=console)
+        code = show(judge(JournalReader(path), stack), path, console)
+    except (ProfileError, JournalError) as error:
+        console.print(f"canary: {clean(str(error))}", markup=False)
+        raise typer.Exit(ExitCode.USAGE) from error
+    raise typer.Exit(code)
+
+
+def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console: Console) -> Path:
+    """Run the canary against a stack; returns the journal. What went wrong on the stack stands in it.
+
+    Raises ProfileError for a profile that names no usable adapter, JournalError where nothing can be recorded.
+    """
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    witness = Witness()
+    adapter = _adapter(stack, settings, witness)
+    plan = Plan(users=(settings.users[0], settings.users[1]), run_id=run_id, messages=messages)
+    with _recording(place, run_id, stack.stack) as (writer, path):
+        try:
+            asyncio.run(_fly(adapter, CanaryRun(adapter, witness, writer, plan)))
+        except CanaryStopped as error:
+            console.print(f"canary: stopped early: {clean(str(error))}", markup=False)
+        except TimeoutError:
+            console.print(f"canary: stopped after {_DEADLINE_S:.0f} s: the stack is too slow to tell.", markup=False)
+    return path
+
+
+def judge(operations: Iterable[Operation], stack: Profile) -> dict[str, JournalJudgement]:
+    """The judgements that apply to this stack in its phase, by invariant."""
+    recorded = list(operations)
+    delivery = judge_delivery(recorded)
+    found: dict[str, JournalJudgement | None] = {
+        "MSG-04 delivery": delivery.judgement if delivery else None,
+        "MSG-04 order": judge_order(recorded),
+        "GW-01 gateway": judge_gateway(recorded, delivery=stack.token.delivery),
+        "MQ-05 push once": judge_push_once(recorded),
+        "KEEP-01 nonce": judge_nonce(recorded),
+    }
+    if stack.phase.reached(Phase.FROZEN):
+        found["WS-01 old websocket"] = judge_legacy_websocket(recorded)
+    return {name: judgement for name, judgement in found.items() if judgement is not None}
+
+
+def show(judgements: Mapping[str, JournalJudgement], path: Path, console: Console) -> ExitCode:
+    """Print what was judged; returns the exit code. Nothing judged is inconclusive."""
+    table = Table("", "invariant", "verdict", "coverage", box=None, pad_edge=False)
+    for name, judgement in judgements.items():
+        text = clean(judgement.reason or str(judgement.coverage))
+        table.add_row(_SYMBOLS.get(judgement.verdict, " "), name, judgement.verdict.value, text)
+    console.print(table)
+    for name, judgement in judgements.items():
+        for problem in judgement.problems[:_SHOWN]:
+            console.print(f"{name}: {clean(problem.summary)}", markup=False)
+        if judgement.problems_total > _SHOWN:
+            console.print(f"{name}: and {judgement.problems_total - _SHOWN} more")
+        for note in judgement.notes:
+            console.print(f"{name}: note: {clean(note)}", markup=False)
+    console.print(f"journal: {path}", markup=False, soft_wrap=True)
+    verdicts = {judgement.verdict for judgement in judgements.values()}
+    if Verdict.VIOLATED in verdicts:
+        return ExitCode.VIOLATED
+    return ExitCode.HOLDS if verdicts == {Verdict.HOLDS} else ExitCode.INCONCLUSIVE
+
+
+async def _fly(adapter: Adapter, run: CanaryRun) -> None:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await run.run()
+    finally:
+        await adapter.close()
+
+
+def _settings(stack: Profile) -> Canary:
+    if stack.canary is None:
+        raise ProfileError(
+            "the canary is off: the profile has no [canary]. Add journal, adapter and two users reserved for it."
+        )
+    if len(stack.canary.users) < 2:
+        raise ProfileError(f"canary.users lists {len(stack.canary.users)} users; the canary needs two of its own.")
+    return stack.canary
+
+
+def _adapter(stack: Profile, settings: Canary, witness: Witness) -> Adapter:
+    """Load `module:attribute`, or an entry point by its name. Raises ProfileError."""
+    name = settings.adapter
+    if not name:
+        raise ProfileError(
+            "canary.adapter is not set: it names how to log in and send on this platform, as 'package.module:Factory'."
+        )
+    try:
+        factory: Any
+        if ":" in name:
+            module, _, attribute = name.partition(":")
+            factory = getattr(importlib.import_module(module), attribute)
+        else:
+            (entry,) = entry_points(group=ENTRY_POINTS, name=name)
+            factory = entry.load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ProfileError(
+            f"canary.adapter {name!r} cannot be loaded: {error}. Give 'package.module:Factory', or the name of an "
+            f"installed entry point of the group {ENTRY_POINTS}."
+        ) from error
+    adapter: Adapter = factory(stack, witness.observe)
+    return adapter
+
+
+@contextmanager
+def _recording(place: Path, run_id: str, stack: str) -> Iterator[tuple[JournalWriter, Path]]:
+    """A writer, and where its journal will lie when it is finished.
+
+    A directory collects journals, the newest `JOURNALS_KEPT` of them. A file is replaced in one step at the end, so that
+    a verifier never reads half a flight.
+    """
+    if place.is_dir() or place.suffix != SUFFIX:
+        path = place / f"canary-{run_id}{SUFFIX}"
+        with JournalWriter(path, run_id=run_id, kind="canary", stack=stack) as writer:
+            yield writer, path
+        for old in sorted(place.glob(f"canary-*{SUFFIX}"))[:-JOURNALS_KEPT]:
+            old.unlink(missing_ok=True)
+        return
+    unfinished = place.with_name(f".{place.name}.{run_id}.part")
+    try:
+        with JournalWriter(unfinished, run_id=run_id, kind="canary", stack=stack) as writer:
+            yield writer, place
+    finally:
+        # Also of a flight that broke off: an old journal in its place would hide that.
+        with suppress(FileNotFoundError):
+            unfinished.replace(place)
+
+
+if __name__ == "__main__":
+    # One line for every request would bury the result.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    sys.exit(run_command(app))

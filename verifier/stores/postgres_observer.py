@@ -55,7 +55,7 @@ class PostgresObserver:
         self._relation = relation
         self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
         self._flush_s = flush_s
-        self.label = f"{store.role}: {relation.table}"
+        self.label = f"{store.role}: {relation.table or 'select'}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -75,6 +75,9 @@ class PostgresObserver:
         return reading
 
     async def _read(self) -> Reading:
+        if self._relation.table is None:
+            blind = "writes that its own times do not tell (it is mapped by a select, which has no counters)"
+            return Reading(await self._store.clock(), blind=(blind,))
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
         row = (await self._store.fetch(_READING, {"table": table}, what="read counters"))[0]
         if row["target_oid"] is None:

@@ -20,7 +20,7 @@ from verifier.stores.rabbitmq_guard import is_read_request
 
 if TYPE_CHECKING:
     from verifier.profile.models import Timing
-    from verifier.stores.rabbitmq_amqp import QueueState, TapSource
+    from verifier.stores.rabbitmq_amqp import Declared, QueueState, TapSource
     from verifier.stores.rabbitmq_observer import QueueObserver
 
 WRITE_TAGS = {"administrator": "may change everything", "policymaker": "may set policies and parameters"}
@@ -174,13 +174,19 @@ class RabbitMQStore:
         """What watches a queue for publishes and for being made anew."""
         from verifier.stores.rabbitmq_observer import QueueObserver
 
-        return QueueObserver(self, queue)
+        return QueueObserver(self, queue, lag_s=timing.counter_flush_s)
 
     async def passive_queue(self, vhost: str, name: str) -> QueueState:
         """Whether a queue exists, by a passive declare: absent, present, exclusive or unknown (no AMQP, no access)."""
-        from verifier.stores.rabbitmq_amqp import passive_queue
+        return (await self.passive_declare(vhost, name)).state
 
-        return await self._budget.run(lambda: passive_queue(self, vhost, name))
+    async def passive_declare(self, vhost: str, name: str) -> Declared:
+        """The same, with the number of messages that are ready."""
+        from verifier.stores.rabbitmq_amqp import Declared, passive_declare
+
+        if self.config.amqp_url is None:
+            return Declared("unknown")
+        return await self._budget.run(lambda: passive_declare(self, vhost, name))
 
     def tap(self, queue: Queue) -> TapSource:
         """The messages of the operator's tap queue: the only queue that is ever consumed from."""

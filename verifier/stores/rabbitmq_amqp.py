@@ -8,6 +8,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -66,19 +67,27 @@ def _refused(store: RabbitMQStore, vhost: str, error: Exception) -> StoreError:
             )
 
 
-async def passive_queue(store: RabbitMQStore, vhost: str, name: str) -> QueueState:
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a passive declare tells; `messages` are those that are ready, at this very moment."""
+
+    state: QueueState
+    messages: int | None = None
+
+
+async def passive_declare(store: RabbitMQStore, vhost: str, name: str) -> Declared:
     """Ask for a queue without creating it. Needs an entry in the vhost, and no permission at all."""
     try:
         async with _channel(store, vhost) as channel:
             store.ledger.note("AMQP queue.declare passive")
-            await channel.declare_queue(name, passive=True)
+            queue = await channel.declare_queue(name, passive=True)
     except exceptions.ChannelNotFoundEntity:
-        return "absent"
+        return Declared("absent")
     except exceptions.ChannelLockedResource:
-        return "exclusive"
+        return Declared("exclusive")
     except (StoreError, exceptions.AMQPError, OSError):
-        return "unknown"
-    return "present"
+        return Declared("unknown")
+    return Declared("present", queue.declaration_result.message_count)
 
 
 class TapSource:

@@ -12,6 +12,7 @@ import pytest
 
 from fixtures import background
 from fixtures.__main__ import main, mask
+from fixtures.deadline import Deadline
 from fixtures.rundir import RunDir, read_processes
 
 STORES = ("--stores-only", "--broker", "off")
@@ -41,6 +42,16 @@ def fixtures(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     return run
 
 
+def wait_until_over(directory: Path) -> None:
+    """Wait until the supervisor is gone: a kill takes a moment."""
+
+    def over() -> None:
+        if background.owner_of(directory) is not None:
+            raise LookupError("it still runs")
+
+    Deadline(5).wait_until("the supervisor to be gone", over)
+
+
 def test_up_status_logs_down_and_again_after_a_crash(tmp_path: Path, fixtures: Fixtures) -> None:
     """The whole life of a stack, a dead server and a killed supervisor included."""
     here = ("--dir", str(tmp_path))
@@ -66,6 +77,7 @@ def test_up_status_logs_down_and_again_after_a_crash(tmp_path: Path, fixtures: F
 
         processes = read_processes(tmp_path)
         os.kill(state.supervisor_pid, signal.SIGKILL)
+        wait_until_over(tmp_path)
         status = fixtures("status", *here)
         assert status.code == 1
         assert "Clean up with: python -m fixtures down" in status.out

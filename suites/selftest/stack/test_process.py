@@ -106,6 +106,8 @@ def test_stop_turns_to_sigkill_after_the_grace(run: RunDir) -> None:
     process = python(run, STUBBORN, grace_s=0.2)
     process.start()
     wait_for_log(process, "up")
+    with pytest.raises(ServerFailed, match="runs already as process"):
+        process.start()
     process.stop()
     process.stop()
     assert not process.alive

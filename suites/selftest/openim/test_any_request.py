@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import types
 import typing
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -23,36 +24,42 @@ from fixtures.openim.tables import Table
 from suites.selftest.openim.doubles import ADMIN, SECRET
 
 PEOPLE = ("ann", "ben", "cyd")
-IDS = st.sampled_from([*PEOPLE, ADMIN, "nobody", "", "g", "h", "si_ann_ben", "sg_g", "n_ann_ben", "n_g"])
-NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 4, 20, 60, 100, 101, 106, 110, 1400, 2**31 - 1])
+# Mostly what exists, so that handlers get past their first check.
+USERS = st.sampled_from([*PEOPLE, *PEOPLE, ADMIN, "nobody", ""])
+GROUPS = st.sampled_from(["g", "g", "g", "h", ""])
+CONVERSATIONS = st.sampled_from(["si_ann_ben", "sg_g", "sg_g", "n_ann_ben", "n_g", "si_x_y", ""])
+NUMBERS = st.sampled_from([-1, 0, 1, 1, 2, 2, 3, 3, 4, 20, 60, 100, 101, 101, 110, 1400, 2**31 - 1])
 CONTENT = st.sampled_from([{"content": "x"}, {}, {"data": "x", "atUserList": ["ann"]}])
 ROUTES = sorted(app.ROUTES.values(), key=lambda route: route.path)
 
 
-def requests(hint: Any) -> st.SearchStrategy[Any]:
-    """Values of a field's type, JSON as `bind` gets it after decoding."""
-    if typing.get_origin(hint) in (typing.Union, typing.get_origin(int | None)):
-        return st.none() | requests(next(one for one in typing.get_args(hint) if one is not type(None)))
+def requests(hint: Any, name: str = "") -> st.SearchStrategy[Any]:
+    """Values of a field's type and name, JSON as `bind` gets it after decoding."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        inner = requests(next(one for one in typing.get_args(hint) if one is not type(None)), name)
+        return st.none() | inner | inner
     if typing.get_origin(hint) is Annotated:
         return NUMBERS.filter(lambda number: number >= 0) if hint.__metadata__ == ("uint64",) else NUMBERS
     if typing.get_origin(hint) is list:
-        return st.lists(requests(typing.get_args(hint)[0]), max_size=3)
+        return st.lists(requests(typing.get_args(hint)[0], name), max_size=3)
     if typing.get_origin(hint) is dict:
         return CONTENT if typing.get_args(hint)[1] is Any else st.just({"k": "v"})
     if is_dataclass(hint):
         hints = typing.get_type_hints(hint, include_extras=True)
-        return st.fixed_dictionaries(
-            {}, optional={item.name.replace("_", ""): requests(hints[item.name]) for item in fields(hint)}
-        )
-    return st.booleans() if hint is bool else IDS
+        given = {one.name.replace("_", ""): requests(hints[one.name], one.name) for one in fields(hint)}
+        whole = st.fixed_dictionaries(given)
+        return whole | whole | st.fixed_dictionaries({}, optional=given)
+    if hint is bool:
+        return st.booleans()
+    return CONVERSATIONS if "conversation" in name else GROUPS if "group" in name else USERS
 
 
 def steps() -> st.SearchStrategy[list[tuple[Route, Any, str]]]:
     """Some calls: a route, its request, who asks."""
     one = st.sampled_from(ROUTES).flatmap(
-        lambda route: st.tuples(st.just(route), requests(route.request), st.sampled_from([ADMIN, *PEOPLE]))
+        lambda route: st.tuples(st.just(route), requests(route.request), st.sampled_from([ADMIN, ADMIN, *PEOPLE]))
     )
-    return st.lists(one, min_size=1, max_size=25)
+    return st.lists(one, min_size=1, max_size=40)
 
 
 def tables(state: State) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def tables(state: State) -> dict[str, Any]:
     return {name: [(key, dict(table.of(key))) for key in table.ids()] for name, table in held.items()}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(calls=steps())
 def test_handlers_answer_or_refuse_and_what_they_did_is_kept(calls: list[tuple[Route, Any, str]]) -> None:
     """Only refusals that the envelope knows leave a handler; a reopened state file holds the same records."""
@@ -72,6 +79,8 @@ def test_handlers_answer_or_refuse_and_what_they_did_is_kept(calls: list[tuple[R
             state.users.put(User(name, name), name)
         seed = b'{"ownerUserID":"ann","memberUserIDs":["ben"],"groupInfo":{"groupID":"g","groupType":2}}'
         run(state, app.ROUTES["/group/create_group"], seed, ADMIN)
+        hello = b'{"sendID":"ann","recvID":"ben","contentType":101,"sessionType":1,"content":{"content":"x"}}'
+        run(state, app.ROUTES["/msg/send_msg"], hello, ADMIN)
         for route, request, caller in calls:
             run(state, route, json.dumps(request).encode(), caller)
         state.commit()

@@ -69,7 +69,10 @@ def _thousands(number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What one proof concluded. A check with several proofs merges theirs with `merge`."""
+    """What one proof concluded. A check with several proofs merges theirs with `merge`.
+
+    `partial`: some part of it could not know, so that a finding which is not listed here need not be gone.
+    """
 
     verdict: Verdict
     reason: str = ""
@@ -78,6 +81,7 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     findings_total: int = 0
     queries: tuple[str, ...] = ()
+    partial: bool = False
 
     @classmethod
     def inconclusive(cls, reason: str, *, coverage: Sequence[Coverage] = (), notes: Sequence[str] = ()) -> Self:
@@ -110,6 +114,7 @@ class Judgement:
             findings=tuple(item for part in parts for item in part.findings),
             findings_total=sum(part.findings_total for part in parts),
             queries=tuple(dict.fromkeys(query for part in parts for query in part.queries)),
+            partial=any(part.partial or part.verdict is Verdict.INCONCLUSIVE for part in parts),
         )
 
 

@@ -19,10 +19,13 @@ from verifier.history import History, RunKind
 from verifier.model import Severity
 from verifier.plan import Plan, make_plan
 from verifier.profile import Profile, ProfileError, load_profile
+from verifier.render.html import ReportSection, render_html
 from verifier.render.redact import clean
 from verifier.render.terminal import TerminalRenderer
 from verifier.verdict import ExitCode, RunResult, Verdict
 from verifier.waivers import accepted_ids
+
+TREND_RUNS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +95,9 @@ def run_checks(
         with renderer:
             kind = RunKind.WHAT_IF if plan.what_if else RunKind.RUN
             result = execute(profile, plan, history, kind=kind, handle=renderer.handle, max_runtime_s=max_runtime_s)
-    code = result.exit_code(fail_on, accepted)
-    delivered = _write(
-        result,
-        outputs,
-        code,
-        {item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted},
-    )
+        code = result.exit_code(fail_on, accepted)
+        reasons = {item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted}
+        delivered = _write(result, outputs, code, reasons, history)
     return code if delivered or code is not ExitCode.HOLDS else ExitCode.UNDELIVERED
 
 
@@ -106,9 +105,21 @@ def _to_stdout(path: Path | None) -> bool:
     return path is not None and str(path) == "-"
 
 
-def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[str, str]) -> bool:
+def section_of(
+    result: RunResult, history: History, *, heading: str = "", exit_code: ExitCode | None = None
+) -> ReportSection:
+    """A run as a section of the HTML report, with what the history knows of its findings."""
+    prints = (finding.fingerprint for item in result.outcomes for finding in item.judgement.findings)
+    return ReportSection(
+        heading=heading or f"{result.stack}, phase {result.phase}",
+        result=result,
+        exit_code=exit_code,
+        known={name: known for name in prints if (known := history.finding(name)) is not None},
+    )
+
+
+def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[str, str], history: History) -> bool:
     """Write the files that were asked for; one that cannot be written is told and does not stop the others."""
-    from verifier.render.html import ReportSection, render_html
     from verifier.render.json import to_json
     from verifier.render.junit import to_junit
 
@@ -118,8 +129,9 @@ def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[s
         (
             outputs.html,
             lambda: render_html(
-                [ReportSection(heading=f"{result.stack}, phase {result.phase}", result=result)],
+                [section_of(result, history, exit_code=code)],
                 title=f"{result.stack}: single source of truth",
+                trend=history.runs(TREND_RUNS),
             ),
         ),
     ]

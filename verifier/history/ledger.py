@@ -23,12 +23,10 @@ _JUDGED = frozenset({Verdict.HOLDS, Verdict.VIOLATED, Verdict.WAIVED})
 def can_heal(judgement: Judgement) -> bool:
     """Whether what this judgement does not list is really gone.
 
-    Not if the check could not know, in whole or in part (a merged judgement says so in a note), and not if it found more
-    than it lists.
+    Not if the check could not know, in whole or in part, and not if it found more than it lists.
     """
-    if judgement.verdict not in _JUDGED or judgement.findings_total > len(judgement.findings):
-        return False
-    return not any(note.startswith(f"{Verdict.INCONCLUSIVE}: ") for note in judgement.notes)
+    complete = judgement.findings_total <= len(judgement.findings) and not judgement.partial
+    return judgement.verdict in _JUDGED and complete
 
 
 def note_findings(

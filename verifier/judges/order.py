@@ -32,18 +32,16 @@ class _Placed:
 
 
 def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
-    """Judge the order of a journal's messages; None where it holds no send.
+    """Judge the order of a journal's messages; None where it holds nothing to compare.
 
     `seen` counts messages that could be compared with an earlier one of the same sender and conversation.
     """
     messages = index_messages(operations)
-    if not messages.sent:
-        return None
     problems = Problems()
     _judge_seqs(messages, problems)
-    compared = 0
-    for lane in _lanes(messages).values():
-        compared += _judge_lane(lane, problems)
+    compared = sum(_judge_lane(lane, problems) for lane in _lanes(messages).values())
+    if not compared and not problems.total:
+        return None
     return JournalJudgement(
         problems=tuple(problems.told),
         problems_total=problems.total,

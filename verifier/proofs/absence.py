@@ -67,6 +67,7 @@ class _Tally:
     breaches: dict[str, tuple[Witness, Entry | None]] = field(default_factory=dict)
     neighbours: int = 0
     undated: int = 0
+    untold: int = 0
     others: int = 0
 
 
@@ -166,6 +167,8 @@ class _Watch:
                 self.tally.undated += witness.since_baseline
             elif len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
                 self.tally.breaches.setdefault(witness.key, (witness, entry))
+            else:
+                self.tally.untold += 1
 
     def _operation(
         self, witness: Witness, entry: Entry | None, before: Reading | None, now: Reading | None
@@ -223,7 +226,9 @@ class _Watch:
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
             findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
-            return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
+            return Judgement(
+                verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings) + self.tally.untold, **common
+            )
         if lost:
             reason = f"continuity broken ({'; '.join(lost)}): what was written in between cannot be told; armed anew"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)

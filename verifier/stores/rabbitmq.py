@@ -83,7 +83,10 @@ class RabbitMQStore:
         """The same, with the broker's time of the answer."""
         response = await self._budget.run(lambda: self._send(path, parameters))
         if response.status_code in (401, 403):
-            raise Denied(f"{self.label} denies GET {path}: {_reason(response)}.")
+            raise Denied(
+                f"{self.label} denies GET {path}: {_reason(response)}. The verifier's user needs the tag monitoring and an entry "
+                "in each vhost: rabbitmqctl set_permissions -p VHOST USER '^$' '^$' '^$'."
+            )
         if response.status_code == 404:
             raise Missing(f"{self.label} has nothing at {path}.")
         if response.status_code != 200:

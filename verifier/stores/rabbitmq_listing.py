@@ -44,8 +44,7 @@ async def _vhosts(store: RabbitMQStore) -> list[StoreObject]:
         except Missing:
             continue
         except Denied as error:
-            hint = f"Give the user an entry: rabbitmqctl set_permissions -p {name} USER '^$' '^$' '^$'"
-            attributes = {"vhost": name, "reason": f"{error} {hint}"}
+            attributes = {"vhost": name, "reason": str(error)}
             found.append(StoreObject(kind="unreadable", name=f"vhost {name}", attributes=attributes))
         else:
             found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))

@@ -18,6 +18,7 @@ from verifier.profile.relations import Queue
 from verifier.stores.base import ContinuityLost, Missing, Reading, Witness
 from verifier.stores.rabbitmq import RabbitMQStore, segment
 
+OWN_COUNTERS = ("publish", "deliver", "exchange_in")
 SETTLE_READS_MAX = 5
 RESTART_TOLERANCE = timedelta(seconds=3)
 
@@ -27,7 +28,8 @@ class QueueObserver:
 
     Counters: `publish` and `deliver` of the queue, `exchange_in` of the exchange in front of it (everything published there,
     routed or not), and three of the whole broker, which others move too: `unroutable`, `queues_created`, `queues_deleted`.
-    Witnesses: a queue that came, went or was made anew, and messages that lie in it although no counter tells of them.
+    Witnesses: a queue that came, went or was made anew; messages that lie in it although no counter tells of them; messages
+    that an exchange took to which nothing else is bound.
     """
 
     complete = False
@@ -48,16 +50,18 @@ class QueueObserver:
     @property
     def queries(self) -> tuple[str, ...]:
         """The requests."""
-        return tuple(f"GET {path}" for path in (self._queue_path, *self._exchange_paths, "/api/overview", "/api/nodes"))
+        paths = [self._queue_path, "/api/overview", "/api/nodes"]
+        if self._queue.exchange:
+            paths += [self._exchange_path, f"/api/bindings/{segment(self._vhost)}"]
+        return (*(f"GET {path}" for path in paths), f"passive declare of {self._queue.name}")
 
     @property
     def _queue_path(self) -> str:
         return f"/api/queues/{segment(self._vhost)}/{segment(self._queue.name)}"
 
     @property
-    def _exchange_paths(self) -> tuple[str, ...]:
-        exchange = self._queue.exchange
-        return (f"/api/exchanges/{segment(self._vhost)}/{segment(exchange)}",) if exchange else ()
+    def _exchange_path(self) -> str:
+        return f"/api/exchanges/{segment(self._vhost)}/{segment(self._queue.exchange or '')}"
 
     async def read(self, *, settled: bool = False) -> Reading:
         """Counters and state; `settled` waits for two equal readings, further apart than the statistics lag."""
@@ -65,7 +69,7 @@ class QueueObserver:
         for _ in range(SETTLE_READS_MAX if settled and self._lag_s > 0 else 0):
             await asyncio.sleep(self._lag_s)
             again = await self._read()
-            still = again.counters == reading.counters
+            still = all(again.counters.get(name) == reading.counters.get(name) for name in OWN_COUNTERS)
             reading = again
             if still:
                 break
@@ -80,16 +84,32 @@ class QueueObserver:
             )
         nodes = await self._store.get("/api/nodes")
         counters, blind = _counters(overview, queue)
-        for path in self._exchange_paths if counters else ():
-            exchange = await self._found(path)
-            if exchange is not None:
-                counters["exchange_in"] = int((exchange.get("message_stats") or {}).get("publish_in", 0))
-        if queue is not None and queue.get("state") not in (None, "running", "idle", "flow"):
-            blind.append(f"what happens in the queue: its state is {queue['state']}")
+        state = _state(queue, nodes, at)
+        if counters and self._queue.exchange:
+            counters |= await self._exchange_in()
+            state["exchange alone"] = await self._exchange_alone()
+        if queue is not None:
+            ready = (await self._store.passive_declare(self._vhost, self._queue.name)).messages
+            state["messages"] = max(state["messages"], ready or 0)  # AMQP tells at once, the API a few seconds later
+            if queue.get("state") not in (None, "running", "idle", "flow"):
+                blind.append(f"what happens in the queue: its state is {queue['state']}")
         processes = ", ".join(sorted(f"{node['name']} (process {node.get('os_pid', '?')})" for node in nodes))
         continuity = {"broker": f"{overview.get('cluster_name', '?')}: {processes}"}
-        ready = (await self._store.passive_declare(self._vhost, self._queue.name)).messages if queue is not None else 0
-        return Reading(at, continuity, counters, _horizon(queue, ready or 0, nodes, at), tuple(blind))
+        return Reading(at, continuity, counters, json.dumps(state), tuple(blind))
+
+    async def _exchange_in(self) -> dict[str, int]:
+        """What was published to the exchange, routed or not."""
+        exchange = await self._found(self._exchange_path)
+        if exchange is None:
+            return {}
+        return {"exchange_in": int((exchange.get("message_stats") or {}).get("publish_in", 0))}
+
+    async def _exchange_alone(self) -> bool:
+        """Whether no other queue or exchange gets what is published to the exchange."""
+        bindings = await self._store.get(f"/api/bindings/{segment(self._vhost)}")
+        return not any(
+            item["source"] == self._queue.exchange and item["destination"] != self._queue.name for item in bindings
+        )
 
     async def _found(self, path: str) -> Mapping[str, Any] | None:
         with suppress(Missing):
@@ -104,7 +124,12 @@ class QueueObserver:
         was, is_now = json.loads(before.horizon), json.loads(now.horizon)
         if restarted := _restarted(was["nodes"], is_now["nodes"]):
             raise ContinuityLost(f"{self._store.label}: {restarted} was restarted, and its counters began anew")
-        for operation, how in _changes(was, is_now, _moved(before, now, "publish")):
+        found = _changes(was, is_now, counted=_delta(before, now, "publish") > 0)
+        arrived = _delta(before, now, "exchange_in")
+        if not found and arrived > 0 and was.get("exchange alone") and is_now.get("exchange alone"):
+            how = f"exchange {self._queue.exchange} took {arrived} more messages, and no other queue is bound to it"
+            found.append(("publish", how))
+        for operation, how in found:
             yield Witness(operation=operation, key=f"{self._queue.name}@{self._vhost}", row={}, how=how)
 
 
@@ -126,20 +151,19 @@ def _counters(overview: Mapping[str, Any], queue: Mapping[str, Any] | None) -> t
     return counters, []
 
 
-def _horizon(queue: Mapping[str, Any] | None, ready: int, nodes: list[Mapping[str, Any]], at: datetime) -> str:
-    """The state of the queue. AMQP tells of ready messages at once, the management API a few seconds later."""
+def _state(queue: Mapping[str, Any] | None, nodes: list[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
+    """What the next look compares with; it becomes the reading's horizon."""
     started = {
         str(node["name"]): (at - timedelta(milliseconds=int(node["uptime"]))).isoformat()
         for node in nodes
         if "uptime" in node
     }
-    state = {
+    return {
         "present": queue is not None,
         "sequence": _sequence(queue),
-        "messages": max(ready, int((queue or {}).get("messages") or 0)),
+        "messages": int((queue or {}).get("messages") or 0),
         "nodes": started,
     }
-    return json.dumps(state)
 
 
 def _sequence(queue: Mapping[str, Any] | None) -> int | None:
@@ -162,11 +186,13 @@ def _restarted(was: Mapping[str, str], is_now: Mapping[str, str]) -> str:
     return ""
 
 
-def _moved(before: Reading, now: Reading, name: str) -> bool:
-    return now.counters.get(name, 0) > before.counters.get(name, 0)
+def _delta(before: Reading, now: Reading, name: str) -> int:
+    """How far a counter moved; 0 where it was not there before."""
+    count = now.counters.get(name, 0)
+    return count - before.counters.get(name, count)
 
 
-def _changes(was: Mapping[str, Any], is_now: Mapping[str, Any], counted: bool) -> list[tuple[str, str]]:
+def _changes(was: Mapping[str, Any], is_now: Mapping[str, Any], *, counted: bool) -> list[tuple[str, str]]:
     """Operations on the queue, and how each is known."""
     if not is_now["present"]:
         return [("delete", "the queue is gone")] if was["present"] else []

@@ -44,6 +44,7 @@ def outcome(
     ended_at: datetime = START,
     total: int | None = None,
     notes: Sequence[str] = (),
+    partial: bool = False,
 ) -> Outcome:
     """An outcome with these findings."""
     return Outcome(
@@ -57,6 +58,7 @@ def outcome(
             findings=tuple(findings),
             findings_total=len(findings) if total is None else total,
             notes=tuple(notes),
+            partial=partial,
         ),
         started_at=START,
         ended_at=ended_at,

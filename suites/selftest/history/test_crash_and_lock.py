@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @contextmanager
 def writing(place: str, stack: str, run_id: str) -> Iterator[subprocess.Popen[str]]:
     """A process that commits checks in a loop; killed at the end if it still lives."""
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+    process = subprocess.Popen(
         [sys.executable, "-m", "suites.selftest.history.writer", place, stack, run_id],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -72,7 +72,7 @@ class FindingsOverTime(RuleBasedStateMachine):
     @rule(check_id=checks, found=keys.filter(bool))
     def could_not_know_in_part(self, check_id: str, found: set[str]) -> None:
         """One of several proofs was blind: nothing heals."""
-        self._run(check_id, Verdict.VIOLATED, found, notes=("inconclusive: the store did not answer",))
+        self._run(check_id, Verdict.VIOLATED, found, partial=True)
         self._see(check_id, found)
 
     @rule(check_id=checks, verdict=st.sampled_from([Verdict.INCONCLUSIVE, Verdict.NOT_APPLICABLE]))

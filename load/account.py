@@ -40,10 +40,7 @@ class Account:
 
     @property
     def exit_code(self) -> ExitCode:
-        """As the verifier's: 0 all accounted for, 1 violated, 2 nothing or not all could be known.
-
-        Order that could not be compared (one message for each sender) does not make a run inconclusive.
-        """
+        """As the verifier's: 0 all accounted for, 1 violated, 2 nothing or not all could be known."""
         if self.delivery is None:
             return ExitCode.INCONCLUSIVE
         if self.order is not None and self.order.verdict is Verdict.VIOLATED:

@@ -13,7 +13,7 @@ import logging
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -41,6 +41,9 @@ from verifier.verdict import ExitCode, Verdict
 
 ENTRY_POINTS = "openim_ssot.adapters"
 JOURNALS_KEPT = 30
+SETTLE_S, ARRIVAL_S = 2.0, 20.0
+"""How long an acknowledged message may take to become readable, and how long the canary then waits for the last one."""
+
 _SHOWN = 5
 _DEADLINE_S = 120.0
 _SYMBOLS = {Verdict.HOLDS: "✔", Verdict.VIOLATED: "✘", Verdict.INCONCLUSIVE: "?"}
@@ -58,14 +61,14 @@ def canary(
     messages: Annotated[int, typer.Option(min=1, max=100, help="Messages that each canary sends.")] = 5,
 ) -> None:
     """Let the canaries fly over a stack, record it, and judge the record."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
         stack = load_profile(profile)
         settings = _settings(stack)
         path = fly(stack, settings, journal or Path(settings.journal), messages=messages, console=console)
         code = show(judge(JournalReader(path), stack), path, console)
     except (ProfileError, JournalError) as error:
-        console.print(f"canary: {clean(str(error))}", markup=False)
+        console.print(f"canary: {clean(str(error))}")
         raise typer.Exit(ExitCode.USAGE) from error
     raise typer.Exit(code)
 
@@ -78,21 +81,22 @@ def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     witness = Witness()
     adapter = _adapter(stack, settings, witness)
-    plan = Plan(users=(settings.users[0], settings.users[1]), run_id=run_id, messages=messages)
+    first, second = settings.users[:2]
+    plan = Plan(users=(first, second), run_id=run_id, messages=messages, settle_s=SETTLE_S, deadline_s=ARRIVAL_S)
     with _recording(place, run_id, stack.stack) as (writer, path):
         try:
             asyncio.run(_fly(adapter, CanaryRun(adapter, witness, writer, plan)))
         except CanaryStopped as error:
-            console.print(f"canary: stopped early: {clean(str(error))}", markup=False)
+            console.print(f"canary: stopped early: {clean(str(error))}")
         except TimeoutError:
-            console.print(f"canary: stopped after {_DEADLINE_S:.0f} s: the stack is too slow to tell.", markup=False)
+            console.print(f"canary: stopped after {_DEADLINE_S:.0f} s: the stack is too slow to tell.")
     return path
 
 
 def judge(operations: Iterable[Operation], stack: Profile) -> dict[str, JournalJudgement]:
     """The judgements that apply to this stack in its phase, by invariant."""
     recorded = list(operations)
-    delivery = judge_delivery(recorded)
+    delivery = judge_delivery(recorded, settle_s=SETTLE_S)
     found: dict[str, JournalJudgement | None] = {
         "MSG-04 delivery": delivery.judgement if delivery else None,
         "MSG-04 order": judge_order(recorded),
@@ -111,15 +115,15 @@ def show(judgements: Mapping[str, JournalJudgement], path: Path, console: Consol
     for name, judgement in judgements.items():
         text = clean(judgement.reason or str(judgement.coverage))
         table.add_row(_SYMBOLS.get(judgement.verdict, " "), name, judgement.verdict.value, text)
-    console.print(table)
+    console.print(table, soft_wrap=False)
     for name, judgement in judgements.items():
         for problem in judgement.problems[:_SHOWN]:
-            console.print(f"{name}: {clean(problem.summary)}", markup=False)
+            console.print(f"{name}: {clean(problem.summary)}: {clean(problem.actual)}")
         if judgement.problems_total > _SHOWN:
             console.print(f"{name}: and {judgement.problems_total - _SHOWN} more")
         for note in judgement.notes:
-            console.print(f"{name}: note: {clean(note)}", markup=False)
-    console.print(f"journal: {path}", markup=False, soft_wrap=True)
+            console.print(f"{name}: note: {clean(note)}")
+    console.print(f"journal: {path}")
     verdicts = {judgement.verdict for judgement in judgements.values()}
     if Verdict.VIOLATED in verdicts:
         return ExitCode.VIOLATED
@@ -164,6 +168,8 @@ def _adapter(stack: Profile, settings: Canary, witness: Witness) -> Adapter:
             f"canary.adapter {name!r} cannot be loaded: {error}. Give 'package.module:Factory', or the name of an "
             f"installed entry point of the group {ENTRY_POINTS}."
         ) from error
+    if not callable(factory):
+        raise ProfileError(f"canary.adapter {name!r} is not a factory: it is called with the profile and a function.")
     adapter: Adapter = factory(stack, witness.observe)
     return adapter
 
@@ -179,17 +185,18 @@ def _recording(place: Path, run_id: str, stack: str) -> Iterator[tuple[JournalWr
         path = place / f"canary-{run_id}{SUFFIX}"
         with JournalWriter(path, run_id=run_id, kind="canary", stack=stack) as writer:
             yield writer, path
-        for old in sorted(place.glob(f"canary-*{SUFFIX}"))[:-JOURNALS_KEPT]:
+        by_age = sorted(place.glob(f"canary-*{SUFFIX}"), key=lambda found: found.stat().st_mtime_ns)
+        for old in by_age[:-JOURNALS_KEPT]:
             old.unlink(missing_ok=True)
         return
     unfinished = place.with_name(f".{place.name}.{run_id}.part")
+    writer = JournalWriter(unfinished, run_id=run_id, kind="canary", stack=stack)
     try:
-        with JournalWriter(unfinished, run_id=run_id, kind="canary", stack=stack) as writer:
+        with writer:
             yield writer, place
     finally:
         # Also of a flight that broke off: an old journal in its place would hide that.
-        with suppress(FileNotFoundError):
-            unfinished.replace(place)
+        unfinished.replace(place)
 
 
 if __name__ == "__main__":

@@ -206,7 +206,9 @@ class JournalWriter:
 
 def _create(path: Path) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # A parent that is itself a file fails at open, with its own errno.
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise JournalError(

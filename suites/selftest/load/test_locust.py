@@ -112,7 +112,7 @@ def _locust(host: str, out: Path, *more: str) -> subprocess.Popen[str]:
         str(out),
         "--only-summary",
     ]
-    return subprocess.Popen(  # noqa: S603 - our own locustfile
+    return subprocess.Popen(
         [*command, *more],
         cwd=REPO_ROOT,
         env={**os.environ, "OPENIM_SECRET": SECRET, "OPENIM_ADMIN": "loadAdmin"},

@@ -1,0 +1,99 @@
+"""What journeys share: one world of their own, two people, a journal that is judged when the story ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import allure
+import pytest
+
+from fixtures.clients.gateway import Gateway
+from fixtures.clients.platform_admin import PlatformAdmin
+from fixtures.world import WorldConfig
+from suites import match, must
+from suites.journeys.actors import Actor, Journey, enter
+from suites.selftest.platform.looking import Looking, looking_at
+from verifier.judges.delivery import judge_delivery
+from verifier.judges.journal import JournalWriter
+from verifier.judges.journal_reader import JournalReader
+from verifier.judges.order import judge_order
+from verifier.judges.platform import judge_push_once
+
+_phones = count(1)
+
+ON_A_USERS_STACK = (
+    "journeys move conversations and look into the legacy stores, which takes the embedded platform; "
+    "on your own stack the canary acts (python -m suites.canary)"
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The product runs on asyncio alone."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="package")
+def config(request: pytest.FixtureRequest) -> Iterator[WorldConfig]:
+    """A world in mixed mode, shared by the journeys; on a user's own stack journeys do not run."""
+    if request.config.getoption("--profile", None):
+        pytest.skip(ON_A_USERS_STACK)
+    with request.getfixturevalue("stack").new_world() as world:
+        yield world.config
+
+
+@pytest.fixture
+async def gateway(config: WorldConfig) -> AsyncIterator[Gateway]:
+    """A client of the world's gateway."""
+    async with Gateway(config.gateway) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(config: WorldConfig) -> AsyncIterator[PlatformAdmin]:
+    """Whoever runs the platform."""
+    async with PlatformAdmin(config) as client:
+        yield client
+
+
+@pytest.fixture
+async def stores(config: WorldConfig) -> AsyncIterator[Looking]:
+    """The world's stores, to look into past every service."""
+    async with looking_at(config) as found:
+        yield found
+
+
+@pytest.fixture
+def journey(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journey]:
+    """A recorded story. When it is over, no message may be lost, doubled, changed, out of order or pushed twice."""
+    path = tmp_path / "journey.jsonl"
+    with JournalWriter(path, run_id=request.node.name, kind="journey", stack="embedded") as writer:
+        yield Journey(writer)
+    attach: Any = allure.attach  # untyped
+    attach.file(str(path), "journal", extension="jsonl")
+    operations = list(JournalReader(path))
+    delivery = judge_delivery(operations, settle_s=0)
+    for judgement in (delivery.judgement if delivery else None, judge_order(operations), judge_push_once(operations)):
+        if judgement is not None:
+            must.match(
+                [problem.summary for problem in judgement.problems], match.equal([]), what="the journal's judges"
+            )
+
+
+@pytest.fixture
+async def alice(gateway: Gateway, journey: Journey) -> Actor:
+    """The one who begins."""
+    return await enter(gateway, journey, "alice", _phone())
+
+
+@pytest.fixture
+async def bob(gateway: Gateway, journey: Journey) -> Actor:
+    """The one who answers."""
+    return await enter(gateway, journey, "bob", _phone(), platform=1)
+
+
+def _phone() -> str:
+    return f"+4939{next(_phones):07d}"

@@ -1,0 +1,112 @@
+"""A 1:1 chat before and after its conversation moves to OpenIM: the two columns of the doc's summary, lived through."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import allure
+import pytest
+
+from fixtures.clients.platform_admin import PlatformAdmin
+from fixtures.world import WorldConfig
+from suites import match, must
+from suites.journeys.actors import Actor
+from suites.selftest.platform.looking import Looking
+
+# As marks rather than allure's own decorators, which are untyped; they become the same labels.
+label = pytest.mark.allure_label
+pytestmark = [
+    pytest.mark.anyio,
+    label("Journeys", label_type="epic"),
+    label("1:1 chat", label_type="feature"),
+]
+
+QUIET_S = 1.0
+"""How long nothing more may come."""
+
+
+@label("before the move", label_type="story")
+async def test_before_it_moves_a_chat_lives_in_our_own_stores(
+    alice: Actor, bob: Actor, stores: Looking, config: WorldConfig
+) -> None:
+    """Message in Mongo, sequence and ordering in PostgreSQL, one push for the absent, nothing in OpenIM."""
+    ref = await alice.session.open_chat(bob.session.user_id)
+    first = await alice.says("Hello Bob", to=ref, for_=[bob])
+    must.match(first, match.fields(home="legacy", seq=1), what="the acknowledgement")
+
+    with allure.step("the message and its sequence stand in our stores"):
+        state = await stores.legacy_state(ref)
+        must.match(state, match.at("messages", match.equal(1)), match.at("sequence.0.last_seq", match.equal(1)))
+        must.match(state, match.at("conversation.0.last_message_at", _is_set), what="the ordering")
+        document = await stores.messages.find_one({"conversation_id": ref})
+        must.match(document, match.at("content.text", match.equal("Hello Bob [m1]")), what="the document")
+
+    if config.platform.amqp:
+        with allure.step("bob, who is not connected, gets one push and no second"):
+            await must.eventually(
+                lambda: bob.chat_pushes(first["message_id"]), match.length(1), what="bob's pushes for the message"
+            )
+            await must.remain(
+                lambda: bob.chat_pushes(first["message_id"]), match.length(1), what="bob's pushes", for_s=QUIET_S
+            )
+            await bob.watches_pushes(first["message_id"])
+
+    await bob.says("Hello Alice", to=ref, for_=[alice])
+    said = ["Hello Bob [m1]", "Hello Alice [m2]"]
+    for actor in (alice, bob):
+        must.match(await actor.reads(ref), match.equal(said), what=f"what {actor.name} reads")
+    await bob.session.read(ref, 2)
+    must.match((await stores.legacy_state(ref))["reads"], match.length(2), what="the read positions")
+
+    with allure.step("OpenIM knows nothing of it"):
+        conversation = "si_" + "_".join(sorted((alice.openim_id, bob.openim_id)))
+        must.match(await alice.reads_in_openim(ref, conversation), match.equal([]), what="OpenIM")
+
+
+@label("after the move", label_type="story")
+async def test_after_it_moves_a_chat_lives_in_openim_alone(
+    alice: Actor, bob: Actor, admin: PlatformAdmin, stores: Looking, config: WorldConfig
+) -> None:
+    """Not a byte changes in our stores, both read everything through OpenIM, nobody is pushed twice."""
+    ref = await alice.session.open_chat(bob.session.user_id)
+    await alice.session.send(ref, "said before the move")
+    with allure.step("the conversation moves to OpenIM"):
+        conversation = (await admin.move([UUID(ref)]))[UUID(ref)]
+    before = await stores.legacy_state(ref)
+
+    first = await alice.says("Are we there yet?", to=ref, for_=[bob])
+    second = await bob.says("Quite.", to=ref, for_=[alice])
+    must.match([first["home"], second["home"]], match.each(match.equal("openim")), what="where they went")
+    said = ["Are we there yet? [m1]", "Quite. [m2]"]
+
+    for actor in (alice, bob):
+        await _finds_in_openim(actor, ref, conversation, said)
+    await bob.session.read(ref, 2)
+
+    with allure.step("bob's list shows one conversation, and it is OpenIM's"):
+        chats = await bob.session.chats()
+        must.match(chats, match.length(1), match.at("0", match.fields(home="openim", ref=conversation, last_seq=2)))
+
+    with allure.step("our own stores stand still: messages, sequence, ordering, reads, mentions"):
+        await must.remain(lambda: stores.legacy_state(ref), match.equal(before), what="our own stores", for_s=QUIET_S)
+
+    if config.platform.amqp:
+        with allure.step("our push worker stays silent: OpenIM pushes now"):
+            for actor, message in ((bob, first), (alice, second)):
+                must.match(await actor.chat_pushes(message["message_id"]), match.equal([]), what="our own pushes")
+                await actor.watches_pushes(message["message_id"])
+
+
+async def _finds_in_openim(actor: Actor, ref: str, conversation: str, said: list[str]) -> None:
+    """OpenIM has it for this person, and the app shows the same."""
+    with allure.step(f"{actor.name} finds it in OpenIM, and the app shows the same"):
+        await must.eventually(
+            lambda: actor.reads_in_openim(ref, conversation),
+            match.equal(said),
+            what=f"what {actor.name} finds in OpenIM",
+        )
+        must.match(await actor.reads(ref), match.equal(said), what=f"what {actor.name} reads")
+
+
+def _is_set(value: object) -> str | None:
+    return None if value is not None else "is not set"

@@ -1,0 +1,73 @@
+"""The joined report: verifier, suites and load in one HTML file, from their JSON documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reports.loads import read_load
+from reports.runs import read_run
+from reports.suites import FORMAT as SUITES
+from reports.suites import SuitesDocument, to_result
+from verifier.render.html import ReportSection, render_html
+from verifier.render.json import FORMAT as RUN
+
+OUT_DIR = Path("reports/out")
+TITLE = "One source of truth"
+_RECOGNISED = "a run (verifier run --json), suites.json (pytest --report) or a load report (load-….json)"
+
+
+class ReportError(Exception):
+    """A part cannot be used; the text says which, why and what would be right."""
+
+
+def write_joined(parts: Sequence[Path], output: Path, *, title: str = TITLE) -> None:
+    """Read the parts and write one self-contained HTML file. Raises ReportError for a part, OSError for the output."""
+    text = render_html([read_part(path) for path in parts], title=title)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def read_part(path: Path) -> ReportSection:
+    """One document as a section; its content says what it is. Raises ReportError."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ReportError(f"there is no {path}. Give {_RECOGNISED}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}.") from None
+    except json.JSONDecodeError as error:
+        raise ReportError(f"{path} is not JSON ({error}). Was it written to the end?") from None
+    try:
+        return _section(raw)
+    except (ValidationError, ValueError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        told = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}" if first else str(error)
+        raise ReportError(f"{path} is not a part of a report ({told}). Give {_RECOGNISED}.") from None
+
+
+def _section(raw: Any) -> ReportSection:
+    kind = raw.get("format") if isinstance(raw, dict) else None
+    if kind == RUN:
+        result, code = read_run(raw)
+        return ReportSection(heading=f"Verifier: {result.stack}, phase {result.phase}", result=result, exit_code=code)
+    if kind == SUITES:
+        result = to_result(SuitesDocument.model_validate(raw))
+        return ReportSection(heading=f"Suites: {result.stack}", result=result)
+    if kind == 1:
+        result, code = read_load(raw)
+        return ReportSection(heading=f"Load: {result.stack}", result=result, exit_code=code)
+    raise ValueError("unknown format")
+
+
+def newest_parts(directory: Path) -> list[Path]:
+    """The newest document of each kind in a directory, in the order of the report."""
+    found = []
+    for pattern in ("verifier*.json", "suites.json", "load-*.json"):
+        candidates = sorted(directory.glob(pattern), key=lambda path: path.stat().st_mtime)
+        found += candidates[-1:]
+    return found

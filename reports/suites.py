@@ -1,0 +1,152 @@
+"""What the suites said, as a document that can be kept, and as a section of the report: one line for each test file."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from verifier.finding import Finding
+from verifier.model import Severity
+from verifier.render.redact import clean
+from verifier.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
+
+FORMAT: Final = "openim-ssot-verifier/suites"
+
+
+class Ending(StrEnum):
+    """How a test ended; `error` is one that could not be judged, because its set-up or tear-down failed."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+class CaseDocument(BaseModel):
+    """One test. `about` is the first line of its file's docstring, `message` why it did not pass."""
+
+    model_config = ConfigDict(frozen=True)
+
+    node: str
+    about: str
+    ending: Ending
+    message: str
+    started_at: datetime
+    duration_s: float
+
+    @property
+    def file(self) -> str:
+        """The part of the node id that names the file, as the report shows it: without `suites/`."""
+        return self.node.partition("::")[0].removeprefix("suites/")
+
+
+class SuitesDocument(BaseModel):
+    """One session of tests."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["openim-ssot-verifier/suites"] = FORMAT
+    version: Literal[1] = 1
+    stack: str
+    phase: str
+    started_at: datetime
+    ended_at: datetime
+    interrupted: bool = Field(description="the session ended before all of its tests had run")
+    cases: tuple[CaseDocument, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailedTest(Finding):
+    """A test that failed, told like a finding; what looks at it again is pytest."""
+
+    @property
+    def recheck_command(self) -> str:
+        """What to type to run this test again."""
+        return f"pytest {shlex.quote(self.key)}"
+
+
+def to_result(document: SuitesDocument) -> RunResult:
+    """The session as a run whose checks are the test files."""
+    ordered = sorted(document.cases, key=lambda case: case.file)
+    return RunResult(
+        run_id=hashlib.sha256(document.started_at.isoformat().encode()).hexdigest()[:12],
+        stack=document.stack,
+        phase=document.phase,
+        started_at=document.started_at,
+        ended_at=document.ended_at,
+        outcomes=tuple(_outcome(file, list(cases)) for file, cases in groupby(ordered, key=lambda case: case.file)),
+        interrupted=document.interrupted,
+    )
+
+
+def _outcome(file: str, cases: Sequence[CaseDocument]) -> Outcome:
+    return Outcome(
+        check_id=file,
+        title=next((case.about for case in cases if case.about), file),
+        severity=Severity.HIGH,
+        judgement=_judgement(file, cases),
+        started_at=min(case.started_at for case in cases),
+        # Tests of one file may run side by side; what they took together is what they cost.
+        ended_at=min(case.started_at for case in cases) + timedelta(seconds=sum(case.duration_s for case in cases)),
+    )
+
+
+def _judgement(file: str, cases: Sequence[CaseDocument]) -> Judgement:
+    """Failed is violated, an error could not know, and a file of which every test was skipped does not apply."""
+    by_ending = {ending: [case for case in cases if case.ending is ending] for ending in Ending}
+    failed, errors, skipped = by_ending[Ending.FAILED], by_ending[Ending.ERROR], by_ending[Ending.SKIPPED]
+    if failed:
+        verdict, reason = Verdict.VIOLATED, ""
+    elif errors:
+        verdict, reason = Verdict.INCONCLUSIVE, _reasons(errors)
+    elif len(skipped) == len(cases):
+        verdict, reason = Verdict.NOT_APPLICABLE, _reasons(skipped)
+    else:
+        verdict, reason = Verdict.HOLDS, ""
+    notes = [*(f"skipped: {_told(case)}" for case in skipped), *(f"error: {_told(case)}" for case in errors)]
+    return Judgement(
+        verdict=verdict,
+        reason=reason,
+        coverage=(Coverage(seen=len(by_ending[Ending.PASSED]), total=len(cases), unit="tests passed"),),
+        notes=tuple(notes) if verdict is not Verdict.NOT_APPLICABLE else (),
+        findings=tuple(_finding(file, case) for case in failed),
+        findings_total=len(failed),
+    )
+
+
+def _reasons(cases: Sequence[CaseDocument]) -> str:
+    return "; ".join(dict.fromkeys(_first_line(case.message) for case in cases))
+
+
+def _told(case: CaseDocument) -> str:
+    return f"{case.node.partition('::')[2]}: {_first_line(case.message)}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+
+
+def _finding(file: str, case: CaseDocument) -> FailedTest:
+    lines = [line for line in case.message.splitlines() if line.strip()] or ["no message"]
+    return FailedTest(
+        check_id=file,
+        severity=Severity.HIGH,
+        key=clean(case.node),
+        raw_key="",
+        summary=lines[0],
+        expected="the test passes",
+        actual="it failed",
+        next_step="",
+        evidence={"what it said": "\n".join(lines)},
+        fingerprint=hashlib.sha256(case.node.encode()).hexdigest()[:16],
+        first_seen_at=case.started_at,
+        confirmed_at=case.started_at + timedelta(seconds=case.duration_s),
+    )

@@ -1,0 +1,94 @@
+"""One run of the verifier for a whole session of tests, and what its verdicts mean for a test."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fixtures.blueprints import worlds
+from fixtures.profile import profile_text, write_profile
+from fixtures.world import WorldConfig
+from verifier.check import load_checks
+from verifier.commands.running import execute, open_history
+from verifier.history import RunKind
+from verifier.plan import make_plan
+from verifier.profile import Profile, load_profile
+from verifier.render.redact import clean_outcome
+from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
+from verifier.waivers import accepted_ids
+
+USERS = 20
+SHOWN_MAX = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedRun:
+    """A finished run, and the checks whose known blindness the profile accepts, with the reason."""
+
+    result: RunResult
+    accepted: dict[str, str]
+
+    def outcome(self, check_id: str) -> Outcome | None:
+        """A check's outcome; None where the run was cut short before it."""
+        return next((clean_outcome(item) for item in self.result.outcomes if item.check_id == check_id), None)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """As `verifier run` would end."""
+        return self.result.exit_code(accepted=frozenset(self.accepted))
+
+
+def judge(profile: Profile, *, baseline: bool = False) -> JudgedRun:
+    """Run every check against a stack, as `verifier run` does; `baseline` takes one first."""
+    plan = make_plan(load_checks(), profile)
+    with open_history(profile) as history:
+        if baseline:
+            execute(profile, plan, history, kind=RunKind.BASELINE, handle=lambda event: None)
+        result = execute(profile, plan, history, kind=RunKind.RUN, handle=lambda event: None)
+    today = datetime.now(UTC).date()
+    accepted = {
+        item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted_ids(profile, today)
+    }
+    return JudgedRun(result=result, accepted=accepted)
+
+
+def settle(config: WorldConfig) -> Path:
+    """Bring an empty world into the middle of its move; returns its profile."""
+    began = datetime.now(UTC)
+    asyncio.run(worlds.mid_migration(config, users=USERS))
+    return write_profile(config, profile_text(config, phase="cutover", since={"registered": began, "cutover": began}))
+
+
+def judge_world(config: WorldConfig) -> JudgedRun:
+    """Settle a world and judge it with its own baseline."""
+    return judge(load_profile(settle(config)), baseline=True)
+
+
+def failure_text(outcome: Outcome) -> str:
+    """Every finding in full sentences, the first `SHOWN_MAX` of them."""
+    judgement = outcome.judgement
+    total = max(judgement.findings_total, len(judgement.findings))
+    lines = [f"{outcome.check_id} is violated: {outcome.title} ({total} found)"]
+    for finding in judgement.findings[:SHOWN_MAX]:
+        lines += [
+            f"  {finding.summary}",
+            f"    key {finding.key}; expected {finding.expected}; actual {finding.actual}",
+            *(f"    {name}: {value}" for name, value in finding.evidence.items()),
+            f"    look again: {finding.recheck_command}",
+            *([f"    next step: {finding.next_step}"] if finding.next_step else []),
+        ]
+    if total > SHOWN_MAX:
+        lines.append(f"  and {total - SHOWN_MAX} more")
+    lines += [f"  note: {note}" for note in judgement.notes]
+    return "\n".join(lines)
+
+
+def why_not_judged(outcome: Outcome | None) -> str | None:
+    """Why a check could not know, or None where it could."""
+    if outcome is None:
+        return "not judged: the run was interrupted before it"
+    if outcome.verdict is Verdict.INCONCLUSIVE:
+        return f"{outcome.check_id} could not be judged: {outcome.judgement.reason}"
+    return None

@@ -1,0 +1,49 @@
+"""Every row of the doc holds on this stack.
+
+One test per invariant, driven by the verifier's own checks. Violated fails with the findings; what could not be judged is an
+error, unless the profile accepts it; what does not apply is skipped with its reason.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from reports.labels import attach_outcome, label_check
+from suites.consistency.judged import JudgedRun, failure_text, why_not_judged
+from verifier.check import Check, load_checks
+from verifier.verdict import Outcome, Verdict
+
+CHECKS = load_checks()
+
+# The run takes its own time limits from the profile; this one only ends what hangs.
+pytestmark = [pytest.mark.xdist_group("consistency"), pytest.mark.timeout(3600)]
+
+
+@pytest.fixture(params=[item.id for item in CHECKS])
+def invariant(request: pytest.FixtureRequest) -> Check:
+    """One invariant."""
+    item = CHECKS[request.param]
+    label_check(item)
+    return item
+
+
+@pytest.fixture
+def outcome(invariant: Check, judged: JudgedRun) -> Outcome:
+    """Its outcome, where there is one: what could not be judged ends here, as an error and not as a failure."""
+    found = judged.outcome(invariant.id)
+    if found is not None:
+        attach_outcome(found)
+    reason = why_not_judged(found)
+    if reason is not None and invariant.id in judged.accepted:
+        pytest.skip(f"{reason} (accepted: {judged.accepted[invariant.id]})")
+    if reason is not None or found is None:
+        pytest.fail(reason or "", pytrace=False)
+    return found
+
+
+def test_invariant(outcome: Outcome) -> None:
+    """The invariant holds, or somebody answers for its breach until a date."""
+    if outcome.verdict is Verdict.NOT_APPLICABLE:
+        pytest.skip(outcome.judgement.reason)
+    if outcome.verdict is Verdict.VIOLATED:
+        pytest.fail(failure_text(outcome), pytrace=False)

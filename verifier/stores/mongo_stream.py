@@ -54,6 +54,9 @@ async def place_now(store: MongoStore, collection: str) -> Place:
         stream = await store.watch(collection, max_await_time_ms=AWAIT_MS)
         async with stream:
             token = stream.resume_token
+            if token is None:  # an event came along with the first answer
+                await store.run(stream.try_next, translate=False)
+                token = stream.resume_token
             if token is None:  # before MongoDB 4.0.7 a token comes with the first event only
                 raise NoStream("the server's change streams give no token before the first event")
     except errors.OperationFailure as error:

@@ -46,16 +46,25 @@ class RabbitMQStore:
         )
         self._taps: dict[str, TapSource] = {}
         url = urlsplit(config.management_url.get_secret_value())
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise StoreError(
+                f"{self.label}: roles.{role}.management_url is no URL. It looks like http://USER:PASSWORD@HOST:15672"
+            )
         self._prefix = url.path.rstrip("/").removesuffix("/api")
-        self._client = guarded_client(
-            f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
-            lambda method, path: is_read_request(method, path.removeprefix(self._prefix)),
-            self.ledger,
-            timeout_s=config.operation_timeout_s,
-            connect_timeout_s=config.connect_timeout_s,
-            ca_file=config.tls_ca_file,
-            auth=(unquote(url.username or ""), unquote(url.password or "")),
-        )
+        try:
+            self._client = guarded_client(
+                f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
+                lambda method, path: is_read_request(method, path.removeprefix(self._prefix)),
+                self.ledger,
+                timeout_s=config.operation_timeout_s,
+                connect_timeout_s=config.connect_timeout_s,
+                ca_file=config.tls_ca_file,
+                auth=(unquote(url.username or ""), unquote(url.password or "")),
+            )
+        except (httpx.InvalidURL, OSError) as error:
+            raise StoreError(
+                f"{self.label}: {error}. Correct management_url or tls_ca_file of roles.{role} in the profile."
+            ) from None
 
     async def connect(self) -> None:
         """Find out who we are for the broker."""
@@ -106,6 +115,8 @@ class RabbitMQStore:
     async def _send(self, path: str, parameters: Mapping[str, str | int]) -> httpx.Response:
         try:
             return await self._client.get(self._prefix + path, params=parameters)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise StoreError(f"{self.label}: {error}. Correct roles.{self.role}.management_url.") from None
         except httpx.TimeoutException:
             raise Unreachable(f"{self.label} did not answer GET {path} in time.") from None
         except httpx.TransportError as error:
@@ -113,8 +124,6 @@ class RabbitMQStore:
                 f"{self.label} cannot be reached ({error or type(error).__name__}). "
                 f"Is the management plugin enabled, and is roles.{self.role}.management_url right?"
             ) from None
-        except httpx.InvalidURL as error:
-            raise StoreError(f"{self.label}: {error}. Correct roles.{self.role}.management_url.") from None
 
     async def clock(self) -> datetime:
         """The broker's clock, to half a second."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -27,6 +28,9 @@ TAP_MESSAGES_MAX = 10_000
 TAP_CHUNK = 200
 BODY_BYTES_MAX = 64 * 1024
 
+# What goes wrong is raised as well; without a handler Python would print the driver's own lines among ours.
+logging.getLogger("aiormq").addHandler(logging.NullHandler())
+
 
 @asynccontextmanager
 async def _channel(store: RabbitMQStore, vhost: str) -> AsyncIterator[AbstractChannel]:
@@ -36,8 +40,8 @@ async def _channel(store: RabbitMQStore, vhost: str) -> AsyncIterator[AbstractCh
         raise StoreError(f"{store.label}: roles.{store.role}.amqp_url is not set.")
     url = urlsplit(secret.get_secret_value())._replace(path=f"/{segment(vhost)}").geturl()
     ca_file = store.config.tls_ca_file
-    context = ssl.create_default_context(cafile=ca_file) if ca_file and url.startswith("amqps") else None
     try:
+        context = ssl.create_default_context(cafile=ca_file) if ca_file and url.startswith("amqps") else None
         async with asyncio.timeout(store.config.connect_timeout_s):
             connection = await aio_pika.connect(url, ssl_context=context)
     except TimeoutError:

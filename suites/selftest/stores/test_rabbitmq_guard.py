@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
-from verifier.stores.base import Denied, Forbidden, Missing, StoreError
+from verifier.stores.base import Denied, Forbidden, Missing, StoreError, Unreachable
 from verifier.stores.http import AllowListTransport
 from verifier.stores.rabbitmq import RabbitMQStore, segment
 from verifier.stores.rabbitmq_guard import is_read_request
@@ -146,3 +147,31 @@ async def test_parameters_for_a_policymaker(monkeypatch: pytest.MonkeyPatch) -> 
     found = await store.listing("parameters")
     assert [(item.kind, item.name) for item in found] == [("parameter", "shovel s@/")]
     assert found[0].attributes["value"] == {"src-queue": "chat.message.notify"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"management_url": "nonsense"}, "is no URL"),
+        ({"management_url": "ftp://u:secret@broker"}, "is no URL"),
+        ({"management_url": "http://u:secret@broker:port"}, "Invalid port"),
+        ({"management_url": "https://u:secret@broker", "tls_ca_file": "/there/is/none"}, "tls_ca_file"),
+    ],
+)
+def test_bad_urls(settings: dict[str, str], text: str) -> None:
+    """A URL that cannot be used is told at once, without its password."""
+    with pytest.raises(StoreError, match=text) as caught:
+        RabbitMQStore("broker", BrokerRole.model_validate(settings))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("url", ["nonsense", "amqp://u:secret@127.0.0.1:1/", "amqp://u:secret@broker:port/"])
+async def test_amqp_that_does_not_answer(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Unknown for a passive declare, a sentence for the tap; never the password."""
+    role = BrokerRole.model_validate({"management_url": "http://broker", "amqp_url": url, "connect_timeout_s": 1})
+    store = RabbitMQStore("broker", role)
+    assert await store.passive_queue("/", "q") == "unknown"
+    with pytest.raises(Unreachable, match=r"roles\.broker\.amqp_url") as caught:
+        [row async for chunk in store.tap(Queue(name="tap")).chunks() for row in chunk]
+    assert "secret" not in str(caught.value) + caplog.text

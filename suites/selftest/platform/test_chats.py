@@ -98,6 +98,21 @@ async def test_move_is_atomic_for_writers(gateway: Gateway, admin: PlatformAdmin
     assert len(await alice.messages(ref)) == homes.count("openim")
 
 
+async def test_writers_and_moves_wait_for_one_another(gateway: Gateway, admin: PlatformAdmin, stores: Looking) -> None:
+    """While somebody holds a legacy conversation, neither a message nor a move gets in; `since` is told afterwards."""
+    alice, _, ref = await pair(gateway)
+    async with stores.chats.transaction():
+        await stores.chat_rows("SELECT FROM conversations WHERE id = %(id)s FOR UPDATE", id=ref)
+        moving = asyncio.create_task(admin.move([UUID(ref)]))
+        sending = asyncio.create_task(alice.send(ref, "in between"))
+        done, _ = await asyncio.wait((moving, sending), timeout=0.5)
+        (clock,) = await stores.chat_rows("SELECT clock_timestamp() AS now")
+    assert done == set()
+    await asyncio.gather(moving, sending)
+    (scope,) = await stores.chat_rows("SELECT since FROM openim_scope WHERE conversation_id = %(id)s", id=ref)
+    assert scope["since"] > clock["now"]
+
+
 async def test_group_moves_with_roles_and_invites(gateway: Gateway, admin: PlatformAdmin, stores: Looking) -> None:
     """The OpenIM group has the same members and roles; codes made before the move lead there."""
     people, group_ref, ref = await circle(gateway)

@@ -137,7 +137,11 @@ async def test_frozen_platform_is_silent(
             pass
     ((_, subscribers),) = await stores.redis.pubsub_numsub(NOTIFICATION_CHANNEL)
     assert subscribers == 0
-    assert (await alice.send(support, "still here"))["home"] == "legacy"
+    async with stores.redis.pubsub(ignore_subscribe_messages=True) as tap:
+        await tap.subscribe(NOTIFICATION_CHANNEL)
+        await tap.get_message(timeout=DEADLINE_S)
+        assert (await alice.send(support, "still here"))["home"] == "legacy"
+        assert await tap.get_message(timeout=0.3) is None
     born = await alice.open_chat(bob.user_id)
     assert born.startswith("si_")
     assert (await alice.send(born, "hello there"))["home"] == "openim"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import allure
 from allure_commons.types import AttachmentType
@@ -13,8 +14,11 @@ from verifier.model import Severity
 from verifier.render.redact import clean_outcome
 from verifier.verdict import Outcome
 
+Test = TypeVar("Test", bound=Callable[..., None])
+
 # Published without types.
 _dynamic: Any = allure.dynamic
+_title: Any = allure.title
 _SEVERITIES = {
     Severity.CRITICAL: allure.severity_level.BLOCKER,
     Severity.HIGH: allure.severity_level.CRITICAL,
@@ -23,11 +27,17 @@ _SEVERITIES = {
 }
 
 
+def titled_by_invariant(test: Test) -> Test:
+    """Decorate a test that takes an argument `invariant`, a check: reports then name it by ID and title."""
+    # Allure sets a test's name after its fixtures, so that a title given from within one would be lost.
+    named: Test = _title("{invariant.id} {invariant.title}")(test)
+    return named
+
+
 def label_check(item: Check) -> None:
-    """Name the running test after an invariant; call it before anything can fail."""
+    """Say what the running test is about; call it before anything can fail."""
     _dynamic.label("invariant", item.id)
-    _dynamic.title(f"{item.id} {item.title}")
-    _dynamic.description(item.why)
+    allure.attach(item.why, "why", AttachmentType.TEXT)
     _dynamic.severity(_SEVERITIES[item.severity])
     _dynamic.epic("One source of truth")
     _dynamic.feature(item.row)

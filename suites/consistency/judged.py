@@ -10,7 +10,7 @@ from pathlib import Path
 from fixtures.blueprints import worlds
 from fixtures.profile import profile_text, write_profile
 from fixtures.world import WorldConfig
-from verifier.check import load_checks
+from verifier.check import Check, load_checks
 from verifier.commands.running import execute, open_history
 from verifier.history import RunKind
 from verifier.plan import make_plan
@@ -66,11 +66,11 @@ def judge_world(config: WorldConfig) -> JudgedRun:
     return judge(load_profile(settle(config)), baseline=True)
 
 
-def failure_text(outcome: Outcome) -> str:
+def failure_text(item: Check, outcome: Outcome) -> str:
     """Every finding in full sentences, the first `SHOWN_MAX` of them."""
     judgement = outcome.judgement
     total = max(judgement.findings_total, len(judgement.findings))
-    lines = [f"{outcome.check_id} is violated: {outcome.title} ({total} found)"]
+    lines = [f"{item.id} is violated: {item.title} (row {item.row!r} of the doc; {total} found)"]
     for finding in judgement.findings[:SHOWN_MAX]:
         lines += [
             f"  {finding.summary}",

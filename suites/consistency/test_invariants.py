@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.labels import attach_outcome, label_check
+from reports.labels import attach_outcome, label_check, titled_by_invariant
 from suites.consistency.judged import JudgedRun, failure_text, why_not_judged
 from verifier.check import Check, load_checks
 from verifier.verdict import Outcome, Verdict
@@ -41,9 +41,10 @@ def outcome(invariant: Check, judged: JudgedRun) -> Outcome:
     return found
 
 
-def test_invariant(outcome: Outcome) -> None:
+@titled_by_invariant
+def test_invariant(invariant: Check, outcome: Outcome) -> None:
     """The invariant holds, or somebody answers for its breach until a date."""
     if outcome.verdict is Verdict.NOT_APPLICABLE:
         pytest.skip(outcome.judgement.reason)
     if outcome.verdict is Verdict.VIOLATED:
-        pytest.fail(failure_text(outcome), pytrace=False)
+        pytest.fail(failure_text(invariant, outcome), pytrace=False)

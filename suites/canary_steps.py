@@ -244,6 +244,15 @@ class CanaryRun:
         step = await tried(self._still_pushes(bird))
         call_id = self._recorder.invoke(bird.name, "push_watch", receiver=bird.name)
         for push in step.result or ():
+            if push.type:
+                self._recorder.observe(
+                    bird.name,
+                    "push_type",
+                    receiver=bird.name,
+                    notification_id=push.notification_id,
+                    type=push.type,
+                    fields=push.fields,
+                )
             if push.notification_id not in before:
                 marker = _MARKER.search(push.text)
                 self._recorder.observe(

@@ -20,6 +20,7 @@ The operations that the judges of this package know, with the values they read:
 | `im_call` | route, user | route, err_code, token_in |
 | `push_watch` | receiver | receiver (the sink was looked at until nothing more was due) |
 | `push` | | receiver, notification_id, message_id, marker, source |
+| `push_type` | | receiver, notification_id, type, fields (names in the payload): every push that the sink holds |
 | `nonce_replay` | route, first_status | status; `fail` = refused, `ok` = taken a second time |
 | `ws_probe` | url | `fail` = refused with reason; `ok` = connected: listened_s, delivered |
 """

@@ -15,7 +15,7 @@ def judge_push_types(
     """None where no push with a `type` was recorded; the `fields` of a push are the names in its payload, never the values."""
     problems, seen = Problems(), 0
     for item in operations:
-        if item.op != "push" or not item.text("type"):
+        if item.op not in ("push", "push_type") or not item.text("type"):
             continue
         seen += 1
         given_away = [name for name in item.names("fields") if name in chat_fields]

@@ -76,8 +76,8 @@ class PostgresObserver:
 
     async def _read(self) -> Reading:
         if self._relation.table is None:
-            blind = "writes that its own times do not tell (it is mapped by a select, which has no counters)"
-            return Reading(await self._store.clock(), blind=(blind,))
+            why = "writes that its own times do not tell (it is mapped by a select, which has no counters)"
+            return Reading(await self._store.clock(), blind=(why,))
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
         row = (await self._store.fetch(_READING, {"table": table}, what="read counters"))[0]
         if row["target_oid"] is None:

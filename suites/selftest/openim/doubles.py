@@ -76,7 +76,7 @@ def running(log: Path, *arguments: str) -> Iterator[Running]:
 
 def start(command: Sequence[str], *, stderr: Any) -> subprocess.Popen[str]:
     """Start the double with these arguments."""
-    return subprocess.Popen(  # noqa: S603 - our own module
+    return subprocess.Popen(
         [sys.executable, "-m", "fixtures.openim", *command], stderr=stderr, stdout=stderr, text=True
     )
 

@@ -29,7 +29,7 @@ def run_pytest(directory: Path, source: str, *arguments: str) -> str:
     """The output of a test session of its own."""
     (directory / "test_session.py").write_text(source)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "fixtures.plugin", "-p", "no:cacheprovider"]
-    result = subprocess.run(  # noqa: S603 - this interpreter
+    result = subprocess.run(
         [*command, f"--rootdir={directory}", *arguments, str(directory / "test_session.py")],
         cwd=directory,
         capture_output=True,

@@ -157,7 +157,7 @@ print("child", process.pid, flush=True)
 time.sleep(60)
 """
     environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
-    with subprocess.Popen(  # noqa: S603 - this interpreter
+    with subprocess.Popen(
         [sys.executable, "-c", owner_code], stdout=subprocess.PIPE, text=True, env=environment
     ) as owner:
         assert owner.stdout is not None

@@ -43,7 +43,7 @@ print("up", flush=True)
 input()
 """
     environment = {**os.environ, "PYTHONPATH": str(REPO_ROOT)}
-    with subprocess.Popen(  # noqa: S603 - this interpreter
+    with subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -138,16 +138,16 @@ def print_history(profile_path: Path, *, findings: bool, limit: int) -> None:
 
 def _run_table(history: History, limit: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "started", "phase", "kind", "state", "violated", "inconclusive", "holds", "n/a", "took"):
-        table.add_column(heading)
+    for heading in ("run", "started", "phase", "kind", "state", "✗ ? ✓ –", "took"):
+        table.add_column(heading, no_wrap=True)
     for run in history.runs(limit):
         counts = [
             str(run.count(verdict))
             for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS, Verdict.NOT_APPLICABLE)
         ]
-        started = run.started_at.strftime("%Y-%m-%d %H:%M:%S")
+        started = run.started_at.strftime("%m-%d %H:%M:%S")
         table.add_row(
-            run.run_id, started, run.phase, run.kind.value, run.state.value, *counts, f"{run.duration_s:.1f} s"
+            run.run_id, started, run.phase, run.kind.value, run.state.value, " ".join(counts), f"{run.duration_s:.1f} s"
         )
     return table
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from verifier.judges.journal import FORMAT, LINE_MAX_BYTES, SUFFIX, VERSION, Header, JournalError
+from verifier.judges.journal import FORMAT, LINE_MAX_BYTES, SUFFIX, VERSION, Header, JournalError, Kind
 from verifier.judges.operation import Operation, OpPhase
 
 
@@ -123,10 +123,11 @@ class JournalReader:
             raise self._damaged(1, f"the header lacks {error}") from error
 
 
-def find_journal(place: Path) -> Path | None:
-    """The newest journal at `place`, which is a file or a directory of `*.jsonl`; None where there is none."""
+def find_journal(place: Path, kind: Kind = "canary") -> Path | None:
+    """The newest journal of a kind at `place`, a file or a directory of `<kind>-*.jsonl`; None where there is none."""
     if place.is_dir():
-        return max(place.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+        found = place.glob(f"{kind}-*{SUFFIX}")
+        return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
     return place if place.exists() else None
 
 

@@ -72,6 +72,8 @@ def begin(environment: Environment, **_: Any) -> None:
         options.run_id, options.workers = new_run_id(), runner.worker_count
         return
     CanarySender.current = None
+    # Nothing is known of a run until it is accounted for.
+    environment.process_exit_code = ExitCode.INCONCLUSIVE
     try:
         settings = _settings(environment)
         worker = getattr(runner, "worker_index", 0)
@@ -110,7 +112,6 @@ def finish(environment: Environment, **_: Any) -> None:
         report = run.recorder.path.with_suffix(".json")
         write_json(account, report)
     except (JournalError, OSError) as error:
-        environment.process_exit_code = ExitCode.INCONCLUSIVE
         _log.error("The run cannot be accounted for: %s", error)
         return
     finally:

@@ -26,7 +26,10 @@ _log = logging.getLogger(__name__)
 
 
 class Run:
-    """What the users of one process share during one run: settings, recorder, API, and whose turn it is."""
+    """What the users of one process share during one run: settings, recorder, API, and whose turn it is.
+
+    `broken`: the journal takes nothing more, and the run is ending.
+    """
 
     def __init__(self, settings: Settings, recorder: RunRecorder, api: OpenIMApi, *, worker: int, workers: int) -> None:
         self.settings = settings
@@ -34,6 +37,7 @@ class Run:
         self.api = api
         self._numbers = count(worker * 2, max(workers, 1) * 2)
         self._waiting: tuple[str, str] | None = None
+        self.broken = False
 
     def next_pair(self) -> tuple[str, str] | None:
         """(own id, peer's id) for one more user; None when all canaries are in use.
@@ -86,6 +90,18 @@ class CanarySender(FastHttpUser):
     @task
     def send(self) -> None:
         """Send the message that is due."""
+        try:
+            self._send_one()
+        except JournalError as error:
+            # A run that cannot be accounted for any more is of no use to anybody.
+            if not self._run.broken:
+                self._run.broken = True
+                _log.error("%s", error)
+                # Not from this greenlet, which ends with the run.
+                gevent.spawn(self.environment.runner.quit)
+            gevent.sleep(1)
+
+    def _send_one(self) -> None:
         # A stop that fell on the end of our wait is delivered here, and not in the middle of a request.
         gevent.sleep(0)
         late_s = self._pace.take(time.monotonic())
@@ -108,13 +124,7 @@ class CanarySender(FastHttpUser):
             phase, message_id, problem = _outcome(answer.status_code, answer.content, getattr(answer, "error", None))
             if problem:
                 answer.failure(problem)
-        try:
-            run.recorder.end_send(self._me, self._conversation, call_id, phase, message_id=message_id, error=problem)
-        except JournalError as error:
-            _log.error("%s", error)
-            # A run that cannot be accounted for any more is of no use. Not from this greenlet, which ends with it.
-            gevent.spawn(self.environment.runner.quit)
-            raise StopUser from error
+        run.recorder.end_send(self._me, self._conversation, call_id, phase, message_id=message_id, error=problem)
 
     def _report(self, name: str, seconds: float, error: Exception) -> None:
         self.environment.events.request.fire(

@@ -250,14 +250,15 @@ def test_what_json_cannot_say_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_newest_journal_of_a_directory(tmp_path: Path) -> None:
-    """A directory stands for its newest journal; nothing there is nothing."""
+    """A directory stands for the canary's newest journal in it; nothing there is nothing."""
     assert find_journal(tmp_path) is None
     assert find_journal(tmp_path / "j.jsonl") is None
-    for number, name in enumerate(("b.jsonl", "a.jsonl")):
+    for number, name in enumerate(("canary-b.jsonl", "canary-a.jsonl", "load-c.jsonl")):
         _writer(tmp_path / name).close()
         os.utime(tmp_path / name, (number, number))
-    assert find_journal(tmp_path) == tmp_path / "a.jsonl"
-    assert find_journal(tmp_path / "b.jsonl") == tmp_path / "b.jsonl"
+    assert find_journal(tmp_path) == tmp_path / "canary-a.jsonl"
+    assert find_journal(tmp_path, "load") == tmp_path / "load-c.jsonl"
+    assert find_journal(tmp_path / "canary-b.jsonl") == tmp_path / "canary-b.jsonl"
 
 
 def test_journals_of_several_recorders_are_read_as_one(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,6 +24,9 @@ from fixtures.openim.app import create_app
 from fixtures.openim.state import State
 from fixtures.ports import LOOPBACK, claim_port, release_port
 from fixtures.services.base import REPO_ROOT
+from load.account import account_for
+from verifier.judges.journal_reader import JournalReader
+from verifier.judges.operation import calls
 
 SECRET = "secret-of-the-test"  # noqa: S105
 LOSE_EACH, DOUBLE_EACH = 7, 10
@@ -95,7 +99,7 @@ def _double() -> ASGIApp:
     return create_app(State(secret=SECRET, admin_ids=["loadAdmin"]))
 
 
-def _locust(host: str, out: Path, *more: str) -> subprocess.Popen[str]:
+def _locust(host: str, out: Path, *more: str, file_bytes_max: int | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "locust", "-f", "load/locustfile.py", "--host", host, "--headless"]
     command += [
         "-u",
@@ -119,7 +123,13 @@ def _locust(host: str, out: Path, *more: str) -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        preexec_fn=None if file_bytes_max is None else lambda: _limit_files(file_bytes_max),
     )
+
+
+def _limit_files(size_bytes: int) -> None:
+    """A small disk: what would make a file larger fails."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
 
 
 def _report(out: Path) -> dict[str, Any]:
@@ -179,3 +189,29 @@ def test_a_foreign_host_is_refused_before_any_user_starts(tmp_path: Path) -> Non
     assert run.returncode == 3
     assert "does not allow load on it" in log
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_ends_the_run_and_says_so(tmp_path: Path) -> None:
+    """Sending on without a record would be load that nobody can account for: exit 2."""
+    with _served(_double()) as host:
+        run = _locust(host, tmp_path, "-t", "30s", file_bytes_max=8000)
+        _, log = run.communicate(timeout=25)
+    assert run.returncode == 2, log
+    assert "Free the disk and record again" in log
+    assert "cannot be accounted for" in log
+
+
+def test_workers_share_a_run_and_no_conversation(tmp_path: Path) -> None:
+    """Two worker processes: each accounts for its own journal, and together they are one run."""
+    with _served(_double()) as host:
+        run = _locust(host, tmp_path, "-t", "5s", "--processes", "2")
+        _, log = run.communicate(timeout=60)
+    journals = sorted(tmp_path.glob("load-*.jsonl"))
+    assert len(journals) == 2, log
+    account = account_for(journals, settle_s=0.3)
+    assert account.exit_code == 0, log
+    assert account.delivery is not None
+    # Three users a worker are one whole pair and half of another.
+    assert len(account.delivery.receivers) == 8
+    talked = [{call.invoke.text("conversation") for call in calls(JournalReader(path), "send")} for path in journals]
+    assert talked[0].isdisjoint(talked[1])

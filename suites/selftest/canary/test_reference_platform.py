@@ -1,0 +1,69 @@
+"""The canary over the reference platform: healthy in both modes, and caught when its gateway hands tokens out."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fixtures.clients.platform_admin import PlatformAdmin
+from fixtures.profile import profile_text
+from fixtures.stack import Stack
+from fixtures.world import WorldConfig
+from load.command import run_command
+from suites import canary
+from verifier.judges.journal_reader import JournalReader
+from verifier.judges.operation import OpPhase, calls
+
+USERS = ("+4930111111101", "+4930111111102")
+
+
+def _flown(monkeypatch: pytest.MonkeyPatch, config: WorldConfig, directory: Path, *, phase: str) -> tuple[int, Path]:
+    """Exit code and journal of a flight over a world whose profile says that it is in `phase`."""
+    since = {name: datetime.now(UTC) for name in ("registered", "cutover", "frozen")}
+    text = profile_text(config, phase=phase, since=since, canary_users=USERS)
+    if "[canary.options]" not in text:
+        text = text.replace("[media]", f'[canary.options]\nwebsocket = "{config.websocket}"\n\n[media]')
+    profile = directory / f"{phase}.toml"
+    profile.touch(mode=0o600)
+    profile.write_text(text, encoding="utf-8")
+    journal = directory / f"{phase}.jsonl"
+    monkeypatch.setattr("sys.argv", ["canary", "--profile", str(profile), "--journal", str(journal), "--messages", "2"])
+    return run_command(canary.app), journal
+
+
+def test_a_healthy_platform_before_and_after_the_freeze(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mixed: the old websocket lets the canary in and tells it nothing of OpenIM. Frozen: it refuses. No session stays."""
+    with stack.new_world() as world:
+        code, journal = _flown(monkeypatch, world.config, tmp_path, phase="cutover")
+        assert code == 0
+        (probe,) = calls(JournalReader(journal), "ws_probe")
+        assert (probe.phase, probe.last.number("delivered")) == (OpPhase.OK, 0)
+        asyncio.run(_freeze(world.config))
+        code, journal = _flown(monkeypatch, world.config, tmp_path, phase="frozen")
+        assert code == 0
+        (probe,) = calls(JournalReader(journal), "ws_probe")
+        assert probe.phase is OpPhase.FAIL
+        assert "eyJ" not in journal.read_text()
+
+
+def test_a_gateway_that_hands_tokens_out_is_caught(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The profile says `proxy`, the login shows a token: violated, and the token is in no file of ours."""
+    with stack.new_world(broker=False, platform_arguments=("--token-delivery", "login_response")) as world:
+        code, journal = _flown(monkeypatch, world.config, tmp_path, phase="cutover")
+    assert code == 1
+    output = capsys.readouterr().err
+    assert "body of POST /auth/login" in output
+    assert "eyJ" not in journal.read_text() + output
+
+
+async def _freeze(config: WorldConfig) -> None:
+    async with PlatformAdmin(config) as admin:
+        await admin.move_all()
+        await admin.set_mode("frozen")

@@ -1,0 +1,160 @@
+"""One run at a time, in a thread of its own, with the profile as it stands on disk at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from verifier.check import Registry, load_checks
+from verifier.commands.running import execute, open_history
+from verifier.events import CheckFinished, Event, FindingFound, RunStarted
+from verifier.history import History, HistoryBusy, HistoryError, RunKind, RunState
+from verifier.plan import make_plan
+from verifier.profile import Profile, ProfileError, load_profile
+from verifier.render.redact import clean
+from verifier.service.schedule import cron_trigger
+from verifier.service.state import Ending, State
+from verifier.verdict import ExitCode, RunResult, Verdict
+from verifier.waivers import accepted_ids
+
+_log = logging.getLogger(__name__)
+_RUNS_LOOKED_AT = 50
+
+
+def read_profile(path: Path) -> Profile:
+    """A profile that a service can work with. Raises ProfileError."""
+    profile = load_profile(path)
+    cron_trigger(profile.schedule.cron, setting="schedule.cron")
+    if profile.schedule.canary_cron:
+        cron_trigger(profile.schedule.canary_cron, setting="schedule.canary_cron")
+    if profile.history == "memory:":
+        raise ProfileError(
+            "a service needs a history that lasts from run to run. Set history to a file or to a postgresql:// URL."
+        )
+    return profile
+
+
+def exit_code_of(result: RunResult, profile: Profile) -> ExitCode:
+    """As `verifier run` would end today."""
+    return result.exit_code(accepted=accepted_ids(profile, datetime.now(UTC).date()))
+
+
+class Runner:
+    """Makes runs. `run` blocks: call it in a thread; `stop` may be called from any."""
+
+    def __init__(self, profile_path: Path, checks: Sequence[Path]) -> None:
+        self._path = profile_path
+        self._registry: Registry = load_checks(checks)
+        self.state = State(profile=read_profile(profile_path))
+        self._busy = threading.Lock()
+        self._guard = threading.Lock()
+        self._stopping = False
+        self._inside: tuple[asyncio.AbstractEventLoop, asyncio.Task[object]] | None = None
+        self._recall()
+
+    def _recall(self) -> None:
+        """Take the newest complete run from the history, so that a restart forgets nothing."""
+        with open_history(self.state.profile) as history:
+            found = latest_run(history, checks=len(self._registry.select()))
+        if found is not None:
+            self.state.latest, self.state.latest_code = found, exit_code_of(found, self.state.profile)
+
+    def run(self) -> None:
+        """Make one run, unless one is under way; whatever goes wrong ends in the state and never in an exception."""
+        if not self._busy.acquire(blocking=False):
+            self._end(Ending.SKIPPED, "")
+            return
+        self.state.running_since = datetime.now(UTC)
+        try:
+            self._reload()
+            self._run(self.state.profile)
+        except HistoryBusy as error:
+            _log.warning("%s", error)
+            self._end(Ending.SKIPPED, "")
+        except (HistoryError, ProfileError) as error:
+            self._end(Ending.FAILED, str(error))
+        except KeyboardInterrupt:
+            self._end(Ending.INTERRUPTED, "")
+        except Exception as error:
+            _log.debug("the run failed", exc_info=True)
+            self._end(Ending.FAILED, f"internal error: {type(error).__name__}: {error}")
+        finally:
+            self.state.running_since = None
+            self._busy.release()
+
+    def stop(self) -> None:
+        """End a run that is under way as soon as it can be, and let none begin."""
+        with self._guard:
+            self._stopping = True
+            if self._inside is not None:
+                loop, task = self._inside
+                with suppress(RuntimeError):  # it ended this very moment
+                    loop.call_soon_threadsafe(task.cancel)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping
+
+    def _reload(self) -> None:
+        try:
+            self.state.profile = read_profile(self._path)
+            self.state.profile_fault = ""
+        except ProfileError as error:
+            self.state.profile_fault = clean(str(error))
+            _log.error("the profile on disk cannot be used, the one in force stays: %s", error)
+
+    def _run(self, profile: Profile) -> None:
+        plan = make_plan(self._registry, profile)
+        try:
+            with open_history(profile) as history:
+                result = execute(profile, plan, history, kind=RunKind.RUN, handle=self._watch)
+        finally:
+            with self._guard:
+                self._inside = None
+        self.state.reads.update(result.reads)
+        if result.interrupted:
+            self._end(Ending.INTERRUPTED, "")
+            return
+        self.state.latest, self.state.latest_code = result, exit_code_of(result, profile)
+        self._end(Ending.FINISHED, "")
+        violated, unknown = result.count(Verdict.VIOLATED), result.count(Verdict.INCONCLUSIVE)
+        _log.info("run %s: %d violated, %d inconclusive", result.run_id, violated, unknown)
+
+    def _end(self, ending: Ending, failure: str) -> None:
+        self.state.endings[ending] += 1
+        if ending is not Ending.SKIPPED:
+            self.state.failure = clean(failure)
+        if failure:
+            _log.error("the run failed: %s", failure)
+
+    def _watch(self, event: Event) -> None:
+        """Called inside the run: know how to end it, and tell what it finds."""
+        match event:
+            case RunStarted():
+                task = asyncio.current_task()
+                with self._guard:
+                    if task is not None:
+                        self._inside = (asyncio.get_running_loop(), task)
+                    if self._stopping and task is not None:
+                        task.cancel()
+                _log.info("run %s of %s, phase %s", event.run_id, event.stack, event.phase)
+            case FindingFound():
+                _log.warning("%s: %s", event.finding.check_id, event.finding.summary)
+            case CheckFinished() if event.outcome.verdict is Verdict.INCONCLUSIVE:
+                _log.warning("%s could not be judged: %s", event.outcome.check_id, event.outcome.judgement.reason)
+            case _:
+                pass
+
+
+def latest_run(history: History, *, checks: int) -> RunResult | None:
+    """The newest finished run that judged at least so many checks: one of `--only` says little of the stack."""
+    for run in history.runs(_RUNS_LOOKED_AT):
+        if run.kind is RunKind.RUN and run.state is RunState.FINISHED and sum(run.counts.values()) >= checks:
+            return history.result(run.run_id)
+    return None

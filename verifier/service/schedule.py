@@ -1,0 +1,60 @@
+"""Cron expressions, read as cron reads them; all times are UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
+from apscheduler.triggers.cron import CronTrigger
+
+from verifier.profile import ProfileError
+
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+
+def cron_trigger(expression: str, *, setting: str) -> BaseTrigger:
+    """The trigger for `minute hour day month weekday`. Raises ProfileError naming the setting."""
+    fields = expression.split()
+    if len(fields) != 5:
+        raise ProfileError(
+            f"{setting}: {expression!r} has {len(fields)} fields; cron has five: minute hour day month weekday."
+        )
+    minute, hour, day, month, weekday = fields
+    try:
+        if weekday == "*" or day == "*":
+            return _trigger(minute, hour, day, month, _weekdays(weekday))
+        # Where both are restricted, cron fires when either matches; the scheduler would demand both.
+        return OrTrigger(
+            [_trigger(minute, hour, day, month, "*"), _trigger(minute, hour, "*", month, _weekdays(weekday))]
+        )
+    except ValueError as error:
+        raise ProfileError(f"{setting}: {expression!r} is not a cron expression: {error}.") from None
+
+
+def _trigger(minute: str, hour: str, day: str, month: str, weekday: str) -> CronTrigger:
+    return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=weekday, timezone=UTC)
+
+
+def _weekdays(field: str) -> str:
+    """The field with names for numbers: cron counts from Sunday (0 and 7), the scheduler from Monday."""
+    if field == "*":
+        return field
+    chosen: set[int] = set()
+    for part in field.lower().split(","):
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        low = 0 if span == "*" else _weekday(first)
+        high = _weekday(last) if last else 6 if span == "*" or step else low
+        if low > high or (step and not step.isdecimal()) or step == "0":
+            raise ValueError(f"{part!r} names no weekdays")
+        chosen |= {number % 7 for number in range(low, high + 1, int(step or 1))}
+    return ",".join(_DAYS[number] for number in sorted(chosen))
+
+
+def _weekday(text: str) -> int:
+    if text in _DAYS:
+        return _DAYS.index(text)
+    if text.isdecimal() and int(text) <= 7:
+        return int(text)
+    raise ValueError(f"{text!r} is no weekday (0 to 7, or sun to sat)")

@@ -65,3 +65,25 @@ class Problems:
         self.total += 1
         if len(self.told) < PROBLEMS_MAX:
             self.told.append(problem)
+
+    def judgement(
+        self,
+        *,
+        seen: int,
+        total: int,
+        unit: str,
+        unknown: int = 0,
+        notes: tuple[str, ...] = (),
+        unseen: tuple[str, ...] = (),
+    ) -> JournalJudgement:
+        """The judgement that these problems make."""
+        return JournalJudgement(
+            problems=tuple(self.told),
+            problems_total=self.total,
+            seen=seen,
+            total=total,
+            unit=unit,
+            unknown=unknown,
+            notes=notes,
+            unseen=unseen,
+        )

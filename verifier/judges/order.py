@@ -42,9 +42,7 @@ def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
     compared = sum(_judge_lane(lane, problems) for lane in _lanes(messages).values())
     if not compared and not problems.total:
         return None
-    return JournalJudgement(
-        problems=tuple(problems.told),
-        problems_total=problems.total,
+    return problems.judgement(
         seen=compared,
         total=compared,
         unit="messages with an earlier one of the same sender",

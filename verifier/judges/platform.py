@@ -41,9 +41,7 @@ def judge_gateway(
                 unknown += 1
                 continue
             seen += 1
-    return JournalJudgement(
-        problems=tuple(problems.told),
-        problems_total=problems.total,
+    return problems.judgement(
         seen=seen,
         total=total,
         unit="logins and calls through the gateway",
@@ -75,9 +73,7 @@ def judge_push_once(operations: Iterable[Operation]) -> JournalJudgement | None:
     acked = [call.invoke for call in calls(operations, "send") if call.phase is OpPhase.OK]
     receivers = [name for send in acked for name in _others(send)]
     seen = sum(name in watched for name in receivers)
-    return JournalJudgement(
-        problems=tuple(problems.told),
-        problems_total=problems.total,
+    return problems.judgement(
         seen=seen,
         total=len(receivers),
         unit="messages to a receiver whose push sink was watched",
@@ -111,9 +107,7 @@ def judge_nonce(operations: Iterable[Operation]) -> JournalJudgement | None:
             )
     if not total:
         return None
-    return JournalJudgement(
-        problems=tuple(problems.told),
-        problems_total=problems.total,
+    return problems.judgement(
         seen=seen,
         total=total,
         unit="replayed calls",
@@ -150,9 +144,7 @@ def judge_legacy_websocket(operations: Iterable[Operation]) -> JournalJudgement 
             notes.append(f"the old websocket still takes connections; silent for {call.last.text('listened_s')} s")
     if not total:
         return None
-    return JournalJudgement(
-        problems=tuple(problems.told),
-        problems_total=problems.total,
+    return problems.judgement(
         seen=seen,
         total=total,
         unit="probes of the old websocket",

@@ -9,7 +9,7 @@ from typing import Any
 import bson
 import pytest
 from bson import Decimal128, ObjectId, Timestamp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifier.profile.relations import Column
@@ -31,6 +31,7 @@ _ids = (
 )
 
 
+@settings(deadline=None)
 @given(value=_ids)
 def test_an_id_as_text_leads_back_to_the_record(value: Any) -> None:
     """The second look finds a suspect by the text of its key, whichever BSON type the key has."""

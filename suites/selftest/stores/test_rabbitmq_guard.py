@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifier.profile.relations import Queue
@@ -41,6 +41,7 @@ def test_paths_off_the_list(path: str) -> None:
     assert not is_read_request("GET", path)
 
 
+@settings(deadline=None)
 @given(vhost=st.text(min_size=1), queue=st.text(min_size=1).filter(lambda text: ".." not in text))
 def test_every_name_is_one_segment(vhost: str, queue: str) -> None:
     """A name cannot lead to another path, whatever is in it."""

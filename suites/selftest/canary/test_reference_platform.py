@@ -24,8 +24,6 @@ def _flown(monkeypatch: pytest.MonkeyPatch, config: WorldConfig, directory: Path
     """Exit code and journal of a flight over a world whose profile says that it is in `phase`."""
     since = {name: datetime.now(UTC) for name in ("registered", "cutover", "frozen")}
     text = profile_text(config, phase=phase, since=since, canary_users=USERS)
-    if "[canary.options]" not in text:
-        text = text.replace("[media]", f'[canary.options]\nwebsocket = "{config.websocket}"\n\n[media]')
     profile = directory / f"{phase}.toml"
     profile.touch(mode=0o600)
     profile.write_text(text, encoding="utf-8")

@@ -1,0 +1,53 @@
+"""The canary is a process beside the service: its end is counted, and it never outlives the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from verifier.service import canary
+from verifier.service.state import CanaryState
+
+PROFILE = Path("stack.toml")
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_its_exit_code_is_counted(code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it ends with is in the state, and what it said is in the log."""
+    monkeypatch.setattr(canary, "COMMAND", ("-c", f"import sys; print('it flew', sys.argv[1:]); sys.exit({code})"))
+    state = CanaryState()
+    with caplog.at_level("INFO"):
+        asyncio.run(canary.fly(PROFILE, state))
+    assert state.codes == {code: 1}
+    assert state.last_code == code
+    assert "it flew ['--profile', 'stack.toml']" in caplog.text
+
+
+def test_it_ends_with_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelling the flight ends the process."""
+    mark = tmp_path / "pid"
+    code = f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    monkeypatch.setattr(canary, "COMMAND", ("-c", code))
+
+    async def cut_short() -> None:
+        task = asyncio.create_task(canary.fly(PROFILE, CanaryState()))
+        while not (mark.exists() and mark.read_text()):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(cut_short())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
+
+
+def test_a_canary_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline ends it; that counts as a flight that failed."""
+    monkeypatch.setattr(canary, "COMMAND", ("-c", "import time; time.sleep(60)"))
+    monkeypatch.setattr(canary, "DEADLINE_S", 0.3)
+    state = CanaryState()
+    asyncio.run(canary.fly(PROFILE, state))
+    assert state.last_code not in (None, 0)

@@ -29,8 +29,9 @@ class QueueObserver:
 
     Counters: `publish` and `deliver` of the queue, `exchange_in` of the exchange in front of it (everything published there,
     routed or not), and three of the whole broker, which others move too: `unroutable`, `queues_created`, `queues_deleted`.
-    Witnesses: a queue that came, went or was made anew; messages that lie in it although no counter tells of them; messages
-    that an exchange took to which nothing else is bound.
+    Witnesses: `declare` and `delete` of a queue that came, went or was made anew; `publish` where messages lie in it although
+    no counter tells of them; `unroutable` where its exchange took messages and nothing else is bound to it: a hint, for the
+    broker does not tell with which routing key they came.
     """
 
     complete = False
@@ -129,7 +130,7 @@ class QueueObserver:
         arrived = _delta(before, now, "exchange_in")
         if not found and arrived > 0 and was.get("exchange alone") and is_now.get("exchange alone"):
             how = f"exchange {self._queue.exchange} took {arrived} more messages, and no other queue is bound to it"
-            found.append(("publish", how))
+            found.append(("unroutable", how))
         for operation, how in found:
             yield Witness(operation=operation, key=f"{self._queue.name}@{self._vhost}", row={}, how=how)
 

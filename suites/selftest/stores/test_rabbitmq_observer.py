@@ -72,7 +72,7 @@ async def test_messages_are_seen_at_once(broker: BrokerWorld) -> None:
 
 
 async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) -> None:
-    """The queue is unbound or gone, and something still publishes to the exchange that was its own."""
+    """The queue is gone, and something still publishes to the exchange that was its own: a hint, the key is not told."""
     async with broker.channel() as channel, broker.store() as store:
         exchange = await channel.declare_exchange("chat", aio_pika.ExchangeType.TOPIC)
         await channel.default_exchange.publish(aio_pika.Message(b""), "nobody", mandatory=False)
@@ -88,7 +88,7 @@ async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) 
             ),
         )
         assert await told(observer, before, now) == [
-            ("publish", "exchange chat took 1 more messages, and no other queue is bound to it")
+            ("unroutable", "exchange chat took 1 more messages, and no other queue is bound to it")
         ]
 
 

@@ -11,7 +11,7 @@ SIBLINGS_MAX = 12
 
 _SEPARATOR = re.compile(r"[:/|]")
 # A word that names something: letters, a few joiners, never long. Anything else may be an id or a secret.
-_NAME = re.compile(r"[A-Za-z][A-Za-z_.-]{0,23}\Z")
+_NAME = re.compile(r"(?:[A-Za-z][A-Za-z_.-]{0,23})?\Z")
 
 
 def key_forms(keys: Sequence[str]) -> list[tuple[str, int]]:

@@ -29,7 +29,7 @@ def remains(survey: Survey, used: Set[str]) -> list[str]:
         )
     if survey.redis is not None:
         whole = "all" if survey.redis.complete else "a sample of"
-        forms = [f"{form}  ({count})" for form, count in key_forms(survey.redis.keys)]
+        forms = [f"{form} ({count})" for form, count in key_forms(survey.redis.keys)]
         lines += _block(f"forms of Redis keys, in {whole} {len(survey.redis.keys)} keys", forms)
         lines += _block("Redis channels that somebody listens on", survey.redis.channels)
     if survey.broker is not None:

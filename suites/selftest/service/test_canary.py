@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,20 @@ def test_it_ends_with_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     async def cut_short() -> None:
         task = asyncio.create_task(canary.fly(PROFILE, CanaryState()))
-        while not (mark.exists() and mark.read_text()):
-            await asyncio.sleep(0.05)
+        await asyncio.to_thread(_wait_for, mark)
         task.cancel()
         await asyncio.wait([task])
 
     asyncio.run(cut_short())
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
+
+
+def _wait_for(mark: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not (mark.exists() and mark.read_text()):
+        assert time.monotonic() < deadline, "the canary did not start"
+        time.sleep(0.05)
 
 
 def test_a_canary_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
@@ -117,7 +118,7 @@ def chat_queue_silent(profile: Profile) -> Absence:
     return Absence(
         target="chat_message_notify",
         kind="queue",
-        operations=frozenset({"publish"}),
+        operations=frozenset({"publish", "declare"}),  # whoever declares it anew means to use it
         noun="message",
         next_step="Find the publisher (chat-service in legacy mode) and the consumer that drains it.",
     )
@@ -127,13 +128,15 @@ def chat_queue_silent(profile: Profile) -> Absence:
 def chat_queue_unreferenced(profile: Profile) -> Inventory:
     """A consumer, policy, shovel or dead-letter exchange that names the queue brings it back to life."""
     queue = _chat_queue(profile)
+    named = re.compile(rf"(?<![\w.-]){re.escape(queue.name)}(?![\w.-])")
 
     def points(item: StoreObject) -> bool:
         if item.kind == "consumer":
             return _is(queue, item)
         if item.kind == "queue":
             return queue.name in (item.attributes.get("arguments") or {}).values() and not _is(queue, item)
-        return item.kind in ("policy", "parameter") and queue.name in str(item.attributes)
+        # Patterns are regular expressions: `^chat\.message\.notify$` names the queue, too.
+        return item.kind in ("policy", "parameter") and bool(named.search(str(item.attributes).replace("\\", "")))
 
     def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
         return [

@@ -1,0 +1,133 @@
+"""What happens to the two worlds of these tests, in order. Each is told once for a module; its tests look at the rounds.
+
+One memory goes through a story, as it does through the nights of a real stack: what a run saw is the baseline of the next. Look-alikes
+come before breaches, because what was broken stays broken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from fixtures.blueprints import worlds
+from fixtures.blueprints.population import Population
+from fixtures.faults import CATALOGUE, Fault, Site
+from fixtures.faults.catalogue import FaultPhase, Kind
+from fixtures.stack import Stack, World
+from suites.selftest.checks.judging import Round, Watch
+
+USERS = 20
+SEED = 3
+
+HEALTHY_JOURNAL = (
+    "GW-01/answered",
+    "KEEP-01/replay-refused",
+    "MQ-05/not-pushed",
+    "WS-01/refused",
+    "MQ-04/alert-that-talks",
+)
+"""What the canary of a healthy stack records: look-alikes that plant nothing but their lines in a journal."""
+
+
+@dataclass(kw_only=True)
+class Story:
+    """The rounds of a world by name, and what it was made without."""
+
+    rounds: dict[str, Round] = field(default_factory=dict)
+    has: frozenset[str] = frozenset()
+    broker_missing: str = ""
+
+    def of(self, fault: Fault) -> Round | None:
+        """The round in which a fault was planted; None where the world lacks what it needs."""
+        found = [item for item in self.rounds.values() if fault.id in item.marks and fault in item.faults]
+        return found[-1] if found else None
+
+
+def tell_of_the_cutover(stack: Stack) -> Story:
+    """Half of the chats are OpenIM's."""
+    with stack.new_world() as world:
+        population = asyncio.run(worlds.mid_migration(world.config, users=USERS, seed=SEED))
+        return asyncio.run(_cutover(world, population, stack.broker_missing))
+
+
+def tell_of_the_freeze(stack: Stack) -> Story:
+    """All but support is OpenIM's; in the end the chat queue goes, too."""
+    with stack.new_world() as world:
+        population = asyncio.run(worlds.frozen(world.config, users=USERS, seed=SEED))
+        return asyncio.run(_frozen(world, population, stack.broker_missing))
+
+
+class _Teller:
+    def __init__(self, phase: FaultPhase, site: Site, watch: Watch, story: Story) -> None:
+        self.phase = phase
+        self.site = site
+        self.watch = watch
+        self.story = story
+
+    def faults(self, kind: Kind, batch: str) -> list[Fault]:
+        return CATALOGUE.select(self.phase, kind, batch=batch, having=self.site.has)
+
+    async def clean(self) -> None:
+        """Nothing but a healthy journal."""
+        journal = [CATALOGUE[name] for name in HEALTHY_JOURNAL]
+        self.story.rounds[f"{self.phase} clean"] = await self.watch.round(self.site, journal)
+
+    async def round(self, kind: Kind, batch: str = "common", *, only: tuple[str, ...] = ()) -> None:
+        name = f"{self.phase} {kind} {batch}"
+        self.story.rounds[name] = await self.watch.round(self.site, self.faults(kind, batch), only=only)
+
+
+async def _cutover(world: World, population: Population, broker_missing: str) -> Story:
+    async with Site.open(world.config, population, world.admin) as site:
+        story = Story(has=site.has, broker_missing=broker_missing)
+        with Watch(world.config) as watch:
+            tell = _Teller("cutover", site, watch, story)
+            watch.enter("cutover")
+            await watch.baseline(flush_s=0)
+            await tell.clean()
+            await tell.round("lookalike")
+            await tell.round("lookalike", "mirrored", only=("KEEP-03",))
+            await tell.round("lookalike", "login-response", only=("GW-01",))
+            await tell.round("lookalike", "refused-for-cause", only=("GW-01",))
+            await tell.round("lookalike", "missing-column", only=("MED-01", "META-01"))
+            await tell.round("breach", "writing-profile", only=("MED-01", "META-01"))
+            await tell.round("breach")
+        return story
+
+
+async def _frozen(world: World, population: Population, broker_missing: str) -> Story:
+    async with Site.open(world.config, population, world.admin) as site:
+        story = Story(has=site.has, broker_missing=broker_missing)
+        with Watch(world.config) as watch:
+            tell = _Teller("frozen", site, watch, story)
+            watch.enter("frozen")
+            await watch.baseline()
+            await tell.clean()
+            await tell.round("breach", "silence", only=("KEEP-02", "RPT-02"))
+            await tell.round("breach", "counters")
+            await watch.baseline(only=tuple(sorted(_expected(tell.faults("breach", "counters")))), flush_s=0)
+            await tell.round("lookalike")
+            await tell.round("lookalike", "layer", only=("CNV",))
+            await tell.round("lookalike", "pattern", only=("PUB-02",))
+            await tell.round("breach")
+            if "broker" in site.has:
+                await _decommission(site, watch, story)
+        return story
+
+
+async def _decommission(site: Site, watch: Watch, story: Story) -> None:
+    """The chat queue is deleted; then a service that did not know brings it back."""
+    for policy in ("chat-ttl", "everything"):
+        await site.management("DELETE", f"/policies/{site.vhost}/{policy}")
+    await site.management("DELETE", f"/queues/{site.vhost}/otp.retry")
+    await site.operator.decommission()
+    watch.enter("decommissioned")
+    tell = _Teller("decommissioned", site, watch, story)
+    await watch.baseline(only=("MQ",), flush_s=0)
+    story.rounds["decommissioned"] = await watch.round(
+        site, [*tell.faults("lookalike", "common"), *tell.faults("breach", "common")], only=("MQ",)
+    )
+
+
+def _expected(faults: list[Fault]) -> set[str]:
+    return {check for fault in faults for check in fault.expects}

@@ -112,7 +112,9 @@ class Timing(Section):
     settle_s: float = Field(default=5, ge=0, description="how long a fact may be in flight between two stores")
     observe_s: float = Field(default=30, ge=0, description="how long taps listen")
     counter_flush_s: float = Field(
-        default=11, ge=0, description="PostgreSQL flushes an idle session's counts after 10 s"
+        default=11,
+        ge=0,
+        description="how late counters are: PostgreSQL flushes an idle session's after 10 s, RabbitMQ's interval is 5 s twice",
     )
     clock_skew_max_s: float = Field(default=2, gt=0)
     check_timeout_s: float = Field(default=1800, gt=0)

@@ -105,11 +105,11 @@ class _Watch:
             await self._collect(watch(self.context.profile.timing.observe_s), before)
             now = await self.observer.read()
         lost = [] if before is None else broken(before, now)
-        if not lost:
-            try:
-                await self._collect(self.observer.witnesses(before, now), before, now)
-            except ContinuityLost as error:
-                lost = [str(error)]
+        try:
+            # Also when a counter restarted: what is seen is seen, whatever else can no longer be told.
+            await self._collect(self.observer.witnesses(before, now), before, now)
+        except ContinuityLost as error:
+            lost = [*lost, str(error)]
         judgement = self._judge(before, now, lost)
         if judgement.verdict is Verdict.HOLDS:
             self._remember(now)

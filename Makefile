@@ -25,7 +25,7 @@ test: $(VENV)/ready ## the harness's own tests, and the checks of style, types a
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest suites --numprocesses $(WORKERS) --dist loadgroup
+	$(BIN)/pytest suites --numprocesses $(WORKERS) --dist loadfile
 
 deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starting)
 	sh fixtures/install-rabbitmq.sh

@@ -15,10 +15,23 @@ from reports.suites import FORMAT as SUITES
 from reports.suites import SuitesDocument, to_result
 from verifier.render.html import ReportSection, render_html
 from verifier.render.json import FORMAT as RUN
+from verifier.verdict import ExitCode
 
 OUT_DIR = Path("reports/out")
 TITLE = "One source of truth"
 _RECOGNISED = "a run (verifier run --json), suites.json (pytest --report) or a load report (load-….json)"
+
+
+# What the headline speaks of: the worst of what is joined.
+_URGENCY = (
+    ExitCode.VIOLATED,
+    ExitCode.INTERNAL,
+    ExitCode.INTERRUPTED,
+    ExitCode.INCONCLUSIVE,
+    ExitCode.USAGE,
+    ExitCode.UNDELIVERED,
+    ExitCode.HOLDS,
+)
 
 
 class ReportError(Exception):
@@ -27,9 +40,15 @@ class ReportError(Exception):
 
 def write_joined(parts: Sequence[Path], output: Path, *, title: str = TITLE) -> None:
     """Read the parts and write one self-contained HTML file. Raises ReportError for a part, OSError for the output."""
-    text = render_html([read_part(path) for path in parts], title=title)
+    sections = [read_part(path) for path in parts]
+    worst = min(sections, key=lambda section: _URGENCY.index(_exit_code(section)), default=None)
+    text = render_html(sections, title=title, headline_of=worst)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _exit_code(section: ReportSection) -> ExitCode:
+    return section.result.exit_code() if section.exit_code is None else section.exit_code
 
 
 def read_part(path: Path) -> ReportSection:

@@ -46,8 +46,18 @@ class ReportSection:
     known: Mapping[str, StoredFinding] = field(default_factory=dict)
 
 
-def render_html(sections: Sequence[ReportSection], *, title: str, trend: Sequence[RunSummary] = ()) -> str:
-    """The report as one self-contained HTML document; `trend` are earlier runs, newest first (History.runs)."""
+def render_html(
+    sections: Sequence[ReportSection],
+    *,
+    title: str,
+    trend: Sequence[RunSummary] = (),
+    headline_of: ReportSection | None = None,
+) -> str:
+    """The report as one self-contained HTML document.
+
+    `trend` are earlier runs, newest first (History.runs); `headline_of` is the section that the headline speaks of, by
+    default the last.
+    """
     cleaned = [
         replace(item, heading=clean(item.heading), prose=clean(item.prose), result=clean_result(item.result))
         for item in sections
@@ -55,10 +65,18 @@ def render_html(sections: Sequence[ReportSection], *, title: str, trend: Sequenc
     return _template().render(
         title=clean(title),
         sections=cleaned,
-        overview=_overview(cleaned) if len(cleaned) > 1 or any(item.expectations for item in cleaned) else [],
+        overview=_overview(cleaned) if _comparable(cleaned) else [],
         trend=list(reversed(trend)),
-        latest=cleaned[-1].result if cleaned else None,
+        latest=clean_result((headline_of or sections[-1]).result) if sections else None,
     )
+
+
+def _comparable(sections: Sequence[ReportSection]) -> bool:
+    """Whether there is something to put side by side: a plan, or a check that more than one section judged."""
+    if any(item.expectations for item in sections):
+        return True
+    judged = [outcome.check_id for section in sections for outcome in section.result.outcomes]
+    return len(set(judged)) < len(judged)
 
 
 @dataclass(frozen=True, slots=True)

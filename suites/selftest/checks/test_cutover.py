@@ -1,0 +1,34 @@
+"""A world in the middle of its move: each breach is found by exactly its checks, each look-alike left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.faults import Fault
+from fixtures.stack import Stack
+from suites.selftest.checks.stories import Story, tell_of_the_cutover
+from suites.selftest.checks.verdicts import demand, demand_clean, demand_rounds, faults_of
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def story(stack: Stack) -> Story:
+    """The world's story, told once."""
+    return tell_of_the_cutover(stack)
+
+
+def test_the_healthy_world_holds(story: Story) -> None:
+    """Before anything is planted, every check that applies holds."""
+    demand_clean(story, "cutover", but=frozenset({"KEEP-03"}))
+
+
+def test_nothing_else_is_reported(story: Story) -> None:
+    """No finding without a fault behind it, and no check that could not know without a reason."""
+    demand_rounds(story)
+
+
+@pytest.mark.parametrize("fault", faults_of("cutover"), ids=lambda fault: fault.id)
+def test_each_fault_is_answered(story: Story, fault: Fault) -> None:
+    """A breach is reported by exactly the checks that it expects, a look-alike by none."""
+    demand(story, fault)

@@ -22,7 +22,7 @@ TEXT_MAX = 4000
 
 # Words with a dot inside, of the characters of base64url; one is a JWT from where a part begins with `eyJ` (which is `{"`).
 # A token that was cut short still gives its claims away, hence no demand on the signature.
-_DOTTED = re.compile(r"(?<![A-Za-z0-9_-])(?P<first>[A-Za-z0-9_-]++)\.[A-Za-z0-9_.-]++")
+_DOTTED = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++\.[A-Za-z0-9_.-]++")
 _JWT_HEAD = re.compile(r"eyJ[A-Za-z0-9_-]{5}")
 
 # scheme://user:password@host. What follows the colon and looks like a port is one. The password may hold `@`, `:`, `/`.
@@ -60,8 +60,9 @@ def hide_secrets(text: str) -> str:
 
 
 def _hide_jwt(match: re.Match[str]) -> str:
-    head = _JWT_HEAD.search(match["first"])
-    return match["first"][: head.start()] + HIDDEN if head else match[0]
+    # Other words may stand before it, joined by dots: `v1.eyJ…`, `3.eyJ…`.
+    head = _JWT_HEAD.search(match[0])
+    return match[0][: head.start()] + HIDDEN if head else match[0]
 
 
 def show_invisible(text: str) -> str:

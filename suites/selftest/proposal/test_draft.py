@@ -54,8 +54,8 @@ def test_no_secret_and_every_variable_named() -> None:
     "url",
     [
         "postgresql://reader:s3cret/rest@db/users",
-        "postgresql://reader:12#s3cret@db/users",
-        "postgresql://reader:1?s3cret@db/users",
+        "postgresql://reader:s3cret#12@db/users",
+        "postgresql://reader:s3cret?1@db/users",
         "host=db password=s3cret",
         "postgresql://[s3cret",
         "redis://s3cret\n[roles.evil]\n@cache",

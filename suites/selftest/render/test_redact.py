@@ -89,9 +89,14 @@ def test_a_token_is_hidden_wherever_it_stands(before: str, after: str) -> None:
 @pytest.mark.parametrize(
     "piece", ["eyJ", "eyJhbGciOi.", "a://u:", "im:token:", "password ", "x_password:", "\u202e", "a_", "[?&]token="]
 )
-def test_a_hostile_megabyte_takes_no_time(piece: str) -> None:
-    """No pattern runs away on text that was made for it."""
-    text = piece * (1_000_000 // len(piece))
-    started = time.perf_counter()
-    assert len(clean(text)) < TEXT_MAX + 40
-    assert time.perf_counter() - started < 10
+def test_no_pattern_runs_away(piece: str) -> None:
+    """Eight times the hostile text takes about eight times as long, not sixty-four times: CPU time, side by side."""
+
+    def cpu_s(size: int) -> float:
+        text = piece * (size // len(piece))
+        started = time.process_time()
+        assert len(clean(text)) < TEXT_MAX + 40
+        return time.process_time() - started
+
+    small = min(cpu_s(40_000) for _ in range(3))
+    assert cpu_s(320_000) < max(small, 0.001) * 32

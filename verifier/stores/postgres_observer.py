@@ -8,6 +8,7 @@ TRUNCATE) gives it a new file and may give every row a new xmin.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
 from typing import Any
@@ -19,6 +20,8 @@ from verifier.stores.postgres import PostgresStore
 from verifier.stores.postgres_source import expression, from_clause
 
 BLOCKS_PER_CHUNK = 4096
+POLL_S = 1.0
+SETTLED_AFTER_MAX = 3
 IN_FLIGHT_XIDS = 100_000
 HORIZON_AGE_MAX = 1_000_000_000
 
@@ -63,15 +66,21 @@ class PostgresObserver:
         return (" ".join(_READING.split()), self._witness_sql())
 
     async def read(self, *, settled: bool = False) -> Reading:
-        """Counters, horizon and continuity tokens; `settled` waits for two equal reads a flush interval apart."""
+        """Counters, horizon and continuity tokens; `settled` waits until the counters stood still for a flush interval.
+
+        A table that others keep writing to never stands still: after some intervals its latest reading has to do.
+        """
         reading = await self._read()
-        while settled and reading.counters and self._flush_s > 0:
-            await asyncio.sleep(self._flush_s)
+        if not settled or not reading.counters:
+            return reading
+        still_since = time.monotonic()
+        deadline = still_since + SETTLED_AFTER_MAX * self._flush_s
+        while time.monotonic() - still_since < self._flush_s and time.monotonic() < deadline:
+            await asyncio.sleep(min(POLL_S, self._flush_s))
             again = await self._read()
-            same = again.counters == reading.counters
+            if again.counters != reading.counters:
+                still_since = time.monotonic()
             reading = again
-            if same:
-                break
         return reading
 
     async def _read(self) -> Reading:

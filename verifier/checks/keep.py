@@ -102,7 +102,14 @@ def kept_tables(profile: Profile) -> list[Inventory | Absence]:
         unit="columns of kept tables",
     )
     alive = [
-        Absence(target=name, inserted_at="created_at", expect="life", noun=f"row of {name}", statement=name)
+        Absence(
+            target=name,
+            inserted_at="created_at",
+            expect="life",
+            noun=f"row of {name}",
+            next_step=f"Check that the service still writes {name}: sign in with a test user.",
+            statement=name,
+        )
         for name in ("users", "sessions")
         if profile.has(name, "created_at")
     ]

@@ -380,6 +380,10 @@ class _Watch:
             expected=f"a {self.proof.noun} at least every {relation.alive_within_s:g} s",
             actual="none",
             next_step=self.proof.next_step,
+            evidence={
+                "known by": f"its counter and its own column {self.proof.inserted_at}",
+                "object": self.observer.label,
+            },
         )
         return Judgement(
             verdict=Verdict.VIOLATED, findings=(self._of(problem, "liveness", now),), findings_total=1, **common

@@ -85,14 +85,14 @@ class Watch:
         self.phase = phase
         self._since.setdefault(phase, datetime.now(UTC))
 
-    def profile(self, *, flush_s: float = 0.0) -> str:
+    def profile(self) -> str:
         """The profile's text, with the canary on."""
-        timing = TimingValues(settle_s=SETTLE_S, observe_s=OBSERVE_S, counter_flush_s=flush_s)
+        timing = TimingValues(settle_s=SETTLE_S, observe_s=OBSERVE_S, counter_flush_s=0)
         return profile_text(self.config, phase=self.phase, since=self._since, timing=timing, canary_users=CANARIES)
 
-    async def baseline(self, *, only: Sequence[str] = (), flush_s: float = FLUSH_S) -> RunResult:
+    async def baseline(self, *, only: Sequence[str] = ()) -> RunResult:
         """The first look, or a new one after something was settled."""
-        return await self.judge(self.profile(flush_s=flush_s), only=only, kind=RunKind.BASELINE)
+        return await self.judge(self.profile(), only=only, kind=RunKind.BASELINE)
 
     async def round(self, site: Site, faults: Sequence[Fault], *, only: Sequence[str] = ()) -> Round:
         """Plant, run once, clean the background up."""

@@ -21,7 +21,7 @@ def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
     assert sum(item.id in fault.near for fault in CATALOGUE) >= 2
 
 
-@pytest.mark.parametrize("fault", CATALOGUE, ids=lambda fault: fault.id)
+@pytest.mark.parametrize("fault", list(CATALOGUE), ids=lambda fault: fault.id)
 def test_a_fault_says_what_it_is(fault: Fault) -> None:
     """Its check exists, a breach expects something, a look-alike nothing, and its sentence ends."""
     known = {item.id for item in CHECKS}

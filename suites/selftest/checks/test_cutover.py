@@ -7,7 +7,9 @@ import pytest
 from fixtures.faults import Fault
 from fixtures.stack import Stack
 from suites.selftest.checks.stories import Story, tell_of_the_cutover
-from suites.selftest.checks.verdicts import demand, demand_clean, demand_rounds, faults_of
+from suites.selftest.checks.verdicts import demand, demand_clean, demand_explanations, demand_rounds, faults_of
+from verifier.model import Phase
+from verifier.verdict import Verdict
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -20,12 +22,22 @@ def story(stack: Stack) -> Story:
 
 def test_the_healthy_world_holds(story: Story) -> None:
     """Before anything is planted, every check that applies holds."""
-    demand_clean(story, "cutover", but=frozenset({"KEEP-03"}))
+    demand_clean(story, Phase.CUTOVER, but=frozenset({"KEEP-03"}))
+
+
+def test_mirrored_friends_hold(story: Story) -> None:
+    """Where the policy mirrors friends, the check holds as soon as they are whole in both places."""
+    assert story.rounds["cutover lookalike mirrored"].verdicts(Verdict.HOLDS) == {"KEEP-03"}
 
 
 def test_nothing_else_is_reported(story: Story) -> None:
     """No finding without a fault behind it, and no check that could not know without a reason."""
     demand_rounds(story)
+
+
+def test_accusations_explain_themselves(story: Story) -> None:
+    """Both values, evidence, the next step, no secret; and what holds says what it saw."""
+    demand_explanations(story)
 
 
 @pytest.mark.parametrize("fault", faults_of("cutover"), ids=lambda fault: fault.id)

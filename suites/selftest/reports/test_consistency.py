@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from suites.consistency.judged import JudgedRun
+from suites.consistency.sharing import once
+from suites.selftest.render.samples import mixed_result
 from suites.selftest.reports.sessions import run_session
 
 CONFTEST = """
@@ -119,3 +122,24 @@ def test_allure_knows_invariants(session: Session) -> None:
     texts = "".join(path.read_text() for path in (session.directory / "allure").glob("*-attachment.*"))
     assert "change stream" in texts
     assert "cache_redis cannot be reached" in texts
+
+
+def test_workers_share_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second worker reads what the first has judged, accepted blindness and all; alone, everybody judges."""
+    made: list[JudgedRun] = []
+
+    def make() -> JudgedRun:
+        made.append(JudgedRun(result=mixed_result(), accepted={"TOK-02": "nobody may tap"}))
+        return made[-1]
+
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    first = once(tmp_path, make)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
+    second = once(tmp_path, make)
+    assert len(made) == 1
+    assert second.accepted == first.accepted
+    assert second.exit_code is first.exit_code
+    assert [item.verdict for item in second.result.outcomes] == [item.verdict for item in first.result.outcomes]
+    monkeypatch.delenv("PYTEST_XDIST_WORKER")
+    once(tmp_path, make)
+    assert len(made) == 2

@@ -27,7 +27,18 @@ def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) ->
         raise ProfileError(
             f"cannot read the profile {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}."
         ) from None
-    return parse_profile(text, name=str(path), environment=environment)
+    return _beside(parse_profile(text, name=str(path), environment=environment), path.absolute().parent)
+
+
+def _beside(profile: Profile, directory: Path) -> Profile:
+    """Relative paths of a profile start where it lies, so that a run from elsewhere finds the same baseline."""
+    changes: dict[str, Any] = {}
+    if "://" not in profile.history and profile.history != "memory:":
+        changes["history"] = str(directory / profile.history)
+    if profile.canary is not None:
+        journal = str(directory / profile.canary.journal)
+        changes["canary"] = profile.canary.model_copy(update={"journal": journal})
+    return profile.model_copy(update=changes)
 
 
 def parse_profile(text: str, *, name: str = "profile", environment: Mapping[str, str] | None = None) -> Profile:

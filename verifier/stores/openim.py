@@ -153,7 +153,7 @@ class OpenIMStore:
             raise Unreachable(f"{self.label} did not answer {route} in time.") from None
         except httpx.TransportError as error:
             raise Unreachable(
-                f"{self.label} cannot be reached ({error or type(error).__name__}). Is roles.{self.role}.api_url right?"
+                f"{self.label} cannot be reached ({str(error) or type(error).__name__}). Is roles.{self.role}.api_url right?"
             ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise StoreError(f"{self.label}: {error}. Correct roles.{self.role}.api_url.") from None

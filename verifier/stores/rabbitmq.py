@@ -121,7 +121,7 @@ class RabbitMQStore:
             raise Unreachable(f"{self.label} did not answer GET {path} in time.") from None
         except httpx.TransportError as error:
             raise Unreachable(
-                f"{self.label} cannot be reached ({error or type(error).__name__}). "
+                f"{self.label} cannot be reached ({str(error) or type(error).__name__}). "
                 f"Is the management plugin enabled, and is roles.{self.role}.management_url right?"
             ) from None
 

@@ -66,7 +66,7 @@ def _refused(store: RabbitMQStore, vhost: str, error: Exception) -> StoreError:
             return Denied(f"{store.label} refused an AMQP connection to vhost {vhost} ({error}).")
         case _:
             return Unreachable(
-                f"{store.label} cannot be reached over AMQP ({error or type(error).__name__}). "
+                f"{store.label} cannot be reached over AMQP ({str(error) or type(error).__name__}). "
                 f"Is roles.{store.role}.amqp_url right?"
             )
 
@@ -168,7 +168,9 @@ class TapSource:
 
 
 def _broke_off(store: RabbitMQStore, error: Exception) -> Unreachable:
-    return Unreachable(f"{store.label}: the AMQP connection broke ({error or type(error).__name__}). Is the broker up?")
+    return Unreachable(
+        f"{store.label}: the AMQP connection broke ({str(error) or type(error).__name__}). Is the broker up?"
+    )
 
 
 def _row(message: AbstractIncomingMessage) -> Row:

@@ -85,10 +85,12 @@ class Watch:
         self.phase = phase
         self._since.setdefault(phase, datetime.now(UTC))
 
-    def profile(self) -> str:
-        """The profile's text, with the canary on."""
+    def profile(self, config: WorldConfig | None = None) -> str:
+        """The profile's text, with the canary on; of the world as `config` sees it, where that is another view of it."""
         timing = TimingValues(settle_s=SETTLE_S, observe_s=OBSERVE_S, counter_flush_s=0)
-        return profile_text(self.config, phase=self.phase, since=self._since, timing=timing, canary_users=CANARIES)
+        return profile_text(
+            config or self.config, phase=self.phase, since=self._since, timing=timing, canary_users=CANARIES
+        )
 
     async def baseline(self, *, only: Sequence[str] = ()) -> RunResult:
         """The first look, or a new one after something was settled."""

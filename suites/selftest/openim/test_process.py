@@ -25,12 +25,11 @@ def test_answers_over_http_as_recorded(tmp_path: Path) -> None:
     assert not [outcome for outcome in outcomes if outcome.differences]
 
 
-def test_the_websocket_port_says_that_nothing_is_served(tmp_path: Path) -> None:
-    """The reserved port answers 501 with a sentence instead of hanging."""
+def test_the_gateway_refuses_in_plain_http(tmp_path: Path) -> None:
+    """A caller without parameters is told why, with HTTP 200, as the recorded server tells it."""
     with running(tmp_path / "log") as double:
         answer = httpx.get(double.ws_url, trust_env=False)
-    assert answer.status_code == 501
-    assert "REST only" in answer.text
+    assert (answer.status_code, answer.json()["errCode"]) == (200, 1602)
 
 
 def test_a_killed_double_finds_its_state_again(tmp_path: Path) -> None:

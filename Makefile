@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test deps docs proto lock clean
+.PHONY: help demo test bench deps docs proto lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test: $(VENV)/ready ## the harness's own tests, and the checks of style, types a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest suites --numprocesses $(WORKERS) --dist loadfile
+
+bench: $(VENV)/ready ## how fast the OpenIM double is, beside a bare echo server
+	$(BIN)/python -m fixtures.openim.bench
 
 deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starting)
 	sh fixtures/install-rabbitmq.sh

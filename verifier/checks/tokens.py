@@ -13,9 +13,11 @@ from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule
 from verifier.proofs.reconcile import must_exist
 from verifier.query import Rows, Where
+from verifier.stores.openim_codes import TOKEN_CODES
 from verifier.stores.redis_source import token_part
 
 ROW = "imToken"
+ADMIN_PLATFORM = 10
 JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}")
 
 
@@ -113,6 +115,84 @@ def ttl_bounded(profile: Profile) -> Rule:
         )
 
     return Rule(subject=Rows("im_tokens", (profile.token_key_column, "token", "ttl_ms")), judge=judge, unit="tokens")
+
+
+@check("TOK-04", title="OpenIM accepts the imTokens", severity=Severity.CRITICAL, phase=Phase.REGISTERED, row=ROW)
+def accepted(profile: Profile) -> Reconcile:
+    """A token that OpenIM has kicked or forgotten locks its user out of chat, and nothing of ours shows it."""
+    column = profile.token_key_column
+
+    def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
+        dead = next((item["state"] for item in partners if item["state"]), 0)
+        if not dead:
+            return None
+        return Problem(
+            summary=f"the imToken of {row[column]} is {TOKEN_CODES.get(dead, 'refused')}",
+            expected="a token that OpenIM accepts",
+            actual=f"errCode {dead} from parse_token, twice",
+            next_step="Let the gateway fetch a new one (log in again); many at once point at a lost token store, or at two "
+            "services that ask for tokens of the same user and platform.",
+        )
+
+    return Reconcile(
+        subject=Rows("im_tokens", (column, "token")),
+        against=Rows("openim.tokens"),
+        on=("token", "token"),
+        # What is no token at all is TOK-02's matter, and nothing to send to OpenIM.
+        convert=lambda value: value if JWT.fullmatch(str(value)) else None,
+        judge=judge,
+        sample=profile.timing.token_sample,
+        second_look_s=profile.timing.openim_cache_s,
+        unit="imTokens",
+        statement="asked of OpenIM, which may answer from a cache of 300 s",
+    )
+
+
+@check(
+    "TOK-08",
+    title="No admin token among the users', and no default secret",
+    severity=Severity.CRITICAL,
+    phase=Phase.REGISTERED,
+    row=ROW,
+)
+def no_master_key(profile: Profile) -> list[Rule]:
+    """Whoever holds an admin token, or the secret that everybody knows, is everybody."""
+    column = profile.token_key_column
+    role = profile.roles.openim
+    admins = {name for name in (role.admin_user_id if role else None, "imAdmin") if name}
+
+    def admin_token(row: Row) -> Problem | None:
+        claims = token_part(row["token"], "claim")
+        if claims.get("PlatformID") != ADMIN_PLATFORM and claims.get("UserID") not in admins:
+            return None
+        return Problem(
+            summary=f"an admin token lies under the imToken key of {row[column]}",
+            expected="tokens of users alone",
+            actual="PlatformID 10" if claims.get("PlatformID") == ADMIN_PLATFORM else "UserID of an administrator",
+            next_step="Delete the key, ask for a new admin token (the old one dies in 300 s), and find out who wrote it.",
+        )
+
+    def default_secret(row: Row) -> Problem | None:
+        if not row["is_default"]:
+            return None
+        return Problem(
+            key=str(row["setting"]),
+            summary="OpenIM's secret is the one that it ships with",
+            expected="a secret of your own",
+            actual="the default",
+            next_step="Change share.secret in OpenIM's configuration and everywhere that asks for tokens.",
+        )
+
+    proofs = [
+        Rule(subject=Rows("im_tokens", (column, "token")), judge=admin_token, unit="imTokens"),
+        Rule(
+            subject=Rows("verifier.settings"),
+            judge=default_secret,
+            unit="declared secrets",
+            statement="known from the profile, never tried at OpenIM",
+        ),
+    ]
+    return proofs if role is not None else proofs[:1]
 
 
 @check(

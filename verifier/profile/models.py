@@ -84,6 +84,10 @@ class Inventories(Section):
         default=(), description="RabbitMQ vhosts of others, patterns with `*`; none of them is judged"
     )
     foreign_channels: tuple[str, ...] = ()
+    openim_users: tuple[str, ...] = Field(
+        default=(),
+        description="OpenIM ids, patterns with `*`, of accounts that are nobody of ours: bots, load, canaries",
+    )
     subscribers: tuple[str, ...] = Field(
         default=(), description="names of Redis clients that may subscribe to anything"
     )
@@ -116,6 +120,12 @@ class Timing(Section):
         ge=0,
         description="how late counters are: PostgreSQL flushes an idle session's after 10 s, RabbitMQ's interval is 5 s twice",
     )
+    openim_cache_s: float = Field(
+        default=301,
+        ge=0,
+        description="how long OpenIM may answer parse_token from its cache: a dead token is asked for twice, so far apart",
+    )
+    token_sample: int = Field(default=500, ge=1, description="how many imTokens OpenIM is asked about in one run")
     clock_skew_max_s: float = Field(default=2, gt=0)
     check_timeout_s: float = Field(default=1800, gt=0)
 

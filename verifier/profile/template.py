@@ -48,6 +48,7 @@ class TimingValues:
     settle_s: float = 5
     observe_s: float = 30
     counter_flush_s: float = 11
+    openim_cache_s: float = 301
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,12 @@
-"""The five kinds of proof: what a check returns, and how each is carried out."""
+"""The kinds of proof: what a check returns, and how each is carried out."""
 
 from verifier.proofs.absence import Absence
 from verifier.proofs.delivery import Delivery
 from verifier.proofs.inventory import Inventory
 from verifier.proofs.reconcile import Reconcile
 from verifier.proofs.rule import Rule
+from verifier.proofs.unique import Unique
 
-Proof = Reconcile | Rule | Absence | Inventory | Delivery
+Proof = Reconcile | Rule | Unique | Absence | Inventory | Delivery
 
-__all__ = ["Absence", "Delivery", "Inventory", "Proof", "Reconcile", "Rule"]
+__all__ = ["Absence", "Delivery", "Inventory", "Proof", "Reconcile", "Rule", "Unique"]

@@ -25,7 +25,8 @@ class Reconcile:
 
     `on` names the columns that meet (subject's, against's); `convert` maps a subject value to the other side's form, or to
     None where it can have no partner. `or_against` names further homes (with their column) where a partner may live. `applies` leaves out records that the invariant does not speak of; `unit` is what
-    the coverage counts. Both directions are two proofs of one check.
+    the coverage counts; `second_look_s` is how long a suspect waits for its second look, where the settle window is too
+    short (a cache that may answer for so long). Both directions are two proofs of one check.
     """
 
     subject: Rows
@@ -38,6 +39,7 @@ class Reconcile:
     unit: str = "rows"
     statement: str = ""
     sample: int | None = None
+    second_look_s: float | None = None
     unseen: tuple[str, ...] = ()
     arms: ClassVar[bool] = False
 

@@ -17,6 +17,7 @@ from verifier.verdict import Judgement
 class Rule:
     """Walk `subject`; `judge` says what is wrong with a record, or nothing.
 
+    `second_look_s`: how long a suspect waits for its second look, where the settle window is too short (a cache).
     `empty_holds`: an empty relation is the wanted state (leftovers that must drain), not a question that does not arise.
     """
 
@@ -26,6 +27,7 @@ class Rule:
     unit: str = "rows"
     statement: str = ""
     sample: int | None = None
+    second_look_s: float | None = None
     empty_holds: bool = False
     unseen: tuple[str, ...] = ()
     arms: ClassVar[bool] = False

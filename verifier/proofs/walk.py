@@ -153,10 +153,11 @@ class _Walk:
 
     async def _settle(self) -> None:
         started = await self.clock()
-        remaining = self.context.settle_s
+        window_s = self.context.settle_s if self.proof.second_look_s is None else self.proof.second_look_s
+        remaining = window_s
         while remaining > 0:
             await asyncio.sleep(remaining)
-            remaining = self.context.settle_s - (await self.clock() - started).total_seconds()
+            remaining = window_s - (await self.clock() - started).total_seconds()
 
     def finding(self, suspect: _Suspect, confirmed_at: datetime) -> Finding:
         relation = self.context.profile.relations.get(self.proof.subject.relation)

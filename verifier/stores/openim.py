@@ -18,6 +18,7 @@ from verifier.model import Row
 from verifier.profile.roles import OpenIMRole
 from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, StoreObject, Unreachable
 from verifier.stores.http import guarded_client
+from verifier.stores.openim_codes import TOKEN_CODES
 
 READ_ROUTES = frozenset(
     f"/{route}"
@@ -31,15 +32,6 @@ READ_ROUTES = frozenset(
     msg/search_msg msg/get_server_time
     """.split()
 )
-
-TOKEN_CODES = {
-    1501: "expired",
-    1503: "malformed",
-    1504: "not valid yet",
-    1505: "badly signed",
-    1506: "kicked",
-    1507: "unknown to OpenIM",
-}
 
 
 class OpenIMRefusal(StoreError):

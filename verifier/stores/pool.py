@@ -17,8 +17,9 @@ from verifier.query import Rows
 from verifier.stores.base import Denied, Observer, Source, Store, StoreError
 
 OPENIM_PREFIX = "openim."
-LEDGER, MEDIA, TAP = "verifier.ledger", "media.head", "broker.push_tap"
-"""Built-in relations beside the profile's: our own footprint, HEAD requests to media, the operator's tap queue."""
+LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
+"""Built-in relations beside the profile's: our own footprint, what the profile declares, HEAD requests to media, the operator's tap
+queue."""
 
 
 def make_store(name: str, role: Role) -> Store:
@@ -97,6 +98,10 @@ class Stores:
             return OpenIMSource(await self._typed("openim"), rows.relation)
         if rows.relation == LEDGER:
             return LedgerSource(self._stores)
+        if rows.relation == SETTINGS:
+            from verifier.stores.settings import SettingsSource
+
+            return SettingsSource(self._profile)
         if rows.relation == MEDIA:
             from verifier.stores.media import MediaSource
 
@@ -129,7 +134,7 @@ class Stores:
 
     async def clock_of(self, relation: str) -> Callable[[], Awaitable[datetime]]:
         """The clock of the store that holds a relation."""
-        if relation in (LEDGER, MEDIA):
+        if relation in (LEDGER, SETTINGS, MEDIA):
             return _own_clock
         if relation == TAP:
             return (await self.get(self._profile.queue("push_tap").role)).clock

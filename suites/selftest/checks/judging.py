@@ -87,7 +87,7 @@ class Watch:
 
     def profile(self, config: WorldConfig | None = None) -> str:
         """The profile's text, with the canary on; of the world as `config` sees it, where that is another view of it."""
-        timing = TimingValues(settle_s=SETTLE_S, observe_s=OBSERVE_S, counter_flush_s=0)
+        timing = TimingValues(settle_s=SETTLE_S, observe_s=OBSERVE_S, counter_flush_s=0, openim_cache_s=SETTLE_S)
         return profile_text(
             config or self.config, phase=self.phase, since=self._since, timing=timing, canary_users=CANARIES
         )

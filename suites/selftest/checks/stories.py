@@ -90,6 +90,9 @@ async def _cutover(world: World, population: Population, broker_missing: str) ->
             await tell.round("lookalike", "login-response", only=("GW-01",))
             await tell.round("lookalike", "refused-for-cause", only=("GW-01",))
             await tell.round("lookalike", "missing-column", only=("MED-01", "META-01"))
+            await tell.round("lookalike", "odd-ids", only=("USR-04",))
+            await tell.round("breach", "odd-ids", only=("USR-03", "USR-04"))
+            await tell.round("breach", "default-secret", only=("TOK-08",))
             await tell.round("breach", "writing-profile", only=("MED-01", "META-01"))
             await tell.round("breach")
         return story

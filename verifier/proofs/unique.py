@@ -1,0 +1,188 @@
+"""`unique`: do records of one relation clash that must differ?
+
+Memory stays bounded: a first reading marks in a bit field which values might occur twice, a second one collects those alone. Groups
+that clash are read a second time after the settle window, as every suspect is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from verifier.finding import Finding
+from verifier.model import Problem, Row
+from verifier.proofs.context import Context
+from verifier.query import Rows
+from verifier.verdict import Coverage, Judgement, Verdict
+
+BITS = 1 << 27
+"""16 MiB: of ten million values about one in fourteen is read twice in vain."""
+CANDIDATES_MAX = 1_000_000
+LOOKS_MAX = 3
+LOOKUP_BATCH = 500
+
+Group = tuple[Row, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unique:
+    """Walk `subject`; records with the same `value` (None: not in question) form a group, which `judge` looks at when
+    it has more than one member."""
+
+    subject: Rows
+    value: Callable[[Row], str | None]
+    judge: Callable[[Sequence[Row]], Problem | None]
+    unit: str = "rows"
+    statement: str = ""
+    unseen: tuple[str, ...] = ()
+    arms: ClassVar[bool] = False
+
+    async def execute(self, context: Context) -> Judgement:
+        """Carry the proof out."""
+        if context.only_key is not None and json.loads(context.only_key)[0] != context.proof_index:
+            return Judgement.not_applicable("another proof of this check")
+        return await _Search(self, context).run()
+
+
+class _Search:
+    def __init__(self, proof: Unique, context: Context) -> None:
+        self.proof = proof
+        self.context = context
+        self.seen = 0
+
+    async def run(self) -> Judgement:
+        stores = self.context.stores
+        self.source = await stores.source(self.proof.subject)
+        self.clock = await stores.clock_of(self.proof.subject.relation)
+        candidates = await self._candidates()
+        overflow = len(candidates) > CANDIDATES_MAX
+        groups = await self._groups(candidates) if candidates and not overflow else {}
+        suspects = {value: group for value, group in groups.items() if self._problem(group) is not None}
+        first_seen_at = await self.clock() if suspects else None
+        confirmed, unresolved = await self._confirm(suspects)
+        findings = tuple(self._finding(value, group, first_seen_at) for value, group in confirmed.items())
+        for item in findings:
+            self.context.found(item)
+        return self._conclude(findings, unresolved, overflow)
+
+    def _problem(self, group: Group) -> Problem | None:
+        return self.proof.judge(group) if len(group) > 1 else None
+
+    async def _candidates(self) -> set[int]:
+        """The hashes that occur more than once, and a few that do not."""
+        if self.context.only_key is not None:
+            return {_hash(json.loads(self.context.only_key)[1])}
+        bits, found = bytearray(BITS // 8), set()
+        async for chunk in self.source.chunks():
+            for row in chunk:
+                value = self.proof.value(row)
+                if value is None:
+                    continue
+                self.seen += 1
+                number = _hash(value)
+                byte, bit = divmod(number % BITS, 8)
+                if bits[byte] >> bit & 1:
+                    found.add(number)
+                bits[byte] |= 1 << bit
+            self.context.progress(self.seen, None, self.proof.unit)
+            if len(found) > CANDIDATES_MAX:
+                break
+        return found
+
+    async def _groups(self, candidates: set[int]) -> dict[str, Group]:
+        groups: dict[str, dict[str, Row]] = {}
+        async for chunk in self.source.chunks():
+            self._collect(chunk, groups, lambda value: _hash(value) in candidates)
+        return {value: tuple(rows.values()) for value, rows in groups.items() if len(rows) > 1}
+
+    def _collect(self, rows: Iterable[Row], groups: dict[str, dict[str, Row]], wanted: Callable[[str], bool]) -> None:
+        """Sort records into groups; a record that comes twice, where a store scans, is one."""
+        for row in rows:
+            value = self.proof.value(row)
+            if value is not None and wanted(value):
+                groups.setdefault(value, {})[self._key(row)] = row
+
+    def _key(self, row: Row) -> str:
+        return json.dumps([str(row[name]) for name in self.source.key], ensure_ascii=False)
+
+    async def _confirm(self, suspects: dict[str, Group]) -> tuple[dict[str, Group], int]:
+        confirmed: dict[str, Group] = {}
+        for _ in range(LOOKS_MAX):
+            if not suspects:
+                break
+            self.context.progress(0, len(suspects), "suspects, waiting for the second look")
+            await self._settle()
+            again = await self._look_again(suspects)
+            requeued = {}
+            for value, group in suspects.items():
+                now = again.get(value, ())
+                if self._problem(now) is None:
+                    continue
+                if _facts(now) == _facts(group):
+                    confirmed[value] = now
+                else:
+                    requeued[value] = now
+            suspects = requeued
+        return confirmed, len(suspects)
+
+    async def _look_again(self, suspects: dict[str, Group]) -> dict[str, Group]:
+        column = self.source.key[0]
+        ids = list(dict.fromkeys(row[column] for group in suspects.values() for row in group))
+        groups: dict[str, dict[str, Row]] = {}
+        for start in range(0, len(ids), LOOKUP_BATCH):
+            rows = await self.source.lookup(column, ids[start : start + LOOKUP_BATCH])
+            self._collect(rows, groups, lambda value: value in suspects)
+        return {value: tuple(rows.values()) for value, rows in groups.items()}
+
+    async def _settle(self) -> None:
+        started = await self.clock()
+        remaining = self.context.settle_s
+        while remaining > 0:
+            await asyncio.sleep(remaining)
+            remaining = self.context.settle_s - (await self.clock() - started).total_seconds()
+
+    def _finding(self, value: str, group: Group, first_seen_at: datetime | None) -> Finding:
+        problem, now = self._problem(group), first_seen_at
+        if problem is None or now is None:
+            raise RuntimeError("a confirmed clash without a problem")
+        raw_key = json.dumps([self.context.proof_index, value], ensure_ascii=False)
+        return Finding.of(
+            problem,
+            check_id=self.context.check.id,
+            severity=self.context.check.severity,
+            key=" / ".join(str(row[self.source.key[0]]) for row in group[:4]),
+            raw_key=raw_key,
+            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            first_seen_at=now,
+            confirmed_at=now,
+            evidence={"read from": self.source.label},
+        )
+
+    def _conclude(self, findings: tuple[Finding, ...], unresolved: int, overflow: bool) -> Judgement:
+        proof = self.proof
+        coverage = Coverage(self.seen, self.seen, proof.unit, proof.statement, proof.unseen)
+        common: dict[str, Any] = {"coverage": (coverage,), "queries": self.source.queries}
+        if findings:
+            return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
+        if overflow:
+            reason = f"more than {CANDIDATES_MAX} {proof.unit} may clash: too many to compare; is the mapping of this relation right?"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if unresolved:
+            reason = f"{unresolved} groups kept changing through {LOOKS_MAX} looks"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if not self.seen and self.context.only_key is None:
+            return Judgement.not_applicable(f"empty: no {proof.unit} in {self.source.label}")
+        return Judgement(verdict=Verdict.HOLDS, **common)
+
+
+def _hash(value: str) -> int:
+    return int.from_bytes(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def _facts(group: Group) -> list[str]:
+    return sorted(json.dumps(row, default=str, sort_keys=True) for row in group)

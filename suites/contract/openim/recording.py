@@ -51,9 +51,10 @@ class Case:
         return token if isinstance(token, str) else ""
 
 
-def load() -> list[Case]:
+def load(path: Path = RECORDING) -> list[Case]:
     """All cases in the order in which they were recorded."""
-    with gzip.open(RECORDING, "rt", encoding="utf-8") as lines:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
         return [Case(**json.loads(line)) for line in lines]
 
 

@@ -100,9 +100,7 @@ class _Online:
         )
         connection = Connection(clock=self.target.clock.now_s, changed=lambda: None, auto_pong=True)
         self._open[found[1], platform] = connection
-        await connection.open(
-            gateway.host, gateway.port, head.encode(), timeout_s=gateway.patience_s, tls=gateway.tls
-        )
+        await connection.open(gateway.host, gateway.port, head.encode(), timeout_s=gateway.patience_s, tls=gateway.tls)
 
     async def _token(self, user: str, platform: int) -> str:
         headers = {"operationID": "online", "token": str(self.symbols.fill("<admin>"))}

@@ -11,6 +11,7 @@ import binascii
 import gzip
 import json
 import zlib
+from contextlib import suppress
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -64,7 +65,9 @@ def request_text(encoding: str, raw: bytes) -> str:
         plain = gzip.decompress(raw) if encoding.endswith("+gzip") else raw
         if not encoding.startswith("gob"):
             envelope = json.loads(plain)
-            plain = base64.b64decode(next((value for key, value in envelope.items() if key.lower() == "data"), "") or "")
+            plain = base64.b64decode(
+                next((value for key, value in envelope.items() if key.lower() == "data"), "") or ""
+            )
     except (ValueError, OSError, AttributeError):
         return ""
     return plain.decode("latin-1")
@@ -114,7 +117,7 @@ def plain(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for field, value in message.ListFields():
         found[field.name] = _field(field, value)
-    unknown = [entry.field_number for entry in UnknownFieldSet(message)]
+    unknown = [entry.field_number for entry in UnknownFieldSet(message)]  # type: ignore[attr-defined]
     if unknown:
         found["$unknown"] = unknown
     return found
@@ -141,8 +144,6 @@ def _content(value: bytes) -> Any:
     except ValueError:
         return {"$bytes": value.hex()}
     if isinstance(found, dict) and isinstance(found.get("detail"), str):
-        try:
+        with suppress(ValueError):
             found = {**found, "detail": {"$json": json.loads(found["detail"])}}
-        except ValueError:
-            pass
     return {"$json": found}

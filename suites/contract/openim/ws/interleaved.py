@@ -27,7 +27,9 @@ def in_recorded_terms(
     if recorded_seqs.keys() != actual.keys():
         return list(came), []  # missing and surplus ones are told as such
     if {one["seq"] for one in recorded_seqs.values()} != {one.get("seq") for one in actual.values()}:
-        return list(came), [f"other seqs than the recorded ones: {sorted(one.get('seq', 0) for one in actual.values())}"]
+        return list(came), [
+            f"other seqs than the recorded ones: {sorted(one.get('seq', 0) for one in actual.values())}"
+        ]
     found = [f"{sender}'s messages are out of order" for sender in _disordered(recorded_seqs, actual)]
     for client_msg_id, message in actual.items():
         if agreed.setdefault(client_msg_id, message["seq"]) != message["seq"]:

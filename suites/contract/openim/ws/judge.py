@@ -89,9 +89,7 @@ class _Judge:
     def _handshake(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[Outcome]:
         for line in lines:
             if line.kind == "handshake":
-                sent = next(
-                    one for one in self._session.lines if one.conn == conn and one.kind == "handshake"
-                )
+                sent = next(one for one in self._session.lines if one.conn == conn and one.kind == "handshake")
                 head = self._performed.sent.get(sent.number, b"")
                 yield self._outcome(f"{conn} handshake", judge_handshake(line, trace.handshake, head, self._unifier))
 

@@ -36,5 +36,5 @@ def with_seq(recorded: Any, highest: int) -> Any:
     """An answer with the highest seqs in it as they must be where `highest` messages survived."""
     if not isinstance(recorded, dict) or "maxSeqs" not in (recorded.get("data") or {}):
         return recorded
-    seqs = {name: highest for name in recorded["data"]["maxSeqs"]} if highest else {}
+    seqs = dict.fromkeys(recorded["data"]["maxSeqs"], highest) if highest else {}
     return {**recorded, "data": {"maxSeqs": seqs} if seqs else {}}

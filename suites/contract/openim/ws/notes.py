@@ -67,3 +67,8 @@ def _notes(entry: dict[str, Any]) -> Notes:
 def notes_on(session: str) -> Notes:
     """The notes on a session, by its full name; most have none."""
     return _all().get(session, Notes())
+
+
+def named() -> list[str]:
+    """The sessions that have notes."""
+    return list(_all())

@@ -19,9 +19,8 @@ from suites.contract.openim.ws.recording import Line, Session, Source, group_in
 from suites.contract.openim.ws.symbols import Symbols
 
 _DROPS = re.compile(r"(\S+) drops (?:the )?TCP")
-_NEW_TOKEN = "new token issued"
+_NEXT_ISSUED = "new token issued"
 _PAUSE_MS = 200
-_POLL_S = 0.05
 
 
 @dataclass
@@ -114,7 +113,7 @@ class _Player:
 
     async def _note(self, line: Line) -> None:
         text = line.decoded["note"]
-        if text.startswith(_NEW_TOKEN):
+        if text.startswith(_NEXT_ISSUED):
             await self._accounts.issue_next()
         if dropped := _DROPS.match(text):
             await self._ready(line)
@@ -126,10 +125,7 @@ class _Player:
             await self._accounts.issue_for(line)
             await self._connect(line)
             return
-        if line.kind == "binary":
-            payload = outgoing.encode(line, self._symbols, self._now_ms())
-        else:
-            payload = line.raw
+        payload = outgoing.encode(line, self._symbols, self._now_ms()) if line.kind == "binary" else line.raw
         self.performed.sent[line.number] = payload
         await self._connections[line.conn].send(line.kind, payload)
 

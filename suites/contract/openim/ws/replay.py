@@ -43,7 +43,9 @@ async def replay(session: Session, open_target: Open) -> list[Outcome]:
     return judge(performed, notes)
 
 
-async def replay_all(sessions: Sequence[Session], open_target: Open, *, at_once: int = AT_ONCE) -> dict[str, list[Outcome]]:
+async def replay_all(
+    sessions: Sequence[Session], open_target: Open, *, at_once: int = AT_ONCE
+) -> dict[str, list[Outcome]]:
     """Play sessions, some at a time; name -> outcomes, in the order given."""
     gate = asyncio.Semaphore(at_once)
 

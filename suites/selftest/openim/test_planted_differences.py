@@ -16,7 +16,6 @@ from picows import WSCloseCode, WSUpgradeResponse, WSUpgradeResponseWithListener
 from fixtures.openim import app, conversations, messages, notices, routes_marks, routes_user, views
 from fixtures.openim.errors import Fault
 from fixtures.openim.gateway import connection as gateway_connection
-from fixtures.openim.gateway import pushes
 from fixtures.openim.gateway import server as gateway_server
 from fixtures.openim.gateway.connection import Connection
 from fixtures.openim.gateway.hub import Hub
@@ -142,7 +141,7 @@ def pushes_without_their_operation(patch: pytest.MonkeyPatch) -> None:
 
 def a_push_still_sending(patch: pytest.MonkeyPatch) -> None:
     """Pushes show status 1, as the message was sent."""
-    patch.setattr(pushes.messages, "SENT", messages.SENDING)
+    patch.setattr(messages, "SENT", messages.SENDING)
 
 
 def gob_with_zeros(patch: pytest.MonkeyPatch) -> None:
@@ -185,7 +184,7 @@ def refusals_as_unauthorised(patch: pytest.MonkeyPatch) -> None:
 def a_seq_too_many(patch: pytest.MonkeyPatch) -> None:
     """A conversation begins with seq 2."""
     highest = conversations.max_seq
-    patch.setattr(messages.conv, "max_seq", lambda state, one: highest(state, one) or 1)
+    patch.setattr(conversations, "max_seq", lambda state, one: highest(state, one) or 1)
 
 
 def silence_about_reading(patch: pytest.MonkeyPatch) -> None:

@@ -8,61 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 from fixtures.wire.openim_ws_pb2 import PushMessages
-from suites.contract.openim.ws.client import Frame, Handshake, Trace
-from suites.contract.openim.ws.frames import request_text
+from suites.contract.openim.ws.client import Frame
 from suites.contract.openim.ws.judge import Outcome, judge
 from suites.contract.openim.ws.notes import notes_on
 from suites.contract.openim.ws.perform import Performed
-from suites.contract.openim.ws.recording import Line, Session, Source, load
-from suites.contract.openim.ws.symbols import TOKEN, Symbols
+from suites.contract.openim.ws.played import played
+from suites.contract.openim.ws.recording import Session, load
 
 SESSIONS = {session.number: session for session in load()}
-_RECORDED_MS = 1_795_461_000_000
 
 
 def as_recorded(session: Session) -> Performed:
     """What a replay shows of a server that does what the recorded one did, with the recorded ids and times."""
-    symbols = Symbols(session, prefix="")
-    symbols.started_ms = _RECORDED_MS
-    performed = Performed(session, symbols)
-    for token in TOKEN.findall(json.dumps([line.decoded for line in session.lines])):
-        symbols.bind(token, token)
-    for line in session.lines:
-        _take(performed, line)
-    return performed
-
-
-def _take(performed: Performed, line: Line) -> None:
-    if line.source is Source.REST:
-        performed.answers[line.number] = line.decoded["response"]
-    elif line.source is Source.CLIENT:
-        performed.sent[line.number] = line.raw
-        if line.kind == "handshake":
-            performed.traces[line.conn] = Trace()
-        elif line.kind == "binary" and request_text(line.encoding, line.raw):
-            _sent(performed, line)
-    elif line.source is Source.SERVER:
-        _seen(performed.traces[line.conn], line)
-
-
-def _sent(performed: Performed, line: Line) -> None:
-    data = line.decoded.get("data_decoded") or {}
-    if "createTime" in data:
-        owner = f"client:{data.get('clientMsgID', '')}:{data['createTime']}"
-        performed.symbols.bind_time(owner, "createTime", data["createTime"])
-
-
-def _seen(trace: Trace, line: Line) -> None:
-    at_s = line.t_ms / 1000
-    if line.kind == "handshake":
-        head, _, body = line.raw.partition(b"\r\n\r\n")
-        pairs = (one.split(": ", 1) for one in head.decode("latin-1").split("\r\n")[1:])
-        trace.handshake = Handshake(status=line.decoded["status"], headers=dict(pairs), body=body, raw=line.raw)
-        trace.opened_at_s = at_s
-    elif line.is_tcp_end:
-        trace.end, trace.ended_at_s = line.decoded["tcp"], at_s
-    else:
-        trace.frames.append(Frame(kind=line.kind, payload=line.raw, at_s=at_s))
+    return played(session, session)
 
 
 def wrong(performed: Performed) -> list[Outcome]:

@@ -46,7 +46,7 @@ class _Judge:
     def __init__(self, performed: Performed, notes: Notes) -> None:
         self._performed, self._notes = performed, notes
         self._session: Session = performed.session
-        self._unifier = Unifier(performed.symbols)
+        self._unifier = Unifier(performed.symbols, self._session.given_times)
 
     def outcomes(self) -> Iterator[Outcome]:
         # Answers come first: they tell the ids by which pushes are recognised.

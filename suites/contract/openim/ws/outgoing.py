@@ -8,12 +8,13 @@ import json
 import re
 from typing import Any
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 
 from fixtures.wire import gob
 from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
 from fixtures.wire.openim_ws_pb2 import MsgData
 from suites.contract.openim.ws.recording import USER, Line
+from suites.contract.openim.ws.rewrite import texts
 from suites.contract.openim.ws.symbols import Symbols
 
 _GOB_REQUEST = [
@@ -109,30 +110,15 @@ def _data(identifier: Any, raw: bytes, symbols: Symbols, now_ms: int) -> bytes:
         return raw  # sent to be refused
     if message is None:
         return raw
-    _fill(message, symbols)
+    recorded = message.clientMsgID if isinstance(message, MsgData) else ""
+    texts(message, lambda text: str(symbols.fill(text)))
     if isinstance(message, MsgData):
-        _renew(message, symbols, now_ms)
+        _renew(message, recorded, symbols, now_ms)
     return message.SerializeToString()
 
 
-def _fill(message: Message, symbols: Symbols) -> None:
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            if field.message_type.GetOptions().map_entry:
-                continue
-            for one in value if field.is_repeated else [value]:
-                _fill(one, symbols)
-        elif isinstance(value, str):
-            setattr(message, field.name, symbols.fill(value))
-        elif isinstance(value, bytes):
-            setattr(message, field.name, _text(value, symbols))
-        elif field.is_repeated and field.type == field.TYPE_STRING:
-            value[:] = symbols.fill(list(value))
-
-
-def _renew(message: MsgData, symbols: Symbols, now_ms: int) -> None:
+def _renew(message: MsgData, recorded: str, symbols: Symbols, now_ms: int) -> None:
     """A message of this run has its own id and time; a send time of its own, where one was recorded, stays."""
-    recorded = message.clientMsgID
     if recorded:
         message.clientMsgID = symbols.fresh_id(recorded)
     if message.createTime:

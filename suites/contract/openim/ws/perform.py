@@ -25,13 +25,16 @@ _PAUSE_MS = 200
 
 @dataclass
 class Performed:
-    """What a session showed: a trace for each connection, the answer to each REST line, by the line's number."""
+    """What a session showed: a trace for each connection, and by the number of the recorded line the answer to a REST
+    call, what a client line sent, the recorded pause before it, and when it was done."""
 
     session: Session
     symbols: Symbols
     traces: dict[str, Trace] = field(default_factory=dict)
     answers: dict[int, Any] = field(default_factory=dict)
     sent: dict[int, bytes] = field(default_factory=dict)
+    pauses: dict[int, int] = field(default_factory=dict)
+    acted_at_s: dict[int, float] = field(default_factory=dict)
     heartbeat_scale: float = 1.0
 
 
@@ -92,6 +95,9 @@ class _Player:
             await self._note(line)
             return
         pause_ms, self._last_ms = line.t_ms - self._last_ms, line.t_ms
+        if line.pause_ms is not None:
+            pause_ms = line.pause_ms
+        self.performed.pauses[line.number] = pause_ms
         if line.source is Source.SERVER:
             if line.kind != "ping" or self._notes.heartbeat:
                 self._fresh.append(line)
@@ -102,6 +108,7 @@ class _Player:
         if pause_ms >= _PAUSE_MS:
             await asyncio.sleep(min(pause_ms / 1000, self._gateway.settle_s))
         self._waited_ms = line.t_ms
+        self.performed.acted_at_s[line.number] = time.monotonic()
         if line.source is Source.REST:
             await self._rest(line, pause_ms)
         else:
@@ -112,6 +119,7 @@ class _Player:
         return before.kind == "ping" and before.source is Source.SERVER
 
     async def _note(self, line: Line) -> None:
+        self.performed.acted_at_s[line.number] = time.monotonic()
         text = line.decoded["note"]
         if text.startswith(_NEXT_ISSUED):
             await self._accounts.issue_next()

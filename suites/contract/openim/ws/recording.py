@@ -6,7 +6,7 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -33,7 +33,12 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One recorded event. `raw` is a frame's payload after unmasking, or the bytes of an HTTP head and body."""
+    """One recorded event.
+
+    Attributes:
+        raw: a frame's payload after unmasking, or the bytes of an HTTP head and body.
+        pause_ms: how long the client stood still before it; None where the times of the lines tell.
+    """
 
     number: int
     t_ms: int
@@ -43,6 +48,7 @@ class Line:
     encoding: str
     raw: bytes
     decoded: Any
+    pause_ms: int | None = None
 
     @property
     def is_tcp_end(self) -> bool:
@@ -94,6 +100,12 @@ class Session:
         return [str(group) for line in self.lines if (group := created_group(line.decoded)) is not None]
 
     @cached_property
+    def given_times(self) -> frozenset[int]:
+        """The send times that clients set themselves, in Unix ms."""
+        sent = (line.decoded.get("data_decoded") for line in self.lines if line.source is Source.CLIENT)
+        return frozenset(one["sendTime"] for one in sent if isinstance(one, dict) and "sendTime" in one)
+
+    @cached_property
     def encodings(self) -> dict[str, str]:
         """Connection -> the encoding of its binary frames."""
         found: dict[str, str] = {}
@@ -120,8 +132,13 @@ def group_in(answer: Any) -> str | None:
 
 def load(path: Path = RECORDING) -> list[Session]:
     """All sessions, in recorded order."""
+    return sessions_of(_rows(path))
+
+
+def sessions_of(rows: Iterable[dict[str, Any]]) -> list[Session]:
+    """Sessions from their lines."""
     sessions: dict[str, list[Line]] = {}
-    for row in _rows(path):
+    for row in rows:
         lines = sessions.setdefault(row["session"], [])
         lines.append(_line(len(lines), row))
     return [Session(name=name, lines=tuple(lines)) for name, lines in sessions.items()]
@@ -148,6 +165,7 @@ def _line(number: int, row: dict[str, Any]) -> Line:
         encoding=row.get("encoding", ""),
         raw=base64.b64decode(row.get("raw_base64", "")),
         decoded=_one_token(row["session"], row["decoded"]),
+        pause_ms=row.get("pause_ms"),
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from suites.contract.openim.target import Server, Target, double, live
 from suites.contract.openim.ws.judge import Outcome, judge
 from suites.contract.openim.ws.notes import Notes, notes_on
-from suites.contract.openim.ws.perform import perform
+from suites.contract.openim.ws.perform import Performed, perform
 from suites.contract.openim.ws.recording import Session
 
 Open = Callable[[Session, Notes], AbstractAsyncContextManager[Target]]
@@ -35,12 +35,11 @@ def opener(server: Server | None) -> Open:
     return open_double if server is None else open_live
 
 
-async def replay(session: Session, open_target: Open) -> list[Outcome]:
-    """Play one session and judge it."""
+async def play(session: Session, open_target: Open) -> Performed:
+    """Play one session."""
     notes = notes_on(session.name)
     async with open_target(session, notes) as target:
-        performed = await perform(session, target, notes)
-    return judge(performed, notes)
+        return await perform(session, target, notes)
 
 
 async def replay_all(
@@ -49,9 +48,12 @@ async def replay_all(
     """Play sessions, some at a time; name -> outcomes, in the order given."""
     gate = asyncio.Semaphore(at_once)
 
-    async def one(session: Session) -> list[Outcome]:
+    async def one(session: Session) -> Performed:
         async with gate:
-            return await replay(session, open_target)
+            return await play(session, open_target)
 
-    found = await asyncio.gather(*(one(session) for session in sessions))
-    return {session.name: outcomes for session, outcomes in zip(sessions, found, strict=True)}
+    # Judging takes long looks; heartbeats that are tenths of a second would not survive them in between.
+    return {
+        performed.session.name: judge(performed, notes_on(performed.session.name))
+        for performed in await asyncio.gather(*map(one, sessions))
+    }

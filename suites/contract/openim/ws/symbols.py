@@ -7,7 +7,7 @@ import re
 import secrets
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from suites.contract.openim.ws.recording import USER, Session
@@ -60,7 +60,7 @@ class Symbols:
     def fresh_id(self, recorded: str) -> str:
         """The message id that a client uses in this run instead of a recorded one."""
         if not is_generated(recorded):
-            return recorded
+            return str(self.fill(recorded))
         if recorded not in self._bound:
             self.bind(recorded, secrets.token_hex(16))
         return self._bound[recorded]
@@ -111,6 +111,12 @@ class Symbols:
         inner = base64.urlsafe_b64encode(self._text(found[1]).encode()).rstrip(b"=").decode()
         return self._text(text[: found.start()]) + inner + self._text(text[found.end() :])
 
-    def back(self) -> Mapping[str, str]:
-        """What this run's values stood for: the way back into a recording."""
-        return self._taken
+    def back(self) -> Callable[[str], str]:
+        """The way back into a recording: a text of this run with what its ids, tokens and users stood for."""
+        partners = {actual: recorded for actual, recorded in self._taken.items() if actual != recorded}
+        if self.admin != RECORDED_ADMIN:
+            partners[self.admin] = RECORDED_ADMIN
+        longest_first = sorted(partners, key=len, reverse=True)
+        parts = [re.escape(one) for one in longest_first] + ([re.escape(self.prefix)] if self.prefix else [])
+        pattern = re.compile("|".join(parts) or r"(?!)")
+        return lambda text: pattern.sub(lambda found: partners.get(found[0], ""), text)

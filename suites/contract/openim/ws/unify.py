@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from suites.contract.openim.ws.symbols import ID, TOKEN, Symbols, is_generated
 
-_FIRST_RECORDED_MS = 1_795_000_000_000
-"""Times from here on were the recording's present; an earlier one is a client's own and travels as it is."""
+_TIMES_MS = range(1_500_000_000_000, 4_100_000_000_000)
 _WINDOW_MS = 3_600_000
 _MAX_SHOWN = 200
 
 
 class Unifier:
-    """Compares recorded values with this run's, binding what was not bound before."""
+    """Compares recorded values with this run's, binding what was not bound before.
 
-    def __init__(self, symbols: Symbols) -> None:
+    `given_times` are send times that clients set themselves.
+    """
+
+    def __init__(self, symbols: Symbols, given_times: Set[int] = frozenset()) -> None:
         self._symbols = symbols
+        self._given_times = given_times
 
     def differences(self, path: str, recorded: Any, actual: Any) -> Iterator[str]:
         """Where the two differ, as sentences."""
@@ -33,7 +36,7 @@ class Unifier:
             yield f"{path} = {shown(actual)}, recorded {shown(self._symbols.fill(recorded))}"
         elif isinstance(recorded, str):
             yield from self._texts(path, recorded, actual)
-        elif is_recorded_time(recorded):
+        elif self._is_time(recorded):
             yield from self._times(path, actual)
         elif recorded != actual:
             yield f"{path} = {shown(actual)}, recorded {shown(recorded)}"
@@ -53,7 +56,7 @@ class Unifier:
         owner = recorded.get("serverMsgID")
         for field in ("sendTime", "createTime"):
             one, other = recorded.get(field), actual.get(field)
-            if not is_recorded_time(one) or not isinstance(other, int):
+            if not self._is_time(one) or not isinstance(other, int):
                 continue
             given = f"client:{recorded.get('clientMsgID', '')}:{one}"
             expected = self._symbols.bound_time(given, field)
@@ -75,14 +78,15 @@ class Unifier:
         if expected != actual:
             yield f"{path} = {shown(actual)}, recorded {shown(expected)}"
 
+    def _is_time(self, value: Any) -> bool:
+        """Whether this was the present, in ms, when it was recorded. A time that a client chose travels as it is."""
+        return type(value) is int and value in _TIMES_MS and value not in self._given_times
+
     def _times(self, path: str, actual: int) -> Iterator[str]:
-        if abs(actual - self._symbols.started_ms) > _WINDOW_MS:
+        if actual not in _TIMES_MS or (
+            self._symbols.started_ms and abs(actual - self._symbols.started_ms) > _WINDOW_MS
+        ):
             yield f"{path} = {actual} is no time in ms of this run"
-
-
-def is_recorded_time(value: Any) -> bool:
-    """Whether this was a present time, in ms, when it was recorded."""
-    return type(value) is int and value >= _FIRST_RECORDED_MS
 
 
 def shown(value: Any) -> str:

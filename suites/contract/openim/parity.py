@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from suites.contract.openim import recording, replay
@@ -62,7 +63,9 @@ class Parity:
     """All rows of one server."""
 
     server: str
-    rows: tuple[Row, ...] = field(default_factory=tuple)
+    rows: tuple[Row, ...] = ()
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def agrees(self) -> bool:
@@ -85,6 +88,8 @@ class Parity:
             "format": "openim-ssot-verifier/contract",
             "version": 1,
             "server": self.server,
+            "started_at": self.started_at.isoformat(),
+            "ended_at": self.ended_at.isoformat(),
             "rows": [
                 {
                     "kind": row.kind,
@@ -144,10 +149,12 @@ async def parity(
     """Replay everything; against a live server that names no WebSocket, REST alone."""
     cases = recording.load() if cases is None else cases
     sessions = ws_recording.load() if sessions is None else sessions
+    started_at = datetime.now(UTC)
     rows = [await rest_row(server, flow, cases) for flow in recording.flows(cases)]
     if server is None or server.ws:
         rows += await ws_rows(server, sessions)
-    return Parity(server="double" if server is None else server.api, rows=tuple(rows))
+    name = "double" if server is None else server.api
+    return Parity(server=name, rows=tuple(rows), started_at=started_at)
 
 
 def run(server: Server | None) -> Parity:

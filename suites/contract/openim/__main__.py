@@ -29,7 +29,7 @@ from suites.contract.openim.preflight import PreflightError, reach
 from suites.contract.openim.record import REST_FILE, WS_FILE
 from suites.contract.openim.record import record as record_server
 from suites.contract.openim.render import show, write_junit
-from suites.contract.openim.target import Server, ServerError, from_environment
+from suites.contract.openim.server import Server, ServerError, from_environment
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.accounts import AccountError
 from verifier.verdict import ExitCode

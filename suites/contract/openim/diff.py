@@ -12,7 +12,7 @@ from suites.contract.openim import recording
 from suites.contract.openim.compare import differences
 from suites.contract.openim.record import REST_FILE, WS_FILE, record
 from suites.contract.openim.recording import NOT_ASSERTED, Case, Symbols
-from suites.contract.openim.target import Server
+from suites.contract.openim.server import Server
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.judge import judge
 from suites.contract.openim.ws.notes import notes_on

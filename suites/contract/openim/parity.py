@@ -11,7 +11,7 @@ from typing import Any
 from suites.contract.openim import recording, replay
 from suites.contract.openim.deviations import Deviation, Deviations, declared
 from suites.contract.openim.recording import Case
-from suites.contract.openim.target import Server
+from suites.contract.openim.server import Server
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.recording import Session
 from suites.contract.openim.ws.replay import opener, replay_all
@@ -57,6 +57,19 @@ class Row:
         """Whether all is equal or declared, and the declarations are true."""
         return not self.wrong and not self.healed
 
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "cases": self.cases,
+            "equal": self.equal,
+            "deviating": self.deviating,
+            "wrong": self.wrong,
+            "differences": [{"told": one.told, "reason": one.reason} for one in self.differences],
+            "healed": [{"what": one.what, "reason": one.reason} for one in self.healed],
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
@@ -90,19 +103,7 @@ class Parity:
             "server": self.server,
             "started_at": self.started_at.isoformat(),
             "ended_at": self.ended_at.isoformat(),
-            "rows": [
-                {
-                    "kind": row.kind,
-                    "name": row.name,
-                    "cases": row.cases,
-                    "equal": row.equal,
-                    "deviating": row.deviating,
-                    "wrong": row.wrong,
-                    "differences": [{"told": one.told, "reason": one.reason} for one in row.differences],
-                    "healed": [{"what": one.what, "reason": one.reason} for one in row.healed],
-                }
-                for row in self.rows
-            ],
+            "rows": [row.document() for row in self.rows],
         }
 
 

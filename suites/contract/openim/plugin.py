@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from suites.contract.openim.parity import Parity, Row
-from suites.contract.openim.target import Server, from_environment
+from suites.contract.openim.server import Server, from_environment
+
+if TYPE_CHECKING:
+    from suites.contract.openim.parity import Row
 
 _OPTIONS = {
     "--openim-api": (
@@ -55,11 +57,7 @@ def openim(request: pytest.FixtureRequest) -> Server | None:
 
 def keep_row(request: pytest.FixtureRequest, row: Row) -> None:
     """Put a row into the parity table of the report."""
-    request.node.user_properties.append((_ROW, json.dumps(_document(row))))
-
-
-def _document(row: Row) -> Any:
-    return Parity(server="", rows=(row,)).document()["rows"][0]
+    request.node.user_properties.append((_ROW, json.dumps(row.document())))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -88,6 +86,8 @@ class _Rows:
         """Write them."""
         if not self._rows:
             return
+        from suites.contract.openim.parity import Parity
+
         document = {**Parity(server=self._name).document(), "rows": sorted(self._rows, key=lambda row: row["name"])}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from suites.contract.openim.target import Server, Target, live
+from suites.contract.openim.server import Server
+from suites.contract.openim.target import Target, live
 from suites.contract.openim.ws.accounts import admin_token
 from suites.contract.openim.ws.client import Connection
 

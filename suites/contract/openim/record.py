@@ -14,7 +14,7 @@ from typing import Any
 
 from suites.contract.openim import recording, replay
 from suites.contract.openim.recording import Case, Symbols
-from suites.contract.openim.target import Server
+from suites.contract.openim.server import Server
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.perform import Performed
 from suites.contract.openim.ws.recorder import rows

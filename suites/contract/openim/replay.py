@@ -15,7 +15,8 @@ import httpx
 from suites.contract.openim import recording
 from suites.contract.openim.compare import differences
 from suites.contract.openim.recording import Case, Symbols
-from suites.contract.openim.target import Server, Target, double, live
+from suites.contract.openim.server import Server
+from suites.contract.openim.target import Target, double, live
 from suites.contract.openim.ws.client import Connection
 
 # Two tokens issued within one second are the same text, so different ones are asked for in different seconds.

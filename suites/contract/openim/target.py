@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,15 +17,13 @@ from fixtures.openim.fault_settings import FaultSettings
 from fixtures.openim.gateway.server import Gateway as DoubleGateway
 from fixtures.openim.gateway.server import GatewaySettings
 from fixtures.openim.state import State
+from suites.contract.openim.server import DEFAULT_ADMIN, DEFAULT_SECRET, Gateway, Server, ServerError
 
-_DEFAULT_SECRET, _DEFAULT_ADMIN = "openIM123", "imAdmin"
 _TICK_S = 0.003
 _TIMEOUT_S = 60.0
 _READ_TIMEOUT_S, _PING_PERIOD_S = 30.0, 27.0
 _LOOPBACK = "127.0.0.1"
 _DOUBLE_SETTLE_S, _DOUBLE_PATIENCE_S = 0.15, 3.0
-_LIVE_SETTLE_S, _LIVE_PATIENCE_S = 8.0, 20.0
-_PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 
 
 class Clock(Protocol):
@@ -96,26 +92,6 @@ class SteppedClock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gateway:
-    """A target's WebSocket.
-
-    Attributes:
-        tls: what to speak TLS with, None for plain TCP.
-        settle_s: how long to stand still at most where the recording did: for presence to spread, a message to be
-            stored, an unexpected frame to show itself.
-        patience_s: how long a recorded frame is waited for.
-        heartbeat_scale: the server's heartbeat times as parts of the recorded ones (27 s and 30 s).
-    """
-
-    host: str
-    port: int
-    tls: ssl.SSLContext | None = None
-    settle_s: float
-    patience_s: float
-    heartbeat_scale: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Target:
     """A server to replay to. `admin_tokens` holds the administrator's token once it was asked for."""
 
@@ -125,46 +101,7 @@ class Target:
     clock: Clock
     http: httpx.AsyncClient
     gateway: Gateway | None = None
-    is_double: bool = False
     admin_tokens: list[str] = field(default_factory=list, repr=False)
-
-
-class ServerError(Exception):
-    """A server is named in a way that cannot be used; the text says what would be right."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """A live server: where it listens, and who may do everything there. `ws` may be empty: then REST alone is used."""
-
-    api: str
-    ws: str = ""
-    secret: str = field(default=_DEFAULT_SECRET, repr=False)
-    admin: str = _DEFAULT_ADMIN
-
-    def gateway(self) -> Gateway | None:
-        """Its WebSocket. Raises ServerError."""
-        if not self.ws:
-            return None
-        parts = urlsplit(self.ws)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise ServerError(f"{self.ws!r} is no WebSocket address. Write it as ws://host:10001 or wss://host.")
-        tls = ssl.create_default_context() if parts.scheme in ("wss", "https") else None
-        port = parts.port or _PORTS[parts.scheme]
-        return Gateway(host=parts.hostname, port=port, tls=tls, settle_s=_LIVE_SETTLE_S, patience_s=_LIVE_PATIENCE_S)
-
-
-def from_environment(environment: Mapping[str, str] | None = None) -> Server | None:
-    """The server named by OPENIM_API, OPENIM_WS, OPENIM_SECRET and OPENIM_ADMIN; None means the double."""
-    env = os.environ if environment is None else environment
-    if not env.get("OPENIM_API"):
-        return None
-    return Server(
-        api=env["OPENIM_API"],
-        ws=env.get("OPENIM_WS", ""),
-        secret=env.get("OPENIM_SECRET") or _DEFAULT_SECRET,
-        admin=env.get("OPENIM_ADMIN") or _DEFAULT_ADMIN,
-    )
 
 
 @asynccontextmanager
@@ -197,7 +134,7 @@ async def double(
     `manual` has its time stand still but for what is skipped, as the REST cases need it; `faults` are its switches.
     """
     clock = ManualClock() if manual else SteppedClock()
-    state = State(secret=_DEFAULT_SECRET, admin_ids=[_DEFAULT_ADMIN], clock=clock.now_s)
+    state = State(secret=DEFAULT_SECRET, admin_ids=[DEFAULT_ADMIN], clock=clock.now_s)
     if faults:
         state.faults.set(FaultSettings.model_validate(faults))
     settings = GatewaySettings(
@@ -217,12 +154,11 @@ async def double(
         async with httpx.AsyncClient(transport=transport, base_url="http://double", timeout=_TIMEOUT_S) as http:
             yield Target(
                 name="double",
-                secret=_DEFAULT_SECRET,
-                admin=_DEFAULT_ADMIN,
+                secret=DEFAULT_SECRET,
+                admin=DEFAULT_ADMIN,
                 clock=clock,
                 http=http,
                 gateway=gateway,
-                is_double=True,
             )
     finally:
         await server.stop()

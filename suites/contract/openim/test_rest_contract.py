@@ -10,7 +10,7 @@ from suites.contract.openim import recording
 from suites.contract.openim.deviations import declared
 from suites.contract.openim.parity import rest_row
 from suites.contract.openim.plugin import keep_row
-from suites.contract.openim.target import Server
+from suites.contract.openim.server import Server
 from suites.contract.openim.told import refusal_of
 
 CASES = recording.load()

@@ -9,7 +9,7 @@ import pytest
 from suites.contract.openim.deviations import declared
 from suites.contract.openim.parity import Row, ws_rows
 from suites.contract.openim.plugin import keep_row
-from suites.contract.openim.target import Server
+from suites.contract.openim.server import Server
 from suites.contract.openim.told import refusal_of
 from suites.contract.openim.ws import recording
 from suites.contract.openim.ws.notes import named

@@ -15,11 +15,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from suites.contract.openim import __main__ as command
-from suites.contract.openim import recording, target
+from suites.contract.openim import recording
 from suites.contract.openim.deviations import Deviation, Deviations
 from suites.contract.openim.parity import Parity, row_of
 from suites.contract.openim.record import record_rest, record_ws
 from suites.contract.openim.render import write_junit
+from suites.contract.openim.server import DEFAULT_SECRET
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.replay import opener, replay_all
 from suites.selftest.openim.doubles import SECRET, running
@@ -63,7 +64,7 @@ def test_a_recording_made_anew_is_replayed_as_well() -> None:
     rows = asyncio.run(record_ws(None, sessions))
     text = json.dumps(rows) + "".join(base64.b64decode(row.get("raw_base64", "")).decode("latin-1") for row in rows)
     assert _JWT_START not in text
-    assert target._DEFAULT_SECRET not in text
+    assert DEFAULT_SECRET not in text
     anew = ws_recording.sessions_of(rows)
     assert [session.users for session in anew] == [session.users for session in sessions]
     found = asyncio.run(replay_all(anew, opener(None)))

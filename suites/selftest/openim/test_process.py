@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.clients.openim_rest import OpenIMError
 from suites.contract.openim.replay import replay_flow
-from suites.contract.openim.target import Server
+from suites.contract.openim.server import Server
 from suites.selftest.openim.doubles import ADMIN, SECRET, free_port, running, start
 
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from suites.contract.openim.target import Server, Target, double, live
+from suites.contract.openim.server import Server
+from suites.contract.openim.target import Target, double, live
 from suites.contract.openim.ws.judge import Outcome, judge
 from suites.contract.openim.ws.notes import Notes, notes_on
 from suites.contract.openim.ws.perform import Performed, perform

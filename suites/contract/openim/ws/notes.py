@@ -32,6 +32,14 @@ class MayCome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chance:
+    """Something that a live server shows only if it happens to suffer what the recorded one did."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Notes:
     """The notes on one session. `double` are arguments of `target.double`, under which it plays the recorded server."""
 
@@ -40,6 +48,7 @@ class Notes:
     interleaved: bool = False
     lossy: bool = False
     may_come: tuple[MayCome, ...] = ()
+    not_on_others: tuple[Chance, ...] = ()
     double: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -61,7 +70,8 @@ def _notes(entry: dict[str, Any]) -> Notes:
         for one in entry.get("may_come", ())
     )
     flags = {key: entry[key] for key in ("heartbeat", "tokens_first", "interleaved", "lossy") if key in entry}
-    return Notes(may_come=may_come, double=entry.get("double", {}), **flags)
+    chances = tuple(Chance(what=one["what"], reason=one["reason"]) for one in entry.get("not_on_others", ()))
+    return Notes(may_come=may_come, not_on_others=chances, double=entry.get("double", {}), **flags)
 
 
 def notes_on(session: str) -> Notes:

@@ -138,12 +138,12 @@ def _value(value: Any) -> Any:
 
 
 def _content(value: bytes) -> Any:
-    """A message's content, and the detail of a notice, both JSON by convention only."""
+    """A message's content: text as it is, since servers pass it on; only what a notice says is opened, JSON in JSON."""
     try:
-        found = json.loads(value)
-    except ValueError:
+        text = value.decode()
+    except UnicodeDecodeError:
         return {"$bytes": value.hex()}
-    if isinstance(found, dict) and isinstance(found.get("detail"), str):
-        with suppress(ValueError):
-            found = {**found, "detail": {"$json": json.loads(found["detail"])}}
-    return {"$json": found}
+    with suppress(ValueError, TypeError, KeyError):
+        found = json.loads(text)
+        return {**found, "detail": {"$json": json.loads(found["detail"])}}
+    return {"$text": text}

@@ -18,11 +18,17 @@ SESSIONS = recording.load()
 
 
 @pytest.fixture(scope="module")
-def rows(openim: Server | None) -> dict[str, Row]:
-    """All sessions, played side by side: what takes long is waiting."""
+def rows(openim: Server | None, request: pytest.FixtureRequest) -> dict[str, Row]:
+    """The sessions that were asked for, played side by side: what takes long is waiting."""
     if openim is not None and not openim.ws:
         pytest.skip("the server's WebSocket address is not known: name it with --openim-ws")
-    return {row.name: row for row in asyncio.run(ws_rows(openim, SESSIONS))}
+    chosen = {_session_of(item) for item in request.session.items}
+    return {row.name: row for row in asyncio.run(ws_rows(openim, [one for one in SESSIONS if one.name in chosen]))}
+
+
+def _session_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return None if callspec is None else callspec.params.get("session")
 
 
 @pytest.mark.timeout(900)  # a real server is waited for: 60 s of silence, and presence, and its store

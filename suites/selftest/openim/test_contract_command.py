@@ -17,10 +17,11 @@ import pytest
 from suites.contract.openim import __main__ as command
 from suites.contract.openim import recording
 from suites.contract.openim.deviations import Deviation, Deviations
-from suites.contract.openim.parity import Parity, row_of
+from suites.contract.openim.parity import Parity, deviations_for, row_of
+from suites.contract.openim.plugin import server_of
 from suites.contract.openim.record import record_rest, record_ws
 from suites.contract.openim.render import write_junit
-from suites.contract.openim.server import DEFAULT_SECRET
+from suites.contract.openim.server import DEFAULT_SECRET, Server
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.replay import opener, replay_all
 from suites.selftest.openim.doubles import SECRET, running
@@ -169,6 +170,35 @@ def test_declared_deviations_are_strict(deviations: Deviations) -> None:
     assert not row.agrees
     assert row_of("REST", "f", ["a: errCode", "b: status"], deviations).agrees
     assert not row_of("REST", "f", ["a: errCode", "b: status", "c: more"], deviations).agrees
+
+
+def test_a_live_server_is_excused_for_chance_alone() -> None:
+    """What the recorded server suffered may be absent in another one, which nobody calls healed; no more than that."""
+    excuses = deviations_for(Server(api="http://host"))
+    assert excuses.reason("15-offline-then-pull", "b answer 1007 'b-13' (line 49): $.data.msgs was not recorded")
+    assert excuses.reason("15-offline-then-pull", "b answer 1002 'b-3' (line 25): is missing") is None
+    assert excuses.healed("15-offline-then-pull", []) == []
+    assert deviations_for(None).strict
+
+
+def test_options_and_environment_name_the_server(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Neither: the double. The environment alone: that server, with the defaults of OpenIM."""
+    for name in ("OPENIM_API", "OPENIM_WS", "OPENIM_SECRET", "OPENIM_ADMIN"):
+        monkeypatch.delenv(name, raising=False)
+    assert server_of(request.config) is None
+    monkeypatch.setenv("OPENIM_API", "http://host:10002")
+    monkeypatch.setenv("OPENIM_SECRET", "s3cret")
+    server = server_of(request.config)
+    assert server is not None
+    assert (server.api, server.secret, server.admin, server.gateway()) == (
+        "http://host:10002",
+        "s3cret",
+        "imAdmin",
+        None,
+    )
+    assert "s3cret" not in repr(server)
 
 
 def test_junit_names_what_differs(tmp_path: Path, deviations: Deviations) -> None:

@@ -12,6 +12,7 @@ from suites.contract.openim import recording, replay
 from suites.contract.openim.deviations import Deviation, Deviations, declared
 from suites.contract.openim.recording import Case
 from suites.contract.openim.server import Server
+from suites.contract.openim.tokens import hidden
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.notes import named, notes_on
 from suites.contract.openim.ws.recording import Session
@@ -109,8 +110,8 @@ class Parity:
 
 
 def row_of(kind: str, name: str, told: Iterable[str], deviations: Deviations) -> Row:
-    """A row from what was told of each case: "" where it went as recorded."""
-    everything = list(told)
+    """A row from what was told of each case: "" where it went as recorded. Tokens in it are hidden."""
+    everything = [hidden(one) for one in told]
     differing = [one for one in everything if one]
     return Row(
         kind=kind,

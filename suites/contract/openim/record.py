@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gzip
 import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from suites.contract.openim import recording, replay
 from suites.contract.openim.recording import Case, Symbols
 from suites.contract.openim.server import Server
+from suites.contract.openim.tokens import hidden
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.perform import Performed
 from suites.contract.openim.ws.recorder import rows
@@ -22,7 +22,6 @@ from suites.contract.openim.ws.recording import Session
 from suites.contract.openim.ws.replay import AT_ONCE, opener, play
 
 REST_FILE, WS_FILE = "rest.jsonl.gz", "ws.jsonl.gz"
-_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def _back(recorded: Any, answer: Any, back: Callable[[str], str], symbols: Symbo
 
 def _plain(answer: Any, back: Callable[[str], str]) -> Any:
     if isinstance(answer, str):
-        return _JWT.sub("<token>", back(answer))
+        return hidden(back(answer))
     if isinstance(answer, list):
         return [_plain(one, back) for one in answer]
     if isinstance(answer, dict):

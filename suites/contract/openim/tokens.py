@@ -6,10 +6,17 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 _LIFETIME_S = 86_400
+_JWT = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+def hidden(text: str) -> str:
+    """A text without the tokens in it."""
+    return _JWT.sub("<token>", text)
 
 
 def forged(prefix: str, secret: str, admin: str, now_s: float) -> Iterator[tuple[str, str]]:

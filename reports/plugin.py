@@ -104,7 +104,10 @@ class Collector:
             part = self._path.parent / "suites.json"
             part.write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
             loads = sorted(self._path.parent.glob("load-*.json"))[-1:]
-            write_joined([*(Path(run) for run in self._runs), part, *loads], self._path)
+            # What the contract suite said stands beside the report, if it ran in this session.
+            began = self._started_at.timestamp()
+            contracts = [one for one in self._path.parent.glob("contract.json") if one.stat().st_mtime >= began]
+            write_joined([*(Path(run) for run in self._runs), part, *contracts, *loads], self._path)
             self._said = f"report: {self._path}"
         except OSError as error:
             self._said = f"the report {self._path} could not be written: {error.strerror}"

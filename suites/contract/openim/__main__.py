@@ -1,28 +1,162 @@
-"""Print how far a server agrees with the recordings: `python -m suites.contract.openim` (target: OPENIM_API …)."""
+"""`python -m suites.contract.openim`: hold a server to the recordings, record another one, compare two.
+
+    python -m suites.contract.openim                                     the double's parity table
+    python -m suites.contract.openim replay --openim-api http://host:10002 --openim-ws ws://host:10001 …
+    python -m suites.contract.openim record --openim-api … --openim-ws … --out DIR
+    python -m suites.contract.openim diff OLD NEW                        recordings, API[,WS] of live servers, or `double`
+
+Exit: 0 agrees, 1 differs, 3 something named cannot be used or reached, 4 an output cannot be written.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
+from pathlib import Path
+from typing import Annotated, Any
 
+import httpx
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from suites.contract.openim import diff as comparison
 from suites.contract.openim import recording
-from suites.contract.openim.replay import run
-from suites.contract.openim.target import from_environment
+from suites.contract.openim.diff import SideError
+from suites.contract.openim.parity import parity
+from suites.contract.openim.preflight import PreflightError, reach
+from suites.contract.openim.record import REST_FILE, WS_FILE
+from suites.contract.openim.record import record as record_server
+from suites.contract.openim.render import show, write_junit
+from suites.contract.openim.server import Server, ServerError, from_environment
+from suites.contract.openim.ws import recording as ws_recording
+from suites.contract.openim.ws.accounts import AccountError
+from verifier.verdict import ExitCode
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+Api = Annotated[str, typer.Option("--openim-api", envvar="OPENIM_API", help="REST address of a live server.")]
+Ws = Annotated[str, typer.Option("--openim-ws", envvar="OPENIM_WS", help="Its WebSocket address.")]
+Secret = Annotated[
+    str, typer.Option("--openim-secret", envvar="OPENIM_SECRET", help="Its share.secret.", show_default=False)
+]
+Admin = Annotated[str, typer.Option("--openim-admin", envvar="OPENIM_ADMIN", help="One of its imAdminUser.userIDs.")]
+_DIFFERS = 1
+
+
+def _server(api: str, ws: str, secret: str, admin: str) -> Server | None:
+    names = {"OPENIM_API": api, "OPENIM_WS": ws, "OPENIM_SECRET": secret, "OPENIM_ADMIN": admin}
+    if ws and not api:
+        raise ServerError("a WebSocket address alone is not enough: users are made over REST. Add --openim-api.")
+    return from_environment(names)
+
+
+@app.callback(invoke_without_command=True)
+def main_command(context: typer.Context) -> None:
+    """Hold a server to the recordings; without a command the double, or the server that OPENIM_API names."""
+    if context.invoked_subcommand is None:
+        context.invoke(replay)
+
+
+@app.command()
+def replay(
+    api: Api = "",
+    ws: Ws = "",
+    secret: Secret = "",
+    admin: Admin = "",
+    recordings: Annotated[
+        Path | None, typer.Option(help="Replay these instead: a directory that `record` wrote.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the table as JSON too.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write it as JUnit XML too.")] = None,
+) -> int:
+    """Replay everything and print the parity table."""
+    server = _server(api, ws, secret, admin)
+    cases = recording.load(recordings / REST_FILE) if recordings else None
+    sessions = ws_recording.load(recordings / WS_FILE) if recordings else None
+
+    async def run() -> Any:
+        if server is not None:
+            await reach(server)
+        return await parity(server, cases, sessions)
+
+    found = asyncio.run(run())
+    show(found, _console())
+    if json_file is not None:
+        text = json.dumps(found.document(), indent=2, ensure_ascii=False)
+        json_file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    if junit is not None:
+        write_junit(found, junit)
+    return 0 if found.agrees else _DIFFERS
+
+
+@app.command()
+def record(
+    out: Annotated[Path, typer.Option(help="The directory to write into.")],
+    api: Api = "",
+    ws: Ws = "",
+    secret: Secret = "",
+    admin: Admin = "",
+) -> int:
+    """Record the REST cases and the WebSocket sessions anew, from a live server or the double."""
+    server = _server(api, ws, secret, admin)
+
+    async def run() -> Any:
+        if server is not None:
+            await reach(server)
+        return await record_server(server)
+
+    found = asyncio.run(run())
+    found.write(out)
+    _console().print(f"{out}: {len(found.cases)} REST cases, {len(found.sessions)} WebSocket sessions")
+    return 0
+
+
+@app.command()
+def diff(old: str, new: str, secret: Secret = "", admin: Admin = "") -> int:
+    """Print what a client of OLD would notice at NEW."""
+    given = from_environment({"OPENIM_API": "http://any", "OPENIM_SECRET": secret, "OPENIM_ADMIN": admin})
+    assert given is not None
+
+    async def run() -> Any:
+        return [await comparison.side(name, secret=given.secret, admin=given.admin) for name in (old, new)]
+
+    one, other = asyncio.run(run())
+    found = comparison.compare(one, other)
+    console = _console()
+    for text in comparison.unseen(one, other):
+        console.print(f"not compared: {escape(text)}")
+    for noticed in found:
+        console.print(f"[bold]{escape(noticed.where)}[/bold]: {escape(noticed.what)}")
+    compared = f"{len(one.cases)} REST cases, {len(one.sessions)} WebSocket sessions"
+    if found:
+        console.print(f"{len(found)} differences in {compared}.")
+    else:
+        console.print(f"A client would notice nothing ({compared}).")
+    return _DIFFERS if found else 0
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)
 
 
 def main() -> int:
-    """One line a flow, then each difference."""
-    details: list[str] = []
-    cases = equal = 0
-    for flow in recording.flows(recording.load()):
-        outcomes = run(from_environment(), flow)
-        good = sum(not outcome.differences for outcome in outcomes)
-        sys.stdout.write(f"{flow:20} {good:4} of {len(outcomes):4}\n")
-        cases, equal = cases + len(outcomes), equal + good
-        details += [
-            f"{outcome.case.case}: {'; '.join(outcome.differences)}" for outcome in outcomes if outcome.differences
-        ]
-    sys.stdout.write(f"{'all':20} {equal:4} of {cases:4}\n" + "".join(f"  {line}\n" for line in details))
-    return 0 if equal == cases else 1
+    """Run a command; what is wrong is told in a sentence."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except (ServerError, SideError, AccountError, PreflightError) as error:
+        sys.stderr.write(f"contract: {error}\n")
+        return ExitCode.USAGE
+    except httpx.HTTPError as error:
+        sys.stderr.write(f"contract: the server stopped answering ({str(error) or type(error).__name__}).\n")
+        return ExitCode.USAGE
+    except typer.TyperException as error:
+        sys.stderr.write(f"contract: {getattr(error, 'format_message', error.__str__)()}\n")
+        return ExitCode.USAGE
+    except OSError as error:
+        sys.stderr.write(f"contract: {error.filename or 'a file'} cannot be used: {error.strerror}.\n")
+        return ExitCode.UNDELIVERED
 
 
 if __name__ == "__main__":

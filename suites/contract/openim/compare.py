@@ -55,15 +55,12 @@ def _descend(value: Any, steps: list[str], change: Callable[[Any], Any]) -> None
 
 
 def _compare(path: str, recorded: Any, answered: Any) -> Iterable[str]:
-    if isinstance(recorded, dict) and len(recorded) == 1:
-        ((kind, detail),) = recorded.items()
-        if kind == "$base64_json":
-            yield from _compare_base64(path, detail, answered)
-            return
-        if kind == "$truncated_list":
-            yield from _compare_truncated(path, detail, answered)
-            return
-    if isinstance(recorded, dict) and isinstance(answered, dict):
+    form = _form(recorded)
+    if form and isinstance(answered, dict) and form in answered:
+        yield from _compare(path, recorded[form], answered[form])  # two recordings
+    elif form:
+        yield from _FORMS[form](path, recorded[form], answered)
+    elif isinstance(recorded, dict) and isinstance(answered, dict):
         for key in recorded.keys() | answered.keys():
             if key not in answered:
                 yield f"{path}.{key} is missing; recorded {_shown(recorded[key])}"
@@ -102,3 +99,14 @@ def _compare_truncated(path: str, recorded: dict[str, Any], answered: Any) -> It
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+_FORMS: dict[str, Callable[[str, Any, Any], Iterable[str]]] = {
+    "$base64_json": _compare_base64,
+    "$truncated_list": _compare_truncated,
+}
+
+
+def _form(recorded: Any) -> str:
+    """Which of the forms for long or encoded values this is, "" for none."""
+    return next((one for one in _FORMS if isinstance(recorded, dict) and recorded.keys() == {one}), "")

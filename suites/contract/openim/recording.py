@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,10 @@ class Case:
         return token if isinstance(token, str) else ""
 
 
-def load() -> list[Case]:
+def load(path: Path = RECORDING) -> list[Case]:
     """All cases in the order in which they were recorded."""
-    with gzip.open(RECORDING, "rt", encoding="utf-8") as lines:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as lines:
         return [Case(**json.loads(line)) for line in lines]
 
 
@@ -78,9 +79,9 @@ def closure(cases: list[Case], flow: str) -> list[Case]:
 class Symbols:
     """What the symbols of one replay stand for. `{P}` is a fresh prefix, so that a server can be used again."""
 
-    def __init__(self, *, secret: str, admin: str, now_s: float) -> None:
+    def __init__(self, *, secret: str, admin: str, now_s: float, prefix: str = "") -> None:
         alphabet = string.ascii_lowercase + string.digits
-        self.prefix = "q" + "".join(secrets.choice(alphabet) for _ in range(6)) + "_"
+        self.prefix = prefix or "q" + "".join(secrets.choice(alphabet) for _ in range(6)) + "_"
         self._admin = admin
         self._secret = secret
         self._bound = {f"<jwt:{name}>": token for name, token in tokens.forged(self.prefix, secret, admin, now_s)}
@@ -111,6 +112,19 @@ class Symbols:
                 return {"$truncated_list": self._truncated(**value["$truncated_list"])}
             return {self.fill(key): self.fill(item) for key, item in value.items()}
         return value
+
+    def back(self) -> Callable[[str], str]:
+        """The way back into a recording: a text of this run with the symbols that its values stood for."""
+        names = {value: name.replace(self.prefix, "{P}") for name, value in self._bound.items() if len(value) > 3}
+        names |= {self._secret: _RECORDED_SECRET}
+        pattern = re.compile("|".join(re.escape(value) for value in sorted(names, key=len, reverse=True)))
+        admin = re.compile(rf"(?<![0-9A-Za-z]){re.escape(self._admin)}(?![0-9A-Za-z])")
+
+        def change(text: str) -> str:
+            text = pattern.sub(lambda found: names[found[0]], text).replace(self.prefix, "{P}")
+            return admin.sub(_RECORDED_ADMIN, text)
+
+        return change
 
     def path(self, text: str) -> str:
         """A path with its query."""

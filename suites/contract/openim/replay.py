@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import tomllib
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
 from suites.contract.openim import recording
 from suites.contract.openim.compare import differences
 from suites.contract.openim.recording import Case, Symbols
-from suites.contract.openim.target import Target
-
-DEVIATIONS = Path(__file__).parent / "deviations.toml"
+from suites.contract.openim.server import Server
+from suites.contract.openim.target import Target, double, live
+from suites.contract.openim.ws.client import Connection
 
 # Two tokens issued within one second are the same text, so different ones are asked for in different seconds.
 _BETWEEN_ISSUES_S = 1.1
@@ -25,29 +25,38 @@ _LATEST_IN_SECOND = 0.3
 # The recording says this in a note.
 _EXTRA_WAIT_S = {"admin-old-token-after-grace": 301.0}
 _ISSUING = {"/auth/get_user_token", "/auth/get_admin_token"}
+# So is this said.
+_ONLINE = re.compile(r"run with one WebSocket connection of (\S+) on platform (\d+)")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One case as it went: no differences means that the answer is the recorded one."""
+    """One case as it went: no differences means that the answer is the recorded one. `status` and `answer` are what came."""
 
     case: Case
     differences: list[str]
+    status: int = 0
+    answer: Any = None
 
 
-def deviations() -> dict[str, str]:
-    """Case -> reason of the deviations that the double has on purpose or for now."""
-    return {entry["case"]: entry["reason"] for entry in tomllib.loads(DEVIATIONS.read_text())["deviation"]}
+@dataclass(frozen=True)
+class Replayed:
+    """The outcomes of a flow's own cases, and what its symbols stood for."""
+
+    outcomes: list[Outcome]
+    symbols: Symbols
 
 
-async def replay(target: Target, flow: str, cases: list[Case] | None = None) -> list[Outcome]:
-    """Replay a flow, after the cases that it depends on, and return the outcomes of its own cases."""
+async def replay(target: Target, flow: str, cases: list[Case] | None = None) -> Replayed:
+    """Replay a flow, after the cases that it depends on."""
     cases = recording.load() if cases is None else cases
     symbols = Symbols(secret=target.secret, admin=target.admin, now_s=target.clock.now_s())
-    pace = _Pace(target)
+    pace, online = _Pace(target), _Online(target, symbols)
     outcomes = []
-    async with target.http:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(online.leave)
         for case in recording.closure(cases, flow):
+            await online.before(case)
             await pace.before(case, symbols, cases)
             status, answer = await _send(target, case, symbols)
             target.clock.tick()
@@ -56,8 +65,54 @@ async def replay(target: Target, flow: str, cases: list[Case] | None = None) -> 
                 continue
             found = [] if status == case.status else [f"HTTP {status}, recorded {case.status}"]
             found += differences(symbols.fill(case.response), answer, volatile=case.volatile, unordered=case.unordered)
-            outcomes.append(Outcome(case, found))
-    return outcomes
+            outcomes.append(Outcome(case, found, status, answer))
+    return Replayed(outcomes, symbols)
+
+
+@dataclass
+class _Online:
+    """Keeps the WebSocket connections open with which some cases were recorded. Without a gateway they are not open."""
+
+    target: Target
+    symbols: Symbols
+    _open: dict[tuple[str, str], Connection] = field(default_factory=dict)
+
+    async def before(self, case: Case) -> None:
+        """Connect whom the case needs online."""
+        found = _ONLINE.search(case.note)
+        if found is None or self.target.gateway is None or found.groups() in self._open:
+            return
+        user, platform = str(self.symbols.fill(found[1])), found[2]
+        token = self.symbols.fill(f"<user:{found[1]}>")
+        if token.startswith("<"):
+            token = await self._token(user, int(platform))
+        query = {
+            "sendID": user,
+            "token": token,
+            "platformID": platform,
+            "operationID": "online",
+            "isBackground": "false",
+            "sdkType": "js",
+        }
+        gateway = self.target.gateway
+        head = (
+            f"GET /?{urlencode(query)} HTTP/1.1\r\nHost: {gateway.host}:{gateway.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        connection = Connection(clock=self.target.clock.now_s, changed=lambda: None, auto_pong=True)
+        self._open[found[1], platform] = connection
+        await connection.open(gateway.host, gateway.port, head.encode(), timeout_s=gateway.patience_s, tls=gateway.tls)
+
+    async def _token(self, user: str, platform: int) -> str:
+        headers = {"operationID": "online", "token": str(self.symbols.fill("<admin>"))}
+        body = {"userID": user, "platformID": platform}
+        answer = (await self.target.http.post("/auth/get_user_token", json=body, headers=headers)).json()
+        return str((answer.get("data") or {}).get("token", ""))
+
+    async def leave(self) -> None:
+        """Close them."""
+        for connection in self._open.values():
+            await connection.drop()
 
 
 class _Pace:
@@ -133,6 +188,7 @@ def _decoded(response: httpx.Response) -> Any:
         return response.text
 
 
-def run(target: Target, flow: str) -> list[Outcome]:
-    """`replay` for who is not asynchronous."""
-    return asyncio.run(replay(target, flow))
+async def replay_flow(server: Server | None, flow: str, cases: list[Case] | None = None) -> Replayed:
+    """`replay`, against a live server, or for None a fresh double."""
+    async with double(manual=True) if server is None else live(server) as target:
+        return await replay(target, flow, cases)

@@ -1,22 +1,29 @@
-"""Who is replayed to: the double in this process, with a clock that is moved by hand, or any server by its URL."""
+"""Who is replayed to: the double in this process, with a clock that can be moved by hand, or any server by its URL."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
 from fixtures.openim.app import create_app
+from fixtures.openim.fault_settings import FaultSettings
+from fixtures.openim.gateway.server import Gateway as DoubleGateway
+from fixtures.openim.gateway.server import GatewaySettings
 from fixtures.openim.state import State
+from suites.contract.openim.server import DEFAULT_ADMIN, DEFAULT_SECRET, Gateway, Server, ServerError
 
-_DEFAULT_SECRET, _DEFAULT_ADMIN = "openIM123", "imAdmin"
 _TICK_S = 0.003
 _TIMEOUT_S = 60.0
+_READ_TIMEOUT_S, _PING_PERIOD_S = 30.0, 27.0
+_LOOPBACK = "127.0.0.1"
+_DOUBLE_SETTLE_S, _DOUBLE_PATIENCE_S = 0.15, 3.0
 
 
 class Clock(Protocol):
@@ -66,39 +73,92 @@ class ManualClock:
         self._now_s += _TICK_S
 
 
+class SteppedClock:
+    """Time as it is, plus what was skipped: a server with real timers, and seconds between tokens that cost nothing."""
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+
+    def now_s(self) -> float:
+        """Unix seconds."""
+        return time.time() + self._skipped_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Skip that much."""
+        self._skipped_s += seconds
+
+    def tick(self) -> None:
+        """Requests take their time by themselves."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A server to replay to."""
+    """A server to replay to. `admin_tokens` holds the administrator's token once it was asked for."""
 
     name: str
-    secret: str
+    secret: str = field(repr=False)
     admin: str
     clock: Clock
     http: httpx.AsyncClient
-
-    def __call__(self) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-        """The client, to be closed at the end."""
-        return self.http
+    gateway: Gateway | None = None
+    admin_tokens: list[str] = field(default_factory=list, repr=False)
 
 
-def double() -> Target:
-    """A fresh double in this process."""
-    clock = ManualClock()
-    state = State(secret=_DEFAULT_SECRET, admin_ids=[_DEFAULT_ADMIN], clock=clock.now_s)
-    transport = httpx.ASGITransport(create_app(state), raise_app_exceptions=True)
-    http = httpx.AsyncClient(transport=transport, base_url="http://double", timeout=_TIMEOUT_S)
-    return Target(name="double", secret=_DEFAULT_SECRET, admin=_DEFAULT_ADMIN, clock=clock, http=http)
+@asynccontextmanager
+async def live(server: Server) -> AsyncIterator[Target]:
+    """A live server as a target. Raises ServerError."""
+    if urlsplit(server.api).scheme not in ("http", "https"):
+        raise ServerError(f"{server.api!r} is no REST address. Write it as http://host:10002.")
+    gateway = server.gateway()
+    async with httpx.AsyncClient(base_url=server.api.rstrip("/"), timeout=_TIMEOUT_S, trust_env=False) as http:
+        yield Target(
+            name=server.api,
+            secret=server.secret,
+            admin=server.admin,
+            clock=RealClock(),
+            http=http,
+            gateway=gateway,
+        )
 
 
-def from_environment() -> Target:
-    """The server named by OPENIM_API (with OPENIM_SECRET and OPENIM_ADMIN), else a fresh double."""
-    api = os.environ.get("OPENIM_API", "")
-    if not api:
-        return double()
-    return Target(
-        name=api,
-        secret=os.environ.get("OPENIM_SECRET", _DEFAULT_SECRET),
-        admin=os.environ.get("OPENIM_ADMIN", _DEFAULT_ADMIN),
-        clock=RealClock(),
-        http=httpx.AsyncClient(base_url=api.rstrip("/"), timeout=_TIMEOUT_S, trust_env=False),
+@asynccontextmanager
+async def double(
+    *,
+    manual: bool = False,
+    heartbeat_scale: float = 1.0,
+    settle_s: float = _DOUBLE_SETTLE_S,
+    faults: Mapping[str, Any] | None = None,
+) -> AsyncIterator[Target]:
+    """A fresh double in this process: REST without a socket, its gateway on a loopback port.
+
+    `manual` has its time stand still but for what is skipped, as the REST cases need it; `faults` are its switches.
+    """
+    clock = ManualClock() if manual else SteppedClock()
+    state = State(secret=DEFAULT_SECRET, admin_ids=[DEFAULT_ADMIN], clock=clock.now_s)
+    if faults:
+        state.faults.set(FaultSettings.model_validate(faults))
+    settings = GatewaySettings(
+        read_timeout_s=_READ_TIMEOUT_S * heartbeat_scale, ping_period_s=_PING_PERIOD_S * heartbeat_scale
     )
+    server = DoubleGateway(state, settings)
+    port = await server.start(_LOOPBACK, 0)
+    transport = httpx.ASGITransport(create_app(state), raise_app_exceptions=True)
+    gateway = Gateway(
+        host=_LOOPBACK,
+        port=port,
+        settle_s=settle_s,
+        patience_s=_DOUBLE_PATIENCE_S,
+        heartbeat_scale=heartbeat_scale,
+    )
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://double", timeout=_TIMEOUT_S) as http:
+            yield Target(
+                name="double",
+                secret=DEFAULT_SECRET,
+                admin=DEFAULT_ADMIN,
+                clock=clock,
+                http=http,
+                gateway=gateway,
+            )
+    finally:
+        await server.stop()

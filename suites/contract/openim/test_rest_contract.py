@@ -1,12 +1,17 @@
-"""The OpenIM double, or the server that OPENIM_API names, answers as the recorded one did."""
+"""The OpenIM double, or the server that the options name, answers REST calls as the recorded one did."""
 
 from __future__ import annotations
+
+import asyncio
 
 import pytest
 
 from suites.contract.openim import recording
-from suites.contract.openim.replay import deviations, run
-from suites.contract.openim.target import from_environment
+from suites.contract.openim.deviations import declared
+from suites.contract.openim.parity import rest_row
+from suites.contract.openim.plugin import keep_row
+from suites.contract.openim.server import Server
+from suites.contract.openim.told import refusal_of
 
 CASES = recording.load()
 FLOWS = recording.flows(CASES)
@@ -14,26 +19,16 @@ FLOWS = recording.flows(CASES)
 
 @pytest.mark.timeout(900)  # a real server is waited for as long as the recording did
 @pytest.mark.parametrize("flow", FLOWS)
-def test_answers_are_the_recorded_ones(flow: str) -> None:
+def test_answers_are_the_recorded_ones(flow: str, openim: Server | None, request: pytest.FixtureRequest) -> None:
     """Every case of a flow gets the recorded status and answer, except the deviations that are declared."""
-    declared = deviations()
-    target = from_environment()
-    outcomes = run(target, flow)
-    wrong = [
-        f"{outcome.case.case} ({outcome.case.path}): {'; '.join(outcome.differences)}"
-        for outcome in outcomes
-        if outcome.differences and outcome.case.case not in declared
-    ]
-    assert not wrong, "\n".join(wrong)
-    if target.name != "double":
-        return  # the list is about the double; another server may well be better
-    healed = [outcome.case.case for outcome in outcomes if not outcome.differences and outcome.case.case in declared]
-    assert not healed, f"These deviations no longer occur; take them out of deviations.toml: {healed}"
+    row = asyncio.run(rest_row(openim, flow, CASES))
+    keep_row(request, row)
+    assert row.agrees, refusal_of(row)
 
 
-def test_deviations_name_recorded_cases() -> None:
-    """A deviation of a case that was never recorded is a slip."""
-    assert set(deviations()) <= {case.case for case in CASES if case.flow in FLOWS}
+def test_deviations_name_recorded_flows() -> None:
+    """A deviation of a flow or session that was never recorded is a slip."""
+    assert {one.flow for one in declared().entries if not one.flow[:2].isdecimal()} <= set(FLOWS)
 
 
 def test_all_is_replayed_but_the_declared_races() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -10,8 +11,7 @@ import pytest
 from fixtures.openim import routes_user
 from suites.contract.openim import recording
 from suites.contract.openim.compare import differences
-from suites.contract.openim.replay import run
-from suites.contract.openim.target import double
+from suites.contract.openim.replay import replay_flow
 
 RECORDED: dict[str, Any] = {
     "errCode": 0,
@@ -67,7 +67,7 @@ def test_encoded_contents_are_compared_decoded() -> None:
 def test_a_double_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """One wrong error text in one route fails exactly the recorded cases that meet it."""
     monkeypatch.setattr(routes_user, "require_text", lambda *_: None)
-    outcomes = run(double(), "user-register")
+    outcomes = asyncio.run(replay_flow(None, "user-register")).outcomes
     wrong = {outcome.case.case for outcome in outcomes if outcome.differences}
     assert {"register-empty-nickname", "register-missing-nickname"} <= wrong
     assert "register-batch-10000" not in wrong

@@ -10,17 +10,16 @@ import httpx
 import pytest
 
 from fixtures.clients.openim_rest import OpenIMError
-from suites.contract.openim.replay import run
-from suites.contract.openim.target import RealClock, Target
+from suites.contract.openim.replay import replay_flow
+from suites.contract.openim.server import Server
 from suites.selftest.openim.doubles import ADMIN, SECRET, free_port, running, start
 
 
 def test_answers_over_http_as_recorded(tmp_path: Path) -> None:
     """Redirects, 404s, OPTIONS, HEAD and odd bodies pass through the real HTTP server unchanged."""
     with running(tmp_path / "log") as double:
-        http = httpx.AsyncClient(base_url=double.api_url, trust_env=False)
-        target = Target(name=double.api_url, secret=SECRET, admin=ADMIN, clock=RealClock(), http=http)
-        outcomes = run(target, "envelope")
+        server = Server(api=double.api_url, secret=SECRET, admin=ADMIN)
+        outcomes = asyncio.run(replay_flow(server, "envelope")).outcomes
     assert len(outcomes) == 43
     assert not [outcome for outcome in outcomes if outcome.differences]
 

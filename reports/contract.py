@@ -1,0 +1,130 @@
+"""How far an OpenIM server agrees with recordings, as a document that can be kept, and as a section of the report.
+
+One line for each REST flow and each WebSocket session; each difference that nobody declared is a finding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from verifier.finding import Finding
+from verifier.model import Severity
+from verifier.render.redact import clean
+from verifier.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
+
+FORMAT: Final = "openim-ssot-verifier/contract"
+_MAX_FINDINGS = 20
+_RECHECK = "python -m suites.contract.openim"
+
+
+class DifferenceDocument(BaseModel):
+    """One case that is not as recorded; `reason` is why that is accepted, "" when it is not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    told: str
+    reason: str
+
+
+class HealedDocument(BaseModel):
+    """A declared deviation that no longer occurs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    reason: str
+
+
+class RowDocument(BaseModel):
+    """A flow of REST cases or a WebSocket session: cases, those as recorded, declared and undeclared differences."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    name: str
+    cases: int
+    equal: int
+    deviating: int
+    wrong: int
+    differences: tuple[DifferenceDocument, ...]
+    healed: tuple[HealedDocument, ...]
+
+
+class ContractDocument(BaseModel):
+    """All rows of one server."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["openim-ssot-verifier/contract"] = FORMAT
+    version: Literal[1] = 1
+    server: str
+    started_at: datetime
+    ended_at: datetime
+    rows: tuple[RowDocument, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disagreement(Finding):
+    """One case in which a server is not as recorded."""
+
+    @property
+    def recheck_command(self) -> str:
+        """What to type to look again."""
+        return _RECHECK
+
+
+def to_result(document: ContractDocument) -> RunResult:
+    """The rows as a run whose checks are the flows and sessions."""
+    return RunResult(
+        run_id=hashlib.sha256(document.started_at.isoformat().encode()).hexdigest()[:12],
+        stack=document.server,
+        phase="contract",
+        started_at=document.started_at,
+        ended_at=document.ended_at,
+        outcomes=tuple(_outcome(document, row) for row in document.rows),
+    )
+
+
+def _outcome(document: ContractDocument, row: RowDocument) -> Outcome:
+    wrong = [one for one in row.differences if not one.reason]
+    judgement = Judgement(
+        verdict=Verdict.VIOLATED if wrong or row.healed else Verdict.HOLDS,
+        coverage=(Coverage(seen=row.equal, total=row.cases, unit="cases as recorded"),),
+        notes=tuple(
+            [f"deviates as declared ({one.reason}): {one.told}" for one in row.differences if one.reason]
+            + [f"declared and no longer so: {one.what}" for one in row.healed]
+        ),
+        findings=tuple(_finding(document, row, one) for one in wrong[:_MAX_FINDINGS]),
+        findings_total=len(wrong),
+    )
+    return Outcome(
+        check_id=f"{row.kind} {row.name}",
+        title=f"{row.kind}: {row.name}",
+        severity=Severity.HIGH,
+        judgement=judgement,
+        started_at=document.started_at,
+        ended_at=document.ended_at,
+    )
+
+
+def _finding(document: ContractDocument, row: RowDocument, one: DifferenceDocument) -> Disagreement:
+    case, _, what = one.told.partition(": ")
+    return Disagreement(
+        check_id=f"{row.kind} {row.name}",
+        severity=Severity.HIGH,
+        key=clean(case),
+        raw_key="",
+        summary=clean(what),
+        expected="what the recorded server showed",
+        actual=clean(what),
+        next_step="",
+        evidence={"server": document.server, "flow or session": row.name},
+        fingerprint=hashlib.sha256(f"{row.name}:{one.told}".encode()).hexdigest()[:16],
+        first_seen_at=document.started_at,
+        confirmed_at=document.ended_at,
+    )

@@ -1,0 +1,149 @@
+"""Binary frames as plain data: an envelope's fields as they are on the wire, its protobuf and the JSON inside it opened.
+
+What is absent stays absent (`data` null, "" and missing are three things, gob leaves zero fields out), so that comparing
+two frames compares what a client's decoder sees.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from contextlib import suppress
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from fixtures.wire import gob
+from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
+
+_GOB_NAMES = {
+    "ReqIdentifier": "reqIdentifier",
+    "MsgIncr": "msgIncr",
+    "OperationID": "operationID",
+    "ErrCode": "errCode",
+    "ErrMsg": "errMsg",
+    "Data": "data",
+}
+
+
+def encoding_of(handshake: dict[str, Any]) -> str:
+    """The encoding that a handshake negotiates: `json`, `gob`, either with `+gzip`."""
+    query, headers = handshake.get("query") or {}, handshake.get("headers") or {}
+    text = str(query.get("v", ""))
+    base = "json" if query.get("sdkType") == "js" or '"sdkType": "js"' in text else "gob"
+    zipped = query.get("compression", headers.get("compression")) == "gzip" or '"compression": "gzip"' in text
+    return f"{base}+gzip" if zipped else base
+
+
+def decode_answer(encoding: str, raw: bytes) -> dict[str, Any]:
+    """A frame of the server's; what cannot be decoded is shown as `$undecodable`."""
+    try:
+        plain = gzip.decompress(raw) if encoding.endswith("+gzip") else raw
+        if encoding.startswith("gob"):
+            found: dict[str, Any] = {_GOB_NAMES.get(name, name): value for name, value in gob.decode(plain).items()}
+        else:
+            found = json.loads(plain)
+            if not isinstance(found, dict):
+                raise ValueError("no object")
+            if isinstance(found.get("data"), str):
+                found["data"] = base64.b64decode(found["data"], validate=True)
+    except (ValueError, OSError, EOFError, zlib.error, binascii.Error) as error:
+        return {"$undecodable": f"{error}: {raw[:80].hex()}"}
+    if isinstance(found.get("data"), bytes):
+        found["data"] = _payload(found.get("reqIdentifier"), found["data"])
+    return found
+
+
+def request_text(encoding: str, raw: bytes) -> str:
+    """A client's frame as text in which the ids of its protobuf can be found; "" for one that is no envelope."""
+    try:
+        plain = gzip.decompress(raw) if encoding.endswith("+gzip") else raw
+        if not encoding.startswith("gob"):
+            envelope = json.loads(plain)
+            plain = base64.b64decode(
+                next((value for key, value in envelope.items() if key.lower() == "data"), "") or ""
+            )
+    except (ValueError, OSError, AttributeError):
+        return ""
+    return plain.decode("latin-1")
+
+
+def is_push(shown: dict[str, Any]) -> bool:
+    """Whether a decoded frame is a push."""
+    return shown.get("reqIdentifier") == ReqIdentifier.PUSH_MSG
+
+
+def is_kick(shown: dict[str, Any]) -> bool:
+    """Whether a decoded frame tells that the connection is over."""
+    return shown.get("reqIdentifier") == ReqIdentifier.KICKED
+
+
+def messages_in(shown: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(branch, conversation, message) of everything in a push or a pull."""
+    data = shown.get("data")
+    if not isinstance(data, dict):
+        return []
+    return [
+        (branch, conversation, message)
+        for branch in ("msgs", "notificationMsgs")
+        for conversation, pulled in (data.get(branch) or {}).items()
+        if isinstance(pulled, dict)
+        for message in pulled.get("Msgs", [])
+    ]
+
+
+def _payload(identifier: Any, data: bytes) -> Any:
+    try:
+        kind = PAYLOADS[ReqIdentifier(identifier)].answer
+    except ValueError:
+        kind = None
+    if kind is None:
+        return {"$bytes": data.hex()}
+    message = kind()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        return {"$undecodable": data.hex()}
+    return plain(message)
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """A protobuf message as a dictionary of what is set; unknown fields are named under `$unknown`."""
+    found: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        found[field.name] = _field(field, value)
+    unknown = [entry.field_number for entry in UnknownFieldSet(message)]  # type: ignore[attr-defined]
+    if unknown:
+        found["$unknown"] = unknown
+    return found
+
+
+def _field(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return {str(key): _value(one) for key, one in value.items()}
+    if field.is_repeated:
+        return [_value(one) for one in value]
+    return _value(value)
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Message):
+        return plain(value)
+    return _content(value) if isinstance(value, bytes) else value
+
+
+def _content(value: bytes) -> Any:
+    """A message's content: text as it is, since servers pass it on; only what a notice says is opened, JSON in JSON."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return {"$bytes": value.hex()}
+    with suppress(ValueError, TypeError, KeyError):
+        found = json.loads(text)
+        return {**found, "detail": {"$json": json.loads(found["detail"])}}
+    return {"$text": text}

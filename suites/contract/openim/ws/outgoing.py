@@ -1,0 +1,125 @@
+"""A recorded client frame, as this run sends it: the same bytes but for the symbols in them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from fixtures.wire import gob
+from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
+from fixtures.wire.openim_ws_pb2 import MsgData
+from suites.contract.openim.ws.recording import USER, Line
+from suites.contract.openim.ws.rewrite import texts
+from suites.contract.openim.ws.symbols import Symbols
+
+_GOB_REQUEST = [
+    ("ReqIdentifier", gob.INT),
+    ("Token", gob.STRING),
+    ("SendID", gob.STRING),
+    ("OperationID", gob.STRING),
+    ("MsgIncr", gob.STRING),
+    ("Data", gob.BYTES),
+]
+_LONG_RUN = re.compile(rb"(.)\1{999,}")
+
+
+def encode(line: Line, symbols: Symbols, now_ms: int) -> bytes:
+    """The payload of this frame in this run. Malformed ones keep every byte that is not a user's id."""
+    if isinstance(line.decoded, dict) and "malformed" in line.decoded:
+        return _text(line.raw, symbols)
+    zipped = line.encoding.endswith("+gzip")
+    plain = gzip.decompress(line.raw) if zipped else line.raw
+    if line.encoding.startswith("gob"):
+        plain = _gob(plain, symbols, now_ms)
+    else:
+        plain = _json(plain, symbols, now_ms, None if zipped else line.decoded.get("frame_len"))
+    return gzip.compress(plain, mtime=0) if zipped else plain
+
+
+def _text(raw: bytes, symbols: Symbols) -> bytes:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return raw
+    return USER.sub(lambda found: symbols.user(found[0]), text).encode()
+
+
+def _json(plain: bytes, symbols: Symbols, now_ms: int, frame_len: int | None) -> bytes:
+    """Keys, their order and spelling, and odd types stay as recorded. With `frame_len`, the text is cut to fit."""
+    envelope = json.loads(plain)
+    separators = (", ", ": ") if b'": ' in plain[:40] else (",", ":")
+    identifier = next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
+    data = b""
+    for key, value in envelope.items():
+        if key.lower() == "data" and isinstance(value, str):
+            data = _data(identifier, base64.b64decode(value), symbols, now_ms)
+            envelope[key] = base64.b64encode(data).decode()
+        else:
+            envelope[key] = symbols.fill(value)
+    frame = json.dumps(envelope, separators=separators).encode()
+    if frame_len is None or len(frame) == frame_len:
+        return frame
+    operation_id = envelope["operationID"]
+    frame = _fitted(envelope, data, frame_len, len(frame))
+    symbols.bind(operation_id, envelope["operationID"])
+    return frame
+
+
+def _fitted(envelope: dict[str, Any], data: bytes, frame_len: int, length: int) -> bytes:
+    """The frame with exactly the recorded length: less of its long text, the rest made up in the operationID."""
+    message = MsgData.FromString(data)
+    found = _LONG_RUN.search(message.content)
+    if found is None:
+        raise ValueError("a frame whose length matters has no long text to cut")
+    cut = (length - frame_len) * 3 // 4 + 6
+    message.content = message.content[: found.start()] + message.content[found.start() + cut :]
+    envelope["data"] = base64.b64encode(message.SerializeToString()).decode()
+    frame = json.dumps(envelope, separators=(",", ":"))
+    envelope["operationID"] += envelope["operationID"][-1] * (frame_len - len(frame))
+    return json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def _gob(plain: bytes, symbols: Symbols, now_ms: int) -> bytes:
+    """The recorded type definition, as Go's encoder wrote it, and a value with this run's fields."""
+    found = gob.decode(plain)
+    length = plain[0] + 1  # a definition of less than 128 bytes has its length in one
+    values: list[gob.Value] = []
+    for name, _ in _GOB_REQUEST:
+        value = found.get(name, 0 if name == "ReqIdentifier" else "")
+        if name == "Data":
+            raw = value if isinstance(value, bytes) else b""
+            values.append(_data(found.get("ReqIdentifier", 0), raw, symbols, now_ms))
+        else:
+            values.append(symbols.fill(value))
+    # It begins with the negative id of the type: odd, halved, and in a byte of its own or after a count of bytes.
+    type_id = ((plain[1] if plain[1] < 0x80 else plain[2]) >> 1) + 1
+    shape = gob.Shape("Req", _GOB_REQUEST, type_id=type_id)
+    return plain[:length] + shape.encode(values)[len(shape.prefix) :]
+
+
+def _data(identifier: Any, raw: bytes, symbols: Symbols, now_ms: int) -> bytes:
+    try:
+        kind = PAYLOADS[ReqIdentifier(identifier)].request
+        message = kind.FromString(raw) if kind is not None else None
+    except (ValueError, DecodeError):
+        return raw  # sent to be refused
+    if message is None:
+        return raw
+    recorded = message.clientMsgID if isinstance(message, MsgData) else ""
+    texts(message, lambda text: str(symbols.fill(text)))
+    if isinstance(message, MsgData):
+        _renew(message, recorded, symbols, now_ms)
+    return message.SerializeToString()
+
+
+def _renew(message: MsgData, recorded: str, symbols: Symbols, now_ms: int) -> None:
+    """A message of this run has its own id and time; a send time of its own, where one was recorded, stays."""
+    if recorded:
+        message.clientMsgID = symbols.fresh_id(recorded)
+    if message.createTime:
+        message.createTime = symbols.bind_time(f"client:{recorded}:{message.createTime}", "createTime", now_ms)

@@ -1,0 +1,146 @@
+"""A session that was played, written down as the recordings are: with symbols for users and tokens, and nothing secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from suites.contract.openim.ws import frames, rewrite
+from suites.contract.openim.ws.client import Frame, Trace
+from suites.contract.openim.ws.perform import Performed
+from suites.contract.openim.ws.recording import Line, Source
+
+Row = dict[str, Any]
+
+
+def rows(performed: Performed) -> list[Row]:
+    """The lines of the session in the order in which they happened."""
+    recorder = _Recorder(performed)
+    timed = sorted([*recorder.acted(), *recorder.seen()], key=lambda one: one[0])
+    return [row for _, row in timed]
+
+
+class _Recorder:
+    def __init__(self, performed: Performed) -> None:
+        self._performed = performed
+        self._back: Callable[[str], str] = performed.symbols.back()
+        self._started_s = min(performed.acted_at_s.values(), default=0.0)
+
+    def acted(self) -> Iterator[tuple[float, Row]]:
+        """What we did, and what we noted."""
+        for line in self._performed.session.lines:
+            at_s = self._performed.acted_at_s.get(line.number)
+            if at_s is None or line.source is Source.SERVER:
+                continue
+            row = self._row(at_s, line.source, line.conn, line.kind, self._decoded(line))
+            if line.source is not Source.NOTE:
+                row["pause_ms"] = self._performed.pauses.get(line.number, 0)
+            if line.source is Source.CLIENT:
+                row["raw_base64"] = _base64(self._raw(line))
+                if line.encoding:
+                    row["encoding"] = line.encoding
+            yield at_s, row
+
+    def _raw(self, line: Line) -> bytes:
+        sent = self._performed.sent.get(line.number, line.raw)
+        if line.kind != "binary" or "malformed" in line.decoded:
+            return line.raw
+        return rewrite.request(line.encoding, sent, self._back)
+
+    def _decoded(self, line: Line) -> Any:
+        if line.source is Source.REST:
+            answer = self._performed.answers.get(line.number)
+            return {**line.decoded, "response": _through(answer, self._back)}
+        data = line.decoded.get("data_decoded")
+        if line.source is Source.CLIENT and isinstance(data, dict) and "createTime" in data:
+            owner = f"client:{data.get('clientMsgID', '')}:{data['createTime']}"
+            created = self._performed.symbols.bound_time(owner, "createTime")
+            return {**line.decoded, "data_decoded": {**data, "createTime": created or data["createTime"]}}
+        return line.decoded
+
+    def seen(self) -> Iterator[tuple[float, Row]]:
+        """What the server did."""
+        for conn, trace in self._performed.traces.items():
+            if trace.handshake is not None:
+                yield trace.opened_at_s, self._handshake(conn, trace)
+            for frame in trace.frames:
+                yield frame.at_s, self._frame(conn, frame)
+            if trace.end in ("eof", "reset") and (trace.handshake is None or trace.handshake.status == 101):
+                closed = any(frame.kind == "close" and frame.payload for frame in trace.frames)
+                decoded = {"tcp": trace.end, "close_frame_seen": closed}
+                yield trace.ended_at_s, self._row(trace.ended_at_s, Source.SERVER, conn, "close", decoded)
+
+    def _handshake(self, conn: str, trace: Trace) -> Row:
+        answer = trace.handshake
+        assert answer is not None
+        reason = answer.raw.split(b"\r\n", 1)[0].decode("latin-1")
+        decoded: Row = {"status": answer.status, "reason": reason, "headers": answer.headers}
+        if answer.body:
+            text = self._back(answer.body.decode(errors="replace"))
+            try:
+                decoded["body"] = json.loads(text)
+            except ValueError:
+                decoded["body_text"] = text
+        row = self._row(trace.opened_at_s, Source.SERVER, conn, "handshake", decoded)
+        row["raw_base64"] = _base64(self._back(answer.raw.decode("latin-1")).encode("latin-1"))
+        return row
+
+    def _frame(self, conn: str, frame: Frame) -> Row:
+        raw = frame.payload
+        if frame.kind == "binary":
+            encoding = self._performed.session.encodings[conn]
+            raw = rewrite.answer(encoding, raw, self._back)
+            row = self._row(frame.at_s, Source.SERVER, conn, "binary", _shown(encoding, raw))
+            row["encoding"] = encoding
+        else:
+            raw = rewrite.plain_text(raw, self._back) if frame.kind == "text" else raw
+            row = self._row(frame.at_s, Source.SERVER, conn, frame.kind, _control(frame.kind, raw))
+        row["raw_base64"] = _base64(raw)
+        return row
+
+    def _row(self, at_s: float, source: Source, conn: str, kind: str, decoded: Any) -> Row:
+        who = {Source.SERVER: "server", Source.REST: "client:REST", Source.NOTE: "recorder"}.get(
+            source, f"client:{conn}"
+        )
+        return {
+            "session": self._performed.session.name,
+            "t_ms": int((at_s - self._started_s) / self._performed.heartbeat_scale * 1000),
+            "from": who,
+            "conn": conn or None,
+            "kind": kind,
+            "decoded": decoded,
+        }
+
+
+def _shown(encoding: str, raw: bytes) -> Row:
+    shown = frames.decode_answer(encoding, raw)
+    return {("data_decoded" if key == "data" else key): value for key, value in shown.items()}
+
+
+def _control(kind: str, raw: bytes) -> Any:
+    if kind == "close":
+        code = int.from_bytes(raw[:2], "big") if len(raw) >= 2 else None
+        return {"code": code, "reason": raw[2:].decode(errors="replace")}
+    text = raw.decode(errors="replace")
+    if kind != "text":
+        return {"payload": text}
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"text": text}
+
+
+def _through(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_through(one, change) for one in value]
+    if isinstance(value, dict):
+        return {change(key): _through(one, change) for key, one in value.items()}
+    return value
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()

@@ -1,0 +1,136 @@
+"""Changing the texts in messages and frames, and nothing else of them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from fixtures.wire import gob
+from fixtures.wire.envelope import GOB, Answer, EnvelopeError
+from fixtures.wire.identifiers import PAYLOADS, Payloads, ReqIdentifier
+
+Change = Callable[[str], str]
+
+
+def texts(message: Message, change: Change) -> None:
+    """Change every text in a message: strings, keys of maps, bytes that are UTF-8."""
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            _map(field, value, change)
+        elif field.message_type is not None:
+            for one in value if field.is_repeated else [value]:
+                texts(one, change)
+        elif field.is_repeated:
+            if field.type == FieldDescriptor.TYPE_STRING:
+                value[:] = [change(one) for one in value]
+        elif isinstance(value, str):
+            setattr(message, field.name, change(value))
+        elif isinstance(value, bytes):
+            setattr(message, field.name, plain_text(value, change))
+
+
+def _map(field: FieldDescriptor, entries: Any, change: Change) -> None:
+    found = dict(entries.items())
+    entry = field.message_type
+    if entry is None or entry.fields_by_name["value"].message_type is None:
+        entries.clear()
+        entries.update({change(str(key)): value for key, value in found.items()})
+        return
+    kept = {change(str(key)): value.SerializeToString() for key, value in found.items()}
+    entries.clear()
+    for key, data in kept.items():
+        entries[key].ParseFromString(data)
+        texts(entries[key], change)
+
+
+def plain_text(raw: bytes, change: Change) -> bytes:
+    """Bytes that are UTF-8 with their text changed; others as they are."""
+    try:
+        return change(raw.decode()).encode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def request(encoding: str, raw: bytes, change: Change) -> bytes:
+    """A client's frame with its texts changed; one that is no envelope is changed as text."""
+    return _frame(encoding, raw, change, lambda payloads: payloads.request)
+
+
+def answer(encoding: str, raw: bytes, change: Change) -> bytes:
+    """The same for a frame of the server's."""
+    return _frame(encoding, raw, change, lambda payloads: payloads.answer)
+
+
+def _frame(encoding: str, raw: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+    zipped = encoding.endswith("+gzip")
+    try:
+        plain = gzip.decompress(raw) if zipped else raw
+        changed = _gob(plain, change, kind_of) if encoding.startswith("gob") else _json(plain, change, kind_of)
+    except (ValueError, OSError, EOFError, AttributeError, EnvelopeError):
+        return plain_text(raw, change)
+    return gzip.compress(changed, mtime=0) if zipped else changed
+
+
+def _json(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+    envelope: dict[str, Any] = json.loads(plain)
+    identifier = next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
+    for key, value in envelope.items():
+        if key.lower() == "data" and isinstance(value, str):
+            data = _data(identifier, base64.b64decode(value, validate=True), change, kind_of)
+            envelope[key] = base64.b64encode(data).decode()
+        elif isinstance(value, str):
+            envelope[key] = change(value)
+    separators = (", ", ": ") if b'": ' in plain[:40] else (",", ":")
+    return json.dumps(envelope, ensure_ascii=False, separators=separators).encode()
+
+
+def _gob(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+    found = dict(gob.decode(plain))
+    data = found.get("Data")
+    if isinstance(data, bytes):
+        found["Data"] = _data(found.get("ReqIdentifier", 0), data, change, kind_of)
+    for name in ("SendID", "OperationID", "MsgIncr", "ErrMsg"):
+        value = found.get(name)
+        if isinstance(value, str):
+            found[name] = change(value)
+    if "SendID" in found:
+        request = GOB.decode_request(plain)
+        return GOB.encode_request(
+            type(request)(
+                request.req_identifier,
+                request.token,
+                str(found["SendID"]),
+                str(found.get("OperationID", "")),
+                str(found.get("MsgIncr", "")),
+                found.get("Data"),  # type: ignore[arg-type]
+            )
+        )
+    one = GOB.decode_answer(plain)
+    return GOB.encode_answer(
+        Answer(
+            one.req_identifier,
+            str(found.get("MsgIncr", "")),
+            str(found.get("OperationID", "")),
+            one.err_code,
+            str(found.get("ErrMsg", "")),
+            found.get("Data"),  # type: ignore[arg-type]
+        )
+    )
+
+
+def _data(identifier: Any, data: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+    try:
+        kind = kind_of(PAYLOADS[ReqIdentifier(identifier)])
+        message = kind.FromString(data) if kind is not None else None
+    except (ValueError, DecodeError):
+        return data
+    if message is None:
+        return data
+    texts(message, change)
+    return message.SerializeToString()

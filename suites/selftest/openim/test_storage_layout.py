@@ -11,6 +11,8 @@ from bson import Int64
 from pymongo.errors import DuplicateKeyError
 
 from fixtures.clients.openim_rest import OpenIMRest
+from fixtures.openim import messages
+from fixtures.openim.records import Message
 from fixtures.openim.state import State
 from fixtures.openim.storage.seqs import reserved
 from suites.selftest.openim.databases import Place
@@ -77,6 +79,16 @@ async def test_a_message_stands_in_the_slot_of_its_seq(durable: State, place: Pl
     assert message["content"] == '{"content":"number 100"}'
     assert all(isinstance(message[name], Int64) for name in ("seq", "send_time", "create_time"))
     durable.close()
+
+
+async def test_a_message_of_a_client_is_stored_as_sent(durable: State, place: Place) -> None:
+    """A client says status 1, "sending", which the cache shows; the database has 2, "sent", as recorded pulls show."""
+    message = Message("ann", "ben", 1, 101, "{}", "c", "s", 1, 1, status=messages.SENDING)
+    messages.deliver(durable, message, operation_id="op")
+    assert durable.close()
+    document = place.read["msg"].find_one({"doc_id": "si_ann_ben:0"})
+    assert document is not None
+    assert document["msgs"][0]["msg"]["status"] == messages.SENT
 
 
 async def test_marks_are_set_in_the_slot(durable: State, place: Place) -> None:

@@ -12,7 +12,7 @@ import pymongo
 from pymongo.database import Database
 
 from fixtures.openim.state import State
-from fixtures.openim.storage import MongoStore
+from fixtures.openim.storage.store import MongoStore
 from fixtures.services.mongo import Mongo
 from suites.selftest.openim.doubles import ADMIN, SECRET, Clock
 

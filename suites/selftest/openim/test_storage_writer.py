@@ -18,8 +18,8 @@ from fixtures.clients.openim_rest import OpenIMError
 from fixtures.deadline import Deadline
 from fixtures.openim import records as r
 from fixtures.openim.state import State
-from fixtures.openim.storage import StorageError
 from fixtures.openim.storage.changes import Change, Changes, Key, fold
+from fixtures.openim.storage.errors import StorageError
 from fixtures.openim.storage.layout import Layout
 from fixtures.openim.storage.writer import Writer
 from fixtures.openim.tables import Table

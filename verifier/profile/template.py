@@ -12,7 +12,7 @@ TEMPLATE = Path(__file__).with_name("template.toml.j2")
 
 @dataclass(frozen=True, kw_only=True)
 class RoleUrls:
-    """How to reach the stores. Empty `broker` or `gateway` leaves that role out."""
+    """How to reach the stores. Empty `broker`, `openim_mongo` or `gateway` leaves that role out."""
 
     user_db: str = "${USER_DB_URL}"
     chat_db: str = "${CHAT_DB_URL}"
@@ -27,6 +27,8 @@ class RoleUrls:
     openim_ws: str = "ws://openim:10001"
     openim_secret: str = "${OPENIM_SECRET}"  # noqa: S105 - the name of a variable, not a secret
     openim_admin: str = "ssotVerifier"
+    openim_mongo: str = ""
+    openim_mongo_database: str = "openim_v3"
     gateway: str = ""
 
 

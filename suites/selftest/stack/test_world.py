@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import psycopg
+import pymongo
+import pymongo.errors
 import pytest
 
+from fixtures.clients.openim_rest import OpenIMRest
 from fixtures.deadline import Deadline
 from fixtures.process import ServerFailed
+from fixtures.profile import write_world_profile
 from fixtures.proxy import Mode
 from fixtures.services.platform import PlatformProcess
 from fixtures.stack import Stack
 from fixtures.world import WorldConfig
+from verifier.profile.load import load_profile
 
 
 def healthy(url: str) -> bool:
@@ -55,3 +62,37 @@ def test_platform_in_separate_processes(stores: Stack) -> None:
         assert healthy(world.config.gateway)
         with pytest.raises(ServerFailed, match="push was ended by SIGKILL"):
             world.check_alive()
+
+
+def test_an_openim_in_mongo_is_found_again_and_ends_with_its_world(stores: Stack) -> None:
+    """Its database is named in the profile, readable and not writable there, kept over a crash, and dropped at the end."""
+    with stores.new_world(openim_store="mongo", platform=False) as world:
+        config = world.config
+        role = load_profile(write_world_profile(config)).roles.openim_mongo
+        assert role is not None
+        with pymongo.MongoClient[dict[str, object]](role.url.get_secret_value()) as verifier:
+            users = verifier[role.database]["user"]
+            assert users.distinct("user_id") == ["imAdmin", "verifierAdmin"]
+            with pytest.raises(pymongo.errors.OperationFailure):
+                users.insert_one({"user_id": "x"})
+
+        async def register() -> None:
+            async with OpenIMRest(config.openim_api, secret=config.openim_secret, admin_user_id="imAdmin") as im:
+                await im.user_register([{"userID": "ann", "nickname": "Ann"}])
+
+        async def registered() -> bool:
+            async with OpenIMRest(config.openim_api, secret=config.openim_secret, admin_user_id="imAdmin") as im:
+                return (await im.account_check(["ann"]))["ann"]
+
+        asyncio.run(register())
+        world.server("openim").kill9()
+        world.server("openim").restart(Deadline(20))
+        assert asyncio.run(registered())
+    with stores.mongo.connect() as client:
+        assert role.database not in client.list_database_names()
+
+
+def test_an_openim_in_memory_has_no_role(stores: Stack) -> None:
+    """By default nothing of OpenIM stands in MongoDB, and the profile says nothing of it."""
+    with stores.new_world(platform=False) as world:
+        assert load_profile(write_world_profile(world.config)).roles.openim_mongo is None

@@ -139,10 +139,10 @@ async def gateway(double: Hooked) -> AsyncIterator[str]:
         await server.stop()
 
 
-async def connect(double: Hooked, url: str, user_id: str, platform_id: int = 2) -> Socket:
-    """Connect a user."""
+async def connect(double: Hooked, url: str, user_id: str, platform_id: int = 2, *, token: str | None = None) -> Socket:
+    """Connect a user, with a token of its own unless one is given."""
     parameters: Mapping[str, Any] = {
-        "token": await double.token(user_id, platform_id),
+        "token": token or await double.token(user_id, platform_id),
         "sendID": user_id,
         "platformID": platform_id,
         "operationID": "connect",

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from fixtures.clients.openim_calls import OpenIMError
 from fixtures.openim.state import State
-from fixtures.openim.webhooks.catalogue import NEVER_CALLED, command
+from fixtures.openim.webhooks.catalogue import NEVER_CALLED, SERVICES, command
+from fixtures.webhook_sink import refuse
 from suites.selftest.openim.hooked import ALL_HOOKS, Hooked, connect, gateway, hooked
 
 pytestmark = pytest.mark.anyio
@@ -367,6 +369,30 @@ async def test_a_single_chat_is_made_for_each_owner(state: State, when: str) -> 
         assert [(call.body["ownerUserId"], call.body["userId"]) for call in calls] == [("ann", "ben"), ("ben", "ann")]
         assert set(calls[0].body) == {"callbackCommand", "userId", *_CONVERSATION.split()}
         assert calls[0].body["conversationId"] == "si_ann_ben"
+
+
+_ASKED = [
+    case for case in CASES if case.name.startswith("before") and SERVICES[case.name] not in ("push", "conversation")
+]
+
+
+@pytest.mark.parametrize("case", _ASKED, ids=lambda case: case.name)
+async def test_a_refusal_is_the_answer(state: State, case: Case) -> None:
+    """What a before-webhook refuses is not done, and the caller gets the webhook's code, name and detail."""
+    async with hooked(state) as double:
+        await case.before(double)
+        double.switch_on(case.name)
+        double.sink.answer(command(case.name), refuse(7001, "NotToday", "because"))
+        before = _all_of(state)
+        with pytest.raises(OpenIMError) as refused:
+            await case.act(double)
+        assert (refused.value.err_code, refused.value.err_msg, refused.value.err_dlt) == (7001, "NotToday", "because")
+        assert _all_of(state) == before
+
+
+def _all_of(state: State) -> list[list[Any]]:
+    tables = (state.users, state.friends, state.friend_requests, state.blacks, state.groups, state.members)
+    return [list(table.values()) for table in (*tables, state.group_requests, state.messages, state.conversations)]
 
 
 def test_no_webhook_is_left_out() -> None:

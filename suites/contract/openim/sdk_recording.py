@@ -140,6 +140,14 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value]
 
 
+def readable(call: SdkCall, envelope: Any) -> Any:
+    """An answer to a call, with the protobuf message in its `data` decoded where there is one."""
+    data = envelope.get("data") if isinstance(envelope, dict) else None
+    if call.path not in PROTOBUF or not isinstance(data, str):
+        return envelope
+    return {**envelope, "data": plain(PROTOBUF[call.path][1].FromString(base64.b64decode(data, validate=True)))}
+
+
 def decoded(call: SdkCall) -> tuple[Message, Message]:
     """The recorded request and answer of a call that is in PROTOBUF."""
     asked, answered = PROTOBUF[call.path]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import secrets
 import tomllib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
+from google.protobuf.message import DecodeError
 
 from suites.contract.openim import sdk_recording
 from suites.contract.openim.sdk_match import Names, made
@@ -93,7 +92,12 @@ class _Replay:
             late = asyncio.get_running_loop().time() >= deadline
             if not found or late or call.path.startswith(_ASKED_ONCE):
                 self._names = names
-                return SdkOutcome(call=call, differences=found, made=made(call.response), attempts=attempts)
+                return SdkOutcome(
+                    call=call,
+                    differences=found,
+                    made=made(sdk_recording.readable(call, call.response)),
+                    attempts=attempts,
+                )
             await asyncio.sleep(_AGAIN_EVERY_S)
 
     async def close(self) -> None:
@@ -135,30 +139,21 @@ class _Replay:
         headers = {"operationID": secrets.token_hex(8), "Content-Type": "application/json"}
         if call.token != _NO_TOKEN:
             headers["token"] = names.fill(call.token)
-        recorded = call.response
         if spoken is None:
             body = json.dumps(names.fill(call.request)).encode()
         else:
             headers["Content-Type"] = "application/x-protobuf"
             asked = plain(spoken[0].FromString(call.request.encode()))
             body = spoken[0](**names.fill(asked)).SerializeToString()
-            recorded = _readable(call, recorded)
         response = await self._http.request(call.method, call.path, content=body, headers=headers)
         if response.status_code != call.status:
             return [f"HTTP {response.status_code}, recorded {call.status}"]
-        answered = response.json()
-        if spoken is not None:
-            answered = _readable(call, answered)
+        recorded = sdk_recording.readable(call, call.response)
+        try:
+            answered = sdk_recording.readable(call, response.json())
+        except (ValueError, DecodeError) as error:
+            return [f"the answer cannot be read: {error}; it begins with {response.text[:80]!r}"]
         return list(names.differences(recorded, answered))
-
-
-def _readable(call: SdkCall, envelope: Any) -> Any:
-    """The envelope with the protobuf message in its `data` decoded; as it is when there is none."""
-    data = envelope.get("data") if isinstance(envelope, dict) else None
-    if not isinstance(data, str):
-        return envelope
-    message = PROTOBUF[call.path][1].FromString(base64.b64decode(data, validate=True))
-    return {**envelope, "data": plain(message)}
 
 
 def run(target: SdkTarget) -> list[SdkOutcome]:

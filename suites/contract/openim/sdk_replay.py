@@ -17,6 +17,7 @@ from suites.contract.openim import sdk_recording
 from suites.contract.openim.sdk_match import Names, made
 from suites.contract.openim.sdk_recording import PROTOBUF, Connect, Leave, Say, SdkCall, Step, plain
 from suites.contract.openim.sdk_sockets import Socket
+from suites.contract.openim.sdk_target import SdkTarget
 
 DEVIATIONS = Path(__file__).parent / "sdk_deviations.toml"
 
@@ -28,17 +29,6 @@ _AGAIN_EVERY_S = 0.1
 # What changes nothing, and revoking, which the real server refuses with 500 until the message is in its database.
 _ASKED_ONCE = ("/auth/", "/user/user_register", "/user/update_user_info_ex", "/group/create_group", "/msg/mark_")
 _TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SdkTarget:
-    """A server, by its URLs. An answer is awaited for `settle_s`: messages are stored after their ack."""
-
-    api_url: str
-    ws_url: str
-    secret: str
-    admin: str
-    settle_s: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,33 +10,17 @@ import pytest
 
 from suites.contract.openim import sdk_recording
 from suites.contract.openim.sdk_match import made
-from suites.contract.openim.sdk_replay import SdkOutcome, SdkTarget, deviations, run
-from suites.contract.openim.target import from_environment
-from suites.selftest.openim.doubles import ADMIN, SECRET, running
+from suites.contract.openim.sdk_replay import SdkOutcome, deviations, run
+from suites.contract.openim.sdk_target import SdkTarget, named_or_double
 
 CALLS = sdk_recording.load()
-# A real server stores a while after its ack, and tells who is online about once a second.
-_SETTLE_S, _REAL_SETTLE_S = 3.0, 60.0
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[SdkTarget]:
     """The server named by OPENIM_API and OPENIM_WS, else a double in a process of its own."""
-    if "OPENIM_API" not in os.environ:
-        with running(tmp_path / "double.log") as double:
-            ws_url = double.ws_url.replace("http", "ws", 1)
-            yield SdkTarget(api_url=double.api_url, ws_url=ws_url, secret=SECRET, admin=ADMIN, settle_s=_SETTLE_S)
-        return
-    if "OPENIM_WS" not in os.environ:
-        pytest.skip("OPENIM_API is set without OPENIM_WS: the SDKs' calls depend on what they sent over the WebSocket")
-    named = from_environment()
-    yield SdkTarget(
-        api_url=named.name,
-        ws_url=os.environ["OPENIM_WS"].rstrip("/"),
-        secret=named.secret,
-        admin=named.admin,
-        settle_s=_REAL_SETTLE_S,
-    )
+    with named_or_double(tmp_path / "double.log") as found:
+        yield found
 
 
 @pytest.mark.timeout(900)  # a real server is waited for
@@ -47,7 +30,7 @@ def test_answers_are_the_recorded_ones(target: SdkTarget) -> None:
     declared = deviations()
     wrong = [_told(outcome) for outcome in outcomes if outcome.differences and outcome.call.number not in declared]
     assert not wrong, "\n".join(wrong)
-    if "OPENIM_API" in os.environ:
+    if not target.is_double:
         return  # the list is about the double; another server may well be better
     healed = [one.call.number for one in outcomes if not one.differences and one.call.number in declared]
     assert not healed, f"These deviations no longer occur; take them out of sdk_deviations.toml: {healed}"

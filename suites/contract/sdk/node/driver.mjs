@@ -4,15 +4,17 @@
 //   {"id": 1, "data": …}  or  {"id": 1, "error": {"errCode": …, "errMsg": …}}
 //   {"client": "ann", "event": "OnRecvNewMessages", "data": …}
 //
-// The client is looked up in the directory that is the only argument (where `npm ci` put it).
-import { createRequire } from "node:module";
+// The client is looked up in the directory that is the only argument (where `npm ci` put it). Of its builds this is the one
+// for today's engines: in 0.0.14 the older one (`main`) fails to spread a Map's entries, and so never closes a gap.
 import { createInterface } from "node:readline";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 
 // The client logs to the console, which is where our lines go.
 for (const name of ["log", "info", "debug", "warn", "trace"]) console[name] = console.error;
 
-const { getSDK, CbEvents } = createRequire(path.join(process.argv[2], "index.js"))("@openim/client-sdk");
+const build = path.join(process.argv[2], "node_modules/@openim/client-sdk/lib/index.modern.mjs");
+const { getSDK, CbEvents } = await import(pathToFileURL(path.resolve(build)));
 const clients = new Map();
 const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 

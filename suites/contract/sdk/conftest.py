@@ -62,7 +62,7 @@ def node_command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         shutil.copy(HERE / "node" / name, place)
     done = subprocess.run([npm, *_NPM_CI], cwd=place, capture_output=True, text=True, check=False)
     if done.returncode and _UNREACHABLE.search(done.stderr):
-        pytest.skip(f"npm cannot reach its registry to install the browser client: {done.stderr.strip()[-300:]}")
+        pytest.skip(f"npm cannot reach its registry to install the browser client: {done.stderr.strip()[:200]}")
     assert done.returncode == 0, done.stderr
     flags = [] if major >= _BUILT_IN else [_WEBSOCKET_FLAG]
     return [node, *flags, str(HERE / "node" / "driver.mjs"), str(place)]

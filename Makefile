@@ -36,8 +36,8 @@ deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starti
 docs: $(VENV)/ready ## regenerate the reference pages
 	$(BIN)/python -m verifier.reference docs
 
-proto: $(VENV)/ready ## generate the WebSocket messages anew from their .proto files
-	$(BIN)/python -m grpc_tools.protoc -I fixtures/wire --python_out=fixtures/wire --pyi_out=fixtures/wire $(notdir $(wildcard fixtures/wire/*.proto))
+proto: $(VENV)/ready ## generate the messages anew from their .proto files
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. $(wildcard fixtures/wire/*.proto)
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements/verifier.txt

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from suites.selftest.judges.histories import Recording
+from verifier.judges.gateway import judge_gateway
 from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import OpPhase
-from verifier.judges.platform import judge_gateway, judge_legacy_websocket, judge_nonce, judge_push_once
+from verifier.judges.platform import judge_legacy_websocket, judge_nonce
+from verifier.judges.push_once import judge_push_once
 from verifier.verdict import Verdict
 
 OK, FAIL, INFO = OpPhase.OK, OpPhase.FAIL, OpPhase.INFO

@@ -14,7 +14,7 @@ from verifier.model import Problem
 
 @dataclass(slots=True)
 class _Arrived:
-    """What reached one receiver of one message: device pushes by notification id, pushes by connection and message id."""
+    """What reached one receiver of one message: device pushes by notification id, pushes by connection and place."""
 
     devices: dict[str, Operation] = field(default_factory=dict)
     connections: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
@@ -85,7 +85,9 @@ def _arrived(operations: Sequence[Operation]) -> dict[tuple[str, str], _Arrived]
         if item.op == "push":
             found.devices.setdefault(item.text("notification_id") or item.id, item)
         else:
-            found.connections[item.text("connection"), item.text("message_id")].append(item)
+            # A message that is stored at two seqs is pushed once for each, and is MSG-04's.
+            place = item.text("seq") or item.text("message_id")
+            found.connections[item.text("connection"), place].append(item)
     return arrived
 
 

@@ -94,11 +94,14 @@ class CanaryRun:
         return step.result
 
     async def _send_each_way(self, birds: Sequence[Bird], conversation: str) -> None:
-        """Over the WebSocket and by way of the platform in turn: both must keep what they acknowledge, and the order."""
-        for number in range(self._plan.messages):
+        """Each sends two in a row, over the WebSocket and by way of the platform: both must keep what they acknowledge,
+        and the order of one sender across both.
+        """
+        for first in range(0, self._plan.messages, 2):
             for sender in birds:
-                connection = sender.standing if number % 2 == 0 else None
-                await self._send(sender, connection, [bird.name for bird in birds], conversation)
+                for number in range(first, min(first + 2, self._plan.messages)):
+                    connection = sender.standing if number == first else None
+                    await self._send(sender, connection, [bird.name for bird in birds], conversation)
 
     async def _send(
         self, sender: Bird, connection: Connection | None, receivers: Sequence[str], conversation: str

@@ -108,8 +108,11 @@ async def between(config: WorldConfig, gateway: Gateway) -> AsyncIterator[Betwee
     async with server, serving(applications(own, ("gateway",), TokenDelivery.PROXY)):
         url = own.gateway.replace("http", "ws") + target
         socket = await open_socket(url, client, headers=headers, heartbeat=False)
-        yield Between(session, socket, client, made[0])
-        socket.abort("the test is over")
+        try:
+            yield Between(session, socket, client, made[0])
+        finally:
+            socket.abort("the test is over")
+            made[0].transport.disconnect(False)
 
 
 async def test_openim_sees_the_users_connection_and_nothing_of_the_platforms(between: Between, stores: Looking) -> None:

@@ -1,7 +1,7 @@
 """The canary: `python -m suites.canary --profile stack.toml`, the one thing of ours that writes to a user's stack.
 
-Two reserved users log in, send to each other on OpenIM, read back, look at their pushes, replay a nonce and try the old
-websocket. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
+Two reserved users log in, connect to OpenIM's WebSocket through the gateway, send to each other over it and by way of the
+platform, read back, look at their pushes, replay a nonce, try to be one another and try the old websocket. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
 Exit codes are the verifier's: 0 holds, 1 violated, 2 inconclusive, 3 usage or profile, 130 interrupted.
 """
 
@@ -25,14 +25,16 @@ from rich.table import Table
 
 from fixtures.clients.actions import Adapter
 from load.command import run_command
-from suites.canary_steps import CanaryRun, CanaryStopped, Plan, Witness
-from verifier.judges.delivery import judge_delivery
+from suites.canary_parts import CanaryStopped, Plan, Witness
+from suites.canary_steps import CanaryRun
+from verifier.judges.canary import CANARY_SETTLE_S, judge_canary_delivery, judge_canary_order
+from verifier.judges.gateway import judge_gateway
 from verifier.judges.journal import SUFFIX, JournalError, JournalWriter
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import Operation
-from verifier.judges.order import judge_order
-from verifier.judges.platform import judge_gateway, judge_legacy_websocket, judge_nonce, judge_push_once
+from verifier.judges.platform import judge_legacy_websocket, judge_nonce
+from verifier.judges.push_once import judge_push_once
 from verifier.model import Phase
 from verifier.profile import Profile, ProfileError, load_profile
 from verifier.profile.models import Canary
@@ -41,8 +43,9 @@ from verifier.verdict import ExitCode, Verdict
 
 ENTRY_POINTS = "openim_ssot.adapters"
 JOURNALS_KEPT = 30
-SETTLE_S, ARRIVAL_S = 2.0, 20.0
-"""How long an acknowledged message may take to become readable, and how long the canary then waits for the last one."""
+SETTLE_S, ARRIVAL_S, WARM_UP_S = CANARY_SETTLE_S, 20.0, 1.5
+"""How long an acknowledged message may take to become readable, how long the canary then waits for the last one, and how
+long after its connect a WebSocket may miss pushes."""
 
 _SHOWN = 5
 _DEADLINE_S = 120.0
@@ -82,7 +85,14 @@ def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console
     witness = Witness()
     adapter = _adapter(stack, settings, witness)
     first, second = settings.users[:2]
-    plan = Plan(users=(first, second), run_id=run_id, messages=messages, settle_s=SETTLE_S, deadline_s=ARRIVAL_S)
+    plan = Plan(
+        users=(first, second),
+        run_id=run_id,
+        messages=messages,
+        settle_s=SETTLE_S,
+        deadline_s=ARRIVAL_S,
+        warm_up_s=WARM_UP_S,
+    )
     with _recording(place, run_id, stack.stack) as (writer, path):
         try:
             asyncio.run(_fly(adapter, CanaryRun(adapter, witness, writer, plan)))
@@ -96,10 +106,9 @@ def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console
 def judge(operations: Iterable[Operation], stack: Profile) -> dict[str, JournalJudgement]:
     """The judgements that apply to this stack in its phase, by invariant."""
     recorded = list(operations)
-    delivery = judge_delivery(recorded, settle_s=SETTLE_S)
     found: dict[str, JournalJudgement | None] = {
-        "MSG-04 delivery": delivery.judgement if delivery else None,
-        "MSG-04 order": judge_order(recorded),
+        "MSG-04 delivery": judge_canary_delivery(recorded, settle_s=SETTLE_S),
+        "MSG-04 order": judge_canary_order(recorded),
         "GW-01 gateway": judge_gateway(recorded, delivery=stack.token.delivery),
         "MQ-05 push once": judge_push_once(recorded),
         "KEEP-01 nonce": judge_nonce(recorded),

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from fixtures.clients.actions import (
     Adapter,
-    Answer,
+    Connection,
     NotOffered,
     OldWebSocket,
     PushSeen,
-    Refused,
     Replay,
     Seen,
     Session,
 )
+from suites.canary_parts import Bird, CanaryStopped, Plan, Witness, asked_openim, marker_of, tried
+from suites.canary_socket import SocketSteps
 from verifier.judges.journal import Recorder
-from verifier.judges.operation import OpPhase
+from verifier.judges.operation import WEBSOCKET, OpPhase
 from verifier.judges.scribe import Scribe
-from verifier.judges.scrub import holds_im_token
 
 Result = TypeVar("Result")
 
@@ -32,76 +30,6 @@ PLATFORMS = (2, 1)
 
 _POLL_S = 0.3
 _PAGE = 100
-_MARKER = re.compile(r"\[([0-9A-Za-z-]+\.[0-9]+)\]")
-
-
-class CanaryStopped(Exception):
-    """The canary cannot go on; what was recorded so far stays. The text says at which step and why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How much the canary does. Times in seconds; `settle_s` is what an acknowledged message may take to be readable."""
-
-    users: tuple[str, str]
-    run_id: str
-    messages: int = 5
-    settle_s: float = 2.0
-    deadline_s: float = 20.0
-    listen_s: float = 2.0
-
-
-@dataclass(slots=True)
-class Witness:
-    """Hears every answer of the gateway and keeps where imTokens stood in those since it was last asked."""
-
-    answers: int = 0
-    token_in: list[str] = field(default_factory=list)
-
-    def observe(self, answer: Answer) -> None:
-        """Told by the adapter."""
-        self.answers += 1
-        if holds_im_token(answer.body.decode("utf-8", "replace")):
-            self.token_in.append(f"body of {answer.route}")
-        self.token_in += [
-            f"header {name} of {answer.route}" for name, value in answer.headers.items() if holds_im_token(value)
-        ]
-
-    def take(self) -> tuple[int, list[str]]:
-        """(answers, places of imTokens) since the last call."""
-        taken = self.answers, self.token_in
-        self.answers, self.token_in = 0, []
-        return taken
-
-
-@dataclass(frozen=True, slots=True)
-class Tried(Generic[Result]):
-    """What became of a step: its result where `phase` is ok, else what went wrong."""
-
-    phase: OpPhase
-    result: Result | None = None
-    error: str = ""
-    err_code: int | None = None
-
-
-async def tried(step: Awaitable[Result]) -> Tried[Result]:
-    """Carry a step of the adapter out. A clear no is `fail`, anything else that goes wrong `info`. NotOffered passes."""
-    try:
-        return Tried(OpPhase.OK, await step)
-    except NotOffered:
-        raise
-    except Refused as error:
-        return Tried(OpPhase.FAIL, error=_told(error), err_code=error.err_code)
-    except Exception as error:
-        return Tried(OpPhase.INFO, error=_told(error))
-
-
-@dataclass(slots=True)
-class Bird:
-    """One of the two canaries, under the name that the journal calls it by."""
-
-    name: str
-    session: Session
 
 
 class CanaryRun:
@@ -113,11 +41,12 @@ class CanaryRun:
         self._recorder = recorder
         self._scribe = Scribe(recorder)
         self._plan = plan
+        self._sockets = SocketSteps(adapter, witness, recorder, plan)
         self._sent = 0
         self._acked = 0
 
     async def run(self) -> None:
-        """Log in, send each way while listening to the old websocket, read back, look at the pushes, replay a nonce.
+        """Log in, connect, send each way while listening, read back, look at the pushes, try what must be refused.
 
         Raises CanaryStopped where a step that the others need did not succeed.
         """
@@ -129,18 +58,24 @@ class CanaryRun:
         begin = await self._newest(birds[0], conversation) + 1
         pushed_before = [await self._pushed_so_far(bird) for bird in birds]
         probe = asyncio.create_task(self._probe_websocket(birds[1]))
-        # The connection stands before the first message leaves, if it is let in at all.
-        await asyncio.sleep(_POLL_S)
-        await self._send_each_way(birds, conversation)
-        with suppress(NotOffered):
-            await probe
-        await asyncio.sleep(self._plan.settle_s)
-        await self._await_arrival(birds[0], conversation, begin)
-        for bird in birds:
-            await self._read_back(bird, conversation, begin)
+        try:
+            # The old connection stands before the first message leaves, if it is let in at all.
+            await asyncio.sleep(_POLL_S)
+            await self._sockets.connect(birds)
+            await self._send_each_way(birds, conversation)
+            with suppress(NotOffered):
+                await probe
+            await asyncio.sleep(self._plan.settle_s)
+            await self._await_arrival(birds[0], conversation, begin)
+            for bird in birds:
+                await self._read_back(bird, conversation, begin)
+        finally:
+            probe.cancel()
+            await self._sockets.end(birds)
         for bird, before in zip(birds, pushed_before, strict=True):
             with suppress(NotOffered):
                 await self._watch_pushes(bird, before)
+        await self._sockets.claim(birds[0], birds[1])
         with suppress(NotOffered):
             await self._replay_nonce(birds[0])
 
@@ -159,18 +94,34 @@ class CanaryRun:
         return step.result
 
     async def _send_each_way(self, birds: Sequence[Bird], conversation: str) -> None:
-        for _ in range(self._plan.messages):
+        """Each sends two in a row, over the WebSocket and by way of the platform: both must keep what they acknowledge,
+        and the order of one sender across both.
+        """
+        for first in range(0, self._plan.messages, 2):
             for sender in birds:
-                await self._send(sender, [bird.name for bird in birds], conversation)
+                for number in range(first, min(first + 2, self._plan.messages)):
+                    connection = sender.standing if number == first else None
+                    await self._send(sender, connection, [bird.name for bird in birds], conversation)
 
-    async def _send(self, sender: Bird, receivers: Sequence[str], conversation: str) -> None:
+    async def _send(
+        self, sender: Bird, connection: Connection | None, receivers: Sequence[str], conversation: str
+    ) -> None:
         self._sent += 1
         marker = f"{self._plan.run_id}.{self._sent}"
         text = f"canary [{marker}]"
         call_id = self._scribe.begin_send(
-            sender.name, marker=marker, conversation=conversation, receivers=receivers, text=text
+            sender.name,
+            marker=marker,
+            conversation=conversation,
+            receivers=receivers,
+            text=text,
+            channel="platform" if connection is None else WEBSOCKET,
         )
-        step = await tried(self._adapter.send(sender.session, conversation, text))
+        step = await tried(
+            self._adapter.send(sender.session, conversation, text)
+            if connection is None
+            else connection.send(conversation, text)
+        )
         self._acked += step.phase is OpPhase.OK
         self._scribe.end_send(sender.name, call_id, step.phase, message_id=step.result or "", error=step.error)
 
@@ -184,30 +135,36 @@ class CanaryRun:
             await asyncio.sleep(_POLL_S)
 
     async def _read_back(self, reader: Bird, conversation: str, begin: int) -> None:
+        """Over the reader's WebSocket while that stands, else by REST."""
+        connection = reader.standing
         read = self._scribe.begin_read(reader.name, conversation)
         try:
-            end = await self._newest(reader, conversation)
+            end = await self._newest(reader, conversation, connection)
             for first in range(begin, end + 1, _PAGE):
-                for seen in await self._read_page(reader, conversation, first, min(first + _PAGE - 1, end)):
+                last = min(first + _PAGE - 1, end)
+                for seen in await self._read_page(reader, conversation, first, last, connection):
                     self._saw(reader, conversation, seen, read)
         except CanaryStopped as error:
             self._scribe.fail_read(reader.name, read, str(error))
             return
         self._scribe.end_read(reader.name, read, begin=begin, end=end, complete=True)
 
-    async def _read_page(self, reader: Bird, conversation: str, begin: int, end: int) -> Sequence[Seen]:
-        return await self._through_gateway(
-            reader, "read", self._adapter.read(reader.session, conversation, begin=begin, end=end)
-        )
+    async def _read_page(
+        self, reader: Bird, conversation: str, begin: int, end: int, connection: Connection | None
+    ) -> Sequence[Seen]:
+        if connection is None:
+            asked = self._adapter.read(reader.session, conversation, begin=begin, end=end)
+            return await self._through_gateway(reader, "read", asked)
+        return await self._sockets.asked(reader, "read", connection.read(conversation, begin=begin, end=end))
 
     def _saw(self, reader: Bird, conversation: str, seen: Seen, read: str) -> None:
-        marker = _MARKER.search(seen.text)
+        marker = marker_of(seen.text)
         # Older canaries' messages, and what anybody else wrote there, are not of this run.
-        if marker is None or not marker[1].startswith(f"{self._plan.run_id}."):
+        if not marker.startswith(f"{self._plan.run_id}."):
             return
         self._scribe.saw(
             reader.name,
-            marker=marker[1],
+            marker=marker,
             conversation=conversation,
             text=seen.text,
             seq=seen.seq,
@@ -215,23 +172,16 @@ class CanaryRun:
             read=read,
         )
 
-    async def _newest(self, reader: Bird, conversation: str) -> int:
-        return await self._through_gateway(reader, "newest_seq", self._adapter.newest_seq(reader.session, conversation))
+    async def _newest(self, reader: Bird, conversation: str, connection: Connection | None = None) -> int:
+        if connection is None:
+            asked = self._adapter.newest_seq(reader.session, conversation)
+            return await self._through_gateway(reader, "newest_seq", asked)
+        return await self._sockets.asked(reader, "newest_seq", connection.newest_seq(conversation))
 
     async def _through_gateway(self, bird: Bird, route: str, asked: Awaitable[Result]) -> Result:
         """A question to OpenIM by way of the gateway, recorded for GW-01. Raises CanaryStopped where it fails."""
         self._witness.take()
-        call_id = self._recorder.invoke(bird.name, "im_call", route=route, user=bird.name)
-        step = await tried(asked)
-        answers, shown = self._witness.take()
-        phase = step.phase if answers else OpPhase.INFO
-        code = 0 if step.phase is OpPhase.OK else step.err_code
-        self._recorder.complete(
-            phase, bird.name, "im_call", call_id, route=route, err_code=code, error=step.error, token_in=shown
-        )
-        if step.result is None:
-            raise CanaryStopped(f"{route} through the gateway failed for {bird.name}: {step.error}")
-        return step.result
+        return await asked_openim(self._recorder, bird, route, asked, self._witness.take)
 
     async def _pushed_so_far(self, bird: Bird) -> frozenset[str]:
         with suppress(NotOffered):
@@ -254,14 +204,13 @@ class CanaryRun:
                     fields=push.fields,
                 )
             if push.notification_id not in before:
-                marker = _MARKER.search(push.text)
                 self._recorder.observe(
                     bird.name,
                     "push",
                     receiver=bird.name,
                     notification_id=push.notification_id,
                     message_id=push.message_id,
-                    marker=marker[1] if marker else "",
+                    marker=marker_of(push.text),
                     source=push.source,
                 )
         self._recorder.complete(step.phase, bird.name, "push_watch", call_id, receiver=bird.name, error=step.error)
@@ -295,7 +244,3 @@ class CanaryRun:
             listened_s=probe.listened_s,
             delivered=probe.delivered,
         )
-
-
-def _told(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:200]

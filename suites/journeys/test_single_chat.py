@@ -11,6 +11,7 @@ from fixtures.clients.platform_admin import PlatformAdmin
 from fixtures.world import WorldConfig
 from suites import match, must
 from suites.journeys.actors import Actor
+from suites.journeys.online import online
 from suites.selftest.platform.looking import Looking
 
 # As marks rather than allure's own decorators, which are untyped; they become the same labels.
@@ -20,6 +21,9 @@ pytestmark = [
     label("Journeys", label_type="epic"),
     label("1:1 chat", label_type="feature"),
 ]
+
+READ = 2200
+"""OpenIM's notification of a read mark."""
 
 QUIET_S = 1.0
 """How long nothing more may come."""
@@ -67,34 +71,49 @@ async def test_before_it_moves_a_chat_lives_in_our_own_stores(
 async def test_after_it_moves_a_chat_lives_in_openim_alone(
     alice: Actor, bob: Actor, admin: PlatformAdmin, stores: Looking, config: WorldConfig
 ) -> None:
-    """Not a byte changes in our stores, both read everything through OpenIM, nobody is pushed twice."""
+    """Not a byte changes in our stores, both hear and read everything through OpenIM, nobody is pushed twice."""
     ref = await alice.session.open_chat(bob.session.user_id)
     await alice.session.send(ref, "said before the move")
     with allure.step("the conversation moves to OpenIM"):
         conversation = (await admin.move([UUID(ref)]))[UUID(ref)]
     before = await stores.legacy_state(ref)
 
-    first = await alice.says("Are we there yet?", to=ref, for_=[bob])
-    second = await bob.says("Quite.", to=ref, for_=[alice])
-    must.match([first["home"], second["home"]], match.each(match.equal("openim")), what="where they went")
-    said = ["Are we there yet? [m1]", "Quite. [m2]"]
+    async with online(alice, bob, refs={conversation: ref}) as (alice_online, bob_online):
+        first = await alice_online.says("Are we there yet?", to=bob, ref=ref, for_=[bob])
+        second = await bob.says("Quite.", to=ref, for_=[alice])
+        third = await bob_online.says("Is it nice?", to=alice, ref=ref, for_=[alice])
+        must.match(second, match.fields(home="openim"), what="where the platform sent it")
+        said = ["Are we there yet? [m1]", "Quite. [m2]", "Is it nice? [m3]"]
 
-    for actor in (alice, bob):
-        await _finds_in_openim(actor, ref, conversation, said)
-    await bob.session.read(ref, 2)
+        for person in (alice_online, bob_online):
+            name = person.actor.name
+            with allure.step(f"{name} is pushed everything once, the own words, too"):
+                await must.eventually(person.heard, match.equal(said), what=f"what {name} hears")
+                await must.remain(person.heard, match.equal(said), what=f"what {name} hears", for_s=QUIET_S)
+            must.match(await person.reads(conversation), match.equal(said), what=f"what {name} pulls")
+            await _finds_in_openim(person.actor, ref, conversation, said)
+
+        with allure.step("bob reads, and alice is told"):
+            await bob.session.read(ref, 3)
+            await must.eventually(
+                lambda: alice_online.notified(READ),
+                match.some(match.fields(conversationID=conversation, hasReadSeq=3, markAsReadUserID=bob.openim_id)),
+                what="alice's notifications of what was read",
+            )
 
     with allure.step("bob's list shows one conversation, and it is OpenIM's"):
         chats = await bob.session.chats()
-        must.match(chats, match.length(1), match.at("0", match.fields(home="openim", ref=conversation, last_seq=2)))
+        must.match(chats, match.length(1), match.at("0", match.fields(home="openim", ref=conversation, last_seq=3)))
 
     with allure.step("our own stores stand still: messages, sequence, ordering, reads, mentions"):
         await must.remain(lambda: stores.legacy_state(ref), match.equal(before), what="our own stores", for_s=QUIET_S)
 
     if config.platform.amqp:
         with allure.step("our push worker stays silent: OpenIM pushes now"):
-            for actor, message in ((bob, first), (alice, second)):
-                must.match(await actor.chat_pushes(message["message_id"]), match.equal([]), what="our own pushes")
-                await actor.watches_pushes(message["message_id"])
+            sent = ((bob, first.server_msg_id), (alice, second["message_id"]), (alice, third.server_msg_id))
+            for actor, message_id in sent:
+                must.match(await actor.chat_pushes(message_id), match.equal([]), what="our own pushes")
+                await actor.watches_pushes(message_id)
 
 
 async def _finds_in_openim(actor: Actor, ref: str, conversation: str, said: list[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from verifier.check import check
-from verifier.judges.platform import judge_gateway, judge_legacy_websocket
+from verifier.judges.gateway import judge_gateway
+from verifier.judges.platform import judge_legacy_websocket
 from verifier.model import Phase, Severity
 from verifier.profile.models import Profile
 from verifier.proofs import Delivery
@@ -17,12 +18,10 @@ from verifier.proofs import Delivery
     row="imToken",
 )
 def gateway_injects(profile: Profile) -> Delivery:
-    """Clients hold a session, not a token: a token in a response is one that the platform can no longer take back."""
-    return Delivery(
-        judge=lambda operations: judge_gateway(operations, delivery=profile.token.delivery),
-        statement="REST through the gateway",
-        unseen=("the WebSocket through the gateway",),
-    )
+    """Clients hold a session, not a token: a token in a response is one that the platform can no longer take back. With
+    the session alone a login is followed by a WebSocket connection that works, in the name of that session and of nobody
+    else."""
+    return Delivery(judge=lambda operations: judge_gateway(operations, delivery=profile.token.delivery))
 
 
 @check(

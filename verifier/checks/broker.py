@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from verifier.check import NotApplicable, check
-from verifier.judges.platform import judge_push_once
+from verifier.judges.push_once import judge_push_once
 from verifier.judges.push_types import judge_push_types
 from verifier.model import Phase, Problem, Row, Severity
 from verifier.profile.models import Profile
@@ -202,9 +202,6 @@ def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
 
 @check("MQ-05", title="A push arrives once", severity=Severity.HIGH, phase=Phase.CUTOVER, row=ROW)
 def push_once(profile: Profile) -> Delivery:
-    """Two pushes for one message mean that the old way and OpenIM's are both alive."""
-    return Delivery(
-        judge=judge_push_once,
-        statement="canary messages, judged on the platform's own push",
-        unseen=("OpenIM's own offline push",),
-    )
+    """Two pushes for one message mean that the old way and OpenIM's are both alive. A canary that listens on OpenIM's
+    WebSocket is pushed each message once a connection; its device's sink then gets none."""
+    return Delivery(judge=judge_push_once, statement="canary messages", unseen=("OpenIM's own offline push",))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from verifier.check import check
+from verifier.judges.canary import judge_canary_delivery, judge_canary_order
 from verifier.model import Phase, Problem, Severity
 from verifier.profile.models import Profile
-from verifier.proofs import Absence, Inventory
+from verifier.proofs import Absence, Delivery, Inventory
 from verifier.proofs.inventory import Approved
 from verifier.stores.base import StoreObject
 
@@ -93,3 +94,19 @@ def no_other_collection(profile: Profile) -> Inventory:
         unit="collections",
         unseen=("a collection that was filled and emptied again",),
     )
+
+
+@check(
+    "MSG-04",
+    title="Every acknowledged canary message is in OpenIM once, in order, unchanged",
+    severity=Severity.CRITICAL,
+    phase=Phase.REGISTERED,
+    row=ROW,
+)
+def delivered_once(profile: Profile) -> list[Delivery]:
+    """OpenIM acknowledges what it has queued, not what it has stored, and knows no duplicates. What was acknowledged must
+    be read back once, at one seq, in its sender's order and with its text; a send without an answer proves nothing."""
+    return [
+        Delivery(judge=judge_canary_delivery, statement="canary messages"),
+        Delivery(judge=judge_canary_order),
+    ]

@@ -16,7 +16,8 @@ class JournalJudgement:
     """The result of one judge over one journal. A judge returns None where the journal holds nothing of its kind.
 
     Of `total` things called `unit`, `seen` were judged to an end and `unknown` cannot be known. `problems` holds at
-    most `PROBLEMS_MAX` of `problems_total`. `unseen` names what this judge cannot see by its nature.
+    most `PROBLEMS_MAX` of `problems_total`. `seen_over` says by which way it was seen, `unseen` names what this judge
+    cannot see by its nature.
     """
 
     problems: tuple[Problem, ...]
@@ -26,6 +27,7 @@ class JournalJudgement:
     problems_total: int = 0
     unknown: int = 0
     notes: tuple[str, ...] = ()
+    seen_over: str = ""
     unseen: tuple[str, ...] = ()
 
     @property
@@ -49,7 +51,8 @@ class JournalJudgement:
     @property
     def coverage(self) -> Coverage:
         """The numbers as every verdict states them."""
-        text = f"{self.unknown} unknown" if self.unknown else ""
+        unknown = f"{self.unknown} unknown" if self.unknown else ""
+        text = "; ".join(part for part in (unknown, self.seen_over) if part)
         return Coverage(seen=self.seen, total=self.total, unit=self.unit, text=text, unseen=self.unseen)
 
 
@@ -74,6 +77,7 @@ class Problems:
         unit: str,
         unknown: int = 0,
         notes: tuple[str, ...] = (),
+        seen_over: str = "",
         unseen: tuple[str, ...] = (),
     ) -> JournalJudgement:
         """The judgement that these problems make."""
@@ -85,5 +89,6 @@ class Problems:
             unit=unit,
             unknown=unknown,
             notes=notes,
+            seen_over=seen_over,
             unseen=unseen,
         )

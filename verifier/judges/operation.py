@@ -13,16 +13,21 @@ The operations that the judges of this package know, with the values they read:
 
 | op | invoke | completion |
 |---|---|---|
-| `send` | marker, conversation, sender, receivers [name], digest | message_id |
+| `send` | marker, conversation, sender, receivers [name], digest, channel | message_id |
 | `read_back` | conversation, receiver | begin, end (seqs), complete (everything since before the first send) |
-| `receive` | | marker, conversation, receiver, seq, message_id, digest, read (id of its `read_back`), channel |
+| `receive` | | marker, conversation, receiver, seq, message_id, digest, read (id of its `read_back`), channel, connection |
 | `login` | user, platform | user, platform, token_in ([] or where an imToken stood in an answer) |
 | `im_call` | route, user | route, err_code, token_in |
+| `ws_connect` | route, user, platform | route, connection, err_code, token_in: OpenIM's WebSocket through the gateway |
+| `ws_watch` | receiver, connection | receiver, connection, token_in; `info` = the connection ended before all was due |
+| `ws_claim` | route, user, claimed | `fail` = the gateway did not take the user for `claimed`; `ok` = it did; token_in |
 | `push_watch` | receiver | receiver (the sink was looked at until nothing more was due) |
 | `push` | | receiver, notification_id, message_id, marker, source |
 | `push_type` | | receiver, notification_id, type, fields (names in the payload): every push that the sink holds |
 | `nonce_replay` | route, first_status | status; `fail` = refused, `ok` = taken a second time |
 | `ws_probe` | url | `fail` = refused with reason; `ok` = connected: listened_s, delivered |
+A `channel` is `websocket` for OpenIM's WebSocket, `pull` for a read-back, and whatever a recorder calls its own ways;
+older journals name none. `connection` tells the connections of one receiver apart.
 """
 
 from __future__ import annotations
@@ -32,6 +37,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+WEBSOCKET = "websocket"
+"""The channel of what was sent or seen over OpenIM's WebSocket."""
 
 
 class OpPhase(StrEnum):

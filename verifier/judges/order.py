@@ -92,17 +92,23 @@ def _judge_lane(lane: list[_Placed], problems: Problems) -> int:
 
 
 def _judge_seqs(messages: Messages, problems: Problems) -> None:
-    """One seq holds one message, and one message has the same seq for everybody."""
+    """One seq holds one message, and one message has the same seq for everybody.
+
+    Somebody who has it at two seqs has it twice, which is not for this judge to tell: others may have it at either.
+    """
     owner: dict[tuple[str, int], tuple[str, Operation]] = {}
-    seqs: dict[str, tuple[int, str, Operation]] = {}
+    found: dict[str, dict[str, dict[int, Operation]]] = defaultdict(lambda: defaultdict(dict))
     for marker, receiver, seq, sighting in _with_seq(messages):
         conversation = messages.sent[marker].conversation
         other, first = owner.setdefault((conversation, seq), (marker, sighting))
         if other != marker:
             problems.add(_shared(conversation, seq, first, sighting))
-        known, known_receiver, known_sighting = seqs.setdefault(marker, (seq, receiver, sighting))
-        if known != seq and known_receiver != receiver:
-            problems.add(_disagree(marker, known_sighting, sighting))
+        found[marker][receiver][seq] = sighting
+    for marker, by_receiver in found.items():
+        (_, known), *others = by_receiver.items()
+        for _, seqs in others:
+            if not seqs.keys() & known.keys():
+                problems.add(_disagree(marker, next(iter(known.values())), next(iter(seqs.values()))))
 
 
 def _with_seq(messages: Messages) -> Iterator[tuple[str, str, int, Operation]]:

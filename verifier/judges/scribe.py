@@ -66,8 +66,9 @@ class Scribe:
         message_id: str,
         read: str = "",
         channel: str = "pull",
+        connection: str = "",
     ) -> None:
-        """The receiver saw a message: in the read-back `read`, or pushed on a channel."""
+        """The receiver saw a message: in the read-back `read`, or pushed on a channel, over one of its connections."""
         self._recorder.observe(
             receiver,
             "receive",
@@ -79,6 +80,7 @@ class Scribe:
             digest=digest(text),
             read=read,
             channel=channel,
+            **({"connection": connection} if connection else {}),
         )
 
     def end_read(self, receiver: str, read: str, *, begin: int, end: int, complete: bool) -> None:

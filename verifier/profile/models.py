@@ -98,9 +98,14 @@ class Canary(Section):
 
     journal: str
     max_age_s: float = Field(default=86_400, gt=0)
-    adapter: str | None = None
+    adapter: str | None = Field(
+        default=None, description="`package.module:Factory`, or an entry point of the group `openim_ssot.adapters`"
+    )
     users: tuple[str, ...] = ()
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what the adapter asks for, e.g. the gateway's path to OpenIM's WebSocket (it says itself what)",
+    )
 
 
 class Media(Section):

@@ -57,7 +57,7 @@ class BrokerRole(Role):
 
 
 class OpenIMRole(Role):
-    """OpenIM's REST API (and, from the next version on, its WebSocket gateway).
+    """OpenIM's REST API. `ws_url`, its WebSocket gateway, is for the reader: the canary goes through the platform's own gateway.
 
     Give `admin_token`, or `secret` with an admin id of the verifier's own: asking for a token demotes that id's older
     tokens to 300 s (trap T2), so sharing the id with others needs `i_know_this_demotes_other_tokens`.

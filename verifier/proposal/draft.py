@@ -131,7 +131,7 @@ class _Writer:
             if self._absent(role):
                 section.comment_out(f"no address of {role} was given")
             elif role == "openim" and role in self._given:
-                section.comment_line("ws_url", "the next version's checks will use it")
+                section.comment_line("ws_url", "for the reader: the canary goes through the platform's gateway")
                 section.remark(
                     "not looked at: OpenIM answers admins alone; `verifier doctor` tries secret and admin_user_id"
                 )

@@ -1,16 +1,15 @@
-"""Where SDKs are pointed: a double in a process of its own, or the server that OPENIM_API and OPENIM_WS name."""
+"""Where SDKs are pointed: a double in a process of its own, or the live server that is named."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from suites.contract.openim.target import from_environment
+from suites.contract.openim.server import Server
 from suites.selftest.openim.doubles import ADMIN, SECRET, running
 
 # A real server stores a while after its ack, and tells who is online about once a second.
@@ -30,9 +29,9 @@ class SdkTarget:
 
 
 @contextlib.contextmanager
-def named_or_double(log: Path) -> Iterator[SdkTarget]:
+def named_or_double(server: Server | None, log: Path) -> Iterator[SdkTarget]:
     """The named server, else a fresh double that writes its log there."""
-    if "OPENIM_API" not in os.environ:
+    if server is None:
         with running(log) as double:
             yield SdkTarget(
                 api_url=double.api_url,
@@ -43,14 +42,13 @@ def named_or_double(log: Path) -> Iterator[SdkTarget]:
                 is_double=True,
             )
         return
-    if "OPENIM_WS" not in os.environ:
-        pytest.skip("OPENIM_API is set without OPENIM_WS (ws://…), which SDKs need as well")
-    named = from_environment()
+    if not server.ws:
+        pytest.skip("a server is named without its WebSocket (--openim-ws or OPENIM_WS), which SDKs need as well")
     yield SdkTarget(
-        api_url=named.name.rstrip("/"),
-        ws_url=os.environ["OPENIM_WS"].rstrip("/"),
-        secret=named.secret,
-        admin=named.admin,
+        api_url=server.api.rstrip("/"),
+        ws_url=server.ws.rstrip("/"),
+        secret=server.secret,
+        admin=server.admin,
         settle_s=_REAL_SETTLE_S,
         is_double=False,
     )

@@ -12,14 +12,15 @@ from suites.contract.openim import sdk_recording
 from suites.contract.openim.sdk_match import made
 from suites.contract.openim.sdk_replay import SdkOutcome, deviations, run
 from suites.contract.openim.sdk_target import SdkTarget, named_or_double
+from suites.contract.openim.server import Server
 
 CALLS = sdk_recording.load()
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Iterator[SdkTarget]:
-    """The server named by OPENIM_API and OPENIM_WS, else a double in a process of its own."""
-    with named_or_double(tmp_path / "double.log") as found:
+def target(openim: Server | None, tmp_path: Path) -> Iterator[SdkTarget]:
+    """The named server, else a double in a process of its own."""
+    with named_or_double(openim, tmp_path / "double.log") as found:
         yield found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from suites.contract.openim.sdk_target import SdkTarget, named_or_double
+from suites.contract.openim.server import Server
 from suites.contract.sdk.drivers import Driver
 from suites.contract.sdk.people import People
 from suites.contract.sdk.tap import Tap, tapped
@@ -26,9 +27,9 @@ _NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offlin
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SdkTarget]:
+def target(openim: Server | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SdkTarget]:
     """A double of the module's own, or the named server."""
-    with named_or_double(tmp_path_factory.mktemp("double") / "double.log") as found:
+    with named_or_double(openim, tmp_path_factory.mktemp("double") / "double.log") as found:
         yield found
 
 

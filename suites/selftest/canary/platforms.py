@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 import jwt
 
-from fixtures.clients.actions import Answer, NotOffered, Observe, OldWebSocket, PushSeen, Refused, Replay, Seen
+from fixtures.clients.actions import (
+    Answer,
+    Hear,
+    Heard,
+    NotOffered,
+    Observe,
+    OldWebSocket,
+    PushSeen,
+    Refused,
+    Replay,
+    Seen,
+)
 from verifier.profile import Profile
 
 IM_TOKEN = jwt.encode({"UserID": "u1", "PlatformID": 2}, "secret-of-nobody" * 3, algorithm="HS256")
@@ -59,13 +70,16 @@ class FakePlatform:
             self._store(number, text)
         if number == 2 and "doubles one" in self.faults:
             self._store(number, text)
+        self._push(number)
+        if number == 3 and "answers one late" in self.faults:
+            raise TimeoutError("no answer within 20 s")
+        return f"m{number}"
+
+    def _push(self, number: int) -> None:
         for source in ("platform", "openim")[: 2 if "pushes twice" in self.faults else 1]:
             self._pushes.append(PushSeen(f"{source}{number}", f"m{number}", "", source))
         if "pushes again" in self.faults:
             self._pushes.append(self._pushes[-1])
-        if number == 3 and "answers one late" in self.faults:
-            raise TimeoutError("no answer within 20 s")
-        return f"m{number}"
 
     async def newest_seq(self, session: FakeSession, conversation: str) -> int:
         self._answer("POST /im/msg/newest_seq", b"{}", token="token in header" in self.faults)
@@ -101,9 +115,80 @@ class FakePlatform:
     def _store(self, number: int, text: str) -> None:
         self._messages.append(Seen(len(self._messages) + 1, f"m{number}", text))
 
-    def _answer(self, route: str, body: bytes, *, token: bool = False) -> None:
+    def _answer(self, route: str, body: bytes, *, token: bool = False, socket: bool = False) -> None:
         if "silent adapter" not in self.faults:
-            self._observe(Answer(route, 200, {"x-token": IM_TOKEN} if token else {}, body))
+            self._observe(Answer(route, 200, {"x-token": IM_TOKEN} if token else {}, body, socket))
+
+
+class FakeSocketPlatform(FakePlatform):
+    """The same, with OpenIM's WebSocket: whoever is connected is pushed every message, and no device is."""
+
+    def __init__(self, profile: Profile, observe: Observe) -> None:
+        super().__init__(profile, observe)
+        self._connections: list[FakeConnection] = []
+
+    async def connect(self, session: FakeSession, hear: Hear) -> FakeConnection:
+        if "no websocket" in self.faults:
+            raise NotOffered("no websocket")
+        if "websocket away" in self.faults:
+            raise ConnectionError("connection refused")
+        self._answer("GET /ws", b"", token="token in handshake" in self.faults, socket=True)
+        if "refuses websocket" in self.faults:
+            raise Refused("HTTP 403 forbidden")
+        if "dead token at websocket" in self.faults:
+            raise Refused("TokenNotExistError", err_code=1507)
+        self._connections.append(FakeConnection(self, session, hear))
+        return self._connections[-1]
+
+    async def connect_as(self, session: FakeSession, other: FakeSession) -> str:
+        if "no websocket" in self.faults:
+            raise NotOffered("no websocket")
+        self._answer("GET /ws", b"", socket=True)
+        return "" if "believes anybody" in self.faults else "connected as itself"
+
+    def _store(self, number: int, text: str) -> None:
+        super()._store(number, text)
+        for connection in self._connections:
+            connection.push(self._messages[-1], number)
+
+    def _push(self, number: int) -> None:
+        if "ours and openim's" in self.faults and number == 2:
+            super()._push(number)
+
+
+class FakeConnection:
+    """One connection to the fake OpenIM."""
+
+    def __init__(self, platform: FakeSocketPlatform, session: FakeSession, hear: Hear) -> None:
+        self._platform = platform
+        self._session = session
+        self._hear = hear
+        self.ended = ""
+
+    def push(self, seen: Seen, number: int) -> None:
+        faults = self._platform.faults
+        self._platform._answer("frame", IM_TOKEN.encode() if "token in frame" in faults else b"", socket=True)
+        if "drops the connection" in faults and number == 3:
+            self.ended = "the server ended the connection"
+        times = 0 if self.ended or ("misses a push" in faults and number == 2) else 1
+        for _ in range(times + ("pushes twice over one connection" in faults and number == 2)):
+            self._hear(Heard("si_ida_idb", seen.seq, seen.message_id, seen.text))
+
+    async def send(self, conversation: str, text: str) -> str:
+        if self.ended:
+            raise ConnectionError(self.ended)
+        return await self._platform.send(self._session, conversation, text)
+
+    async def newest_seq(self, conversation: str) -> int:
+        self._platform._answer("frame", b"", socket=True)
+        return len(self._platform._messages)
+
+    async def read(self, conversation: str, *, begin: int, end: int) -> Sequence[Seen]:
+        self._platform._answer("frame", b"", socket=True)
+        return [seen for seen in self._platform._messages if begin <= seen.seq <= end]
+
+    async def close(self) -> None:
+        pass
 
 
 class_that_fails = "not callable"

@@ -17,8 +17,11 @@ from suites import canary, canary_steps
 from suites.selftest.canary.platforms import IM_TOKEN
 from verifier.judges.journal_reader import JournalReader
 from verifier.profile import load_profile
+from verifier.verdict import Verdict
 
 ADAPTER = "suites.selftest.canary.platforms:FakePlatform"
+SOCKET_ADAPTER = "suites.selftest.canary.platforms:FakeSocketPlatform"
+ALONE = "REST alone, no WebSocket"
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +30,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary_steps, "_POLL_S", 0.01)
     monkeypatch.setattr(canary, "SETTLE_S", 0.02)
     monkeypatch.setattr(canary, "ARRIVAL_S", 0.1)
+    monkeypatch.setattr(canary, "WARM_UP_S", 0.01)
 
 
 def profile(directory: Path, *faults: str, phase: str = "baseline", more: str = "", adapter: str = ADAPTER) -> Path:
@@ -66,6 +70,7 @@ def fly(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
         ((), "frozen", 0, "WS-01"),
         (("other jwt in login",), "frozen", 0, "holds"),
         (("pushes again",), "frozen", 0, "holds"),
+        ((), "frozen", 0, ALONE),
         (("refuses one",), "frozen", 0, "1 of 10 sends were refused"),
         (("answers one late",), "frozen", 0, "1 of them are there"),
         (("no sink", "no nonces"), "frozen", 0, "holds"),
@@ -100,6 +105,47 @@ def test_each_fault_is_told_by_exit_code_and_sentence(
     journal = (tmp_path / "canary.jsonl").read_text()
     assert IM_TOKEN not in journal + output
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "code", "invariant", "told"),
+    [
+        ((), 0, "", "2 connections, 6 of 10 acknowledged sends, 20 pushes"),
+        (("no websocket",), 0, "", ALONE),
+        (("misses a push",), 0, "", "2 of 20 messages did not come over a connection that stood"),
+        (("refuses one",), 0, "", "1 of 10 sends were refused"),
+        (("answers one late",), 0, "", "1 of them are there"),
+        (("refuses websocket",), 1, "GW-01", "refused OpenIM's WebSocket to a user who is signed in"),
+        (("dead token at websocket",), 1, "GW-01", "without a valid imToken"),
+        (("token in handshake",), 1, "GW-01", "header x-token of GET /ws"),
+        (("token in frame",), 1, "GW-01", "body of frame"),
+        (("believes anybody",), 1, "GW-01", "let canary-1 be canary-2"),
+        (("pushes twice over one connection",), 1, "MQ-05", "twice over one connection"),
+        (("ours and openim's",), 1, "MQ-05", "was pushed to canary-"),
+        (("loses one",), 1, "MSG-04", "did not find it later"),
+        (("doubles one",), 1, "MSG-04", "was sent once"),
+        (("websocket away",), 2, "GW-01", "could not be judged"),
+        (("drops the connection",), 2, "MQ-05", "could not be judged"),
+    ],
+)
+def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    faults: tuple[str, ...],
+    code: int,
+    invariant: str,
+    told: str,
+) -> None:
+    """Over OpenIM's WebSocket as by REST: one fault, one invariant, and the coverage says which way it was seen."""
+    path = profile(tmp_path, *faults, phase="frozen", adapter=SOCKET_ADAPTER)
+    assert fly(monkeypatch, path) == code
+    output = " ".join(capsys.readouterr().err.split())
+    assert told in output
+    assert IM_TOKEN not in (tmp_path / "canary.jsonl").read_text() + output
+    judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
+    named = {name.split()[0] for name, judgement in judged.items() if judgement.verdict is not Verdict.HOLDS}
+    assert named == ({invariant} if invariant else set())
 
 
 @pytest.mark.parametrize(

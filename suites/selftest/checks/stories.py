@@ -22,7 +22,9 @@ SEED = 1
 HEALTHY_JOURNAL = (
     "GW-01/answered",
     "KEEP-01/replay-refused",
-    "MQ-05/not-pushed",
+    "GW-01/websocket-connected",
+    "MQ-05/two-connections",
+    "MSG-04/pushed-and-read",
     "WS-01/refused",
     "MQ-04/alert-that-talks",
 )

@@ -106,3 +106,13 @@ def test_nothing_to_compare_is_told_apart_from_nothing_wrong() -> None:
         recording.send(f"m{number}", sender="alice", receivers=["bob"], outcome=OpPhase.OK)
     recording.read("bob", [("m1", 1), ("m2", 2)])
     assert _judged(recording).verdict is Verdict.HOLDS
+
+
+def test_a_message_that_both_have_twice_is_in_one_order() -> None:
+    """Two seqs for one send are a duplicate, which delivery tells; that both see both is no disagreement."""
+    recording = Recording()
+    recording.send("m1", sender="alice", receivers=["alice", "bob"], outcome=OpPhase.OK)
+    recording.send("m2", sender="alice", receivers=["alice", "bob"], outcome=OpPhase.OK)
+    for user in ("alice", "bob"):
+        recording.read(user, [("m1", 1), ("m1", 2), ("m2", 3)])
+    assert _judged(recording).problems == ()

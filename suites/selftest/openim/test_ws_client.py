@@ -237,6 +237,19 @@ async def test_the_end_of_the_connection_ends_every_wait(how: str) -> None:
             await socket.max_seqs()
 
 
+async def test_nothing_is_heard_after_a_close_frame() -> None:
+    """An answer behind the peer's close frame is none: the request's outcome is unknown."""
+
+    def script(peer: Peer, request: Request) -> None:
+        peer.transport.send_close(WSCloseCode.MESSAGE_TOO_BIG, b"too big")
+        peer.answers(request)
+
+    async with peer(script) as (url, _), await connect(url) as socket:
+        with pytest.raises(SocketEnded) as ended:
+            await socket.max_seqs()
+        assert ended.value.ended.code == 1009
+
+
 async def test_odd_frames_are_counted_and_harm_nothing() -> None:
     """Garbage, an answer to nothing, a push that nobody can read: the connection and its requests go on."""
 

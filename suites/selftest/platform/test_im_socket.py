@@ -321,8 +321,10 @@ async def test_without_openim_the_handshake_is_a_502_and_a_standing_connection_e
             with pytest.raises(GatewayError) as refusal:
                 await session.im_socket()
             assert (refusal.value.status, refusal.value.code) == (502, "openim_away")
-        log = await platform_log(world.config)
-    assert "WebSocket /im/ws 502" in log
+            # The line is written when the answer is out.
+            log = await must.eventually(
+                lambda: platform_log(world.config), match.has("WebSocket /im/ws 502"), what="the platform's log"
+            )
     assert "eyJ" not in log
 
 

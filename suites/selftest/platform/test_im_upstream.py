@@ -16,6 +16,7 @@ from fixtures.clients.frame_socket import FrameSocket, open_socket
 from fixtures.clients.frames import Ended, Hearer, Kind
 from fixtures.clients.gateway import IM_SOCKET, Gateway, Session
 from fixtures.platform.__main__ import applications
+from fixtures.platform.gateway import im_socket
 from fixtures.platform.gateway.stores import TokenDelivery
 from fixtures.platform.serving import serving
 from fixtures.world import WorldConfig
@@ -219,3 +220,33 @@ async def test_an_openim_that_reads_slowly_holds_the_client_up(between: Between)
         return [payload[0] for _, payload in between.openim.frames]
 
     await must.eventually(numbers, match.equal(list(range(40))), what="what OpenIM got")
+
+
+async def test_a_client_that_takes_nothing_is_let_go_of(between: Between, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames wait, OpenIM is held up, and nobody takes them: both connections end, and nothing stays in the gateway."""
+    monkeypatch.setattr(im_socket, "STALLED_S", 0.3)
+    between.socket.pause()
+    for _ in range(40):
+        between.openim.transport.send(WSMsgType.BINARY, b"z" * 1_000_000)
+        await asyncio.sleep(0.01)
+
+    async def gone() -> bool:
+        return between.openim.gone
+
+    await must.eventually(gone, match.equal(True), what="whether OpenIM's connection ended")
+    between.socket.resume()
+    async with asyncio.timeout(5):
+        ended = await between.socket.wait_ended()
+    assert (ended.code, ended.by) == (None, "peer")
+    assert len(between.client.frames) < 40
+
+
+async def test_an_openim_that_takes_nothing_is_let_go_of(between: Between, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other way round: the client hears that OpenIM is gone instead of talking to nobody."""
+    monkeypatch.setattr(im_socket, "STALLED_S", 0.3)
+    between.openim.transport.underlying_transport.pause_reading()
+    for _ in range(40):
+        between.socket.send(Kind.BINARY, b"z" * 1_000_000)
+    async with asyncio.timeout(10):
+        ended = await between.socket.wait_ended()
+    assert ended.by == "peer"

@@ -120,3 +120,11 @@ def test_long_type_definitions_are_not_remembered() -> None:
         assert tracemalloc.get_traced_memory()[0] < 2_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["js", "js+gzip"])
+def test_deep_answers_are_refused(name: str) -> None:
+    """A client's reader is no weaker than the server's."""
+    frame = HOSTILE["deep unknown field"][1]
+    with pytest.raises(EnvelopeError):
+        CODECS[name].decode_answer(gzip.compress(frame, 1) if name.endswith("gzip") else frame)

@@ -59,7 +59,7 @@ def test_gob_answers_are_written_byte_for_byte_as_recorded() -> None:
     assert CODECS["go"].encode_answer(answer) == frame
 
 
-KINDS = {
+KINDS: dict[int, st.SearchStrategy[gob.Value]] = {
     gob.INT: st.integers(-(2**63), 2**63 - 1),
     gob.UINT: st.integers(0, 2**64 - 1),
     gob.STRING: st.text(st.characters(exclude_categories=["Cs"])),

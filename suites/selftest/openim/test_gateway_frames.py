@@ -179,6 +179,7 @@ async def test_a_message_may_come_in_pieces(state: State) -> None:
         frame(TEXT, b"x", fin=False) + frame(BINARY, b"x", fin=False),
         frame(BINARY, b"x", fin=False) + frame(TEXT, b'{"type":"ping"}'),
     ],
+    ids=["end of nothing", "middle of nothing", "whole within", "beginning within", "text within"],
 )
 async def test_pieces_out_of_place_end_the_connection(state: State, data: bytes) -> None:
     """A continuation of nothing, or a new message within another."""
@@ -264,7 +265,9 @@ async def test_a_client_that_does_not_read_is_cut_off_and_its_twin_is_not(state:
 
 
 @pytest.mark.parametrize(
-    "ping", [frame(PING, b"x" * 125), frame(TEXT, b'{"type":"ping","body":"%b"}' % (b"x" * 40_000))]
+    "ping",
+    [frame(PING, b"x" * 125), frame(TEXT, b'{"type":"ping","body":"%b"}' % (b"x" * 40_000))],
+    ids=["control", "text"],
 )
 async def test_pongs_pile_up_no_more_than_other_frames(state: State, ping: bytes) -> None:
     """Who pings and does not read is cut off too: pongs may not fill the memory."""

@@ -181,33 +181,12 @@ class Socket:
         self.writer.transport.abort()
 
 
-@dataclass
-class Door:
-    """A gateway's address, its state and its users' tokens."""
+@dataclass(kw_only=True)
+class Address:
+    """Where a gateway listens, and the connections that were made to it."""
 
-    state: State
-    gateway: Gateway
     port: int
     opened: list[Socket] = field(default_factory=list)
-
-    def token(self, user_id: str, platform: int) -> str:
-        """The living token of a user and platform; a new one where there is none. Unknown users are registered."""
-        if self.state.users.get(user_id) is None:
-            self.state.users.put(User(user_id, user_id), user_id)
-        held = self.state.tokens.get(user_id, tokens.NAMES[platform])
-        living = [token for token, status in held.states.items() if status == 0] if held else []
-        return living[-1] if living else tokens.issue(self.state, user_id, platform)
-
-    def parameters(self, user_id: str, platform: int = WEB, **more: str) -> dict[str, str]:
-        """The query of an ordinary connection."""
-        return {
-            "sendID": user_id,
-            "token": self.token(user_id, platform),
-            "platformID": str(platform),
-            "operationID": "op",
-            "isBackground": "false",
-            "sdkType": "js",
-        } | more
 
     async def raw(self) -> Socket:
         """A bare TCP connection."""
@@ -237,15 +216,47 @@ class Door:
                 found = Upgrade(found.status, found.headers, await socket.reader.read())
         return found, socket
 
+    async def enter(self, parameters: Mapping[str, str]) -> Socket:
+        """A connection that is served, in the encoding that its parameters ask for."""
+        found, socket = await self.upgrade(parameters)
+        assert found.status == 101, found
+        socket.user_id, socket.sdk = parameters["sendID"], parameters["sdkType"]
+        socket.gzipped = parameters.get("compression") == "gzip"
+        return socket
+
+
+@dataclass(kw_only=True)
+class Door(Address):
+    """A gateway in this process, its state and its users' tokens."""
+
+    state: State
+    gateway: Gateway
+
+    def token(self, user_id: str, platform: int) -> str:
+        """The living token of a user and platform; a new one where there is none. Unknown users are registered."""
+        if self.state.users.get(user_id) is None:
+            self.state.users.put(User(user_id, user_id), user_id)
+        held = self.state.tokens.get(user_id, tokens.NAMES[platform])
+        living = [token for token, status in held.states.items() if status == 0] if held else []
+        return living[-1] if living else tokens.issue(self.state, user_id, platform)
+
+    def parameters(self, user_id: str, platform: int = WEB, **more: str) -> dict[str, str]:
+        """The query of an ordinary connection."""
+        return {
+            "sendID": user_id,
+            "token": self.token(user_id, platform),
+            "platformID": str(platform),
+            "operationID": "op",
+            "isBackground": "false",
+            "sdkType": "js",
+        } | more
+
     async def connect(
         self, user_id: str, platform: int = WEB, *, sdk: str = "js", gzipped: bool = False, **more: str
     ) -> Socket:
-        """A connection that is served; its hub entry is there when this returns."""
+        """A connection of this user."""
         extra = {"sdkType": sdk, **({"compression": "gzip"} if gzipped else {}), **more}
-        found, socket = await self.upgrade(self.parameters(user_id, platform, **extra))
-        assert found.status == 101, found
-        socket.user_id, socket.sdk, socket.gzipped = user_id, sdk, gzipped
-        return socket
+        return await self.enter(self.parameters(user_id, platform, **extra))
 
     async def gone(self, count: int = 0) -> None:
         """Wait until the hub holds so many connections."""
@@ -260,7 +271,7 @@ async def served(
 ) -> AsyncIterator[Door]:
     """A gateway on a free port; at the end its clients are dropped, and it must hold nothing any more."""
     gateway = Gateway(state, settings, **({"monotonic": monotonic} if monotonic else {}))
-    door = Door(state, gateway, await gateway.start("127.0.0.1", 0))
+    door = Door(state=state, gateway=gateway, port=await gateway.start("127.0.0.1", 0))
     try:
         yield door
     finally:

@@ -27,9 +27,9 @@ async def chat(door: Door, count: int = 5) -> Socket:
     return ben
 
 
-async def ranged(socket: Socket, *, user_id: str = "", order: int = 0, **fields: Any) -> tuple[list[int], bool] | None:
+async def ranged(socket: Socket, *, order: Any = 0, **fields: Any) -> tuple[list[int], bool] | None:
     """Pull one range; the seqs found and isEnd, or None where the conversation is absent."""
-    request = pb.PullMessageBySeqsReq(userID=user_id or socket.user_id, order=order)
+    request = pb.PullMessageBySeqsReq(userID=socket.user_id, order=order)
     request.seqRanges.add(**{"conversationID": CHAT, **fields})
     found = await socket.call(1002, request)
     assert found.err_code == 0
@@ -90,7 +90,7 @@ async def test_a_jump_of_seqs_costs_no_time(state: State) -> None:
         assert await ranged(ben, begin=1, end=2**62, num=2**62) == ([1, 2, 10**12 + 1], True)
 
 
-async def by_seqs(socket: Socket, seqs: list[int], *, order: int = 0, name: str = CHAT) -> tuple[list[int], int, bool]:
+async def by_seqs(socket: Socket, seqs: list[int], *, order: Any = 0, name: str = CHAT) -> tuple[list[int], int, bool]:
     """Pull some seqs: those found, endSeq, isEnd."""
     request = pb.GetSeqMessageReq(userID=socket.user_id, order=order)
     request.conversations.add(conversationID=name, seqs=seqs)

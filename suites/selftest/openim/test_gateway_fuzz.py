@@ -138,11 +138,11 @@ def test_arbitrary_text(arena: Arena, value: Any, raw: bytes | None) -> None:
         if raw is not None:
             return
         kind = value.get("type") if isinstance(value, dict) else None
-        if kind == "ping" and said:
-            assert json.loads(said[0][1]).keys() == {"type", "body"}
-            assert same(json.loads(said[0][1])["body"], value.get("body"))
-        elif kind != "pong":
-            assert said == []
+        if kind == "ping":
+            assert [opcode for opcode, _ in said] == [TEXT, PONG]
+            assert same(json.loads(said[0][1]), {"type": "pong", "body": value.get("body")})
+        else:
+            assert said == ([(PONG, b"after")] if kind == "pong" else [])
 
     arena.attack(attack)
 

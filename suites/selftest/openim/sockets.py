@@ -280,6 +280,7 @@ async def served(
         await door.gone()
         await gateway.stop()
     assert not state.presence.connections
+    assert not gateway.hub._by_user
 
 
 def text_message(sender: str, receiver: str = "", *, group: str = "", text: str = "hi", **fields: Any) -> pb.MsgData:

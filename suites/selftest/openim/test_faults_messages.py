@@ -82,6 +82,15 @@ async def test_reordered_messages_are_stored_and_pushed_after_the_next(state: St
         assert (await w.log())[0]["after"] == "c-2"
 
 
+async def test_without_a_limit_every_second_message_overtakes(state: State) -> None:
+    """The one that overtakes is not held itself."""
+    async with world(state) as w:
+        await w.switch(reorder={})
+        await w.say("1", "2", "3", "4")
+        assert await w.stored() == ids("2", "1", "4", "3")
+        assert await w.struck() == [("reorder", "c-1"), ("reorder", "c-3")]
+
+
 async def test_what_nothing_overtakes_was_only_late(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     """A last message is stored in the end, is not logged, and does not count against the limit."""
     monkeypatch.setattr("fixtures.openim.faults._HELD_S", 0.02)

@@ -146,6 +146,18 @@ async def test_read_positions_of_some_or_all(state: State) -> None:
             assert all(one.maxSeqTime == state.now_ms() for one in seqs.values())
 
 
+async def test_pinned_conversations_come_where_asked_for(state: State) -> None:
+    """1006 with returnPinned; absent otherwise."""
+    async with served(state) as door, in_process(state) as im:
+        ben = await chat(door, 1)
+        await im.set_conversations(["ben"], {"conversationID": CHAT, "conversationType": 1, "isPinned": True})
+        for pinned in (True, False):
+            request = pb.GetConversationsHasReadAndMaxSeqReq(userID="ben", returnPinned=pinned)
+            found = await ben.call(1006, request)
+            answer = pb.GetConversationsHasReadAndMaxSeqResp.FromString(found.data or b"")
+            assert list(answer.pinnedConversationIDs) == [CHAT] * pinned
+
+
 async def test_reading_for_others_is_refused(state: State) -> None:
     """1001, 1002 and 1006 are of the connection's own user; an administrator may ask for anyone."""
     async with served(state) as door:

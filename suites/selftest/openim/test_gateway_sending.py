@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from fixtures.openim.records import Black, Group, Member
 from fixtures.openim.state import State
 from fixtures.wire import openim_ws_pb2 as pb
 from fixtures.wire.envelope import Request, codec
-from suites.selftest.openim.doubles import ADMIN, Clock, in_process
+from suites.selftest.openim.doubles import ADMIN, SECRET, Clock, in_process
 from suites.selftest.openim.sockets import ANDROID, BINARY, IOS, WEB, Door, frame, served, text_message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_failures")]
@@ -130,6 +131,44 @@ def pulled(user_id: str, conversation: str, seqs: list[int]) -> pb.GetSeqMessage
     request = pb.GetSeqMessageReq(userID=user_id)
     request.conversations.add(conversationID=conversation, seqs=seqs)
     return request
+
+
+async def test_every_field_of_a_message_arrives(state: State) -> None:
+    """Pushed and pulled as it was sent, but for what the server sets: id, seq, time, status."""
+    sent = text_message(
+        "ann",
+        "ben",
+        senderNickname="Ann",
+        senderFaceURL="face",
+        options={"unreadCount": False, "notPrivate": True},
+        offlinePushInfo=pb.OfflinePushInfo(title="t", desc="d", ex="e", iOSPushSound="s", iOSBadgeCount=True),
+        atUserIDList=["ben", "cyd"],
+        attachedInfo="a",
+        ex="x",
+    )
+    async with served(state) as door:
+        ann, ben = await door.connect("ann"), await door.connect("ben")
+        ack = await ann.say(sent)
+        sent.serverMsgID, sent.sendTime, sent.seq, sent.status = ack.serverMsgID, ack.sendTime, 1, 2
+        ((_, pushed),) = await ben.settle()
+        assert pushed == sent
+        found = await ben.call(1005, pulled("ben", "si_ann_ben", [1]))
+        (stored,) = pb.GetSeqMessageResp.FromString(found.data or b"").msgs["si_ann_ben"].Msgs
+        sent.status = 1
+        assert stored == sent
+
+
+async def test_what_was_acked_is_in_the_state_file(tmp_path: Path) -> None:
+    """A message that was sent over the socket is durable when its ack is out."""
+    state = State(secret=SECRET, admin_ids=[ADMIN], path=tmp_path / "state.db")
+    async with served(state) as door:
+        ann = await door.connect("ann")
+        await ann.say(text_message("ann", "ann"))
+        await ann.settle()
+        again = State(secret=SECRET, admin_ids=[ADMIN], path=tmp_path / "state.db")
+        assert len(again.messages.of("si_ann_ann")) == 1
+        again.close()
+    state.close()
 
 
 async def test_the_same_message_twice_is_two_messages(state: State) -> None:

@@ -98,6 +98,17 @@ def test_hostile_frames_cost_little_memory(case: str, gzipped: bool) -> None:
     assert found is None or case in ("many members", "deep unknown field")
 
 
+@pytest.mark.parametrize("size", [9, 16, 128])
+def test_numbers_have_eight_bytes_at_most(size: int) -> None:
+    """Gob's numbers are 64 bits wide; a longer one is no number, whatever it would come to."""
+    frame = RECORDED_REQUESTS["41"][1]
+    value = frame.rindex(b"\xfe\x07\xd2")
+    longer = bytes([256 - size]) + (2002).to_bytes(size, "big")
+    body = frame[frame.rindex(b"\x22\xff\x80") + 1 :].replace(frame[value : value + 3], longer)
+    whole = frame[: frame.rindex(b"\x22\xff\x80")] + _number(len(body)) + body
+    assert read("go", whole) is None
+
+
 def test_a_bomb_is_inflated_up_to_the_bound_only() -> None:
     """What grows beyond the bound is refused, and no more than the bound of it is ever held."""
     bomb = gzip.compress(b'{"x":"' + b" " * (64 << 20))

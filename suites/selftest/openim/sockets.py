@@ -8,7 +8,7 @@ import contextlib
 import os
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -270,7 +270,9 @@ async def served(
     state: State, settings: GatewaySettings | None = None, *, monotonic: Callable[[], float] | None = None
 ) -> AsyncIterator[Door]:
     """A gateway on a free port; at the end its clients are dropped, and it must hold nothing any more."""
-    gateway = Gateway(state, settings, **({"monotonic": monotonic} if monotonic else {}))
+    # Messages go on in the next turn of the loop: what an answer follows has then been pushed.
+    chosen = replace(settings or GatewaySettings(), queue_s=0.0)
+    gateway = Gateway(state, chosen, **({"monotonic": monotonic} if monotonic else {}))
     door = Door(state=state, gateway=gateway, port=await gateway.start("127.0.0.1", 0))
     try:
         yield door

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +15,7 @@ from fixtures.openim.records import Black, Group, Member
 from fixtures.openim.state import State
 from fixtures.wire import openim_ws_pb2 as pb
 from fixtures.wire.envelope import Request, codec
-from suites.selftest.openim.doubles import ADMIN, SECRET, Clock, in_process
+from suites.selftest.openim.doubles import ADMIN, Clock, in_process
 from suites.selftest.openim.sockets import ANDROID, BINARY, IOS, WEB, Door, frame, served, text_message
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_failures")]
@@ -156,19 +155,6 @@ async def test_every_field_of_a_message_arrives(state: State) -> None:
         (stored,) = pb.GetSeqMessageResp.FromString(found.data or b"").msgs["si_ann_ben"].Msgs
         sent.status = 1
         assert stored == sent
-
-
-async def test_what_was_acked_is_in_the_state_file(tmp_path: Path) -> None:
-    """A message that was sent over the socket is durable when its ack is out."""
-    state = State(secret=SECRET, admin_ids=[ADMIN], path=tmp_path / "state.db")
-    async with served(state) as door:
-        ann = await door.connect("ann")
-        await ann.say(text_message("ann", "ann"))
-        await ann.settle()
-        again = State(secret=SECRET, admin_ids=[ADMIN], path=tmp_path / "state.db")
-        assert len(again.messages.of("si_ann_ann")) == 1
-        again.close()
-    state.close()
 
 
 async def test_the_same_message_twice_is_two_messages(state: State) -> None:

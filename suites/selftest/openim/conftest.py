@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -11,13 +12,13 @@ from fixtures.openim.state import State
 from fixtures.rundir import RunDir
 from fixtures.services.mongo import Mongo
 from suites.selftest.openim.databases import Databases, Place
-from suites.selftest.openim.doubles import ADMIN, SECRET, Clock
+from suites.selftest.openim.doubles import ADMIN, SECRET, Clock, Failures
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """The product runs on asyncio alone."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The product runs on asyncio alone, with uvloop's event loop."""
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
@@ -47,3 +48,16 @@ def place(databases: Databases) -> Iterator[Place]:
     """An empty database."""
     with databases.fresh() as fresh:
         yield fresh
+
+
+@pytest.fixture
+def no_failures() -> Iterator[Failures]:
+    """Nothing may be logged as a failure: no traceback, no unhandled exception of a handler, a listener or a task."""
+    failures = Failures()
+    watched = [logging.getLogger(name) for name in ("fixtures.openim", "picows", "asyncio")]
+    for logger in watched:
+        logger.addHandler(failures)
+    yield failures
+    for logger in watched:
+        logger.removeHandler(failures)
+    assert not failures.told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import socket
 import subprocess
@@ -99,3 +100,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Failures(logging.Handler):
+    """Collects what is logged as a failure. Breaches of the protocol, which picows tells of, are none."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record that tells of an exception."""
+        text = record.getMessage()
+        if record.exc_info or not text.startswith("WS parser error"):
+            self.told.append(self.format(record))

@@ -1,0 +1,185 @@
+"""Asking one route many things, and judging each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import jsonschema_rs
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from suites.contract.openim.conformance import checks, world
+from suites.contract.openim.conformance.checks import Asked
+from suites.contract.openim.conformance.generated import Generator
+from suites.contract.openim.conformance.world import World
+from suites.contract.openim.document import openapi
+from suites.contract.openim.target import Target
+
+_DESCRIBED: Final = [status_code_conformance, content_type_conformance, response_schema_conformance]
+_JSON: Final = "application/json"
+_EXAMPLES: Final = 25
+_MOSTLY: Final = st.sampled_from([world.ADMIN, world.OWNER, world.STRANGER, *world.CALLERS])
+
+
+def profile() -> settings:
+    """25 requests of each kind, always the same ones. OPENIM_EXAMPLES=500 makes it 500, and others every time."""
+    asked = os.environ.get("OPENIM_EXAMPLES", "")
+    if asked and not (asked.isdecimal() and int(asked)):
+        raise ValueError(
+            f"OPENIM_EXAMPLES is {asked!r}; give how many requests of each kind a route is to get, as 500."
+        )
+    return settings(
+        max_examples=int(asked or _EXAMPLES),
+        derandomize=not asked,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A prepared server."""
+
+    target: Target = field(repr=False)
+    world: World
+
+
+class Conformance:
+    """Holds servers to the description. Whoever uses it closes it.
+
+    `make` gives a target. A route that changes something gets a new one for each request, so that every outcome
+    depends on the request alone; with `live`, there is one server, and only routes that read may be asked.
+    """
+
+    def __init__(self, make: Callable[[], Target], *, prefix: str, live: bool = False) -> None:
+        self._make = make
+        self._prefix = prefix
+        self._live = live
+        self._runner = asyncio.Runner()
+        self._shared: Served | None = None
+        self._document = openapi.build()
+        self._rights = openapi.rights()
+        self._generator = Generator(self._document, self._known(), only_known=live)
+
+    def _known(self) -> World:
+        if self._live:
+            return World(prefix=self._prefix, tokens={})
+        target = self._make()
+        return World(prefix=self._prefix, tokens={}, secret=target.secret, admin=target.admin)
+
+    def close(self) -> None:
+        """Let go of the server."""
+        if self._shared is not None:
+            self._runner.run(self._shared.target.http.aclose())
+        self._runner.close()
+
+    def hold(self, path: str, examples: settings) -> Counter[int]:
+        """Throw requests at a route; returns how often each errCode came. Raises Broken, or schemathesis' failures, for the smallest that breaks a rule.
+
+        Each of the generator's kinds of requests gets that many examples.
+        """
+        if self._live and not self._rights[path].reads:
+            raise ValueError(f"{path} changes something: it is not for a live server")
+        codes: Counter[int] = Counter()
+        judge = self._judge(path, codes)
+        for cases in self._generator.cases(path):
+            examples(given(case=cases, caller=_MOSTLY)(judge))()
+        return codes
+
+    def _judge(self, path: str, codes: Counter[int]) -> Callable[[Case[Any], str], None]:
+        right = self._rights[path]
+        fits, described = self._request_validator(path), self._answer_validators(path)
+
+        def every_answer_conforms(case: Case[Any], caller: str) -> None:
+            served = self._served(fresh=not right.reads)
+            response = self._runner.run(_send(served, case, caller))
+            asked = Asked(
+                path=path,
+                rights=right,
+                world=served.world,
+                caller=caller,
+                body=_body(response.request.content),
+                status=response.status_code,
+                answer=_body(response.content),
+            )
+            codes[asked.code] += 1
+            checks.check_rights(asked)
+            checks.check_binding(asked, fits)
+            checks.check_without_body(asked)
+            checks.check_answer(asked, described)
+            case.validate_response(response, checks=_DESCRIBED)
+
+        return every_answer_conforms
+
+    def _served(self, *, fresh: bool) -> Served:
+        if self._shared is None or fresh:
+            target = self._make()
+            served = Served(target=target, world=self._runner.run(world.prepare(target, self._prefix)))
+            if fresh and not self._live:
+                return served
+            self._shared = served
+        return self._shared
+
+    def _request_validator(self, path: str) -> jsonschema_rs.Validator:
+        return self._compiled(self._operation(path)["requestBody"]["content"][_JSON]["schema"])
+
+    def _answer_validators(self, path: str) -> dict[str, jsonschema_rs.Validator]:
+        found = {}
+        for status, answer in self._operation(path)["responses"].items():
+            schema = answer.get("content", {}).get(_JSON, {}).get("schema", {})
+            done, refused = schema.get("oneOf", (None, schema))
+            if done:
+                found[f"{status} done"] = self._compiled(done)
+            if refused:
+                found[status] = self._compiled(refused)
+        return found
+
+    def _operation(self, path: str) -> Mapping[str, Any]:
+        operation: Mapping[str, Any] = self._document["paths"][path]["post"]
+        return operation
+
+    def _compiled(self, schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
+        return jsonschema_rs.validator_for({**schema, "components": self._document["components"]})
+
+
+async def _send(served: Served, case: Case[Any], caller: str) -> httpx.Response:
+    """Send a case as this caller. The token never stands in the case, so that no failure shows it."""
+    prepared = requests.Request(**case.as_transport_kwargs(base_url="http://target")).prepare()
+    headers = {name: str(value) for name, value in prepared.headers.items() if name.lower() != "token"}
+    if token := served.world.tokens.get(caller):
+        headers["token"] = token
+    content = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
+    content = content if isinstance(content, bytes) else b""
+    request = served.target.http.build_request(
+        "POST",
+        str(prepared.path_url),
+        content=content.replace(world.PLACE_OF_TOKEN.encode(), served.world.tokens[world.OWNER].encode()),
+        headers=httpx.Headers(headers, encoding="latin-1"),
+    )
+    response = await served.target.http.send(request)
+    served.target.clock.tick()
+    return response
+
+
+def _body(content: bytes) -> Any:
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except ValueError:
+        return content.decode("utf-8", "replace")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.openim import app
+from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
 from suites.contract.openim import recording
-from suites.contract.openim.document import openapi
+from suites.contract.openim.document import openapi, websocket
 from suites.contract.openim.document.pages import PAGES
 from suites.contract.openim.document.shapes import Shape
 
@@ -45,6 +46,16 @@ def test_every_recorded_answer_is_as_described() -> None:
         assert str(case.status) in answers, case.case
         if case.status == 200 and isinstance(case.response, dict) and case.response["errCode"]:
             assert str(case.response["errCode"]) in json.dumps(answers["200"]), case.case
+
+
+def test_every_identifier_and_message_has_its_place() -> None:
+    """The page names each request identifier once and describes each message that a frame can carry."""
+    page = websocket.page()
+    for one in ReqIdentifier:
+        assert page.count(f"\n| {one.value} | {one.name.lower().replace('_', ' ')} |") == 1, one
+    carried = {kind for way in PAYLOADS.values() for kind in (way.request, way.answer) if kind is not None}
+    for kind in carried:
+        assert f"\n### {kind.DESCRIPTOR.name}\n" in page, kind
 
 
 def test_shapes_are_unions() -> None:

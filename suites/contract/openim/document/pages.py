@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from suites.contract.openim.document import openapi
+from suites.contract.openim.document import openapi, websocket
 
-PAGES: Final[Mapping[str, Callable[[], str]]] = {"openim-rest.openapi.json": openapi.text}
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "openim-rest.openapi.json": openapi.text,
+    "openim-ws.md": websocket.page,
+}
 
 
 def write_pages(directory: Path) -> None:

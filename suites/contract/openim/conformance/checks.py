@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,8 +11,10 @@ import jsonschema_rs
 
 from suites.contract.openim.conformance.world import ADMIN, FORGER, NOBODY, STRANGER, World
 from suites.contract.openim.document.openapi import Rights
+from verifier.render.redact import hide_secrets
 
 _TOKEN_CODES: Final = range(1501, 1508)
+_SHOWN: Final = 2000
 _ONLY_FOR_ADMINISTRATORS: Final = {"/user/get_users_online_token_detail"}
 
 
@@ -43,6 +46,12 @@ class Asked:
         """Whether the server did what it was asked."""
         return self.code == 0
 
+    def broken(self, what: str) -> Broken:
+        """The sentence about it, fit for other people's eyes."""
+        asked = f"{self.path}, asked by {self.caller} with {json.dumps(self.body)[:_SHOWN]}"
+        answered = json.dumps(self.answer)[:_SHOWN] if self.answer is not None else "without a body"
+        return Broken(hide_secrets(f"{asked}: {what}\n(HTTP {self.status} {answered})"))
+
     @property
     def data(self) -> Any:
         """What it gave."""
@@ -55,20 +64,18 @@ def check_rights(asked: Asked) -> None:
     if level == "none":
         return
     if asked.caller in (NOBODY, FORGER) and not _stopped_at_the_door(asked):
-        raise Broken(f"{asked.path} answers without a valid token: {asked.answer}")
+        raise asked.broken("answers without a valid token")
     if asked.caller == ADMIN or not asked.done:
         return
     if level == "admin":
-        raise Broken(f"{asked.path} is for administrators, and answers a user: {asked.answer}")
+        raise asked.broken("is for administrators, and answers a user")
     if asked.path in _ONLY_FOR_ADMINISTRATORS and asked.data is not None:
-        raise Broken(f"{asked.path} shows tokens to a user: {asked.answer}")
-    if level in ("group", "member") and asked.caller == STRANGER and asked.data:
-        raise Broken(f"{asked.path} answers who does not belong to the group: {asked.answer}")
-    if level == "group" and asked.caller == STRANGER:
-        raise Broken(f"{asked.path} lets a stranger change a group")
+        raise asked.broken("shows tokens to a user")
+    if asked.caller == STRANGER and (level == "group" or (level == "member" and asked.data)):
+        raise asked.broken("answers who does not belong to the group")
     owner = _owner(asked)
     if owner is not None and owner != asked.world.user(asked.caller):
-        raise Broken(f"{asked.path} lets {asked.caller} act for {owner!r}: {asked.answer}")
+        raise asked.broken(f"lets {asked.caller} act for {owner!r}")
 
 
 def _stopped_at_the_door(asked: Asked) -> bool:
@@ -78,13 +85,12 @@ def _stopped_at_the_door(asked: Asked) -> bool:
 
 
 def _owner(asked: Asked) -> str | None:
-    """Whose thing the request is about, where one field says so."""
-    if not asked.rights.owner or not isinstance(asked.body, dict):
+    """Whose thing the request is about, None where no one field says so."""
+    name = asked.rights.owner.lower()
+    if not name or not isinstance(asked.body, dict):
         return None
     # The server matches names without regard to case, and the last one counts.
-    named = [
-        value for key, value in asked.body.items() if key.lower() == asked.rights.owner.lower() and value is not None
-    ]
+    named = [value for key, value in asked.body.items() if key.lower() == name and value is not None]
     return named[-1] if named and isinstance(named[-1], str) else ""
 
 
@@ -97,17 +103,16 @@ def check_answer(asked: Asked, described: Mapping[str, jsonschema_rs.Validator])
     wrong = [] if fits is None else list(fits.iter_errors(asked.answer))
     if wrong:
         told = "; ".join(f"{'.'.join(map(str, one.instance_path)) or 'the answer'}: {one.message}" for one in wrong)
-        raise Broken(f"{asked.path} answers {asked.answer}, which is not as described: {told}")
+        raise asked.broken(f"answers otherwise than described: {told}")
 
 
 def check_binding(asked: Asked, fits: jsonschema_rs.Validator) -> None:
     """A body that does not fit the declared types is refused, never converted. Raises Broken."""
     if asked.done and not fits.is_valid(asked.body):
-        error = next(fits.iter_errors(asked.body))
-        raise Broken(f"{asked.path} takes a body that does not fit: {error.message}")
+        raise asked.broken(f"takes a body that does not fit: {next(fits.iter_errors(asked.body)).message}")
 
 
 def check_without_body(asked: Asked) -> None:
     """Only an envelope has a body: what breaks or is not there has none. Raises Broken."""
     if asked.status >= 404 and asked.answer is not None:
-        raise Broken(f"{asked.path} answers HTTP {asked.status} with a body: {asked.answer}")
+        raise asked.broken("has a body where the server sends none")

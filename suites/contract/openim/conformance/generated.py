@@ -15,6 +15,7 @@ from schemathesis.schemas import BaseSchema
 
 from suites.contract.openim.conformance.world import PLACE_OF_TOKEN, World
 
+_KINDS_OF_ID: Final = ("userid", "groupid", "conversationid", "sendid", "recvid")
 _OPERATION: Final = {"operationID": "generated"}
 _CONTENTS: Final = [{"content": "x", "data": "x"}, {}]
 # What the server tells apart, by the field's name in lower case; other numbers are 0, 1 or 2.
@@ -136,7 +137,7 @@ def _ids(value: Any, name: str) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _ids(one, name)
-    elif isinstance(value, str) and name.lower().rstrip("s12").endswith("id"):
+    elif isinstance(value, str) and name.lower().rstrip("s12").endswith(_KINDS_OF_ID):
         yield value
 
 

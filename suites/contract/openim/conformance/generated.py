@@ -50,7 +50,7 @@ class Generator:
     """
 
     def __init__(self, document: dict[str, Any], world: World, *, only_known: bool = False) -> None:
-        self._world, self._only_known = world, only_known
+        self.world, self._only_known = world, only_known
         self._whole, self._loose = _load(self._about_known(document)), _load(_without_security(document))
 
     def cases(self, path: str) -> list[st.SearchStrategy[Case[Any]]]:
@@ -66,7 +66,7 @@ class Generator:
 
     def _allowed(self, case: Case[Any]) -> bool:
         """Whether every text under an id's name is of the world."""
-        return all(not text or self._world.prefix in text for text in _ids(case.body, ""))
+        return all(not text or self.world.prefix in text for text in _ids(case.body, ""))
 
     def _about_known(self, document: dict[str, Any]) -> dict[str, Any]:
         """The document with all fields required, and nothing in them but what exists or is told apart."""
@@ -83,10 +83,10 @@ class Generator:
 
     def _keys(self) -> Iterator[str]:
         """Keys as an after-send webhook carries them: base64 of who wrote to whom."""
-        ann, ben, cyd = self._world.users
+        ann, ben, cyd = self.world.users
         for sender, receiver, group in (
             (ann, ben, ""),
-            (ann, ben, self._world.groups[0]),
+            (ann, ben, self.world.groups[0]),
             (cyd, ben, ""),
             (cyd, ann, "g"),
         ):
@@ -106,7 +106,7 @@ class Generator:
         return {"type": kind} if kind else dict(schema)
 
     def _texts(self, name: str) -> list[str]:
-        world, new = self._world, f"{self._world.prefix}new"
+        world, new = self.world, f"{self.world.prefix}new"
         by_ending = {
             ("userinforeq.userid",): [new, f"{new}er", world.users[0]],
             ("groupinforeq.groupid",): [new, "", world.groups[0]],

@@ -7,7 +7,8 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -27,7 +28,8 @@ from suites.contract.openim.conformance.checks import Asked
 from suites.contract.openim.conformance.generated import Generator
 from suites.contract.openim.conformance.world import World
 from suites.contract.openim.document import openapi
-from suites.contract.openim.target import Target
+from suites.contract.openim.server import DEFAULT_ADMIN, DEFAULT_SECRET, Server
+from suites.contract.openim.target import Target, double, live
 
 _DESCRIBED: Final = [status_code_conformance, content_type_conformance, response_schema_conformance]
 _JSON: Final = "application/json"
@@ -56,45 +58,40 @@ def profile() -> settings:
 class Served:
     """A prepared server."""
 
-    target: Target = field(repr=False)
+    target: Target
     world: World
 
 
 class Conformance:
-    """Holds servers to the description. Whoever uses it closes it.
+    """Holds a server to the description. Whoever uses it closes it.
 
-    `make` gives a target. A route that changes something gets a new one for each request, so that every outcome
-    depends on the request alone; with `live`, there is one server, and only routes that read may be asked.
+    Without a `server` it is the double: a route that changes something gets a new one for each request, so that every
+    outcome depends on the request alone. A live server is prepared once, and only routes that read may be asked.
     """
 
-    def __init__(self, make: Callable[[], Target], *, prefix: str, live: bool = False) -> None:
-        self._make = make
+    def __init__(self, server: Server | None = None, *, prefix: str) -> None:
+        self._server = server
         self._prefix = prefix
-        self._live = live
         self._runner = asyncio.Runner()
         self._shared: Served | None = None
+        self._open = AsyncExitStack()
         self._document = openapi.build()
         self._rights = openapi.rights()
-        self._generator = Generator(self._document, self._known(), only_known=live)
-
-    def _known(self) -> World:
-        if self._live:
-            return World(prefix=self._prefix, tokens={})
-        target = self._make()
-        return World(prefix=self._prefix, tokens={}, secret=target.secret, admin=target.admin)
+        tried = {} if server else {"secret": DEFAULT_SECRET, "admin": DEFAULT_ADMIN}
+        known = World(prefix=prefix, tokens={}, **tried)
+        self._generator = Generator(self._document, known, only_known=server is not None)
 
     def close(self) -> None:
         """Let go of the server."""
-        if self._shared is not None:
-            self._runner.run(self._shared.target.http.aclose())
+        self._runner.run(self._open.aclose())
         self._runner.close()
 
     def hold(self, path: str, examples: settings) -> Counter[int]:
-        """Throw requests at a route; returns how often each errCode came. Raises Broken, or schemathesis' failures, for the smallest that breaks a rule.
+        """Throw requests at a route, so many of each kind; returns how often each errCode came.
 
-        Each of the generator's kinds of requests gets that many examples.
+        Raises Broken, or schemathesis' failures, for the smallest request whose answer breaks a rule.
         """
-        if self._live and not self._rights[path].reads:
+        if self._server and not self._rights[path].reads:
             raise ValueError(f"{path} changes something: it is not for a live server")
         codes: Counter[int] = Counter()
         judge = self._judge(path, codes)
@@ -107,12 +104,11 @@ class Conformance:
         fits, described = self._request_validator(path), self._answer_validators(path)
 
         def every_answer_conforms(case: Case[Any], caller: str) -> None:
-            served = self._served(fresh=not right.reads)
-            response = self._runner.run(_send(served, case, caller))
+            response = self._runner.run(self._ask(case, caller, fresh=not right.reads))
             asked = Asked(
                 path=path,
                 rights=right,
-                world=served.world,
+                world=self._generator.world,
                 caller=caller,
                 body=_body(response.request.content),
                 status=response.status_code,
@@ -127,14 +123,17 @@ class Conformance:
 
         return every_answer_conforms
 
-    def _served(self, *, fresh: bool) -> Served:
-        if self._shared is None or fresh:
-            target = self._make()
-            served = Served(target=target, world=self._runner.run(world.prepare(target, self._prefix)))
-            if fresh and not self._live:
-                return served
-            self._shared = served
-        return self._shared
+    async def _ask(self, case: Case[Any], caller: str, *, fresh: bool) -> httpx.Response:
+        if fresh:
+            async with AsyncExitStack() as stack:
+                return await _send(await self._prepared(stack), case, caller)
+        if self._shared is None:
+            self._shared = await self._prepared(self._open)
+        return await _send(self._shared, case, caller)
+
+    async def _prepared(self, stack: AsyncExitStack) -> Served:
+        target = await stack.enter_async_context(live(self._server) if self._server else double(manual=True))
+        return Served(target=target, world=await world.prepare(target, self._prefix))
 
     def _request_validator(self, path: str) -> jsonschema_rs.Validator:
         return self._compiled(self._operation(path)["requestBody"]["content"][_JSON]["schema"])

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from fixtures.wire import openim_api_pb2 as api_pb
 from suites.contract.openim.document.answers import record_name
 from suites.contract.openim.document.shapes import MAPS, Shape
 
@@ -13,7 +17,7 @@ from suites.contract.openim.document.shapes import MAPS, Shape
 UNSEEN: Final[Mapping[str, str]] = {
     "MsgData.atUserIDList": "[string]",
     "ConversationOfList.user": "User",  # of a single chat; recorded there alone
-    "ConversationOfList.friend": "Friend",
+    "ConversationOfList.friend": "Friendship",  # recorded null alone; the published protocol names its fields
     "ConversationOfList.group": "Group",
     "/conversation/get_incremental_conversations data.delete": "[string]",
     "/conversation/get_incremental_conversations data.update": "[Conversation]",
@@ -28,6 +32,13 @@ UNSEEN: Final[Mapping[str, str]] = {
     "/msg/get_conversations_has_read_and_max_seq data.pinnedConversationIDs": "[string]",
     "/msg/newest_seq data.minSeqs": "{integer}?",
     "/user/subscribe_users_status data.statusList": "[UserStatus]",
+}
+
+_PLAIN: Final[Mapping[int, str]] = {
+    FieldDescriptor.TYPE_STRING: "string",
+    FieldDescriptor.TYPE_BOOL: "boolean",
+    FieldDescriptor.TYPE_INT32: "integer",
+    FieldDescriptor.TYPE_INT64: "integer",
 }
 
 
@@ -70,9 +81,22 @@ def _fields(shape: Shape, at: str) -> dict[str, Any]:
 def _declared(what: str) -> dict[str, Any]:
     if what.startswith("["):
         return {"type": ["array", "null"], "items": _declared(what[1:-1])}
+    if what == api_pb.Friendship.DESCRIPTOR.name:
+        return _nullable(_message(api_pb.Friendship), True)
     if what.startswith("{"):
         return {"type": "object", "additionalProperties": _declared(what[1:-1])}
     return _nullable(_reference(what), True) if what[0].isupper() else {"type": what}
+
+
+def _message(kind: type[Message]) -> dict[str, Any]:
+    """A message of plain fields as JSON: all keys are written."""
+    properties = {field.name: {"type": _PLAIN[field.type]} for field in kind.DESCRIPTOR.fields}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _reference(name: str) -> dict[str, Any]:

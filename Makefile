@@ -35,6 +35,7 @@ deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starti
 
 docs: $(VENV)/ready ## regenerate the reference pages
 	$(BIN)/python -m verifier.reference docs
+	$(BIN)/python -m suites.contract.openim.document docs
 
 proto: $(VENV)/ready ## generate the messages anew from their .proto files
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. $(wildcard fixtures/wire/*.proto)

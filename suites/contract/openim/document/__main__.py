@@ -1,0 +1,21 @@
+"""`python -m suites.contract.openim.document DIRECTORY`: write the documents of the OpenIM contract."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from suites.contract.openim.document.pages import write_pages
+
+
+def main(arguments: list[str]) -> int:
+    """Write them into the one directory that is given."""
+    if len(arguments) != 1:
+        sys.stderr.write("Give the directory to write to: python -m suites.contract.openim.document docs\n")
+        return 3
+    write_pages(Path(arguments[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

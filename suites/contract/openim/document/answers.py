@@ -1,0 +1,146 @@
+"""The answer side, derived from what a real server was recorded to answer; the double has no say in it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from suites.contract.openim import recording
+from suites.contract.openim.document.shapes import Shape
+
+NO_BODY: Final = -1
+"""Stands for the errCode of an answer without a body."""
+SDK_RECORDING = recording.RECORDING.with_name("sdk_rest.jsonl.gz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A record that many routes answer with; all its examples, wherever they stand, are taken together."""
+
+    keys: frozenset[str]
+    optional: frozenset[str] = frozenset()
+
+    def describes(self, shape: Shape) -> bool:
+        """Whether a shape is this record."""
+        return bool(shape.fields) and shape.keys - self.optional == self.keys
+
+
+def _record(keys: str, optional: str = "") -> Record:
+    return Record(keys=frozenset(keys.split()), optional=frozenset(optional.split()))
+
+
+RECORDS: Final[Mapping[str, Record]] = {
+    "User": _record("userID nickname faceURL ex createTime appMangerLevel globalRecvMsgOpt"),
+    "PublicUser": _record("userID nickname faceURL ex"),
+    "NotificationAccount": _record("userID faceURL nickName appMangerLevel"),
+    "Group": _record(
+        "groupID groupName notification introduction faceURL ownerUserID createTime memberCount ex status creatorUserID "
+        "groupType needVerification lookMemberInfo applyMemberFriend notificationUpdateTime notificationUserID"
+    ),
+    "GroupMember": _record(
+        "groupID userID roleLevel joinTime nickname faceURL appMangerLevel joinSource operatorUserID ex muteEndTime "
+        "inviterUserID"
+    ),
+    "GroupRequest": _record(
+        "userInfo groupInfo handleResult reqMsg handleMsg reqTime handleUserID handleTime ex joinSource inviterUserID"
+    ),
+    "Friend": _record("ownerUserID remark createTime friendUser addSource operatorUserID ex isPinned"),
+    "FriendRequest": _record(
+        "fromUserID fromNickname fromFaceURL toUserID toNickname toFaceURL handleResult reqMsg createTime handlerUserID "
+        "handleMsg handleTime ex"
+    ),
+    "Conversation": _record(
+        "ownerUserID conversationID recvMsgOpt conversationType userID groupID isPinned attachedInfo isPrivateChat "
+        "groupAtType ex burnDuration minSeq maxSeq msgDestructTime latestMsgDestructTime isMsgDestruct"
+    ),
+    "ConversationOfList": _record("conversation lastMsg user friend group maxSeq readSeq"),
+    # An empty map of options is left out.
+    "MsgData": _record(
+        "sendID recvID groupID clientMsgID serverMsgID senderPlatformID senderNickname senderFaceURL sessionType msgFrom "
+        "contentType content seq sendTime createTime status isRead offlinePushInfo atUserIDList attachedInfo ex",
+        "options",
+    ),
+    "PulledMessages": _record("Msgs isEnd endSeq"),
+    "UserStatus": _record("userID status platformIDs"),
+}
+
+
+@dataclass
+class Recorded:
+    """What one route was recorded to answer to POST."""
+
+    codes: dict[int, Counter[int]] = field(default_factory=dict)
+    """HTTP status -> errCode -> how often."""
+    data: Shape = field(default_factory=Shape)
+    with_data: int = 0
+    without_data: int = 0
+
+    def learn(self, status: int, answer: Any) -> None:
+        """One more answer."""
+        code = answer["errCode"] if isinstance(answer, dict) else NO_BODY
+        self.codes.setdefault(status, Counter())[code] += 1
+        if code == 0 and "data" in answer:
+            self.with_data += 1
+            self.data.add(answer["data"])
+        elif code == 0:
+            self.without_data += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recordings:
+    """All that was recorded."""
+
+    routes: Mapping[str, Recorded]
+    """Path -> what was answered to POST there."""
+    records: Mapping[str, Shape]
+    """Name of a record -> all examples of it together."""
+    messages: Mapping[int, frozenset[str]]
+    """errCode -> the errMsg that came with it."""
+
+
+def recorded() -> Recordings:
+    """Learn from the recorded cases and from the calls that published client SDKs made."""
+    routes: dict[str, Recorded] = {}
+    messages: dict[int, set[str]] = {}
+    for path, status, answer in _answers():
+        routes.setdefault(path, Recorded()).learn(status, answer)
+        if isinstance(answer, dict) and answer["errCode"]:
+            messages.setdefault(answer["errCode"], set()).add(answer["errMsg"])
+    return Recordings(
+        routes=routes,
+        records=_pool(routes),
+        messages={code: frozenset(texts) for code, texts in sorted(messages.items())},
+    )
+
+
+def _answers() -> Iterator[tuple[str, int, Any]]:
+    for case in recording.load():
+        if case.method == "POST":
+            yield case.path.partition("?")[0], case.status, case.response
+    with gzip.open(SDK_RECORDING, "rt", encoding="utf-8") as lines:
+        for call in map(json.loads, lines):
+            # A string is protobuf in base64: the answer to a protobuf request, which this document leaves out.
+            if not isinstance(call["response"].get("data"), str):
+                yield call["path"], call["status"], call["response"]
+
+
+def _pool(routes: Mapping[str, Recorded]) -> dict[str, Shape]:
+    pools: dict[str, Shape] = {name: Shape() for name in RECORDS}
+    for one in routes.values():
+        for _, shape in one.data.walk():
+            name = record_name(shape)
+            if name:
+                pools[name].merge(Shape(fields=shape.fields, present=shape.present, seen=shape.seen))
+    missing = [name for name, pool in pools.items() if not pool.seen]
+    if missing:
+        raise ValueError(f"No recorded answer holds these records: {missing}")
+    return pools
+
+
+def record_name(shape: Shape) -> str:
+    """Which record a shape is, "" for none."""
+    return next((name for name, record in RECORDS.items() if record.describes(shape)), "")

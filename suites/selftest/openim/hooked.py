@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import picows
 
 from fixtures.clients.openim_rest import OpenIMRest
-from fixtures.openim.gateway.server import Gateway
+from fixtures.openim.gateway.server import Gateway, GatewaySettings
 from fixtures.openim.state import State
 from fixtures.openim.webhooks.catalogue import SERVICES
 from fixtures.openim.webhooks.installing import install
@@ -131,7 +131,7 @@ class Socket(picows.WSListener):
 @contextlib.asynccontextmanager
 async def gateway(double: Hooked) -> AsyncIterator[str]:
     """The double's gateway; gives its URL."""
-    server = Gateway(double.state)
+    server = Gateway(double.state, GatewaySettings(queue_s=0))
     port = await server.start("127.0.0.1", 0)
     try:
         yield f"ws://127.0.0.1:{port}"

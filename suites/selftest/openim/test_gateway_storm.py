@@ -129,6 +129,7 @@ async def test_a_process_serves_a_thousand_at_once(tmp_path: Path) -> None:
             answers = await asyncio.gather(*(socket.call(1004) for socket in sockets))
             assert {one.err_code for one in answers} == {1001}
             await sockets[0].say(text_message("u0", "u1"))
+            await asyncio.sleep(0.5)  # a message waits in the queue between its ack and its pushes
             pushed = await asyncio.gather(*(socket.settle() for socket in sockets))
             assert [len(one) for one in pushed] == [int(number % 20 < 2) for number in range(CONNECTIONS)]
             for number, socket in enumerate(sockets):

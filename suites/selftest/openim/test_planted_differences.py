@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from http import HTTPStatus
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from picows import WSCloseCode, WSUpgradeResponse, WSUpgradeResponseWithListener
 from fixtures.openim import app, conversations, messages, notices, routes_marks, routes_user, views
 from fixtures.openim.errors import Fault
 from fixtures.openim.gateway import connection as gateway_connection
+from fixtures.openim.gateway import heartbeats
 from fixtures.openim.gateway import server as gateway_server
 from fixtures.openim.gateway.connection import Connection
 from fixtures.openim.gateway.hub import Hub
@@ -200,10 +199,12 @@ def a_notice_without_its_twin(patch: pytest.MonkeyPatch) -> None:
 def pongs_without_a_body(patch: pytest.MonkeyPatch) -> None:
     """The body of a text ping does not come back."""
 
-    def dumps(value: dict[str, Any], **more: Any) -> str:
-        return json.dumps({**value, "body": None}, **more)
+    answer = heartbeats.pong_for
 
-    patch.setattr(gateway_connection, "json", SimpleNamespace(loads=json.loads, dumps=dumps))
+    def without_body(text: bytes) -> bytes | None:
+        return b'{"type":"pong","body":null}' if answer(text) else answer(text)
+
+    patch.setattr(gateway_connection, "pong_for", without_body)
 
 
 def kicked_by_the_same_token(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fixtures.openim import app
+from fixtures.openim import routes
 from fixtures.openim.api import Call, Route
 from fixtures.openim.binding import bind
 from fixtures.openim.errors import Fault, Panic
@@ -30,7 +30,7 @@ GROUPS = st.sampled_from(["g", "g", "g", "h", ""])
 CONVERSATIONS = st.sampled_from(["si_ann_ben", "sg_g", "sg_g", "n_ann_ben", "n_g", "si_x_y", ""])
 NUMBERS = st.sampled_from([-1, 0, 1, 1, 2, 2, 3, 3, 4, 20, 60, 100, 101, 101, 110, 1400, 2**31 - 1])
 CONTENT = st.sampled_from([{"content": "x"}, {}, {"data": "x", "atUserList": ["ann"]}])
-ROUTES = sorted(app.ROUTES.values(), key=lambda route: route.path)
+ROUTES = sorted(routes.ROUTES.values(), key=lambda route: route.path)
 
 
 def requests(hint: Any, name: str = "") -> st.SearchStrategy[Any]:
@@ -85,9 +85,9 @@ def test_handlers_answer_or_refuse_and_what_they_did_is_kept(
         for name in PEOPLE:
             state.users.put(User(name, name), name)
         seed = b'{"ownerUserID":"ann","memberUserIDs":["ben"],"groupInfo":{"groupID":"g","groupType":2}}'
-        run(state, app.ROUTES["/group/create_group"], seed, ADMIN)
+        run(state, routes.ROUTES["/group/create_group"], seed, ADMIN)
         hello = b'{"sendID":"ann","recvID":"ben","contentType":101,"sessionType":1,"content":{"content":"x"}}'
-        run(state, app.ROUTES["/msg/send_msg"], hello, ADMIN)
+        run(state, routes.ROUTES["/msg/send_msg"], hello, ADMIN)
         for route, request, caller in calls:
             run(state, route, json.dumps(request).encode(), caller)
         state.commit()

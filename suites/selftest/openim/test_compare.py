@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.openim import routes_user
+from fixtures.openim.routes import user
 from suites.contract.openim import recording
 from suites.contract.openim.compare import differences
 from suites.contract.openim.replay import replay_flow
@@ -66,7 +66,7 @@ def test_encoded_contents_are_compared_decoded() -> None:
 
 def test_a_double_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """One wrong error text in one route fails exactly the recorded cases that meet it."""
-    monkeypatch.setattr(routes_user, "require_text", lambda *_: None)
+    monkeypatch.setattr(user, "require_text", lambda *_: None)
     outcomes = asyncio.run(replay_flow(None, "user-register")).outcomes
     wrong = {outcome.case.case for outcome in outcomes if outcome.differences}
     assert {"register-empty-nickname", "register-missing-nickname"} <= wrong

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from fixtures.openim import app, tokens
+from fixtures.openim import app, routes, tokens
 from fixtures.openim.api import Call
 from fixtures.openim.binding import BindError, bind
 from fixtures.openim.errors import Fault
@@ -126,8 +126,8 @@ def conformance() -> Iterator[Conformance]:
 def test_each_difference_is_found(name: str, conformance: Conformance, monkeypatch: pytest.MonkeyPatch) -> None:
     """A double that differs in this one way is told so in a sentence."""
     one = DIFFERENCES[name]
-    route = app.ROUTES[one.path]
-    monkeypatch.setitem(app.ROUTES, one.path, replace(route, handler=one.instead(route.handler)))
+    route = routes.ROUTES[one.path]
+    monkeypatch.setitem(routes.ROUTES, one.path, replace(route, handler=one.instead(route.handler)))
     with pytest.raises(BaseException, match=one.said):  # schemathesis raises a group of its failures
         conformance.hold(one.path, FIRST)
 

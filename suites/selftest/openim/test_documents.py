@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.openim import app
+from fixtures.openim import routes
 from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
 from suites.contract.openim import recording
 from suites.contract.openim.document import openapi, websocket
@@ -35,7 +35,7 @@ def test_every_recorded_route_is_described() -> None:
     """Each recorded path and method has its operation, each route of the double but those never recorded too."""
     described = {(path, method.upper()) for path, methods in openapi.build()["paths"].items() for method in methods}
     assert {(case.path.partition("?")[0], case.method) for case in recording.load()} <= described
-    assert app.ROUTES.keys() - openapi.rights().keys() == NOT_RECORDED
+    assert routes.ROUTES.keys() - openapi.rights().keys() == NOT_RECORDED
 
 
 def test_every_recorded_answer_is_as_described() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from picows import WSCloseCode, WSUpgradeResponse, WSUpgradeResponseWithListener
 
-from fixtures.openim import app, conversations, messages, notices, routes_marks, routes_user, views
+from fixtures.openim import app, conversations, messages, notices, views
 from fixtures.openim.errors import Fault
 from fixtures.openim.gateway import connection as gateway_connection
 from fixtures.openim.gateway import heartbeats
@@ -19,6 +19,7 @@ from fixtures.openim.gateway import server as gateway_server
 from fixtures.openim.gateway.connection import Connection
 from fixtures.openim.gateway.hub import Hub
 from fixtures.openim.records import Message
+from fixtures.openim.routes import marks, user
 from fixtures.openim.state import State
 from fixtures.wire import gob
 from fixtures.wire.envelope import Answer
@@ -55,12 +56,12 @@ def a_number_as_text(patch: pytest.MonkeyPatch) -> None:
 
 def another_error_code(patch: pytest.MonkeyPatch) -> None:
     """Argument errors as 1004."""
-    patch.setattr(routes_user, "args", lambda text="": Fault(1004, text))
+    patch.setattr(user, "args", lambda text="": Fault(1004, text))
 
 
 def a_missing_check(patch: pytest.MonkeyPatch) -> None:
     """Empty texts are let through."""
-    patch.setattr(routes_user, "require_text", lambda *_: None)
+    patch.setattr(user, "require_text", lambda *_: None)
 
 
 # WebSocket
@@ -188,7 +189,7 @@ def a_seq_too_many(patch: pytest.MonkeyPatch) -> None:
 
 def silence_about_reading(patch: pytest.MonkeyPatch) -> None:
     """Read marks are not told."""
-    patch.setattr(routes_marks, "_tell_read", lambda *_: None)
+    patch.setattr(marks, "_tell_read", lambda *_: None)
 
 
 def a_notice_without_its_twin(patch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.openim import app
+from fixtures.openim import routes
 from fixtures.openim.state import State
 from suites.contract.openim import recording, sdk_recording
 from suites.selftest.openim.doubles import in_process
@@ -13,8 +13,8 @@ from verifier.stores.openim import READ_ROUTES
 
 def test_no_route_is_registered_twice() -> None:
     """A second handler of a path would silently replace the first."""
-    registered = [path for area in app._AREAS for path in area.routes.by_path]
-    assert len(registered) == len(set(registered)) == len(app.ROUTES)
+    registered = [path for area in routes._AREAS for path in area.routes.by_path]
+    assert len(registered) == len(set(registered)) == len(routes.ROUTES)
 
 
 def test_every_recorded_route_is_served() -> None:
@@ -22,12 +22,12 @@ def test_every_recorded_route_is_served() -> None:
     recorded = {
         case.path.partition("?")[0] for case in recording.load() if case.method == "POST" and case.status != 404
     }
-    assert recorded - app.ROUTES.keys() == {"/user/no_such_route", "/user/account_check/"}
+    assert recorded - routes.ROUTES.keys() == {"/user/no_such_route", "/user/account_check/"}
 
 
 def test_the_verifier_and_sdks_find_their_routes() -> None:
     """What reads us is not stopped by a 404."""
-    assert app.ROUTES.keys() >= READ_ROUTES | {call.path for call in sdk_recording.load()}
+    assert routes.ROUTES.keys() >= READ_ROUTES | {call.path for call in sdk_recording.load()}
 
 
 @pytest.mark.anyio
@@ -36,7 +36,7 @@ async def test_empty_requests_are_answered_by_every_route(state: State) -> None:
     async with in_process(state) as im:
         await im.user_register([{"userID": "ann", "nickname": "Ann"}])
         tokens = [await im.admin_token(), (await im.get_user_token("ann", 1)).token]
-        for path in app.ROUTES:
+        for path in routes.ROUTES:
             for token in tokens:
                 answer = await im._http.post(path, content=b"{}", headers={"operationID": "1", "token": token})
                 panics = path == "/msg/mark_msgs_as_read"  # as the real one does

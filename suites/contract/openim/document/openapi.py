@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from fixtures.openim.api import Route
-from fixtures.openim.app import ROUTES
+from fixtures.openim.routes import ROUTES
 from suites.contract.openim import recording
 from suites.contract.openim.document.answers import NO_BODY, Recorded, Recordings, recorded
 from suites.contract.openim.document.requests import Requests

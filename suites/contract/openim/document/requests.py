@@ -33,7 +33,7 @@ class Requests:
         name = _name(request)
         if self._described.setdefault(name, request) is not request:
             # Another area has a request of this name: the later one carries its own area's too.
-            name = request.__module__.rpartition("_")[2].capitalize() + name
+            name = request.__module__.rpartition(".")[2].capitalize() + name
             if self._described.setdefault(name, request) is not request:
                 raise ValueError(f"Two requests are named {name}: {self._described[name]} and {request}")
         if name not in self.schemas:

@@ -52,6 +52,9 @@ def run(
     max_runtime: Annotated[
         float | None, typer.Option(help="Stop after so many seconds; what is not judged is inconclusive.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last run if it was cut short; else begin a new one.")
+    ] = False,
     checks: ChecksOption = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the result as JSON ('-' for standard output).")
@@ -62,7 +65,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Judge every invariant of the stack. Exit: 0 holds, 1 violated, 2 inconclusive, 3 usage, 4 undelivered, 130 interrupted."""
-    from verifier.commands.running import run_checks
+    from verifier.commands.running import Pace, run_checks
 
     outputs = _outputs(json_path, junit, html, quiet=quiet, verbose=verbose)
     severities = _severities(fail_on)
@@ -72,7 +75,7 @@ def run(
             only=only or (),
             phase=phase,
             fail_on=severities,
-            max_runtime_s=max_runtime,
+            pace=Pace(max_runtime_s=max_runtime, resume=resume),
             checks=checks or (),
             outputs=outputs,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import signal
 import threading
 import uuid
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from verifier.check import Check, NotApplicable
+from verifier.checkpoints import Checkpoints, CheckpointStore
 from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
 from verifier.finding import Finding
 from verifier.plan import Plan
@@ -43,16 +45,34 @@ class RunMemory(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all."""
+    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all.
+
+    `reads`: what the run has sent to each store until now.
+    """
 
     outcome: Outcome
     watermarks: Mapping[str, Mapping[str, Any]]
     horizons: Sequence[tuple[str, Any, str]]
+    reads: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unfinished:
+    """The first part of a run that was cut short: when it began, what it judged, what it sent to each store."""
+
+    run_id: str
+    started_at: datetime
+    outcomes: Sequence[Outcome]
+    reads: Mapping[str, int]
 
 
 @dataclass(kw_only=True)
 class Engine:
-    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory."""
+    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory.
+
+    With `unfinished` it goes on with a run that was cut short: what was judged is told again and not judged again. With
+    `checkpoints` it can itself be resumed in the middle of a check.
+    """
 
     profile: Profile
     plan: Plan
@@ -61,22 +81,34 @@ class Engine:
     arming: bool = False
     only_key: str | None = None
     max_runtime_s: float | None = None
+    unfinished: Unfinished | None = None
+    checkpoint_store: CheckpointStore | None = None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     result: RunResult | None = None
+
+    def __post_init__(self) -> None:
+        if self.unfinished is not None:
+            self.run_id = self.unfinished.run_id
+        self._checkpoints: Checkpoints | None = None
 
     async def events(self) -> AsyncGenerator[Event]:
         """Run, yielding what happens as it happens. Closing the iterator stops the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        stores = Stores(self.profile)
-        started = _now()
+        stores = self._stores = Stores(self.profile)
+        self._checkpoints = Checkpoints(self.checkpoint_store, self._reads) if self.checkpoint_store else None
+        started = self.unfinished.started_at if self.unfinished else _now()
         ids = tuple(item.id for item in self.plan.checks)
         yield RunStarted(
             run_id=self.run_id, stack=self.profile.stack, phase=self.plan.phase.value, at=started, check_ids=ids
         )
         outcomes: dict[str, Outcome] = {}
+        for outcome in self.unfinished.outcomes if self.unfinished else ():
+            outcomes[outcome.check_id] = outcome
+            yield CheckFinished(outcome=outcome)
         slots = asyncio.Semaphore(CONCURRENT_CHECKS)
         tasks: list[asyncio.Task[None]] = []
-        for item in sorted(self.plan.checks, key=lambda entry: entry.last):
+        left = [item for item in self.plan.checks if item.id not in outcomes]
+        for item in sorted(left, key=lambda entry: entry.last):
             others = tuple(tasks) if item.last else ()
             tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
         overtime = asyncio.create_task(self._stop_after(tasks))
@@ -84,7 +116,7 @@ class Engine:
         for task in tasks:
             task.add_done_callback(lambda done: _pass_on(done, queue, failures))
         try:
-            while len(outcomes) < len(tasks):
+            while len(outcomes) < len(ids):
                 event = await queue.get()
                 if event is None:  # a verdict could not be committed: going on would lose it
                     raise failures.get_nowait()
@@ -96,7 +128,7 @@ class Engine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            reads = stores.reads()
+            reads = self._reads()
             await stores.close()
             self.result = RunResult(
                 run_id=self.run_id,
@@ -110,6 +142,12 @@ class Engine:
                 reads=reads,
             )
         yield RunFinished(result=self.result)
+
+    def _reads(self) -> dict[str, int]:
+        """What was sent to each store, by the first part of the run too."""
+        reads = collections.Counter(self.unfinished.reads if self.unfinished else {})
+        reads.update(self._stores.reads())
+        return dict(reads)
 
     async def _stop_after(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         if self.max_runtime_s is None:
@@ -157,7 +195,8 @@ class Engine:
         )
         if self.commit is not None:
             watermarks = context.watermarks if context else {}
-            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=context.horizons if context else ()))
+            horizons = context.horizons if context else ()
+            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=horizons, reads=self._reads()))
         queue.put_nowait(CheckFinished(outcome=outcome))
 
     def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event | None]) -> Context:
@@ -178,6 +217,7 @@ class Engine:
             found=found,
             only_key=self.only_key,
             arming=self.arming,
+            checkpoints=self._checkpoints,
         )
 
     async def _judge(self, item: Check, context: Context) -> Judgement:

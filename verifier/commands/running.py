@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from verifier.check import load_checks
-from verifier.engine import Engine, Judged, run
+from verifier.engine import Engine, Judged, Unfinished, run
 from verifier.events import Event
 from verifier.history import History, RunKind
 from verifier.model import Severity
@@ -22,6 +23,7 @@ from verifier.profile import Profile, ProfileError, load_profile
 from verifier.render.html import ReportSection, render_html
 from verifier.render.redact import clean
 from verifier.render.terminal import TerminalRenderer
+from verifier.resume import plan_document, taken_up, why_not
 from verifier.verdict import ExitCode, RunResult, Verdict
 from verifier.waivers import accepted_ids
 
@@ -39,6 +41,14 @@ class Outputs:
     verbose: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a run is carried out, beside what it judges."""
+
+    max_runtime_s: float | None = None
+    resume: bool = False
+
+
 def execute(
     profile: Profile,
     plan: Plan,
@@ -46,26 +56,51 @@ def execute(
     *,
     kind: RunKind,
     handle: Callable[[Event], None],
-    max_runtime_s: float | None = None,
+    pace: Pace | None = None,
 ) -> RunResult:
     """One run with memory: under the stack's lock, each check committed as soon as it is judged."""
-    engine = Engine(
-        profile=profile,
-        plan=plan,
-        memory=history,
-        commit=lambda judged: _commit(history, judged),
-        arming=kind is RunKind.BASELINE,
-        max_runtime_s=max_runtime_s,
-    )
+    pace = pace or Pace()
+    document = plan_document(profile, plan)
     with history.lock():
-        history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=kind)
+        unfinished, note = _unfinished(history, document, profile, asked=pace.resume and kind is RunKind.RUN)
+        engine = Engine(
+            profile=profile,
+            plan=replace(plan, notes=(*plan.notes, *note)),
+            memory=history,
+            commit=lambda judged: _commit(history, judged),
+            arming=kind is RunKind.BASELINE,
+            max_runtime_s=pace.max_runtime_s,
+            unfinished=unfinished,
+            checkpoint_store=history if kind is RunKind.RUN else None,
+        )
+        if unfinished is None:
+            resumable = document if kind is RunKind.RUN else None
+            history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=kind, plan=resumable)
+        else:
+            history.resume(engine.run_id)
         result = run(engine, handle)
         history.finish(result)
     return result
 
 
+def _unfinished(
+    history: History, document: dict[str, Any], profile: Profile, *, asked: bool
+) -> tuple[Unfinished | None, tuple[str, ...]]:
+    """The first part of a run that was cut short, if it is to be taken up and can be; and what to say about it."""
+    cut = history.cut_short()
+    reason = why_not(cut, document, datetime.now(UTC), profile.timing.resume_within_s)
+    if not asked:
+        hint = f"run {cut.run_id} was cut short; `verifier run --resume` would have gone on with it" if cut else ""
+        return None, (hint,) if hint and reason is None else ()
+    before = history.result(cut.run_id) if cut else None
+    if reason is not None or cut is None or before is None:
+        return None, (f"{reason}; this is a new run",)
+    found = Unfinished(run_id=cut.run_id, started_at=cut.started_at, outcomes=before.outcomes, reads=before.reads)
+    return found, (taken_up(cut, len(document["checks"])),)
+
+
 def _commit(history: History, judged: Judged) -> None:
-    history.commit_check(judged.outcome, judged.watermarks, judged.horizons)
+    history.commit_check(judged.outcome, judged.watermarks, judged.horizons, reads=judged.reads)
 
 
 def open_history(profile: Profile) -> History:
@@ -79,7 +114,7 @@ def run_checks(
     only: Sequence[str],
     phase: str | None,
     fail_on: frozenset[Severity],
-    max_runtime_s: float | None,
+    pace: Pace,
     checks: Sequence[Path],
     outputs: Outputs,
 ) -> ExitCode:
@@ -94,7 +129,7 @@ def run_checks(
         )
         with renderer:
             kind = RunKind.WHAT_IF if plan.what_if else RunKind.RUN
-            result = execute(profile, plan, history, kind=kind, handle=renderer.handle, max_runtime_s=max_runtime_s)
+            result = execute(profile, plan, history, kind=kind, handle=renderer.handle, pace=pace)
         code = result.exit_code(fail_on, accepted)
         reasons = {item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted}
         delivered = _write(result, outputs, code, reasons, history)

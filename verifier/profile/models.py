@@ -133,6 +133,11 @@ class Timing(Section):
     token_sample: int = Field(default=500, ge=1, description="how many imTokens OpenIM is asked about in one run")
     clock_skew_max_s: float = Field(default=2, gt=0)
     check_timeout_s: float = Field(default=1800, gt=0)
+    resume_within_s: float = Field(
+        default=21_600,
+        gt=0,
+        description="how long ago a run may have been cut short for `verifier run --resume` to go on with it",
+    )
 
 
 class Waiver(Section):

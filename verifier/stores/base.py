@@ -11,7 +11,7 @@ import collections
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from verifier.model import Row
 
@@ -59,6 +59,18 @@ class Source(Protocol):
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose column has one of these values, in any order; one batch, the caller bounds it."""
+
+
+@runtime_checkable
+class OrderedSource(Source, Protocol):
+    """A source with an order that lasts (a key, not a cursor): reading can go on where it was broken off."""
+
+    @property
+    def position(self) -> str | None:
+        """Where the chunk that was handed out last ended; None before the first one, and where its key cannot be written down."""
+
+    def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """All records, or those behind a position of an earlier reading."""
 
 
 @dataclass(frozen=True, slots=True)

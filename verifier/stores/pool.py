@@ -14,7 +14,7 @@ from verifier.profile.models import Profile
 from verifier.profile.relations import Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.query import Rows
-from verifier.stores.base import Denied, Observer, Source, Store, StoreError
+from verifier.stores.base import Denied, Observer, OrderedSource, Source, Store, StoreError
 
 OPENIM_PREFIX = "openim."
 LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
@@ -118,7 +118,11 @@ class Stores:
             asked = Rows(rows.relation, tuple(names), rows.where)
         store: Any = await self.get(relation.role)
         inner: Source = store.source(relation, asked)
-        return IdentitySource(inner, self._profile.identity) if asked is not rows else inner
+        if asked is rows:
+            return inner
+        if isinstance(inner, OrderedSource):
+            return OrderedIdentitySource(inner, self._profile.identity)
+        return IdentitySource(inner, self._profile.identity)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """What watches a relation, channel or queue of the profile for writes."""
@@ -214,3 +218,21 @@ class IdentitySource:
 
     def _with_openim_id(self, row: Row) -> Row:
         return {**row, "openim_user_id": self._identity.to_openim(row["user_id"])}
+
+
+class OrderedIdentitySource(IdentitySource):
+    """The same over a source with an order: the virtual column changes nothing in it."""
+
+    def __init__(self, inner: OrderedSource, identity: Identity) -> None:
+        super().__init__(inner, identity)
+        self._ordered = inner
+
+    @property
+    def position(self) -> str | None:
+        """The inner source's."""
+        return self._ordered.position
+
+    async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """The inner source's chunks, with the column added."""
+        async for chunk in self._ordered.chunks(after):
+            yield [self._with_openim_id(row) for row in chunk]

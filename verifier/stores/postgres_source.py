@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from verifier.model import Row
@@ -40,26 +43,28 @@ class PostgresSource:
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns)))
         self.label = f"{rows.relation} ({store.role}: {relation.table or 'select'})"
         self._types: dict[str, int] = {}
+        self.position: str | None = None
 
     @property
     def queries(self) -> tuple[str, ...]:
         """The chunk query, with its parameters' names."""
         return (self._chunk_sql(after=True),)
 
-    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Every record, in key order."""
+    async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """Every record, in key order, or those behind a position."""
         size = self._store.config.chunk_rows
-        after: dict[str, Any] = {}
+        behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
-            parameters = {**self._parameters(), **after, "chunk_rows": size}
+            parameters = {**self._parameters(), **behind, "chunk_rows": size}
             found = await self._store.fetch(
-                self._chunk_sql(after=bool(after)), parameters, what=f"read {self._rows.relation}"
+                self._chunk_sql(after=bool(behind)), parameters, what=f"read {self._rows.relation}"
             )
             if found:
+                last = [found[-1][f"_k{index}"] for index in range(len(self.key))]
+                behind, self.position = _marks(last), _position(last)
                 yield [self._logical(row) for row in found]
             if len(found) < size:
                 return
-            after = {f"after_{index}": found[-1][f"_k{index}"] for index in range(len(self.key))}
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose `column` has one of `values`; values that the column's type cannot hold match nothing."""
@@ -130,6 +135,20 @@ class PostgresSource:
 
     def _logical(self, row: dict[str, Any]) -> Row:
         return {name: to_logical(self._relation.columns[name], row[name]) for name in self._columns}
+
+
+_WRITABLE = (str, int, uuid.UUID, datetime, date, Decimal)
+
+
+def _marks(values: Sequence[Any]) -> dict[str, Any]:
+    return {f"after_{index}": value for index, value in enumerate(values)}
+
+
+def _position(values: Sequence[Any]) -> str | None:
+    """A key as text: the server reads each part as its column's type, since a parameter that is text has none of its own."""
+    if not all(isinstance(value, _WRITABLE) and not isinstance(value, bool) for value in values):
+        return None
+    return json.dumps([str(value) for value in values])
 
 
 def _fit(cast: str, value: Any) -> Any:

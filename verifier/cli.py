@@ -52,6 +52,10 @@ def run(
     max_runtime: Annotated[
         float | None, typer.Option(help="Stop after so many seconds; what is not judged is inconclusive.")
     ] = None,
+    pause_file: Annotated[
+        Path | None,
+        typer.Option(help="While this file is there, wait and ask nothing; --max-runtime goes on counting."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the last run if it was cut short; else begin a new one.")
     ] = False,
@@ -75,7 +79,7 @@ def run(
             only=only or (),
             phase=phase,
             fail_on=severities,
-            pace=Pace(max_runtime_s=max_runtime, resume=resume),
+            pace=Pace(max_runtime_s=max_runtime, resume=resume, pause_file=pause_file),
             checks=checks or (),
             outputs=outputs,
         )

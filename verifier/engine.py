@@ -11,11 +11,22 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from verifier.check import Check, NotApplicable
 from verifier.checkpoints import Checkpoints, CheckpointStore
-from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    FindingFound,
+    Paused,
+    Progress,
+    Resumed,
+    RunFinished,
+    RunStarted,
+)
 from verifier.finding import Finding
 from verifier.plan import Plan
 from verifier.profile.errors import NotMapped
@@ -23,6 +34,7 @@ from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.scope import Scope
 from verifier.stores.base import StoreError
+from verifier.stores.budget import Pause
 from verifier.stores.pool import Stores
 from verifier.verdict import Judgement, Outcome, RunResult
 from verifier.waivers import apply_waivers
@@ -81,6 +93,7 @@ class Engine:
     arming: bool = False
     only_key: str | None = None
     max_runtime_s: float | None = None
+    pause_file: Path | None = None
     unfinished: Unfinished | None = None
     checkpoint_store: CheckpointStore | None = None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -90,11 +103,13 @@ class Engine:
         if self.unfinished is not None:
             self.run_id = self.unfinished.run_id
         self._checkpoints: Checkpoints | None = None
+        self._limits: set[asyncio.Timeout] = set()
 
     async def events(self) -> AsyncGenerator[Event]:
         """Run, yielding what happens as it happens. Closing the iterator stops the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        stores = self._stores = Stores(self.profile)
+        self._pause = Pause(self.pause_file)
+        stores = self._stores = Stores(self.profile, pause=self._pause)
         self._checkpoints = Checkpoints(self.checkpoint_store, self._reads) if self.checkpoint_store else None
         started = self.unfinished.started_at if self.unfinished else _now()
         ids = tuple(item.id for item in self.plan.checks)
@@ -112,6 +127,7 @@ class Engine:
             others = tuple(tasks) if item.last else ()
             tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
         overtime = asyncio.create_task(self._stop_after(tasks))
+        pausing = asyncio.create_task(self._watch_pause(queue))
         failures: asyncio.Queue[BaseException] = asyncio.Queue()
         for task in tasks:
             task.add_done_callback(lambda done: _pass_on(done, queue, failures))
@@ -125,6 +141,7 @@ class Engine:
                 yield event
         finally:
             overtime.cancel()
+            pausing.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -137,7 +154,7 @@ class Engine:
                 started_at=started,
                 ended_at=_now(),
                 outcomes=tuple(outcomes[name] for name in ids if name in outcomes),
-                notes=self.plan.notes,
+                notes=(*self.plan.notes, *self._pause_note()),
                 interrupted=len(outcomes) < len(ids),
                 reads=reads,
             )
@@ -148,6 +165,25 @@ class Engine:
         reads = collections.Counter(self.unfinished.reads if self.unfinished else {})
         reads.update(self._stores.reads())
         return dict(reads)
+
+    async def _watch_pause(self, queue: asyncio.Queue[Event | None]) -> None:
+        """Tell when the pause file stops and releases the run; the time of a check stands still meanwhile, that of the run does not."""
+
+        def passed(seconds: float) -> None:
+            for limit in self._limits:
+                if (until := limit.when()) is not None and not limit.expired():
+                    limit.reschedule(until + seconds)
+
+        where = str(self._pause.path)
+        await self._pause.watch(
+            lambda: queue.put_nowait(Paused(path=where)),
+            lambda after_s: queue.put_nowait(Resumed(path=where, after_s=after_s)),
+            passed,
+        )
+
+    def _pause_note(self) -> tuple[str, ...]:
+        waited_s = self._pause.waited_s
+        return (f"paused for {waited_s:.0f} s by {self._pause.path}",) if waited_s else ()
 
     async def _stop_after(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         if self.max_runtime_s is None:
@@ -174,12 +210,16 @@ class Engine:
                 queue.put_nowait(CheckStarted(check_id=item.id, title=item.title))
                 started = _now()
                 context = self._context(item, stores, queue)
-                async with asyncio.timeout(self.profile.timing.check_timeout_s):
-                    judgement = await self._judge(item, context)
+                async with asyncio.timeout(self.profile.timing.check_timeout_s) as limit:
+                    self._limits.add(limit)
+                    try:
+                        judgement = await self._judge(item, context)
+                    finally:
+                        self._limits.discard(limit)
         except TimeoutError:
-            limit = self.profile.timing.check_timeout_s
+            limit_s = self.profile.timing.check_timeout_s
             judgement = Judgement.inconclusive(
-                f"not done within {limit:g} s; raise timing.check_timeout_s or run this check by itself"
+                f"not done within {limit_s:g} s; raise timing.check_timeout_s or run this check by itself"
             )
         except asyncio.CancelledError as error:
             if "max-runtime" not in error.args:

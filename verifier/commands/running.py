@@ -47,6 +47,7 @@ class Pace:
 
     max_runtime_s: float | None = None
     resume: bool = False
+    pause_file: Path | None = None
 
 
 def execute(
@@ -70,6 +71,7 @@ def execute(
             commit=lambda judged: _commit(history, judged),
             arming=kind is RunKind.BASELINE,
             max_runtime_s=pace.max_runtime_s,
+            pause_file=pace.pause_file or _pause_file(profile),
             unfinished=unfinished,
             checkpoint_store=history if kind is RunKind.RUN else None,
         )
@@ -81,6 +83,10 @@ def execute(
         result = run(engine, handle)
         history.finish(result)
     return result
+
+
+def _pause_file(profile: Profile) -> Path | None:
+    return Path(profile.timing.pause_file) if profile.timing.pause_file else None
 
 
 def _unfinished(

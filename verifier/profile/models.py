@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from verifier.model import Phase
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.identity import Identity
 from verifier.profile.relations import Channel, Column, Queue, Relation
@@ -133,6 +134,10 @@ class Timing(Section):
     token_sample: int = Field(default=500, ge=1, description="how many imTokens OpenIM is asked about in one run")
     clock_skew_max_s: float = Field(default=2, gt=0)
     check_timeout_s: float = Field(default=1800, gt=0)
+    pause_file: str | None = Field(
+        default=None,
+        description="while this file is there, a run waits: nothing new is asked of any store (`--pause-file`)",
+    )
     resume_within_s: float = Field(
         default=21_600,
         gt=0,
@@ -184,6 +189,7 @@ class Profile(Section):
     canary: Canary | None = None
     media: Media = Media()
     timing: Timing = Timing()
+    budgets: dict[str, StoreBudget] = Field(default_factory=dict)
     schedule: Schedule = Schedule()
     waivers: tuple[Waiver, ...] = ()
     accept_inconclusive: tuple[Accepted, ...] = ()
@@ -207,6 +213,9 @@ class Profile(Section):
                     raise ValueError(
                         f"{table}.{name}: role {entry.role!r} is not described; there are: {', '.join(there) or 'none'}"
                     )
+        for role in self.budgets:
+            if role not in there:
+                raise ValueError(f"budgets.{role}: there is no role {role!r}; there are: {', '.join(there) or 'none'}")
         if self.phase is not Phase.BASELINE and self.phase not in self.since:
             raise ValueError(f"since.{self.phase.value} is missing: when did phase {self.phase.value} begin?")
         for check in (*(item.check for item in self.waivers), *(item.check for item in self.accept_inconclusive)):
@@ -252,6 +261,10 @@ class Profile(Section):
         except NotMapped:
             return False
         return True
+
+    def budget(self, role: str) -> StoreBudget:
+        """What may be asked of a role's store."""
+        return self.budgets.get(role) or StoreBudget()
 
     def since_phase(self, phase: Phase) -> datetime | None:
         """When a phase began, if the profile says."""

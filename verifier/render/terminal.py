@@ -10,7 +10,17 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    FindingFound,
+    Paused,
+    Progress,
+    Resumed,
+    RunFinished,
+    RunStarted,
+)
 from verifier.history.records import StoredFinding
 from verifier.model import Severity
 from verifier.render.redact import clean, clean_outcome, clean_result
@@ -77,6 +87,12 @@ class TerminalRenderer:
             case Progress(check_id=check_id, done=done, total=total, unit=unit):
                 if self._live:
                     self._live.progress(check_id, done, total, clean(unit))
+            case Paused(path=path):
+                self._console.print(Text(f"paused: {clean(path)} is there; remove it to go on", style="yellow"))
+            case Resumed(path=path, after_s=after_s):
+                self._console.print(
+                    Text(f"going on: {clean(path)} is gone after {duration_text(after_s)}", style="yellow")
+                )
             case FindingFound(finding=finding):
                 if self._live:
                     self._live.found(finding.check_id)

@@ -6,16 +6,16 @@ each statement, command or request passes the store's allow-list before it reach
 
 from __future__ import annotations
 
-import asyncio
-import collections
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from verifier.model import Row
+from verifier.stores.footprint import Ledger
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from verifier.stores.budget import Budget
 
 
 class StoreError(Exception):
@@ -163,28 +163,12 @@ class Privilege:
     detail: str = ""
 
 
-@dataclass(slots=True)
-class Ledger:
-    """Counts what was sent to a store: the verifier's own footprint (META-01)."""
-
-    reads: collections.Counter[str] = field(default_factory=collections.Counter)
-    refused: int = 0
-
-    def note(self, what: str) -> None:
-        """One statement, command or request of this kind went out."""
-        self.reads[what] += 1
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.reads.values())
-
-
 class Store(Protocol):
     """A connected role of the profile."""
 
     role: str
     ledger: Ledger
+    budget: Budget
 
     async def connect(self) -> None:
         """Connect and identify the server; raises StoreError."""
@@ -203,24 +187,3 @@ class Store(Protocol):
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
         """The store's objects of one kind, for inventories; each store names the kinds it knows."""
-
-
-class Budget:
-    """Bounds what is in flight on one store, and puts one time limit on every operation."""
-
-    def __init__(self, *, concurrency: int, timeout_s: float, store: str) -> None:
-        self._slots = asyncio.Semaphore(concurrency)
-        self._timeout_s = timeout_s
-        self._store = store
-
-    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work` in a slot; Unreachable when it takes longer than the operation time-out."""
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    return await work()
-            except TimeoutError:
-                raise Unreachable(
-                    f"{self._store} did not answer within {self._timeout_s:g} s. "
-                    "Is it overloaded? Raise operation_timeout_s of the role if it is just slow."
-                ) from None

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import httpx
 
-from verifier.stores.base import Forbidden, Ledger
+from verifier.stores.base import Forbidden
+from verifier.stores.footprint import Ledger
 
 
 class AllowListTransport(httpx.AsyncBaseTransport):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from verifier.model import Row
 from verifier.profile.relations import Relation
 from verifier.query import Rows
 from verifier.stores.base import Denied, Missing, StoreError
+from verifier.stores.budget import Bite
 from verifier.stores.mongo import Document, MongoStore
 from verifier.stores.mongo_values import accepted, as_json, condition, from_json, stored_forms, to_row, types_after
 
@@ -71,13 +73,12 @@ async def by_id(
 
     `$gt` compares within one BSON type only, so after the last id of a type the search goes on with the types behind it.
     """
-    size = store.config.chunk_rows
+    bite = Bite(store.limits, at_most=store.config.chunk_rows)
     last: Any = None if place is None else place.last
     while True:
         position = {} if place is None else place.criteria
-        found = await store.find(
-            collection, all_of([criteria, position]), projection=projection, sort={"_id": 1}, limit=size
-        )
+        read = functools.partial(_bite, store, collection, all_of([criteria, position]), projection)
+        found, size = await bite.take(read)
         if found:
             before, last = last, found[-1]["_id"]
             full = len(found) == size
@@ -93,6 +94,13 @@ async def by_id(
             place = IdPlace(last, tuple(later))
         else:
             return
+
+
+async def _bite(
+    store: MongoStore, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
+) -> tuple[list[Document], int]:
+    found = await store.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)
+    return found, size
 
 
 _ARRAY_INDEX = re.compile(r"\.\d+(?:\.|\Z)")  # a projection cannot pick one item of an array: the whole array comes

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from verifier.model import Row
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped
 from verifier.profile.identity import Identity
 from verifier.profile.models import Profile
@@ -15,6 +16,8 @@ from verifier.profile.relations import Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.query import Rows
 from verifier.stores.base import Denied, Observer, OrderedSource, Source, Store, StoreError
+from verifier.stores.budget import Pause
+from verifier.stores.footprint import Ledger
 
 OPENIM_PREFIX = "openim."
 LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
@@ -22,29 +25,30 @@ LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.he
 queue."""
 
 
-def make_store(name: str, role: Role) -> Store:
+def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
     """The store that speaks a role's protocol. Drivers are imported here, when they are needed."""
+    budget = budget or StoreBudget()
     match role:
         case PostgresRole():
             from verifier.stores.postgres import PostgresStore
 
-            return PostgresStore(name, role)
+            return PostgresStore(name, role, budget)
         case MongoRole():
             from verifier.stores.mongo import MongoStore
 
-            return MongoStore(name, role)
+            return MongoStore(name, role, budget)
         case RedisRole():
             from verifier.stores.redis import RedisStore
 
-            return RedisStore(name, role)
+            return RedisStore(name, role, budget)
         case BrokerRole():
             from verifier.stores.rabbitmq import RabbitMQStore
 
-            return RabbitMQStore(name, role)
+            return RabbitMQStore(name, role, budget)
         case OpenIMRole():
             from verifier.stores.openim import OpenIMStore
 
-            return OpenIMStore(name, role)
+            return OpenIMStore(name, role, budget)
         case _:
             raise NotMapped(f"store behind role {name!r}")
 
@@ -52,10 +56,13 @@ def make_store(name: str, role: Role) -> Store:
 class Stores:
     """Hands out connected stores and the sources on them; `close` when the run is over."""
 
-    def __init__(self, profile: Profile, *, refuse_writers: bool = True) -> None:
+    def __init__(self, profile: Profile, *, refuse_writers: bool = True, pause: Pause | None = None) -> None:
         self._profile = profile
+        self._pause = pause
+        self._media = Ledger()
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
+        self._all: dict[str, Store] = {}
         self._failures: dict[str, StoreError] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -68,7 +75,10 @@ class Stores:
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config)
+                store = make_store(role, config, self._profile.budget(role))
+                self._all[role] = store
+                if self._pause is not None:
+                    store.budget.pause = self._pause
                 try:
                     await store.connect()
                     await self._refuse_writers(store, config)
@@ -105,7 +115,7 @@ class Stores:
         if rows.relation == MEDIA:
             from verifier.stores.media import MediaSource
 
-            return MediaSource(self._profile.media)
+            return MediaSource(self._profile.media, self._media)
         if rows.relation == TAP:
             queue = self._profile.queue("push_tap")
             tapped: Source = (await self._typed(queue.role)).tap(queue)
@@ -155,7 +165,12 @@ class Stores:
 
     def reads(self) -> dict[str, int]:
         """What was sent to each store so far: the verifier's own footprint."""
-        return {role: store.ledger.total for role, store in self._stores.items()}
+        return {role: ledger.total for role, ledger in self.ledgers().items()}
+
+    def ledgers(self) -> dict[str, Ledger]:
+        """The footprint on each store that was reached, and on the media hosts where one was asked."""
+        found = {role: store.ledger for role, store in self._all.items()}
+        return found | ({"media": self._media} if self._media.total else {})
 
     async def close(self) -> None:
         """Close every store."""

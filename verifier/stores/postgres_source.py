@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from verifier.model import Row
 from verifier.profile.relations import Column, Relation
 from verifier.query import Rows, Where
+from verifier.stores.budget import Bite
 from verifier.stores.convert import to_logical, to_stored
 from verifier.stores.postgres import PostgresStore
 
@@ -52,19 +54,21 @@ class PostgresSource:
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
         """Every record, in key order, or those behind a position."""
-        size = self._store.config.chunk_rows
+        bite = Bite(self._store.limits, at_most=self._store.config.chunk_rows)
         behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
-            parameters = {**self._parameters(), **behind, "chunk_rows": size}
-            found = await self._store.fetch(
-                self._chunk_sql(after=bool(behind)), parameters, what=f"read {self._rows.relation}"
-            )
+            found, size = await bite.take(functools.partial(self._chunk, behind))
             if found:
                 last = [found[-1][f"_k{index}"] for index in range(len(self.key))]
                 behind, self.position = _marks(last), _position(last)
                 yield [self._logical(row) for row in found]
             if len(found) < size:
                 return
+
+    async def _chunk(self, behind: Mapping[str, Any], size: int) -> tuple[list[dict[str, Any]], int]:
+        sql = self._chunk_sql(after=bool(behind))
+        parameters = {**self._parameters(), **behind, "chunk_rows": size}
+        return await self._store.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose `column` has one of `values`; values that the column's type cannot hold match nothing."""

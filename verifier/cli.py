@@ -35,10 +35,12 @@ ChecksOption = Annotated[
 DEFAULT_PROFILE = Path("stack.toml")
 
 
-def _outputs(json_path: Path | None, junit: Path | None, html: Path | None, *, quiet: bool, verbose: bool) -> Outputs:
+def _outputs(
+    json_path: Path | None, junit: Path | None, html: Path | None, audit: Path | None, *, quiet: bool, verbose: bool
+) -> Outputs:
     from verifier.commands.running import Outputs
 
-    return Outputs(json=json_path, junit=junit, html=html, quiet=quiet, verbose=verbose)
+    return Outputs(json=json_path, junit=junit, html=html, audit=audit, quiet=quiet, verbose=verbose)
 
 
 @app.command()
@@ -65,13 +67,16 @@ def run(
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the result as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML report.")] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="Write every statement, command and request with its counts as JSON lines.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every finding.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Judge every invariant of the stack. Exit: 0 holds, 1 violated, 2 inconclusive, 3 usage, 4 undelivered, 130 interrupted."""
     from verifier.commands.running import Pace, run_checks
 
-    outputs = _outputs(json_path, junit, html, quiet=quiet, verbose=verbose)
+    outputs = _outputs(json_path, junit, html, audit, quiet=quiet, verbose=verbose)
     severities = _severities(fail_on)
     raise typer.Exit(
         run_checks(

@@ -35,6 +35,8 @@ from verifier.proofs.context import Context
 from verifier.scope import Scope
 from verifier.stores.base import StoreError
 from verifier.stores.budget import Pause
+from verifier.stores.footprint import sum_up
+from verifier.stores.ledger_source import Before
 from verifier.stores.pool import Stores
 from verifier.verdict import Judgement, Outcome, RunResult
 from verifier.waivers import apply_waivers
@@ -94,6 +96,7 @@ class Engine:
     only_key: str | None = None
     max_runtime_s: float | None = None
     pause_file: Path | None = None
+    last_run_at: datetime | None = None
     unfinished: Unfinished | None = None
     checkpoint_store: CheckpointStore | None = None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
@@ -109,7 +112,8 @@ class Engine:
         """Run, yielding what happens as it happens. Closing the iterator stops the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._pause = Pause(self.pause_file)
-        stores = self._stores = Stores(self.profile, pause=self._pause)
+        before = Before(reads=self.unfinished.reads if self.unfinished else {}, run_ended_at=self.last_run_at)
+        stores = self._stores = Stores(self.profile, pause=self._pause, before=before)
         self._checkpoints = Checkpoints(self.checkpoint_store, self._reads) if self.checkpoint_store else None
         started = self.unfinished.started_at if self.unfinished else _now()
         ids = tuple(item.id for item in self.plan.checks)
@@ -157,6 +161,9 @@ class Engine:
                 notes=(*self.plan.notes, *self._pause_note()),
                 interrupted=len(outcomes) < len(ids),
                 reads=reads,
+                footprints={
+                    role: sum_up(stores.ledgers().get(role), sent=count) for role, count in sorted(reads.items())
+                },
             )
         yield RunFinished(result=self.result)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Self
 
 from verifier.finding import Finding
+from verifier.footprint import Footprint
 from verifier.model import Severity
 
 
@@ -160,6 +161,7 @@ class RunResult:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     reads: dict[str, int] = field(default_factory=dict)
+    footprints: Mapping[str, Footprint] = field(default_factory=dict)
 
     def count(self, verdict: Verdict) -> int:
         """How many checks ended in `verdict`."""

@@ -16,7 +16,7 @@ from rich.console import Console
 from verifier.check import load_checks
 from verifier.engine import Engine, Judged, Unfinished, run
 from verifier.events import Event
-from verifier.history import History, RunKind
+from verifier.history import History, RunKind, RunState
 from verifier.model import Severity
 from verifier.plan import Plan, make_plan
 from verifier.profile import Profile, ProfileError, load_profile
@@ -37,6 +37,7 @@ class Outputs:
     json: Path | None = None
     junit: Path | None = None
     html: Path | None = None
+    audit: Path | None = None
     quiet: bool = False
     verbose: bool = False
 
@@ -72,6 +73,7 @@ def execute(
             arming=kind is RunKind.BASELINE,
             max_runtime_s=pace.max_runtime_s,
             pause_file=pace.pause_file or _pause_file(profile),
+            last_run_at=_last_run_at(history),
             unfinished=unfinished,
             checkpoint_store=history if kind is RunKind.RUN else None,
         )
@@ -87,6 +89,12 @@ def execute(
 
 def _pause_file(profile: Profile) -> Path | None:
     return Path(profile.timing.pause_file) if profile.timing.pause_file else None
+
+
+def _last_run_at(history: History) -> datetime | None:
+    """When the last run that went to its end had ended."""
+    finished = (run for run in history.runs() if run.kind is RunKind.RUN and run.state is RunState.FINISHED)
+    return next((run.ended_at for run in finished), None)
 
 
 def _unfinished(
@@ -161,11 +169,13 @@ def section_of(
 
 def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[str, str], history: History) -> bool:
     """Write the files that were asked for; one that cannot be written is told and does not stop the others."""
+    from verifier.render.audit import to_audit
     from verifier.render.json import to_json
     from verifier.render.junit import to_junit
 
     wanted: list[tuple[Path | None, Callable[[], str]]] = [
         (outputs.json, lambda: json.dumps(to_json(result, exit_code=code), indent=2, ensure_ascii=False) + "\n"),
+        (outputs.audit, lambda: to_audit(result)),
         (outputs.junit, lambda: to_junit(result, accepted=accepted)),
         (
             outputs.html,

@@ -134,6 +134,9 @@ class Timing(Section):
     token_sample: int = Field(default=500, ge=1, description="how many imTokens OpenIM is asked about in one run")
     clock_skew_max_s: float = Field(default=2, gt=0)
     check_timeout_s: float = Field(default=1800, gt=0)
+    run_max_age_s: float | None = Field(
+        default=None, gt=0, description="how old the run before this one may be (META-01); not judged where not set"
+    )
     pause_file: str | None = Field(
         default=None,
         description="while this file is there, a run waits: nothing new is asked of any store (`--pause-file`)",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from verifier.finding import Finding
 from verifier.model import Severity
+from verifier.render.audit import summary
 from verifier.render.redact import clean_result
 from verifier.render.words import EXIT_MEANING, conclusion, headline
 from verifier.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
@@ -66,6 +67,18 @@ class CheckDocument(_Document):
     duration_s: float
 
 
+class FootprintDocument(_Document):
+    """One store's part of a run."""
+
+    sent: int = Field(description="statements, commands and requests")
+    refused: int = Field(description="kept from going out by the allow-list")
+    rows: int = Field(description="rows, documents, keys or records that came back")
+    time_s: float = Field(description="how long answers took, in all")
+    in_flight_max: int = Field(description="how many at once, at most")
+    waited_s: float = Field(description="how long statements were held back by the budget")
+    rests: int = Field(description="how often the store was left alone because it had become slow")
+
+
 class RunDocument(_Document):
     """One run of the verifier."""
 
@@ -85,6 +98,9 @@ class RunDocument(_Document):
     counts: dict[Verdict, int] = Field(description="checks by verdict; every verdict is there")
     notes: list[str]
     reads: dict[str, int] = Field(description="what was sent to each store: statements, commands, requests")
+    footprint: dict[str, FootprintDocument] = Field(
+        default_factory=dict, description="what each store was asked in this run; --audit has it statement by statement"
+    )
     checks: list[CheckDocument]
 
 
@@ -109,6 +125,7 @@ def to_json(result: RunResult, *, exit_code: ExitCode | None = None) -> dict[str
         counts={verdict: result.count(verdict) for verdict in Verdict},
         notes=list(result.notes),
         reads=result.reads,
+        footprint={store: FootprintDocument(**summary(item)) for store, item in result.footprints.items()},
         checks=[_check(outcome) for outcome in result.outcomes],
     )
     return document.model_dump(mode="json")

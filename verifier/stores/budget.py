@@ -153,6 +153,7 @@ class Budget:
         async with self._slots:
             await self._turn()
             self._statements.spend(1)
+            self._ledger.paced += 1
             begun = time.monotonic()
             self._ledger.in_flight += 1
             self._ledger.in_flight_max = max(self._ledger.in_flight_max, self._ledger.in_flight)

@@ -6,6 +6,8 @@ import collections
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from verifier.footprint import Footprint, Statement
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -36,6 +38,8 @@ class Ledger:
     reads: collections.Counter[str] = field(default_factory=collections.Counter)
     refused: int = 0
     lines: dict[str, Line] = field(default_factory=dict)
+    paced: int = 0
+    """Round trips that count against the budget's rate."""
     in_flight: int = 0
     in_flight_max: int = 0
     waited_s: float = 0.0
@@ -74,3 +78,32 @@ class Ledger:
 def normal_form(statement: str) -> str:
     """One line, one blank between words."""
     return " ".join(statement.split())
+
+
+def sum_up(ledger: Ledger | None, *, sent: int) -> Footprint:
+    """A ledger as numbers to report, the dearest statement first; `sent` includes the first part of a resumed run."""
+    if ledger is None:
+        return Footprint(sent=sent)
+    lines = sorted(ledger.lines.items(), key=lambda item: (-item[1].time_s, item[0]))
+    return Footprint(
+        sent=sent,
+        refused=ledger.refused,
+        rows=ledger.rows,
+        time_s=round(sum(line.time_s for line in ledger.lines.values()), 4),
+        in_flight_max=ledger.in_flight_max,
+        waited_s=round(ledger.waited_s, 3),
+        rests=ledger.backed_off,
+        statements=tuple(
+            Statement(
+                statement=text,
+                sent=line.sent,
+                rows=line.rows,
+                time_s=round(line.time_s, 4),
+                slowest_s=round(line.slowest_s, 4),
+                failed=line.failed,
+                first_at=line.first_at,
+                last_at=line.last_at,
+            )
+            for text, line in lines
+        ),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from verifier.query import Rows
 from verifier.stores.base import Denied, Observer, OrderedSource, Source, Store, StoreError
 from verifier.stores.budget import Pause
 from verifier.stores.footprint import Ledger
+from verifier.stores.ledger_source import Before, LedgerSource
 
 OPENIM_PREFIX = "openim."
 LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
@@ -56,9 +58,18 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
 class Stores:
     """Hands out connected stores and the sources on them; `close` when the run is over."""
 
-    def __init__(self, profile: Profile, *, refuse_writers: bool = True, pause: Pause | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        refuse_writers: bool = True,
+        pause: Pause | None = None,
+        before: Before | None = None,
+    ) -> None:
         self._profile = profile
         self._pause = pause
+        self._before = before or Before()
+        self._began = time.monotonic()
         self._media = Ledger()
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
@@ -107,7 +118,7 @@ class Stores:
 
             return OpenIMSource(await self._typed("openim"), rows.relation)
         if rows.relation == LEDGER:
-            return LedgerSource(self._stores)
+            return LedgerSource(self.ledgers, self._profile.budget, self._began, self._before)
         if rows.relation == SETTINGS:
             from verifier.stores.settings import SettingsSource
 
@@ -179,31 +190,6 @@ class Stores:
 
 async def _own_clock() -> datetime:
     return datetime.now(UTC)
-
-
-class LedgerSource:
-    """What was sent to each store in this run, and what its allow-list refused."""
-
-    label = "verifier.ledger (this run)"
-    key: tuple[str, ...] = ("role",)
-    queries: tuple[str, ...] = ()
-
-    def __init__(self, stores: dict[str, Store]) -> None:
-        self._stores = stores
-
-    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """One row per connected store."""
-        yield self._rows()
-
-    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The rows of some roles."""
-        return [row for row in self._rows() if row[column] in values]
-
-    def _rows(self) -> list[Row]:
-        return [
-            {"role": role, "sent": store.ledger.total, "refused": store.ledger.refused}
-            for role, store in self._stores.items()
-        ]
 
 
 class IdentitySource:

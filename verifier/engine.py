@@ -158,7 +158,7 @@ class Engine:
                 started_at=started,
                 ended_at=_now(),
                 outcomes=tuple(outcomes[name] for name in ids if name in outcomes),
-                notes=(*self.plan.notes, *self._pause_note()),
+                notes=(*self.plan.notes, *self._pause_note(), *self._clock_note()),
                 interrupted=len(outcomes) < len(ids),
                 reads=reads,
                 footprints={
@@ -187,6 +187,10 @@ class Engine:
             lambda after_s: queue.put_nowait(Resumed(path=where, after_s=after_s)),
             passed,
         )
+
+    def _clock_note(self) -> tuple[str, ...]:
+        apart = self._stores.clock_note(self.profile.timing.clock_skew_max_s)
+        return (f"clocks apart: {apart}; checks that compare their times are inconclusive",) if apart else ()
 
     def _pause_note(self) -> tuple[str, ...]:
         waited_s = self._pause.waited_s

@@ -169,6 +169,8 @@ class Store(Protocol):
     role: str
     ledger: Ledger
     budget: Budget
+    clock_grain_s: float
+    """How coarse its clock is: 0 where it tells parts of a second."""
 
     async def connect(self) -> None:
         """Connect and identify the server; raises StoreError."""

@@ -86,6 +86,8 @@ class _Footprint(CommandListener):
 class MongoStore:
     """One MongoDB database, and the inventory of its server; every command passes `require_read_command`."""
 
+    clock_grain_s = 0.0
+
     def __init__(self, role: str, config: MongoRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from verifier.stores.base import Denied, Observer, OrderedSource, Source, Store,
 from verifier.stores.budget import Pause
 from verifier.stores.footprint import Ledger
 from verifier.stores.ledger_source import Before, LedgerSource
+from verifier.stores.skew import VERIFIER, Offset, apart, measure
 
 OPENIM_PREFIX = "openim."
 LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
@@ -74,6 +76,7 @@ class Stores:
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
         self._all: dict[str, Store] = {}
+        self._offsets: dict[str, Offset] = {}
         self._failures: dict[str, StoreError] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -98,6 +101,8 @@ class Stores:
                     await store.close()
                     raise
                 self._stores[role] = store
+                if (offset := await measure(store)) is not None:
+                    self._offsets[role] = offset
             return self._stores[role]
 
     async def _refuse_writers(self, store: Store, config: Role) -> None:
@@ -165,6 +170,21 @@ class Stores:
             return (await self.get(self._profile.queue("push_tap").role)).clock
         role = "openim" if relation.startswith(OPENIM_PREFIX) else self._profile.relation(relation).role
         return (await self.get(role)).clock
+
+    async def apart(self, clocks: Iterable[str], bound_s: float) -> str | None:
+        """Which of these clocks (roles, and VERIFIER) differ by more than the bound; measured as a store is connected."""
+        wanted = list(clocks)
+        if len(wanted) < 2:
+            return None
+        for role in wanted:
+            if role != VERIFIER:
+                with suppress(StoreError, NotMapped):
+                    await self.get(role)
+        return apart(self._offsets, wanted, bound_s)
+
+    def clock_note(self, bound_s: float) -> str | None:
+        """For the report: which of all clocks that were looked at differ by more than the bound."""
+        return apart(self._offsets, (VERIFIER, *self._offsets), bound_s)
 
     async def _typed(self, role: str) -> Any:
         return await self.get(role)

@@ -53,6 +53,8 @@ def _lenient(context: AdaptContext) -> None:
 class PostgresStore:
     """One PostgreSQL database, read-only: every statement passes `require_read_only_sql` and runs READ ONLY."""
 
+    clock_grain_s = 0.0
+
     def __init__(self, role: str, config: PostgresRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config

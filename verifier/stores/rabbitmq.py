@@ -39,6 +39,8 @@ def segment(text: str) -> str:
 class RabbitMQStore:
     """One broker (or cluster); every request passes `is_read_request`, AMQP has two reading methods only."""
 
+    clock_grain_s = _HALF_SECOND.total_seconds()
+
     def __init__(self, role: str, config: BrokerRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config

@@ -36,6 +36,8 @@ _OWN_TAPS: dict[str, collections.Counter[str]] = {}
 class RedisStore:
     """One Redis server, at one database index; every command passes `require_read_command`."""
 
+    clock_grain_s = 0.0
+
     def __init__(self, role: str, config: RedisRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config

@@ -1,4 +1,4 @@
-"""The command line: `verifier baseline|run|list|explain|doctor|init|recheck|history|serve`.
+"""The command line: `verifier baseline|run|list|explain|doctor|init|recheck|history|accept|can-advance|serve`.
 
 Heavy imports (drivers, SQLAlchemy, rich) happen inside the commands, so that `--help` answers at once.
 """
@@ -165,6 +165,32 @@ def history(
     from verifier.commands.asking import print_history
 
     print_history(profile, findings=findings, limit=limit)
+
+
+@app.command("can-advance")
+def can_advance(
+    to: Annotated[str, typer.Option(help="The next phase: registered, cutover, frozen or decommissioned.")],
+    profile: ProfileOption = DEFAULT_PROFILE,
+    checks: ChecksOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the conditions as JSON.")] = False,
+) -> None:
+    """Say whether the stack may go on to its next phase, and what is missing. Exit: 0 it may, 1 not yet, 2 cannot tell, 3 usage."""
+    from verifier.commands.advancing import can_advance as judge
+
+    raise typer.Exit(judge(profile, to=to, checks=checks or (), as_json=as_json))
+
+
+@app.command()
+def accept(
+    check_ids: Annotated[list[str] | None, typer.Argument(help="Check IDs; none lists what is pending.")] = None,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    everything: Annotated[bool, typer.Option("--all", help="Accept every check that there is.")] = False,
+    checks: ChecksOption = None,
+) -> None:
+    """Let checks that came with an upgrade count in the exit code from now on, or list those that are pending."""
+    from verifier.commands.advancing import accept_checks
+
+    raise typer.Exit(accept_checks(profile, ids=check_ids or (), everything=everything, checks=checks or ()))
 
 
 @app.command()

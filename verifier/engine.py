@@ -39,7 +39,7 @@ from verifier.stores.footprint import sum_up
 from verifier.stores.ledger_source import Before
 from verifier.stores.pool import Stores
 from verifier.verdict import Judgement, Outcome, RunResult
-from verifier.waivers import apply_waivers
+from verifier.waivers import apply_waivers, unused_waivers
 
 CONCURRENT_CHECKS = 12
 
@@ -158,7 +158,12 @@ class Engine:
                 started_at=started,
                 ended_at=_now(),
                 outcomes=tuple(outcomes[name] for name in ids if name in outcomes),
-                notes=(*self.plan.notes, *self._pause_note(), *self._clock_note()),
+                notes=(
+                    *self.plan.notes,
+                    *self._pause_note(),
+                    *self._clock_note(),
+                    *unused_waivers(tuple(outcomes.values())),
+                ),
                 interrupted=len(outcomes) < len(ids),
                 reads=reads,
                 footprints={
@@ -243,6 +248,7 @@ class Engine:
             judgement=apply_waivers(judgement, item.id, self.profile, _now().date()),
             started_at=started,
             ended_at=_now(),
+            pending=item.id in self.plan.pending,
         )
         if self.commit is not None:
             watermarks = context.watermarks if context else {}

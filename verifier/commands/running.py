@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from typing import Any
 
 from rich.console import Console
 
+from verifier.accepting import with_pending
 from verifier.check import load_checks
 from verifier.engine import Engine, Judged, Unfinished, run
 from verifier.events import Event
-from verifier.history import History, RunKind, RunState
+from verifier.history import History, RunKind, RunState, StoredFinding
 from verifier.model import Severity
 from verifier.plan import Plan, make_plan
 from verifier.profile import Profile, ProfileError, load_profile
@@ -64,6 +66,7 @@ def execute(
     pace = pace or Pace()
     document = plan_document(profile, plan)
     with history.lock():
+        plan = with_pending(plan, history, profile.pending)
         unfinished, note = _unfinished(history, document, profile, asked=pace.resume and kind is RunKind.RUN)
         engine = Engine(
             profile=profile,
@@ -139,7 +142,12 @@ def run_checks(
     console = Console(quiet=outputs.quiet, stderr=_to_stdout(outputs.json))
     with open_history(profile) as history:
         renderer = TerminalRenderer(
-            console, verbose=outputs.verbose, known=history.finding, fail_on=fail_on, accepted=accepted
+            console,
+            verbose=outputs.verbose,
+            known=history.finding,
+            fail_on=fail_on,
+            accepted=accepted,
+            healed=lambda result: _healed(history, result, plan),
         )
         with renderer:
             kind = RunKind.WHAT_IF if plan.what_if else RunKind.RUN
@@ -164,7 +172,12 @@ def section_of(
         result=result,
         exit_code=exit_code,
         known={name: known for name in prints if (known := history.finding(name)) is not None},
+        healed=history.healed_since(result.started_at),
     )
+
+
+def _healed(history: History, result: RunResult, plan: Plan) -> list[StoredFinding]:
+    return [] if plan.what_if else history.healed_since(result.started_at)
 
 
 def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[str, str], history: History) -> bool:
@@ -173,14 +186,19 @@ def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[s
     from verifier.render.json import to_json
     from verifier.render.junit import to_junit
 
+    section = functools.cache(lambda: section_of(result, history, exit_code=code))
+
+    def document() -> dict[str, Any]:
+        return to_json(result, exit_code=code, known=section().known, healed=section().healed)
+
     wanted: list[tuple[Path | None, Callable[[], str]]] = [
-        (outputs.json, lambda: json.dumps(to_json(result, exit_code=code), indent=2, ensure_ascii=False) + "\n"),
+        (outputs.json, lambda: json.dumps(document(), indent=2, ensure_ascii=False) + "\n"),
         (outputs.audit, lambda: to_audit(result)),
         (outputs.junit, lambda: to_junit(result, accepted=accepted)),
         (
             outputs.html,
             lambda: render_html(
-                [section_of(result, history, exit_code=code)],
+                [section()],
                 title=f"{result.stack}: single source of truth",
                 trend=history.runs(TREND_RUNS),
             ),

@@ -149,13 +149,30 @@ class Timing(Section):
 
 
 class Waiver(Section):
-    """`[[waivers]]`: a known breach that someone answers for, until a date."""
+    """`[[waivers]]`: a known breach that someone answers for, until a date.
+
+    Expired or exceeded, the check is violated again; one that covers nothing is a warning. A check may have several.
+    """
 
     check: str
     owner: str
     reason: str
     expires: date
-    max_findings: int | None = Field(default=None, ge=1)
+    max_findings: int | None = Field(default=None, ge=1, description="more findings than this are violated again")
+    fingerprints: tuple[str, ...] = Field(
+        default=(),
+        description="only these findings (their fingerprints, or the beginnings of at least 8 characters); all where not set",
+    )
+
+    @field_validator("fingerprints")
+    @classmethod
+    def _fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[0-9a-f]{8,16}", name):
+                raise ValueError(
+                    f"{name!r} is no fingerprint: 8 to 16 characters 0-9 a-f, as reports and `verifier history` show them"
+                )
+        return value
 
 
 class Accepted(Section):
@@ -164,6 +181,22 @@ class Accepted(Section):
     check: str
     reason: str
     expires: date
+
+
+class Gate(Section):
+    """`[gate]`: what `verifier can-advance` demands before the next phase."""
+
+    greens: int = Field(
+        default=3, ge=1, description="so many complete runs in a row in which everything holds and nothing is open"
+    )
+    hours: float = Field(default=24, ge=0, description="so many hours from the first of them to the end of the last")
+    observe_hours: float = Field(
+        default=1,
+        ge=0,
+        description="so many hours of listening in them, for each check that only hears what happens while it listens",
+    )
+    waiver_days: float = Field(default=7, ge=0, description="no waiver that was needed may expire within so many days")
+    max_age_hours: float = Field(default=26, gt=0, description="how old the newest run may be")
 
 
 class Schedule(Section):
@@ -194,6 +227,11 @@ class Profile(Section):
     timing: Timing = Timing()
     budgets: dict[str, StoreBudget] = Field(default_factory=dict)
     schedule: Schedule = Schedule()
+    gate: Gate = Gate()
+    pending: Literal["report", "fail"] = Field(
+        default="report",
+        description="checks that came with an upgrade: reported until they are accepted (`verifier accept`), or counted at once",
+    )
     waivers: tuple[Waiver, ...] = ()
     accept_inconclusive: tuple[Accepted, ...] = ()
 

@@ -240,7 +240,11 @@ class _Watch:
         breaches = list(self.tally.breaches.values())
         exclusive = self._exclusive()
         moved = moved_counts(before, now)
-        coverage = Coverage(text=self._coverage_text(before, now, exclusive, lost), unseen=self._unseen(now, exclusive))
+        coverage = Coverage(
+            text=self._coverage_text(before, now, exclusive, lost),
+            unseen=self._unseen(now, exclusive),
+            observed_s=self._observed_s(now, exclusive),
+        )
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
             findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
@@ -305,6 +309,11 @@ class _Watch:
         if self.tally.neighbours:
             parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
         return "; ".join(parts)
+
+    def _observed_s(self, now: Reading, exclusive: bool) -> float:
+        """How long a tap has listened, where no counter speaks for the time between two runs."""
+        tapped = getattr(self.observer, "watch", None) is not None
+        return self.context.profile.timing.observe_s if tapped and not (exclusive and now.counters) else 0.0
 
     def _unseen(self, now: Reading, exclusive: bool) -> tuple[str, ...]:
         complete = getattr(self.observer, "complete", False)

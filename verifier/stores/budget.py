@@ -66,8 +66,9 @@ class Pause:
             before = time.monotonic()
             await asyncio.sleep(self._poll_s)
             if self._paused:
-                self.waited_s += time.monotonic() - before
-                passed(time.monotonic() - before)
+                waited_s = time.monotonic() - before
+                self.waited_s += waited_s
+                passed(waited_s)
 
     async def over(self) -> None:
         """Wait while the run is paused."""
@@ -80,7 +81,7 @@ class Rate:
     def __init__(self, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_s
         self._clock = clock
-        self._paid_until = clock()
+        self._paid_until = clock() - BURST_S
 
     def spend(self, amount: float) -> None:
         """This much was taken."""

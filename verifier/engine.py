@@ -149,8 +149,8 @@ class Engine:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            reads = self._reads()
             await stores.close()
+            reads = self._reads()  # drivers say good-bye, and that is counted as well
             self.result = RunResult(
                 run_id=self.run_id,
                 stack=self.profile.stack,

@@ -184,6 +184,8 @@ def _observed(profile: Profile, row: Sequence[RunResult]) -> Condition:
     """Where nothing but a tap can hear, what happened between two runs was not heard."""
     wanted = profile.gate.observe_hours
     name = f"{wanted:g} h of listening, where only listening tells"
+    if not row:
+        return Condition(name=name, state=State.MISSING, detail="no green run yet", next_step="verifier run")
     seconds: dict[str, float] = {}
     for result in row:
         for item in result.outcomes:

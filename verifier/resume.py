@@ -18,6 +18,10 @@ _POLITENESS = {"budgets", "schedule", "gate", "history"}
 """What may be changed between the two halves: it decides how fast is asked, not what."""
 
 
+RESUMED_MAX = 10
+"""A run that always dies must not keep a service from ever making a new one."""
+
+
 def plan_document(profile: Profile, plan: Plan) -> dict[str, Any]:
     """What a run sets out to do, as it is remembered. Holds no secret: of the profile there is a digest only."""
     told = profile.model_dump(mode="json", exclude=_POLITENESS)
@@ -41,6 +45,8 @@ def why_not(cut: CutShort | None, document: Mapping[str, Any], now: datetime, ma
         words = {"checks": "other checks were chosen", "phase": "the phase is another"}
         words |= {"profile": "the profile has changed", "verifier": "the verifier is of another version"}
         return f"{said}: {', '.join(words[name] for name in differing)}"
+    if cut.resumed >= RESUMED_MAX:
+        return f"{said}: it was taken up {cut.resumed} times already, and never came to its end"
     age_s = (now - cut.last_at).total_seconds()
     if age_s > max_age_s:
         return f"{said}: it stopped {duration_text(age_s)} ago, more than timing.resume_within_s allows"

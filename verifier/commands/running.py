@@ -111,7 +111,7 @@ def _unfinished(
         return None, (hint,) if hint and reason is None else ()
     before = history.result(cut.run_id) if cut else None
     if reason is not None or cut is None or before is None:
-        return None, (f"{reason}; this is a new run",)
+        return None, (f"{reason}; this is a new run",) if cut else ()
     found = Unfinished(run_id=cut.run_id, started_at=cut.started_at, outcomes=before.outcomes, reads=before.reads)
     return found, (taken_up(cut, len(document["checks"])),)
 

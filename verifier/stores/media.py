@@ -42,6 +42,7 @@ class MediaSource:
             self.ledger,
             timeout_s=TIMEOUT_S,
             connect_timeout_s=TIMEOUT_S,
+            timed=True,
         ) as client:
             return await asyncio.gather(*(self._state(client, slots, str(value)) for value in values))
 

@@ -246,3 +246,19 @@ def _counters(small: SmallWorld) -> dict[str, dict[str, int]]:
     result: RunResult = small.judge()
     assert not result.interrupted
     return {f"{mark.check_id} {mark.slot}": mark.value.get("counters", {}) for mark in small.watch.remembered()}
+
+
+def test_a_pause_counts_against_the_runtime_and_says_so(small: SmallWorld, tmp_path: Path) -> None:
+    """With the pause file there from the start no statement reads a row; the run ends when its time is over, and tells why."""
+    (tmp_path / "pause").touch()
+    pause = ("--pause-file", str(tmp_path / "pause"))
+    document, _ = _run(small, tmp_path, *pause, "--max-runtime", "2")
+    assert document["exit_code"] == 2
+    assert any(note.startswith("paused for") for note in document["notes"])
+    reasons = {check["id"]: check["reason"] for check in document["checks"]}
+    assert "--max-runtime" in reasons["USR-01"]
+    assert document["footprint"].get("user_db", {"rows": 0})["rows"] == 0
+    (tmp_path / "pause").unlink()
+    document, _ = _run(small, tmp_path, *pause)
+    assert not any(note.startswith("paused") for note in document["notes"])
+    assert {check["id"]: check["verdict"] for check in document["checks"]}["USR-01"] == "holds"

@@ -239,6 +239,7 @@ def test_what_was_judged_stays_judged_and_checkpoints_go_with_their_check() -> N
             assert before is not None
             assert before.reads == {"user_db": 7}
             history.resume("r1")
+            assert [(run.run_id, run.state) for run in history.runs()] == [("r1", RunState.RUNNING)]
             assert history.checkpoint("USR-01", "walk 0") is None
             assert history.checkpoint("X-1", "walk 0") == {"position": "9"}
             history.record(found)

@@ -63,7 +63,8 @@ class Told:
     findings: dict[str, str]
     watermarks: dict[str, Any]
     runs: list[tuple[str, str]]
-    exit_code: int
+    exit_code: int | None
+    """None where the process was killed after the run had ended."""
 
     def differences(self, other: Told) -> list[str]:
         """In sentences."""
@@ -71,7 +72,7 @@ class Told:
             f"{name}: {mine!r} and {theirs!r}"
             for name in ("verdicts", "coverage", "findings", "watermarks", "runs", "exit_code")
             for mine, theirs in [_differing(getattr(self, name), getattr(other, name))]
-            if mine != theirs
+            if mine != theirs and not (name == "exit_code" and None in (mine, theirs))
         ]
 
 
@@ -112,6 +113,10 @@ class Arena:
                 process.kill()
                 process.wait(10)
                 kills.append(round(after_s, 2))
+                if self._finished(
+                    profile
+                ):  # it died over its reports: the run itself is whole, and a second would be a second
+                    return self._told(profile, None), kills, self._judged(profile)
         judged = self._judged(profile)
         return self._told(profile, self._start(profile).wait(RUN_LIMIT_S)), kills, judged
 
@@ -136,10 +141,15 @@ class Arena:
         with self._history(profile) as history:
             return sum(sum(run.counts.values()) for run in history.runs() if run.kind is RunKind.RUN)
 
+    def _finished(self, profile: Path) -> bool:
+        with self._history(profile) as history:
+            newest = history.runs(1)[0]
+            return (newest.kind, newest.state) == (RunKind.RUN, RunState.FINISHED)
+
     def _history(self, profile: Path) -> History:
         return History.open(str(profile.parent / "history.db"), stack=self.world.config.name)
 
-    def _told(self, profile: Path, code: int) -> Told:
+    def _told(self, profile: Path, code: int | None) -> Told:
         with self._history(profile) as history:
             runs = history.runs()
             result = history.result(runs[0].run_id)

@@ -25,11 +25,13 @@ class AcceptedChecks(Protocol):
 def with_pending(plan: Plan, history: AcceptedChecks, policy: str) -> Plan:
     """The plan with its pending checks marked (`pending = "report"`), or noted (`"fail"`).
 
-    The first run of a stack accepts every check that there is; a history from before such lists, every check that it has judged.
+    The first run of a stack accepts every check that there is; a history from before such lists, every check that it has judged,
+    unless it has judged a few alone (`--only`).
     """
     accepted = history.accepted()
     if not accepted and not plan.what_if:
-        history.accept(history.judged_ever() or plan.known)
+        judged = history.judged_ever()
+        history.accept(judged if len(judged) * 2 > len(plan.known) else plan.known)
         accepted = history.accepted()
     new = frozenset(item.id for item in plan.checks) - accepted if accepted else frozenset[str]()
     if not new:

@@ -142,6 +142,16 @@ def test_a_history_from_before_the_lists_accepts_what_it_has_judged() -> None:
         assert with_pending(plan_of(), history, "report").pending == {"TOK-06"}
 
 
+def test_a_history_that_knows_a_few_checks_alone_accepts_all() -> None:
+    """A baseline or a run of one check, before the first whole run, makes nothing pending."""
+    with History.open("memory:", stack="s") as history:
+        with history.lock():
+            history.begin("r1", "cutover", outcome().started_at)
+            history.record(outcome())
+            history.finish(run_of("r1"))
+        assert with_pending(plan_of(), history, "report").pending == frozenset()
+
+
 def test_a_what_if_accepts_nothing() -> None:
     """It leaves nothing behind."""
     with History.open("memory:", stack="s") as history:

@@ -7,12 +7,11 @@ import collections
 import signal
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from verifier.check import Check, NotApplicable
 from verifier.checkpoints import Checkpoints, CheckpointStore
@@ -32,6 +31,7 @@ from verifier.plan import Plan
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.remembering import Judged, RunMemory, Unfinished
 from verifier.scope import Scope
 from verifier.stores.base import StoreError
 from verifier.stores.budget import Pause
@@ -43,41 +43,7 @@ from verifier.waivers import apply_waivers, unused_waivers
 
 CONCURRENT_CHECKS = 12
 
-
-class RunMemory(Protocol):
-    """The history, as far as the engine uses it."""
-
-    def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach."""
-
-    def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """What an earlier run remembered."""
-
-    def horizons(self, slot: str) -> list[tuple[Any, str]]:
-        """Earlier horizons of an object."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all.
-
-    `reads`: what the run has sent to each store until now.
-    """
-
-    outcome: Outcome
-    watermarks: Mapping[str, Mapping[str, Any]]
-    horizons: Sequence[tuple[str, Any, str]]
-    reads: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unfinished:
-    """The first part of a run that was cut short: when it began, what it judged, what it sent to each store."""
-
-    run_id: str
-    started_at: datetime
-    outcomes: Sequence[Outcome]
-    reads: Mapping[str, int]
+__all__ = ["Engine", "Judged", "RunMemory", "Unfinished", "run"]
 
 
 @dataclass(kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from verifier.finding import Finding
+from verifier.footprint import Footprint
 from verifier.render.json import CheckDocument, FindingDocument, RunDocument, to_json
 from verifier.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult
 
@@ -32,6 +33,7 @@ def read_run(raw: dict[str, Any]) -> tuple[RunResult, ExitCode]:
         notes=tuple(document.notes),
         interrupted=document.interrupted,
         reads=document.reads,
+        footprints={store: Footprint(**item.model_dump()) for store, item in document.footprint.items()},
     )
     return result, ExitCode(document.exit_code)
 
@@ -54,6 +56,7 @@ def _outcome(document: CheckDocument) -> Outcome:
         ),
         started_at=document.started_at,
         ended_at=document.ended_at,
+        pending=document.pending,
     )
 
 

@@ -1,4 +1,4 @@
-"""The command line: `verifier baseline|run|list|explain|doctor|init|recheck|history|serve`.
+"""The command line: `verifier baseline|run|list|explain|doctor|init|recheck|history|accept|can-advance|serve`.
 
 Heavy imports (drivers, SQLAlchemy, rich) happen inside the commands, so that `--help` answers at once.
 """
@@ -35,10 +35,12 @@ ChecksOption = Annotated[
 DEFAULT_PROFILE = Path("stack.toml")
 
 
-def _outputs(json_path: Path | None, junit: Path | None, html: Path | None, *, quiet: bool, verbose: bool) -> Outputs:
+def _outputs(
+    json_path: Path | None, junit: Path | None, html: Path | None, audit: Path | None, *, quiet: bool, verbose: bool
+) -> Outputs:
     from verifier.commands.running import Outputs
 
-    return Outputs(json=json_path, junit=junit, html=html, quiet=quiet, verbose=verbose)
+    return Outputs(json=json_path, junit=junit, html=html, audit=audit, quiet=quiet, verbose=verbose)
 
 
 @app.command()
@@ -52,19 +54,29 @@ def run(
     max_runtime: Annotated[
         float | None, typer.Option(help="Stop after so many seconds; what is not judged is inconclusive.")
     ] = None,
+    pause_file: Annotated[
+        Path | None,
+        typer.Option(help="While this file is there, wait and ask nothing; --max-runtime goes on counting."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the last run if it was cut short; else begin a new one.")
+    ] = False,
     checks: ChecksOption = None,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Write the result as JSON ('-' for standard output).")
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the result as JUnit XML.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write one self-contained HTML report.")] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="Write every statement, command and request with its counts as JSON lines.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every finding.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Judge every invariant of the stack. Exit: 0 holds, 1 violated, 2 inconclusive, 3 usage, 4 undelivered, 130 interrupted."""
-    from verifier.commands.running import run_checks
+    from verifier.commands.running import Pace, run_checks
 
-    outputs = _outputs(json_path, junit, html, quiet=quiet, verbose=verbose)
+    outputs = _outputs(json_path, junit, html, audit, quiet=quiet, verbose=verbose)
     severities = _severities(fail_on)
     raise typer.Exit(
         run_checks(
@@ -72,7 +84,7 @@ def run(
             only=only or (),
             phase=phase,
             fail_on=severities,
-            max_runtime_s=max_runtime,
+            pace=Pace(max_runtime_s=max_runtime, resume=resume, pause_file=pause_file),
             checks=checks or (),
             outputs=outputs,
         )
@@ -153,6 +165,32 @@ def history(
     from verifier.commands.asking import print_history
 
     print_history(profile, findings=findings, limit=limit)
+
+
+@app.command("can-advance")
+def can_advance(
+    to: Annotated[str, typer.Option(help="The next phase: registered, cutover, frozen or decommissioned.")],
+    profile: ProfileOption = DEFAULT_PROFILE,
+    checks: ChecksOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the conditions as JSON.")] = False,
+) -> None:
+    """Say whether the stack may go on to its next phase, and what is missing. Exit: 0 it may, 1 not yet, 2 cannot tell, 3 usage."""
+    from verifier.commands.advancing import can_advance as judge
+
+    raise typer.Exit(judge(profile, to=to, checks=checks or (), as_json=as_json))
+
+
+@app.command()
+def accept(
+    check_ids: Annotated[list[str] | None, typer.Argument(help="Check IDs; none lists what is pending.")] = None,
+    profile: ProfileOption = DEFAULT_PROFILE,
+    everything: Annotated[bool, typer.Option("--all", help="Accept every check that there is.")] = False,
+    checks: ChecksOption = None,
+) -> None:
+    """Let checks that came with an upgrade count in the exit code from now on, or list those that are pending."""
+    from verifier.commands.advancing import accept_checks
+
+    raise typer.Exit(accept_checks(profile, ids=check_ids or (), everything=everything, checks=checks or ()))
 
 
 @app.command()

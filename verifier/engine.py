@@ -3,56 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import signal
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from pathlib import Path
 
 from verifier.check import Check, NotApplicable
-from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.checkpoints import Checkpoints, CheckpointStore
+from verifier.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    FindingFound,
+    Paused,
+    Progress,
+    Resumed,
+    RunFinished,
+    RunStarted,
+)
 from verifier.finding import Finding
 from verifier.plan import Plan
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.remembering import Judged, RunMemory, Unfinished
 from verifier.scope import Scope
 from verifier.stores.base import StoreError
+from verifier.stores.budget import Pause
+from verifier.stores.footprint import sum_up
+from verifier.stores.ledger_source import Before
 from verifier.stores.pool import Stores
 from verifier.verdict import Judgement, Outcome, RunResult
-from verifier.waivers import apply_waivers
+from verifier.waivers import apply_waivers, unused_waivers
 
 CONCURRENT_CHECKS = 12
 
-
-class RunMemory(Protocol):
-    """The history, as far as the engine uses it."""
-
-    def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach."""
-
-    def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """What an earlier run remembered."""
-
-    def horizons(self, slot: str) -> list[tuple[Any, str]]:
-        """Earlier horizons of an object."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all."""
-
-    outcome: Outcome
-    watermarks: Mapping[str, Mapping[str, Any]]
-    horizons: Sequence[tuple[str, Any, str]]
+__all__ = ["Engine", "Judged", "RunMemory", "Unfinished", "run"]
 
 
 @dataclass(kw_only=True)
 class Engine:
-    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory."""
+    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory.
+
+    With `unfinished` it goes on with a run that was cut short: what was judged is told again and not judged again. With
+    `checkpoints` it can itself be resumed in the middle of a check.
+    """
 
     profile: Profile
     plan: Plan
@@ -61,30 +61,48 @@ class Engine:
     arming: bool = False
     only_key: str | None = None
     max_runtime_s: float | None = None
+    pause_file: Path | None = None
+    last_run_at: datetime | None = None
+    unfinished: Unfinished | None = None
+    checkpoint_store: CheckpointStore | None = None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     result: RunResult | None = None
+
+    def __post_init__(self) -> None:
+        if self.unfinished is not None:
+            self.run_id = self.unfinished.run_id
+        self._checkpoints: Checkpoints | None = None
+        self._limits: set[asyncio.Timeout] = set()
 
     async def events(self) -> AsyncGenerator[Event]:
         """Run, yielding what happens as it happens. Closing the iterator stops the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        stores = Stores(self.profile)
-        started = _now()
+        self._pause = Pause(self.pause_file)
+        before = Before(reads=self.unfinished.reads if self.unfinished else {}, run_ended_at=self.last_run_at)
+        stores = self._stores = Stores(self.profile, pause=self._pause, before=before)
+        self._checkpoints = Checkpoints(self.checkpoint_store, self._reads) if self.checkpoint_store else None
+        started = self.unfinished.started_at if self.unfinished else _now()
         ids = tuple(item.id for item in self.plan.checks)
         yield RunStarted(
             run_id=self.run_id, stack=self.profile.stack, phase=self.plan.phase.value, at=started, check_ids=ids
         )
         outcomes: dict[str, Outcome] = {}
+        for outcome in self.unfinished.outcomes if self.unfinished else ():
+            outcomes[outcome.check_id] = outcome
+            yield CheckFinished(outcome=outcome)
         slots = asyncio.Semaphore(CONCURRENT_CHECKS)
         tasks: list[asyncio.Task[None]] = []
-        for item in sorted(self.plan.checks, key=lambda entry: entry.last):
+        left = [item for item in self.plan.checks if item.id not in outcomes]
+        for item in sorted(left, key=lambda entry: entry.last):
             others = tuple(tasks) if item.last else ()
             tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
         overtime = asyncio.create_task(self._stop_after(tasks))
+        pausing = asyncio.create_task(self._watch_pause(queue))
         failures: asyncio.Queue[BaseException] = asyncio.Queue()
         for task in tasks:
             task.add_done_callback(lambda done: _pass_on(done, queue, failures))
         try:
-            while len(outcomes) < len(tasks):
+            while len(outcomes) < len(ids):
                 event = await queue.get()
                 if event is None:  # a verdict could not be committed: going on would lose it
                     raise failures.get_nowait()
@@ -93,11 +111,12 @@ class Engine:
                 yield event
         finally:
             overtime.cancel()
+            pausing.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            reads = stores.reads()
             await stores.close()
+            reads = self._reads()  # drivers say good-bye, and that is counted as well
             self.result = RunResult(
                 run_id=self.run_id,
                 stack=self.profile.stack,
@@ -105,11 +124,48 @@ class Engine:
                 started_at=started,
                 ended_at=_now(),
                 outcomes=tuple(outcomes[name] for name in ids if name in outcomes),
-                notes=self.plan.notes,
+                notes=(
+                    *self.plan.notes,
+                    *self._pause_note(),
+                    *self._clock_note(),
+                    *unused_waivers(tuple(outcomes.values())),
+                ),
                 interrupted=len(outcomes) < len(ids),
                 reads=reads,
+                footprints={
+                    role: sum_up(stores.ledgers().get(role), sent=count) for role, count in sorted(reads.items())
+                },
             )
         yield RunFinished(result=self.result)
+
+    def _reads(self) -> dict[str, int]:
+        """What was sent to each store, by the first part of the run too."""
+        reads = collections.Counter(self.unfinished.reads if self.unfinished else {})
+        reads.update(self._stores.reads())
+        return dict(reads)
+
+    async def _watch_pause(self, queue: asyncio.Queue[Event | None]) -> None:
+        """Tell when the pause file stops and releases the run; the time of a check stands still meanwhile, that of the run does not."""
+
+        def passed(seconds: float) -> None:
+            for limit in self._limits:
+                if (until := limit.when()) is not None and not limit.expired():
+                    limit.reschedule(until + seconds)
+
+        where = str(self._pause.path)
+        await self._pause.watch(
+            lambda: queue.put_nowait(Paused(path=where)),
+            lambda after_s: queue.put_nowait(Resumed(path=where, after_s=after_s)),
+            passed,
+        )
+
+    def _clock_note(self) -> tuple[str, ...]:
+        apart = self._stores.clock_note(self.profile.timing.clock_skew_max_s)
+        return (f"clocks apart: {apart}; checks that compare their times are inconclusive",) if apart else ()
+
+    def _pause_note(self) -> tuple[str, ...]:
+        waited_s = self._pause.waited_s
+        return (f"paused for {waited_s:.0f} s by {self._pause.path}",) if waited_s else ()
 
     async def _stop_after(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         if self.max_runtime_s is None:
@@ -136,12 +192,16 @@ class Engine:
                 queue.put_nowait(CheckStarted(check_id=item.id, title=item.title))
                 started = _now()
                 context = self._context(item, stores, queue)
-                async with asyncio.timeout(self.profile.timing.check_timeout_s):
-                    judgement = await self._judge(item, context)
+                async with asyncio.timeout(self.profile.timing.check_timeout_s) as limit:
+                    self._limits.add(limit)
+                    try:
+                        judgement = await self._judge(item, context)
+                    finally:
+                        self._limits.discard(limit)
         except TimeoutError:
-            limit = self.profile.timing.check_timeout_s
+            limit_s = self.profile.timing.check_timeout_s
             judgement = Judgement.inconclusive(
-                f"not done within {limit:g} s; raise timing.check_timeout_s or run this check by itself"
+                f"not done within {limit_s:g} s; raise timing.check_timeout_s or run this check by itself"
             )
         except asyncio.CancelledError as error:
             if "max-runtime" not in error.args:
@@ -154,10 +214,12 @@ class Engine:
             judgement=apply_waivers(judgement, item.id, self.profile, _now().date()),
             started_at=started,
             ended_at=_now(),
+            pending=item.id in self.plan.pending,
         )
         if self.commit is not None:
             watermarks = context.watermarks if context else {}
-            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=context.horizons if context else ()))
+            horizons = context.horizons if context else ()
+            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=horizons, reads=self._reads()))
         queue.put_nowait(CheckFinished(outcome=outcome))
 
     def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event | None]) -> Context:
@@ -178,6 +240,7 @@ class Engine:
             found=found,
             only_key=self.only_key,
             arming=self.arming,
+            checkpoints=self._checkpoints,
         )
 
     async def _judge(self, item: Check, context: Context) -> Judgement:

@@ -39,6 +39,21 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Paused:
+    """The pause file is there: nothing new is asked of any store until it is gone."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """The pause file is gone, after so long."""
+
+    path: str
+    after_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FindingFound:
     """A suspect was confirmed."""
 
@@ -59,4 +74,4 @@ class RunFinished:
     result: RunResult
 
 
-Event = RunStarted | CheckStarted | Progress | FindingFound | CheckFinished | RunFinished
+Event = RunStarted | CheckStarted | Progress | Paused | Resumed | FindingFound | CheckFinished | RunFinished

@@ -13,12 +13,17 @@ from verifier.profile.models import Profile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The checks of a run. `what_if` marks a phase from the command line: such a run remembers nothing."""
+    """The checks of a run. `what_if` marks a phase from the command line: such a run remembers nothing.
+
+    `known` are all checks that there are, chosen or not; `pending` those of the chosen that the stack has not accepted yet.
+    """
 
     phase: Phase
     checks: tuple[Check, ...]
     what_if: bool = False
     notes: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    pending: frozenset[str] = frozenset()
 
     def why_not(self, item: Check) -> str | None:
         """Why a check does not apply in this phase, or None where it does."""
@@ -52,4 +57,5 @@ def make_plan(registry: Registry, profile: Profile, *, only: Sequence[str] = (),
         checks=registry.select(only),
         what_if=bool(phase) and judged is not profile.phase,
         notes=tuple(notes),
+        known=tuple(item.id for item in registry),
     )

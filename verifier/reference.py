@@ -71,6 +71,7 @@ def _row(name: str, field: FieldInfo) -> str:
         "pydantic.types.",
         "datetime.",
         "verifier.model.",
+        "verifier.profile.budgets.",
         "verifier.profile.models.",
         "verifier.profile.relations.",
         "verifier.profile.roles.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Self
 
 from verifier.finding import Finding
+from verifier.footprint import Footprint
 from verifier.model import Severity
 
 
@@ -42,7 +43,8 @@ class Coverage:
     """What was looked at, so that a green says how much it covers and what it would not have seen.
 
     `seen` of `total` things called `unit` (`total` None = unknown); `text` adds what numbers do not say;
-    `unseen` lists, in plain words, what this technique cannot see here.
+    `unseen` lists, in plain words, what this technique cannot see here. `observed_s`: how long it listened, where it hears only
+    what happens while it listens.
     """
 
     seen: int = 0
@@ -50,6 +52,7 @@ class Coverage:
     unit: str = "rows"
     text: str = ""
     unseen: tuple[str, ...] = ()
+    observed_s: float = 0.0
 
     def __str__(self) -> str:
         """The sentence without its blind spots; `Outcome.coverage_text` adds those once for all proofs of a check."""
@@ -120,7 +123,10 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """One check's result in one run; what renderers and the history consume."""
+    """One check's result in one run; what renderers and the history consume.
+
+    `pending`: the check came with an upgrade and is not accepted yet, so that it does not count in the exit code.
+    """
 
     check_id: str
     title: str
@@ -128,6 +134,7 @@ class Outcome:
     judgement: Judgement
     started_at: datetime
     ended_at: datetime
+    pending: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -160,10 +167,16 @@ class RunResult:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     reads: dict[str, int] = field(default_factory=dict)
+    footprints: Mapping[str, Footprint] = field(default_factory=dict)
 
     def count(self, verdict: Verdict) -> int:
         """How many checks ended in `verdict`."""
         return sum(outcome.verdict is verdict for outcome in self.outcomes)
+
+    @property
+    def counted(self) -> tuple[Outcome, ...]:
+        """The outcomes that the exit code is made of: all but the pending ones."""
+        return tuple(item for item in self.outcomes if not item.pending)
 
     def exit_code(
         self, fail_on: frozenset[Severity] = frozenset(Severity), accepted: frozenset[str] = frozenset()
@@ -171,9 +184,9 @@ class RunResult:
         """The exit code; `accepted` names checks whose known blindness the profile takes out of it."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        if any(item.verdict is Verdict.VIOLATED and item.severity in fail_on for item in self.outcomes):
+        if any(item.verdict is Verdict.VIOLATED and item.severity in fail_on for item in self.counted):
             return ExitCode.VIOLATED
-        if any(item.verdict is Verdict.INCONCLUSIVE and item.check_id not in accepted for item in self.outcomes):
+        if any(item.verdict is Verdict.INCONCLUSIVE and item.check_id not in accepted for item in self.counted):
             return ExitCode.INCONCLUSIVE
         return ExitCode.HOLDS
 

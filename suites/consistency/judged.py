@@ -89,6 +89,6 @@ def why_not_judged(outcome: Outcome | None) -> str | None:
     """Why a check could not know, or None where it could."""
     if outcome is None:
         return "not judged: the run was interrupted before it"
-    if outcome.verdict is Verdict.INCONCLUSIVE:
+    if outcome.verdict is Verdict.INCONCLUSIVE and not outcome.pending:
         return f"{outcome.check_id} could not be judged: {outcome.judgement.reason}"
     return None

@@ -1,7 +1,7 @@
 """Every row of the doc holds on this stack.
 
 One test per invariant, driven by the verifier's own checks. Violated fails with the findings; what could not be judged is an
-error, unless the profile accepts it; what does not apply is skipped with its reason.
+error, unless the profile accepts it; what does not apply, and a check that is pending, is skipped with its reason.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def outcome(invariant: Check, judged: JudgedRun) -> Outcome:
 @titled_by_invariant
 def test_invariant(invariant: Check, outcome: Outcome) -> None:
     """The invariant holds, or somebody answers for its breach until a date."""
+    if outcome.pending and outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
+        pytest.skip(f"pending, not accepted yet: {outcome.verdict.value}. See: verifier accept {invariant.id}")
     if outcome.verdict is Verdict.NOT_APPLICABLE:
         pytest.skip(outcome.judgement.reason)
     if outcome.verdict is Verdict.VIOLATED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -9,19 +10,22 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from verifier.accepting import with_pending
 from verifier.check import load_checks
-from verifier.engine import Engine, Judged, run
+from verifier.engine import Engine, Judged, Unfinished, run
 from verifier.events import Event
-from verifier.history import History, RunKind
+from verifier.history import History, RunKind, RunState, StoredFinding
 from verifier.model import Severity
 from verifier.plan import Plan, make_plan
 from verifier.profile import Profile, ProfileError, load_profile
 from verifier.render.html import ReportSection, render_html
 from verifier.render.redact import clean
 from verifier.render.terminal import TerminalRenderer
+from verifier.resume import plan_document, taken_up, why_not
 from verifier.verdict import ExitCode, RunResult, Verdict
 from verifier.waivers import accepted_ids
 
@@ -35,8 +39,18 @@ class Outputs:
     json: Path | None = None
     junit: Path | None = None
     html: Path | None = None
+    audit: Path | None = None
     quiet: bool = False
     verbose: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How a run is carried out, beside what it judges."""
+
+    max_runtime_s: float | None = None
+    resume: bool = False
+    pause_file: Path | None = None
 
 
 def execute(
@@ -46,26 +60,64 @@ def execute(
     *,
     kind: RunKind,
     handle: Callable[[Event], None],
-    max_runtime_s: float | None = None,
+    pace: Pace | None = None,
 ) -> RunResult:
     """One run with memory: under the stack's lock, each check committed as soon as it is judged."""
-    engine = Engine(
-        profile=profile,
-        plan=plan,
-        memory=history,
-        commit=lambda judged: _commit(history, judged),
-        arming=kind is RunKind.BASELINE,
-        max_runtime_s=max_runtime_s,
-    )
+    pace = pace or Pace()
+    document = plan_document(profile, plan)
     with history.lock():
-        history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=kind)
+        plan = with_pending(plan, history, profile.pending)
+        unfinished, note = _unfinished(history, document, profile, asked=pace.resume and kind is RunKind.RUN)
+        engine = Engine(
+            profile=profile,
+            plan=replace(plan, notes=(*plan.notes, *note)),
+            memory=history,
+            commit=lambda judged: _commit(history, judged),
+            arming=kind is RunKind.BASELINE,
+            max_runtime_s=pace.max_runtime_s,
+            pause_file=pace.pause_file or _pause_file(profile),
+            last_run_at=_last_run_at(history),
+            unfinished=unfinished,
+            checkpoint_store=history if kind is RunKind.RUN else None,
+        )
+        if unfinished is None:
+            resumable = document if kind is RunKind.RUN else None
+            history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=kind, plan=resumable)
+        else:
+            history.resume(engine.run_id)
         result = run(engine, handle)
         history.finish(result)
     return result
 
 
+def _pause_file(profile: Profile) -> Path | None:
+    return Path(profile.timing.pause_file) if profile.timing.pause_file else None
+
+
+def _last_run_at(history: History) -> datetime | None:
+    """When the last run that went to its end had ended."""
+    finished = (run for run in history.runs() if run.kind is RunKind.RUN and run.state is RunState.FINISHED)
+    return next((run.ended_at for run in finished), None)
+
+
+def _unfinished(
+    history: History, document: dict[str, Any], profile: Profile, *, asked: bool
+) -> tuple[Unfinished | None, tuple[str, ...]]:
+    """The first part of a run that was cut short, if it is to be taken up and can be; and what to say about it."""
+    cut = history.cut_short()
+    reason = why_not(cut, document, datetime.now(UTC), profile.timing.resume_within_s)
+    if not asked:
+        hint = f"run {cut.run_id} was cut short; `verifier run --resume` would have gone on with it" if cut else ""
+        return None, (hint,) if hint and reason is None else ()
+    before = history.result(cut.run_id) if cut else None
+    if reason is not None or cut is None or before is None:
+        return None, (f"{reason}; this is a new run",) if cut else ()
+    found = Unfinished(run_id=cut.run_id, started_at=cut.started_at, outcomes=before.outcomes, reads=before.reads)
+    return found, (taken_up(cut, len(document["checks"])),)
+
+
 def _commit(history: History, judged: Judged) -> None:
-    history.commit_check(judged.outcome, judged.watermarks, judged.horizons)
+    history.commit_check(judged.outcome, judged.watermarks, judged.horizons, reads=judged.reads)
 
 
 def open_history(profile: Profile) -> History:
@@ -79,7 +131,7 @@ def run_checks(
     only: Sequence[str],
     phase: str | None,
     fail_on: frozenset[Severity],
-    max_runtime_s: float | None,
+    pace: Pace,
     checks: Sequence[Path],
     outputs: Outputs,
 ) -> ExitCode:
@@ -90,11 +142,16 @@ def run_checks(
     console = Console(quiet=outputs.quiet, stderr=_to_stdout(outputs.json))
     with open_history(profile) as history:
         renderer = TerminalRenderer(
-            console, verbose=outputs.verbose, known=history.finding, fail_on=fail_on, accepted=accepted
+            console,
+            verbose=outputs.verbose,
+            known=history.finding,
+            fail_on=fail_on,
+            accepted=accepted,
+            healed=lambda result: _healed(history, result, plan),
         )
         with renderer:
             kind = RunKind.WHAT_IF if plan.what_if else RunKind.RUN
-            result = execute(profile, plan, history, kind=kind, handle=renderer.handle, max_runtime_s=max_runtime_s)
+            result = execute(profile, plan, history, kind=kind, handle=renderer.handle, pace=pace)
         code = result.exit_code(fail_on, accepted)
         reasons = {item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted}
         delivered = _write(result, outputs, code, reasons, history)
@@ -115,21 +172,33 @@ def section_of(
         result=result,
         exit_code=exit_code,
         known={name: known for name in prints if (known := history.finding(name)) is not None},
+        healed=history.healed_since(result.started_at),
     )
+
+
+def _healed(history: History, result: RunResult, plan: Plan) -> list[StoredFinding]:
+    return [] if plan.what_if else history.healed_since(result.started_at)
 
 
 def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[str, str], history: History) -> bool:
     """Write the files that were asked for; one that cannot be written is told and does not stop the others."""
+    from verifier.render.audit import to_audit
     from verifier.render.json import to_json
     from verifier.render.junit import to_junit
 
+    section = functools.cache(lambda: section_of(result, history, exit_code=code))
+
+    def document() -> dict[str, Any]:
+        return to_json(result, exit_code=code, known=section().known, healed=section().healed)
+
     wanted: list[tuple[Path | None, Callable[[], str]]] = [
-        (outputs.json, lambda: json.dumps(to_json(result, exit_code=code), indent=2, ensure_ascii=False) + "\n"),
+        (outputs.json, lambda: json.dumps(document(), indent=2, ensure_ascii=False) + "\n"),
+        (outputs.audit, lambda: to_audit(result)),
         (outputs.junit, lambda: to_junit(result, accepted=accepted)),
         (
             outputs.html,
             lambda: render_html(
-                [section_of(result, history, exit_code=code)],
+                [section()],
                 title=f"{result.stack}: single source of truth",
                 trend=history.runs(TREND_RUNS),
             ),

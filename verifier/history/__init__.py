@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from verifier.history.errors import AmbiguousFingerprint, HistoryBusy, HistoryError, LockLost
 from verifier.history.records import (
     Changes,
+    CutShort,
     FindingState,
     RunKind,
     RunState,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousFingerprint",
     "Changes",
+    "CutShort",
     "FindingState",
     "History",
     "HistoryBusy",

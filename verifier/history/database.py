@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, insert, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from verifier.history.errors import HistoryError
+from verifier.history.migrations import MIGRATIONS, migrate, only_one
 from verifier.history.tables import META, METADATA, SCHEMA_VERSION
 from verifier.render.redact import clean
 
@@ -170,6 +171,11 @@ def _ensure_schema(engine: Engine, name: str, path: Path | None) -> bytes:
             with connection.begin():
                 meta = _create(connection)
     version = int(meta.get("schema_version", "0"))
+    if version in MIGRATIONS and "hmac_key" in meta:
+        with engine.connect() as connection:
+            connection = connection.execution_options(verifier_writes=True)
+            with connection.begin():
+                version = migrate(connection)
     if version != SCHEMA_VERSION or "hmac_key" not in meta:
         cause = (
             f"was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}). Upgrade this installation"
@@ -198,9 +204,7 @@ def _switch_to_wal(engine: Engine) -> None:
 
 
 def _create(connection: Connection) -> dict[str, str]:
-    if connection.dialect.name == "postgresql":
-        # Two processes may create the schema at the same moment; SQLite's write lock is held already.
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('verifier_meta'))"))
+    only_one(connection)
     meta = _read_meta(connection)
     if meta is not None:
         return meta

@@ -87,6 +87,19 @@ class StoredWatermark:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CutShort:
+    """A run that has no end. `plan` is what it was started with; `resumed` how often it was taken up again."""
+
+    run_id: str
+    phase: str
+    started_at: datetime
+    last_at: datetime
+    plan: Mapping[str, Any]
+    resumed: int
+    judged: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
     """What one check's verdict changed, by fingerprint."""
 

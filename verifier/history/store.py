@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select
 
-from verifier.finding import Finding
-from verifier.history.codec import dump_finding, dump_outcome, load_outcome
-from verifier.history.database import MEMORY, Database, open_database
+from verifier.history.codec import load_outcome
+from verifier.history.database import MEMORY, open_database
 from verifier.history.errors import AmbiguousFingerprint, HistoryError
-from verifier.history.ledger import heal, note_findings, stored
-from verifier.history.locks import Holder, StackLock
+from verifier.history.ledger import stored
+from verifier.history.recording import FINGERPRINT_CHARS, Recording
 from verifier.history.records import (
-    Changes,
     FindingState,
     RunKind,
     RunState,
@@ -28,27 +23,19 @@ from verifier.history.records import (
     StoredFinding,
     StoredWatermark,
 )
-from verifier.history.tables import FINDINGS, HORIZONS, OUTCOMES, RUNS, WATERMARKS
-from verifier.history.upkeep import prune, put_horizon, put_watermark
+from verifier.history.tables import ACCEPTED, FINDINGS, HORIZONS, OUTCOMES, RUNS, WATERMARKS
+from verifier.history.upkeep import put_horizon
 from verifier.render.redact import clean
-from verifier.verdict import Outcome, RunResult, Verdict
-
-FINGERPRINT_CHARS = 16
+from verifier.verdict import RunResult, Verdict
 
 _HEX = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
-class History:
+class History(Recording):
     """One stack's part of a history database. Synchronous; every method may raise HistoryError.
 
     Recording happens under the lock: `with history.lock(): history.begin(…); history.commit_check(…); history.finish(…)`.
     """
-
-    def __init__(self, database: Database, stack: str) -> None:
-        self._database = database
-        self._lock = StackLock(database, stack)
-        self._run: tuple[str, RunKind] | None = None
-        self.stack = stack
 
     @classmethod
     def open(cls, url_or_path: str = MEMORY, *, stack: str) -> Self:
@@ -74,126 +61,6 @@ class History:
     def name(self) -> str:
         """Where the history lives, without a password."""
         return self._database.name
-
-    @contextmanager
-    def lock(self) -> Iterator[Holder | None]:
-        """Keep every other run of this stack out; yields who died holding the lock, if somebody did. Raises HistoryBusy."""
-        with self._lock.hold() as left_behind:
-            with self._database.write() as connection:
-                connection.execute(
-                    update(RUNS)
-                    .where(RUNS.c.stack == self.stack, RUNS.c.state == RunState.RUNNING.value)
-                    .values(state=RunState.INTERRUPTED.value)
-                )
-            try:
-                yield left_behind
-            finally:
-                self._run = None
-
-    def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach: a keyed hash, 16 hexadecimal characters, that gives nothing of the key away."""
-        # Keys come from broken databases too: half surrogates must not stop the run.
-        message = f"{check_id}\0{raw_key}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._database.hmac_key, message, hashlib.sha256).hexdigest()[:FINGERPRINT_CHARS]
-
-    # -- recording ---------------------------------------------------------------------------------------------------
-
-    def begin(self, run_id: str, phase: str, started_at: datetime, *, kind: RunKind = RunKind.RUN) -> None:
-        """Open a run. Until `finish`, it counts as running while the lock is held and as interrupted afterwards."""
-        with self._database.write() as connection:
-            self._lock.assert_held(connection)
-            if connection.execute(select(RUNS.c.run_id).where(self._mine(RUNS), RUNS.c.run_id == run_id)).first():
-                raise HistoryError(f"Run {run_id} is in the history already. Give every run an ID of its own.")
-            connection.execute(
-                insert(RUNS).values(
-                    stack=self.stack,
-                    run_id=run_id,
-                    phase=phase,
-                    kind=kind.value,
-                    state=RunState.RUNNING.value,
-                    started_at=started_at,
-                )
-            )
-        self._run = (run_id, kind)
-
-    def record(self, outcome: Outcome) -> Changes:
-        """`commit_check` for a check that remembers nothing."""
-        return self.commit_check(outcome, {})
-
-    def commit_check(
-        self,
-        outcome: Outcome,
-        watermarks: Mapping[str, Mapping[str, Any]],
-        horizons: Sequence[tuple[str, datetime, str]] = (),
-    ) -> Changes:
-        """Everything about one check in one transaction: verdict, findings, watermarks by slot, horizons (slot, at, value).
-
-        A what-if run leaves the verdict alone behind. Committing a check twice in one run replaces its verdict.
-        """
-        run_id, kind = self._current()
-        document = dump_outcome(outcome)
-        with self._database.write() as connection:
-            self._lock.assert_held(connection)
-            this = (self._mine(OUTCOMES), OUTCOMES.c.run_id == run_id)
-            connection.execute(delete(OUTCOMES).where(*this, OUTCOMES.c.check_id == outcome.check_id))
-            position = connection.execute(select(func.coalesce(func.max(OUTCOMES.c.position), 0)).where(*this)).scalar()
-            connection.execute(
-                insert(OUTCOMES).values(
-                    stack=self.stack,
-                    run_id=run_id,
-                    check_id=outcome.check_id,
-                    verdict=outcome.verdict.value,
-                    position=(position or 0) + 1,
-                    ended_at=outcome.ended_at,
-                    document=document,
-                )
-            )
-            if kind is RunKind.WHAT_IF:
-                return Changes()
-            changes = note_findings(
-                connection,
-                stack=self.stack,
-                run_id=run_id,
-                check_id=outcome.check_id,
-                judgement=outcome.judgement,
-                at=outcome.ended_at,
-            )
-            for slot, value in watermarks.items():
-                put_watermark(connection, self.stack, outcome.check_id, slot, value, outcome.ended_at)
-            for slot, at, horizon in horizons:
-                put_horizon(connection, self.stack, slot, at, horizon)
-        return changes
-
-    def finish(self, result: RunResult) -> None:
-        """Close the run; one that was cut short stays `interrupted`. Old runs are pruned."""
-        run_id, _ = self._current()
-        state = RunState.INTERRUPTED if result.interrupted else RunState.FINISHED
-        with self._database.write() as connection:
-            self._lock.assert_held(connection)
-            connection.execute(
-                update(RUNS)
-                .where(self._mine(RUNS), RUNS.c.run_id == run_id)
-                .values(
-                    state=state.value,
-                    ended_at=result.ended_at,
-                    notes=[clean(note) for note in result.notes],
-                    reads={clean(store): count for store, count in result.reads.items()},
-                )
-            )
-            prune(connection, self.stack)
-        self._run = None
-
-    def rechecked(self, fingerprint: str, finding: Finding | None, at: datetime) -> None:
-        """What a look at one finding alone has shown: its present form, or None if it is gone. Needs no run."""
-        with self._database.write() as connection:
-            if finding is None:
-                heal(connection, self.stack, [fingerprint], at)
-                return
-            connection.execute(
-                update(FINDINGS)
-                .where(self._mine(FINDINGS), FINDINGS.c.fingerprint == fingerprint)
-                .values(last_seen_at=at, document=dump_finding(finding))
-            )
 
     # -- what was judged ---------------------------------------------------------------------------------------------
 
@@ -284,6 +151,40 @@ class History:
             raise AmbiguousFingerprint(f"{prefix} fits several findings: {shown}{more}. Give more characters.")
         return stored(rows[0]) if rows else None
 
+    def healed_since(self, moment: datetime) -> list[StoredFinding]:
+        """The findings that have healed since then, such as the start of a run."""
+        query = select(FINDINGS).where(
+            self._mine(FINDINGS), FINDINGS.c.state == FindingState.HEALED.value, FINDINGS.c.healed_at >= moment
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(FINDINGS.c.check_id, FINDINGS.c.fingerprint)).all()
+        return [stored(row) for row in rows]
+
+    # -- which checks the stack has accepted -------------------------------------------------------------------------
+
+    def accepted(self) -> frozenset[str]:
+        """The checks that a stack has accepted; a check that is not among them is pending. Empty before the first run."""
+        with self._database.read() as connection:
+            found = connection.execute(select(ACCEPTED.c.check_id).where(self._mine(ACCEPTED))).scalars()
+            return frozenset(found)
+
+    def accept(self, check_ids: Iterable[str]) -> tuple[str, ...]:
+        """Accept these checks; returns those that were not accepted before."""
+        at = datetime.now(UTC)
+        with self._database.write() as connection:
+            known = set(connection.execute(select(ACCEPTED.c.check_id).where(self._mine(ACCEPTED))).scalars())
+            new = tuple(sorted(set(check_ids) - known))
+            if new:
+                rows = [{"stack": self.stack, "check_id": name, "at": at} for name in new]
+                connection.execute(insert(ACCEPTED), rows)
+        return new
+
+    def judged_ever(self) -> frozenset[str]:
+        """The checks that any run that is still remembered has judged."""
+        query = select(OUTCOMES.c.check_id).where(self._mine(OUTCOMES)).distinct()
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     # -- what is remembered ------------------------------------------------------------------------------------------
 
     def watermark(self, check_id: str, slot: str) -> dict[str, Any] | None:
@@ -327,16 +228,6 @@ class History:
         """Drop an object's horizons: its store was restored or replaced, so they mean nothing any more."""
         with self._database.write() as connection:
             connection.execute(delete(HORIZONS).where(self._mine(HORIZONS), HORIZONS.c.slot == slot))
-
-    # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _mine(self, table: Table) -> ColumnElement[bool]:
-        return table.c.stack == self.stack
-
-    def _current(self) -> tuple[str, RunKind]:
-        if self._run is None:
-            raise HistoryError("No run is open: call begin() first, under `with history.lock():`.")
-        return self._run
 
 
 def _state(value: str, orphaned: bool) -> RunState:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, Dialect, Index, Integer, MetaData, String, Table, TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Instant(TypeDecorator[datetime]):
@@ -107,4 +107,32 @@ HORIZONS = Table(
     Column("slot", String, primary_key=True),
     Column("at", Instant, primary_key=True),
     Column("value", String, nullable=False),
+)
+
+RUN_PLANS = Table(
+    "verifier_run_plans",
+    METADATA,
+    Column("stack", String, primary_key=True),
+    Column("run_id", String, primary_key=True),
+    Column("plan", JSON, nullable=False),
+    Column("resumed", Integer, nullable=False, default=0),
+)
+
+CHECKPOINTS = Table(
+    "verifier_checkpoints",
+    METADATA,
+    Column("stack", String, primary_key=True),
+    Column("run_id", String, primary_key=True),
+    Column("check_id", String, primary_key=True),
+    Column("slot", String, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("value", JSON, nullable=False),
+)
+
+ACCEPTED = Table(
+    "verifier_accepted",
+    METADATA,
+    Column("stack", String, primary_key=True),
+    Column("check_id", String, primary_key=True),
+    Column("at", Instant, nullable=False),
 )

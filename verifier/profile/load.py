@@ -35,6 +35,9 @@ def _beside(profile: Profile, directory: Path) -> Profile:
     changes: dict[str, Any] = {}
     if "://" not in profile.history and profile.history != "memory:":
         changes["history"] = str(directory / profile.history)
+    if profile.timing.pause_file is not None:
+        pause_file = str(directory / profile.timing.pause_file)
+        changes["timing"] = profile.timing.model_copy(update={"pause_file": pause_file})
     if profile.canary is not None:
         journal = str(directory / profile.canary.journal)
         changes["canary"] = profile.canary.model_copy(update={"journal": journal})

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from verifier.model import Phase
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.identity import Identity
 from verifier.profile.relations import Channel, Column, Queue, Relation
@@ -133,16 +134,45 @@ class Timing(Section):
     token_sample: int = Field(default=500, ge=1, description="how many imTokens OpenIM is asked about in one run")
     clock_skew_max_s: float = Field(default=2, gt=0)
     check_timeout_s: float = Field(default=1800, gt=0)
+    run_max_age_s: float | None = Field(
+        default=None, gt=0, description="how old the run before this one may be (META-01); not judged where not set"
+    )
+    pause_file: str | None = Field(
+        default=None,
+        description="while this file is there, a run waits: nothing new is asked of any store (`--pause-file`)",
+    )
+    resume_within_s: float = Field(
+        default=21_600,
+        gt=0,
+        description="how long ago a run may have been cut short for `verifier run --resume` to go on with it",
+    )
 
 
 class Waiver(Section):
-    """`[[waivers]]`: a known breach that someone answers for, until a date."""
+    """`[[waivers]]`: a known breach that someone answers for, until a date.
+
+    Expired or exceeded, the check is violated again; one that covers nothing is a warning. A check may have several.
+    """
 
     check: str
     owner: str
     reason: str
     expires: date
-    max_findings: int | None = Field(default=None, ge=1)
+    max_findings: int | None = Field(default=None, ge=1, description="more findings than this are violated again")
+    fingerprints: tuple[str, ...] = Field(
+        default=(),
+        description="only these findings (their fingerprints, or the beginnings of at least 8 characters); all where not set",
+    )
+
+    @field_validator("fingerprints")
+    @classmethod
+    def _fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[0-9a-f]{8,16}", name):
+                raise ValueError(
+                    f"{name!r} is no fingerprint: 8 to 16 characters 0-9 a-f, as reports and `verifier history` show them"
+                )
+        return value
 
 
 class Accepted(Section):
@@ -151,6 +181,22 @@ class Accepted(Section):
     check: str
     reason: str
     expires: date
+
+
+class Gate(Section):
+    """`[gate]`: what `verifier can-advance` demands before the next phase."""
+
+    greens: int = Field(
+        default=3, ge=1, description="so many complete runs in a row in which everything holds and nothing is open"
+    )
+    hours: float = Field(default=24, ge=0, description="so many hours from the first of them to the end of the last")
+    observe_hours: float = Field(
+        default=1,
+        ge=0,
+        description="so many hours of listening in them, for each check that only hears what happens while it listens",
+    )
+    waiver_days: float = Field(default=7, ge=0, description="no waiver that was needed may expire within so many days")
+    max_age_hours: float = Field(default=26, gt=0, description="how old the newest run may be")
 
 
 class Schedule(Section):
@@ -179,7 +225,13 @@ class Profile(Section):
     canary: Canary | None = None
     media: Media = Media()
     timing: Timing = Timing()
+    budgets: dict[str, StoreBudget] = Field(default_factory=dict)
     schedule: Schedule = Schedule()
+    gate: Gate = Gate()
+    pending: Literal["report", "fail"] = Field(
+        default="report",
+        description="checks that came with an upgrade: reported until they are accepted (`verifier accept`), or counted at once",
+    )
     waivers: tuple[Waiver, ...] = ()
     accept_inconclusive: tuple[Accepted, ...] = ()
 
@@ -202,6 +254,9 @@ class Profile(Section):
                     raise ValueError(
                         f"{table}.{name}: role {entry.role!r} is not described; there are: {', '.join(there) or 'none'}"
                     )
+        for role in self.budgets:
+            if role not in there:
+                raise ValueError(f"budgets.{role}: there is no role {role!r}; there are: {', '.join(there) or 'none'}")
         if self.phase is not Phase.BASELINE and self.phase not in self.since:
             raise ValueError(f"since.{self.phase.value} is missing: when did phase {self.phase.value} begin?")
         for check in (*(item.check for item in self.waivers), *(item.check for item in self.accept_inconclusive)):
@@ -247,6 +302,10 @@ class Profile(Section):
         except NotMapped:
             return False
         return True
+
+    def budget(self, role: str) -> StoreBudget:
+        """What may be asked of a role's store."""
+        return self.budgets.get(role) or StoreBudget()
 
     def since_phase(self, phase: Phase) -> datetime | None:
         """When a phase began, if the profile says."""

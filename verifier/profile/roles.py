@@ -14,8 +14,7 @@ class Role(BaseModel):
 
     connect_timeout_s: float = Field(default=5, gt=0)
     operation_timeout_s: float = Field(default=30, gt=0)
-    max_concurrency: int = Field(default=4, ge=1, description="statements in flight at once on this store")
-    chunk_rows: int = Field(default=2000, ge=1, description="rows read at once")
+    chunk_rows: int = Field(default=2000, ge=1, description="rows read at once, at most")
     allow_writing_credential: bool = Field(default=False, description="go on although this credential could write")
 
 

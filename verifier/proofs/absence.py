@@ -15,15 +15,20 @@ from typing import Any, ClassVar, Literal
 
 from verifier.finding import Finding
 from verifier.model import Phase, Problem, Row
+from verifier.profile.models import Profile
+from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
 from verifier.proofs.readings import broken, counts_text, moved_counts, span_text
 from verifier.query import Rows, Where
 from verifier.scope import Entry, Kind
 from verifier.stores.base import ContinuityLost, Observer, Reading, Witness
+from verifier.stores.skew import VERIFIER
 from verifier.verdict import Coverage, Judgement, Verdict
 
 BATCH = 500
 FINDINGS_MAX = 1000
+SKEW_CAP_S = 86_400.0
+"""A phase that began longer ago than this is told apart from the last reading by clocks that are a day apart."""
 Target = Literal["relation", "channel", "queue"]
 
 
@@ -91,7 +96,20 @@ class _Watch:
             return Judgement.not_applicable("baseline taken")
         if self.proof.expect == "life":
             return await self._life(before)
+        await require_same_time(context, self._clocks(before))
         return await self._silence(before)
+
+    def _clocks(self, before: Reading | None) -> frozenset[str]:
+        """Whose times are compared: those of the object, and those that say since when it is OpenIM's."""
+        context, proof = self.context, self.proof
+        role = _role(proof, context.profile)
+        if proof.scoped_by and context.profile.scope.kind == "relation":
+            listed = frozenset({role, context.profile.relation("scope").role})
+            return listed if context.scope.everything_else_is_neighbour else listed | {VERIFIER}
+        margin_s = context.profile.timing.clock_skew_max_s + SKEW_CAP_S
+        if before is not None and (before.at - context.scope.phase_since).total_seconds() > margin_s:
+            return frozenset()  # whatever came after the last reading came after the phase began, by any clock
+        return frozenset({role, VERIFIER})
 
     def _remember(self, reading: Reading) -> None:
         self.context.watermarks[self.slot] = {**reading.to_json(), "phase": self.context.phase.value}
@@ -222,7 +240,11 @@ class _Watch:
         breaches = list(self.tally.breaches.values())
         exclusive = self._exclusive()
         moved = moved_counts(before, now)
-        coverage = Coverage(text=self._coverage_text(before, now, exclusive, lost), unseen=self._unseen(now, exclusive))
+        coverage = Coverage(
+            text=self._coverage_text(before, now, exclusive, lost),
+            unseen=self._unseen(now, exclusive),
+            observed_s=self._observed_s(now, exclusive),
+        )
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
             findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
@@ -287,6 +309,11 @@ class _Watch:
         if self.tally.neighbours:
             parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
         return "; ".join(parts)
+
+    def _observed_s(self, now: Reading, exclusive: bool) -> float:
+        """How long a tap has listened, where no counter speaks for the time between two runs."""
+        tapped = getattr(self.observer, "watch", None) is not None
+        return self.context.profile.timing.observe_s if tapped and not (exclusive and now.counters) else 0.0
 
     def _unseen(self, now: Reading, exclusive: bool) -> tuple[str, ...]:
         complete = getattr(self.observer, "complete", False)
@@ -366,6 +393,7 @@ class _Watch:
             return Judgement.not_applicable(
                 f"quiet: no write to {self.proof.target} since the last reading, and no alive_within_s to judge that by"
             )
+        await require_same_time(self.context, {relation.role, VERIFIER})
         cutoff = now.at - timedelta(seconds=relation.alive_within_s)
         source = await self.context.stores.source(
             Rows(self.proof.target, (self.proof.inserted_at,), (Where(self.proof.inserted_at, ">", cutoff),))
@@ -388,6 +416,12 @@ class _Watch:
         return Judgement(
             verdict=Verdict.VIOLATED, findings=(self._of(problem, "liveness", now),), findings_total=1, **common
         )
+
+
+def _role(proof: Absence, profile: Profile) -> str:
+    if proof.kind == "relation":
+        return profile.relation(proof.target).role
+    return (profile.channel(proof.target) if proof.kind == "channel" else profile.queue(proof.target)).role
 
 
 def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:

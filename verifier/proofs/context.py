@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from verifier.check import Check
+from verifier.checkpoints import Checkpoints
 from verifier.finding import Finding
 from verifier.model import Phase
 from verifier.profile.models import Profile
@@ -32,7 +33,7 @@ class Context:
     """One check's surroundings in one run.
 
     `watermarks` and `horizons` collect what is to be remembered; they are committed together with the verdict, or not at
-    all. `only_key` narrows the proof to one record (`recheck`). `arming` means: take the baseline, judge nothing.
+    all. `checkpoints`, where a run can be resumed, keep how far a walk has come. `only_key` narrows the proof to one record (`recheck`). `arming` means: take the baseline, judge nothing.
     """
 
     check: Check
@@ -46,6 +47,7 @@ class Context:
     proof_index: int = 0
     only_key: str | None = None
     arming: bool = False
+    checkpoints: Checkpoints | None = None
     watermarks: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     horizons: list[tuple[str, Any, str]] = field(default_factory=list)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from verifier.model import Problem, Row
+from verifier.proofs.clocks import clocks_of, require_same_time
 from verifier.proofs.context import Context
 from verifier.proofs.walk import walk
 from verifier.query import Rows
@@ -26,7 +27,8 @@ class Reconcile:
     `on` names the columns that meet (subject's, against's); `convert` maps a subject value to the other side's form, or to
     None where it can have no partner. `or_against` names further homes (with their column) where a partner may live. `applies` leaves out records that the invariant does not speak of; `unit` is what
     the coverage counts; `second_look_s` is how long a suspect waits for its second look, where the settle window is too
-    short (a cache that may answer for so long). Both directions are two proofs of one check.
+    short (a cache that may answer for so long). `clocks`: whose times are compared (roles), where that cannot be told from
+    what is read. Both directions are two proofs of one check.
     """
 
     subject: Rows
@@ -40,11 +42,13 @@ class Reconcile:
     statement: str = ""
     sample: int | None = None
     second_look_s: float | None = None
+    clocks: tuple[str, ...] | None = None
     unseen: tuple[str, ...] = ()
     arms: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
+        await require_same_time(context, clocks_of(self, context.profile))
         return await walk(self, context)
 
 

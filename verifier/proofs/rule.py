@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from verifier.model import Problem, Row
+from verifier.proofs.clocks import clocks_of, require_same_time
 from verifier.proofs.context import Context
 from verifier.proofs.walk import walk
 from verifier.query import Rows
@@ -19,6 +20,7 @@ class Rule:
 
     `second_look_s`: how long a suspect waits for its second look, where the settle window is too short (a cache).
     `empty_holds`: an empty relation is the wanted state (leftovers that must drain), not a question that does not arise.
+    `clocks`: whose times are compared (roles), where that cannot be told from what is read.
     """
 
     subject: Rows
@@ -28,10 +30,12 @@ class Rule:
     statement: str = ""
     sample: int | None = None
     second_look_s: float | None = None
+    clocks: tuple[str, ...] | None = None
     empty_holds: bool = False
     unseen: tuple[str, ...] = ()
     arms: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
+        await require_same_time(context, clocks_of(self, context.profile))
         return await walk(self, context)

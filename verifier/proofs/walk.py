@@ -8,8 +8,9 @@ unchanged. One that keeps changing is looked at three times and then admitted to
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from typing_extensions import TypeIs
 from verifier.finding import Finding
 from verifier.model import Problem, Row
 from verifier.proofs.context import Context
-from verifier.stores.base import Source
+from verifier.stores.base import OrderedSource, Source
 from verifier.verdict import Coverage, Judgement, Verdict
 
 if TYPE_CHECKING:
@@ -34,18 +35,30 @@ VOLATILE_COLUMNS = frozenset({"ttl_ms", "idle_s"})
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
+    """A difference that was seen. `facts` is a keyed digest of both sides: enough to tell whether they changed."""
+
     raw_key: str
-    row: Row
-    partners: tuple[Row, ...]
-    problem: Problem
+    facts: str
     first_seen_at: datetime
 
-    def same_facts(self, other: _Suspect) -> bool:
-        return _facts(self.row) == _facts(other.row) and [*map(_facts, self.partners)] == [*map(_facts, other.partners)]
+    def to_json(self) -> list[str]:
+        return [self.raw_key, self.facts, self.first_seen_at.isoformat()]
+
+    @classmethod
+    def from_json(cls, raw: Sequence[str]) -> _Suspect:
+        return cls(raw[0], raw[1], datetime.fromisoformat(raw[2]))
 
 
-def _facts(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in VOLATILE_COLUMNS}
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    suspect: _Suspect
+    row: Row
+    problem: Problem
+
+
+def _facts(row: Row) -> str:
+    kept = {name: value for name, value in row.items() if name not in VOLATILE_COLUMNS}
+    return json.dumps(kept, sort_keys=True, default=str)
 
 
 class _Walk:
@@ -72,21 +85,85 @@ class _Walk:
         return (*self.source.queries, *(query for home, _ in self.homes for query in home.queries))
 
     async def first_look(self) -> dict[str, _Suspect]:
-        suspects: dict[str, _Suspect] = {}
+        """Read everything once, from where a run that was cut short had come; returns the suspects by key."""
         if self.context.only_key is not None:
-            return {item.raw_key: item for item in await self.look(await self._rows_of([self.context.only_key]))}
-        async for chunk in self.source.chunks():
+            seen = await self.look(await self._rows_of([self.context.only_key]))
+            return {item.suspect.raw_key: item.suspect for item in seen}
+        suspects, position, done = self._resumed()
+        if done:
+            return suspects
+        async for chunk in self.source.chunks() if position is None else self._ordered().chunks(position):
             for item in await self.look(chunk):
-                if len(suspects) < SUSPECTS_MAX or item.raw_key in suspects:
-                    suspects[item.raw_key] = item
+                if len(suspects) < SUSPECTS_MAX or item.suspect.raw_key in suspects:
+                    suspects[item.suspect.raw_key] = item.suspect
                 else:
                     self.overflow += 1
             self.context.progress(self.seen, None, self.proof.unit)
             if self.proof.sample is not None and self.seen >= self.proof.sample:
                 break
+            self._checkpoint(suspects)
+        self._checkpoint(suspects, done=True)
         return suspects
 
-    async def look(self, rows: Sequence[Row]) -> list[_Suspect]:
+    def _ordered(self) -> OrderedSource:
+        if not isinstance(self.source, OrderedSource):
+            raise TypeError(
+                f"{self.source.label} has no order to go on in"
+            )  # pragma: no cover - positions come from it
+        return self.source
+
+    # ---- checkpoints ----
+
+    @property
+    def _slot(self) -> str:
+        return f"walk {self.context.proof_index}"
+
+    @property
+    def _question(self) -> str:
+        """What must be the same for a position and its counts to mean the same."""
+        proof = self.proof
+        asked = (
+            type(proof).__name__,
+            self.context.phase.value,
+            self.queries,
+            proof.unit,
+            proof.statement,
+            proof.sample,
+        )
+        return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    def _checkpoint(self, suspects: Mapping[str, _Suspect], *, done: bool = False) -> None:
+        checkpoints = self.context.checkpoints
+        position = self.source.position if isinstance(self.source, OrderedSource) else None
+        if checkpoints is None or (position is None and not done):
+            return
+
+        def state() -> dict[str, Any]:
+            return {
+                "question": self._question,
+                "position": position,
+                "done": done,
+                "seen": self.seen,
+                "left_out": self.left_out,
+                "overflow": self.overflow,
+                "suspects": [item.to_json() for item in suspects.values()],
+            }
+
+        checkpoints.save(self.context.check.id, self._slot, state)
+
+    def _resumed(self) -> tuple[dict[str, _Suspect], str | None, bool]:
+        """Suspects, position and whether the reading was complete; nothing of it where there is no checkpoint that fits."""
+        checkpoints = self.context.checkpoints
+        raw = checkpoints.load(self.context.check.id, self._slot) if checkpoints else None
+        if raw is None or raw["question"] != self._question:
+            return {}, None, False
+        if not raw["done"] and not isinstance(self.source, OrderedSource):
+            return {}, None, False
+        self.seen, self.left_out, self.overflow = raw["seen"], raw["left_out"], raw["overflow"]
+        suspects = [_Suspect.from_json(item) for item in raw["suspects"]]
+        return {item.raw_key: item for item in suspects}, raw["position"], raw["done"]
+
+    async def look(self, rows: Sequence[Row]) -> list[_Sighting]:
         """Judge some records as they are now."""
         applies = self.proof.applies
         chosen = [row for row in rows if applies is None or applies(row)]
@@ -94,12 +171,18 @@ class _Walk:
         self.left_out += len(rows) - len(chosen)
         partners = await self._partners(chosen)
         now = await self.clock() if chosen else None
-        suspects = []
+        seen = []
         for row, matching in zip(chosen, partners, strict=True):
             problem = self.proof.judge(row, matching) if is_reconcile(self.proof) else self.proof.judge(row)
             if problem is not None and now is not None:
-                suspects.append(_Suspect(self._raw_key(row), row, matching, problem, now))
-        return suspects
+                suspect = _Suspect(self._raw_key(row), self._digest(row, matching), now)
+                seen.append(_Sighting(suspect, row, problem))
+        return seen
+
+    def _digest(self, row: Row, partners: Sequence[Row]) -> str:
+        # Keyed, since it is written down and may cover a phone number; partners come in any order.
+        both = json.dumps([_facts(row), sorted(map(_facts, partners))])
+        return self.context.memory.fingerprint(self.context.check.id, both)
 
     async def _partners(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
         if not is_reconcile(self.proof):
@@ -128,25 +211,28 @@ class _Walk:
             rows += await self.source.lookup(self.source.key[0], firsts[start : start + LOOKUP_BATCH])
         return [row for row in rows if self._raw_key(row) in wanted]
 
-    async def confirm(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Suspect, datetime]], int]:
-        """Look again until each suspect is a breach, healed, or out of looks; return the breaches and the unresolved."""
-        confirmed: list[tuple[_Suspect, datetime]] = []
+    async def confirm(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Sighting, datetime]], int]:
+        """Look again until each suspect is a breach, healed, or out of looks.
+
+        Returns the breaches as they are now, each with the time of its first look, and how many are unresolved.
+        """
+        confirmed: list[tuple[_Sighting, datetime]] = []
         seen = self.seen, self.left_out
         for _ in range(LOOKS_MAX):
             if not suspects:
                 break
             self.context.progress(0, len(suspects), "suspects, waiting for the second look")
             await self._settle()
-            again = {item.raw_key: item for item in await self.look(await self._rows_of(suspects))}
+            again = {item.suspect.raw_key: item for item in await self.look(await self._rows_of(suspects))}
             requeued = {}
             for key, suspect in suspects.items():
                 now = again.get(key)
                 if now is None:
                     continue
-                if now.same_facts(suspect):
-                    confirmed.append((suspect, now.first_seen_at))
+                if now.suspect.facts == suspect.facts:
+                    confirmed.append((now, suspect.first_seen_at))
                 else:
-                    requeued[key] = replace(now, first_seen_at=suspect.first_seen_at)
+                    requeued[key] = replace(now.suspect, first_seen_at=suspect.first_seen_at)
             suspects = requeued
         self.seen, self.left_out = seen
         return confirmed, len(suspects)
@@ -159,21 +245,22 @@ class _Walk:
             await asyncio.sleep(remaining)
             remaining = window_s - (await self.clock() - started).total_seconds()
 
-    def finding(self, suspect: _Suspect, confirmed_at: datetime) -> Finding:
+    def finding(self, sighting: _Sighting, first_seen_at: datetime) -> Finding:
         relation = self.context.profile.relations.get(self.proof.subject.relation)
+        raw_key = sighting.suspect.raw_key
         shown = [
-            "‹hidden›" if relation and relation.sensitive(name) else _key_text(suspect.row[name])
+            "‹hidden›" if relation and relation.sensitive(name) else _key_text(sighting.row[name])
             for name in self.source.key
         ]
         return Finding.of(
-            suspect.problem,
+            sighting.problem,
             check_id=self.context.check.id,
             severity=self.context.check.severity,
             key=" / ".join(shown),
-            raw_key=suspect.raw_key,
-            fingerprint=self.context.memory.fingerprint(self.context.check.id, suspect.raw_key),
-            first_seen_at=suspect.first_seen_at,
-            confirmed_at=confirmed_at,
+            raw_key=raw_key,
+            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            first_seen_at=first_seen_at,
+            confirmed_at=sighting.suspect.first_seen_at,
             evidence={"read from": self.source.label}
             | ({"compared with": " or ".join(home.label for home, _ in self.homes)} if self.homes else {}),
         )
@@ -196,7 +283,7 @@ async def walk(proof: Rule | Reconcile, context: Context) -> Judgement:
     await walker.open()
     suspects = await walker.first_look()
     confirmed, unresolved = await walker.confirm(suspects)
-    findings = tuple(walker.finding(suspect, at) for suspect, at in confirmed)
+    findings = tuple(walker.finding(sighting, first_seen_at) for sighting, first_seen_at in confirmed)
     for item in findings:
         context.found(item)
     return _conclude(walker, findings, unresolved)

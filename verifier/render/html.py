@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -11,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from verifier.history.records import RunSummary, StoredFinding
 from verifier.model import Severity
-from verifier.render.redact import clean, clean_result
+from verifier.render.redact import clean, clean_finding, clean_result
 from verifier.render.words import (
     EXIT_MEANING,
     MARKS,
@@ -35,7 +36,8 @@ class ReportSection:
     """One run in the report.
 
     `expectations` says which verdict was planned for each check (a demo, a rehearsal): the report then shows both and what
-    differs. `known` holds what the history remembers of the findings, by fingerprint.
+    differs. `known` holds what the history remembers of the findings, by fingerprint; `healed` are
+    those that the run found gone.
     """
 
     heading: str
@@ -44,6 +46,7 @@ class ReportSection:
     expectations: Mapping[str, Verdict] | None = None
     exit_code: ExitCode | None = None
     known: Mapping[str, StoredFinding] = field(default_factory=dict)
+    healed: Sequence[StoredFinding] = ()
 
 
 def render_html(
@@ -59,7 +62,13 @@ def render_html(
     default the last.
     """
     cleaned = [
-        replace(item, heading=clean(item.heading), prose=clean(item.prose), result=clean_result(item.result))
+        replace(
+            item,
+            heading=clean(item.heading),
+            prose=clean(item.prose),
+            result=clean_result(item.result),
+            healed=_cleaned(item.healed),
+        )
         for item in sections
     ]
     return _template().render(
@@ -69,6 +78,17 @@ def render_html(
         trend=list(reversed(trend)),
         latest=clean_result((headline_of or sections[-1]).result) if sections else None,
     )
+
+
+def _cleaned(healed: Sequence[StoredFinding]) -> list[StoredFinding]:
+    return [replace(item, finding=clean_finding(item.finding)) for item in healed]
+
+
+def _states(section: ReportSection) -> str:
+    """`2 new, 1 persisting, 3 healed`, or nothing where no history knows."""
+    counts = Counter(item.state.value for item in section.known.values())
+    counts["healed"] = len(section.healed)
+    return ", ".join(f"{counts[name]} {name}" for name in ("new", "persisting", "healed") if counts[name])
 
 
 def _comparable(sections: Sequence[ReportSection]) -> bool:
@@ -205,5 +225,6 @@ def _template() -> Template:
         not_applicable=_not_applicable,
         bars=_bars,
         exit_code=_exit_code,
+        states=_states,
     )
     return environment.get_template("report.html.j2")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from verifier.finding import Finding
+from verifier.history.records import StoredFinding
 from verifier.model import Severity
-from verifier.render.redact import clean_result
+from verifier.render.audit import summary
+from verifier.render.redact import clean_finding, clean_result
 from verifier.render.words import EXIT_MEANING, conclusion, headline
 from verifier.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
 
@@ -45,6 +48,20 @@ class FindingDocument(_Document):
     confirmed_at: datetime = Field(description="time of the second look")
     recheck_command: str
     next_step: str
+    state: Literal["new", "persisting", "healed"] | None = Field(
+        default=None, description="against the run before, where a history knows it"
+    )
+
+
+class HealedDocument(_Document):
+    """A finding of an earlier run that this run looked for and did not find any more."""
+
+    fingerprint: str
+    check_id: str
+    key: str
+    summary: str
+    first_seen_at: datetime
+    healed_at: datetime | None
 
 
 class CheckDocument(_Document):
@@ -54,6 +71,7 @@ class CheckDocument(_Document):
     title: str
     severity: Severity
     verdict: Verdict
+    pending: bool = Field(default=False, description="new since the last accepted list; not counted in the exit code")
     reason: str = Field(description="why this verdict; empty where the coverage says it")
     coverage: list[CoverageDocument]
     coverage_text: str
@@ -64,6 +82,18 @@ class CheckDocument(_Document):
     started_at: datetime
     ended_at: datetime
     duration_s: float
+
+
+class FootprintDocument(_Document):
+    """One store's part of a run."""
+
+    sent: int = Field(description="statements, commands and requests")
+    refused: int = Field(description="kept from going out by the allow-list")
+    rows: int = Field(description="rows, documents, keys or records that came back")
+    time_s: float = Field(description="how long answers took, in all")
+    in_flight_max: int = Field(description="how many at once, at most")
+    waited_s: float = Field(description="how long statements were held back by the budget")
+    rests: int = Field(description="how often the store was left alone because it had become slow")
 
 
 class RunDocument(_Document):
@@ -85,11 +115,24 @@ class RunDocument(_Document):
     counts: dict[Verdict, int] = Field(description="checks by verdict; every verdict is there")
     notes: list[str]
     reads: dict[str, int] = Field(description="what was sent to each store: statements, commands, requests")
+    healed: list[HealedDocument] = Field(default_factory=list, description="findings that this run found gone")
+    footprint: dict[str, FootprintDocument] = Field(
+        default_factory=dict, description="what each store was asked in this run; --audit has it statement by statement"
+    )
     checks: list[CheckDocument]
 
 
-def to_json(result: RunResult, *, exit_code: ExitCode | None = None) -> dict[str, Any]:
-    """The run as a JSON object (see `json_schema`); `exit_code` is what the process returns, if options changed it."""
+def to_json(
+    result: RunResult,
+    *,
+    exit_code: ExitCode | None = None,
+    known: Mapping[str, StoredFinding] | None = None,
+    healed: Sequence[StoredFinding] = (),
+) -> dict[str, Any]:
+    """The run as a JSON object (see `json_schema`); `exit_code` is what the process returns, if options changed it.
+
+    `known` is what the history remembers of the findings, by fingerprint; `healed` are those that are gone.
+    """
     result = clean_result(result)
     code = result.exit_code() if exit_code is None else exit_code
     document = RunDocument(
@@ -109,7 +152,9 @@ def to_json(result: RunResult, *, exit_code: ExitCode | None = None) -> dict[str
         counts={verdict: result.count(verdict) for verdict in Verdict},
         notes=list(result.notes),
         reads=result.reads,
-        checks=[_check(outcome) for outcome in result.outcomes],
+        footprint={store: FootprintDocument(**summary(item)) for store, item in result.footprints.items()},
+        healed=[_healed(item) for item in healed],
+        checks=[_check(outcome, known or {}) for outcome in result.outcomes],
     )
     return document.model_dump(mode="json")
 
@@ -119,20 +164,33 @@ def json_schema() -> dict[str, Any]:
     return RunDocument.model_json_schema(mode="serialization")
 
 
-def _check(outcome: Outcome) -> CheckDocument:
+def _healed(item: StoredFinding) -> HealedDocument:
+    finding = clean_finding(item.finding)
+    return HealedDocument(
+        fingerprint=item.fingerprint,
+        check_id=item.check_id,
+        key=finding.key,
+        summary=finding.summary,
+        first_seen_at=item.first_seen_at,
+        healed_at=item.healed_at,
+    )
+
+
+def _check(outcome: Outcome, known: Mapping[str, StoredFinding]) -> CheckDocument:
     judgement = outcome.judgement
     return CheckDocument(
         id=outcome.check_id,
         title=outcome.title,
         severity=outcome.severity,
         verdict=outcome.verdict,
+        pending=outcome.pending,
         reason=judgement.reason,
         coverage=[_coverage(item) for item in judgement.coverage],
         coverage_text=outcome.coverage_text,
         notes=list(judgement.notes),
         queries=list(judgement.queries),
         findings_total=max(judgement.findings_total, len(judgement.findings)),
-        findings=[_finding(item) for item in judgement.findings],
+        findings=[_finding(item, known.get(item.fingerprint)) for item in judgement.findings],
         started_at=outcome.started_at,
         ended_at=outcome.ended_at,
         duration_s=outcome.duration_s,
@@ -145,7 +203,7 @@ def _coverage(coverage: Coverage) -> CoverageDocument:
     )
 
 
-def _finding(finding: Finding) -> FindingDocument:
+def _finding(finding: Finding, known: StoredFinding | None) -> FindingDocument:
     return FindingDocument(
         fingerprint=finding.fingerprint,
         key=finding.key,
@@ -157,4 +215,5 @@ def _finding(finding: Finding) -> FindingDocument:
         confirmed_at=finding.confirmed_at,
         recheck_command=finding.recheck_command,
         next_step=finding.next_step,
+        state=known.state.value if known else None,
     )

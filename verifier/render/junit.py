@@ -9,7 +9,7 @@ from verifier.finding import Finding
 from verifier.model import Severity
 from verifier.render.redact import clean_result
 from verifier.render.words import at_text, headline, number, plural
-from verifier.verdict import Outcome, RunResult, Verdict
+from verifier.verdict import Judgement, Outcome, RunResult, Verdict
 
 FINDINGS_MAX = 50
 """Findings written out per case; CI servers choke on megabytes of failure text."""
@@ -66,6 +66,9 @@ def _add_case(suite: ET.Element, outcome: Outcome, accepted: Mapping[str, str]) 
         time=_seconds(outcome.duration_s),
     )
     match outcome.verdict:
+        case Verdict.VIOLATED | Verdict.INCONCLUSIVE as verdict if outcome.pending:
+            text = f"pending, not accepted yet: {verdict.value}: {_about(judgement)}"
+            ET.SubElement(case, "skipped", message=text)
         case Verdict.VIOLATED:
             total = max(judgement.findings_total, len(judgement.findings))
             message = f"{number(total)} {plural('finding', total)}"
@@ -89,6 +92,11 @@ def _add_case(suite: ET.Element, outcome: Outcome, accepted: Mapping[str, str]) 
     if said:
         ET.SubElement(case, "system-out").text = "\n".join(said)
     return case
+
+
+def _about(judgement: Judgement) -> str:
+    total = max(judgement.findings_total, len(judgement.findings))
+    return judgement.reason or f"{number(total)} {plural('finding', total)}"
 
 
 def _findings_text(findings: tuple[Finding, ...], total: int) -> str:

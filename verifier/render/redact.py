@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from verifier.finding import Finding
+from verifier.footprint import Footprint
 from verifier.verdict import Coverage, Judgement, Outcome, RunResult
 
 HIDDEN = "[hidden]"
@@ -131,7 +132,14 @@ def clean_result(result: RunResult) -> RunResult:
         outcomes=tuple(clean_outcome(item) for item in result.outcomes),
         notes=tuple(clean(note) for note in result.notes),
         reads={clean(store): count for store, count in result.reads.items()},
+        footprints={clean(store): _clean_footprint(item) for store, item in result.footprints.items()},
     )
+
+
+def _clean_footprint(footprint: Footprint) -> Footprint:
+    # A profile's own `where` and `select` are part of a statement, and may quote what they should not.
+    statements = tuple(replace(item, statement=clean(item.statement)) for item in footprint.statements)
+    return replace(footprint, statements=statements)
 
 
 def _clean_coverage(coverage: Coverage) -> Coverage:

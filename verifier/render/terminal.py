@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from types import TracebackType
 from typing import Self
@@ -10,12 +11,22 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from verifier.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    FindingFound,
+    Paused,
+    Progress,
+    Resumed,
+    RunFinished,
+    RunStarted,
+)
 from verifier.history.records import StoredFinding
 from verifier.model import Severity
 from verifier.render.redact import clean, clean_outcome, clean_result
 from verifier.render.terminal_progress import LiveProgress
-from verifier.render.terminal_tables import findings_blocks, verdict_table
+from verifier.render.terminal_tables import findings_blocks, healed_block, verdict_table
 from verifier.render.words import EXIT_MEANING, MARKS, about, duration_text, headline, number, phase_text, plural
 from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
 
@@ -26,7 +37,8 @@ FINDINGS_MAX = 3
 class TerminalRenderer:
     """Feed it every event: `with TerminalRenderer(console) as renderer: renderer.handle(event)`.
 
-    `known` looks a fingerprint up in the history, for "new" and "seen 4 times since …". `fail_on` and `accepted` are what
+    `known` looks a fingerprint up in the history, for "new" and "seen 4 times since …". `healed` names the findings that a
+    run found gone. `fail_on` and `accepted` are what
     the exit code is made with (see RunResult.exit_code).
     """
 
@@ -39,6 +51,7 @@ class TerminalRenderer:
         fail_on: frozenset[Severity] = frozenset(Severity),
         accepted: frozenset[str] = frozenset(),
         findings_max: int = FINDINGS_MAX,
+        healed: Callable[[RunResult], Sequence[StoredFinding]] = lambda result: (),
     ) -> None:
         if isinstance(console.file, TextIOWrapper):
             # A narrow encoding costs a character, not the run.
@@ -49,6 +62,7 @@ class TerminalRenderer:
         self._fail_on = fail_on
         self._accepted = accepted
         self._findings_max = findings_max
+        self._healed = healed
         self._live = LiveProgress(console) if console.is_terminal else None
         self._done = 0
         self._checks = 0
@@ -77,6 +91,12 @@ class TerminalRenderer:
             case Progress(check_id=check_id, done=done, total=total, unit=unit):
                 if self._live:
                     self._live.progress(check_id, done, total, clean(unit))
+            case Paused(path=path):
+                self._console.print(Text(f"paused: {clean(path)} is there; remove it to go on", style="yellow"))
+            case Resumed(path=path, after_s=after_s):
+                self._console.print(
+                    Text(f"going on: {clean(path)} is gone after {duration_text(after_s)}", style="yellow")
+                )
             case FindingFound(finding=finding):
                 if self._live:
                     self._live.found(finding.check_id)
@@ -97,12 +117,16 @@ class TerminalRenderer:
         for block in findings_blocks(result, console, known=self._known, findings_max=shown_max, waived=self._verbose):
             console.print()
             console.print(block)
+        healed = list(self._healed(result))
+        if healed:
+            console.print()
+            console.print(healed_block(healed, console, shown_max=shown_max))
         if result.notes:
             console.print()
             for note in result.notes:
                 console.print(Text.assemble(("note  ", "cyan"), note))
         console.print()
-        self._print_headline(result)
+        self._print_headline(result, healed)
 
     def _run_started(self, event: RunStarted) -> None:
         self._checks = len(event.check_ids)
@@ -132,10 +156,12 @@ class TerminalRenderer:
             soft_wrap=True,  # a log has no width
         )
 
-    def _print_headline(self, result: RunResult) -> None:
+    def _print_headline(self, result: RunResult, healed: Sequence[StoredFinding]) -> None:
         code = result.exit_code(self._fail_on, self._accepted)
         style = {ExitCode.HOLDS: "green", ExitCode.VIOLATED: "red"}.get(code, "yellow")
         self._console.print(Text(headline(result), style=f"bold {style}"))
+        if changes := self._changes(result, healed):
+            self._console.print(Text(f"findings: {changes}"))
         duration = duration_text((result.ended_at - result.started_at).total_seconds())
         reads = sum(result.reads.values())
         facts = f"{duration}, {number(reads)} {plural('read', reads)}" if reads else duration
@@ -147,3 +173,10 @@ class TerminalRenderer:
         )
         if excused:
             self._console.print(Text(f"accepted as inconclusive by the profile: {', '.join(excused)}", style="dim"))
+
+    def _changes(self, result: RunResult, healed: Sequence[StoredFinding]) -> str:
+        """`2 new, 1 persisting, 3 healed`, or nothing where no history knows the findings."""
+        prints = (item.fingerprint for outcome in result.outcomes for item in outcome.judgement.findings)
+        counts = Counter(known.state.value for name in prints if (known := self._known(name)) is not None)
+        counts["healed"] = len(healed)
+        return ", ".join(f"{number(counts[name])} {name}" for name in ("new", "persisting", "healed") if counts[name])

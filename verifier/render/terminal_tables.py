@@ -12,6 +12,7 @@ from rich.text import Text
 
 from verifier.finding import Finding
 from verifier.history.records import FindingState, StoredFinding
+from verifier.render.redact import clean_finding
 from verifier.render.words import MARKS, ORDER, about, at_text, clock_text, duration_text, number, plural, ranked
 from verifier.verdict import Outcome, RunResult, Verdict
 
@@ -154,3 +155,17 @@ def _seen(finding: Finding, known: StoredFinding | None) -> str:
     if known.state is FindingState.NEW:
         return f"{looks} · new in this run"
     return f"{looks} · in {known.times_seen} runs since {at_text(known.first_seen_at)}"
+
+
+def healed_block(healed: Sequence[StoredFinding], console: Console, *, shown_max: int | None) -> RenderableType:
+    """One line per finding that is gone."""
+    parts: list[RenderableType] = [
+        Text.assemble(("healed", "green bold"), (f"  {number(len(healed))} {plural('finding', len(healed))}", "dim"))
+    ]
+    for item in healed[:shown_max]:
+        finding = clean_finding(item.finding)
+        line = Text.assemble((item.check_id, "bold"), "  ", finding.key, ("  " + finding.summary, "dim"))
+        parts.append(Padding(line, (0, 0, 0, 2)))
+    if shown_max is not None and len(healed) > shown_max:
+        parts.append(Padding(Text(f"and {number(len(healed) - shown_max)} more", style="dim"), (0, 0, 0, 2)))
+    return Group(*parts)

@@ -79,13 +79,17 @@ def headline(result: RunResult) -> str:
     if not parts:
         return "nothing was judged"
     reasons = ", ".join(f"{reason} {count}" for reason, count in reason_counts(result.outcomes, Verdict.NOT_APPLICABLE))
-    return ", ".join(parts) + (f" ({reasons})" if reasons else "")
+    pending = sum(item.pending for item in result.outcomes)
+    waiting = f"; {pending} of them pending" if pending else ""
+    return ", ".join(parts) + (f" ({reasons})" if reasons else "") + waiting
 
 
 def conclusion(result: RunResult) -> str:
     """One sentence for someone who reads nothing else."""
-    violated, inconclusive = result.count(Verdict.VIOLATED), result.count(Verdict.INCONCLUSIVE)
-    holds = result.count(Verdict.HOLDS)
+    counts = Counter(item.verdict for item in result.counted)
+    violated, inconclusive, holds = (
+        counts[verdict] for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS)
+    )
     if violated:
         text = f"{violated} {plural('invariant', violated)} {'is' if violated == 1 else 'are'} violated"
     elif inconclusive:
@@ -139,5 +143,6 @@ def duration_text(seconds: float) -> str:
 
 
 def about(outcome: Outcome) -> str:
-    """The reason of a verdict where there is one, else what was covered: never nothing."""
-    return outcome.judgement.reason or outcome.coverage_text or "no coverage stated"
+    """The reason of a verdict where there is one, else what was covered: never nothing. A pending check says that it is."""
+    said = outcome.judgement.reason or outcome.coverage_text or "no coverage stated"
+    return f"pending, not counted: {said}" if outcome.pending else said

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from verifier.check import Registry, load_checks
-from verifier.commands.running import execute, open_history
+from verifier.commands.running import Pace, execute, open_history
 from verifier.events import CheckFinished, Event, FindingFound, RunStarted
 from verifier.history import History, HistoryBusy, HistoryError, RunKind, RunState
 from verifier.plan import make_plan
 from verifier.profile import Profile, ProfileError, load_profile
 from verifier.render.redact import clean
+from verifier.resume import plan_document, why_not
 from verifier.service.schedule import cron_trigger
 from verifier.service.state import Ending, State
 from verifier.verdict import ExitCode, RunResult, Verdict
@@ -55,12 +56,19 @@ class Runner:
         self._guard = threading.Lock()
         self._stopping = False
         self._inside: tuple[asyncio.AbstractEventLoop, asyncio.Task[object]] | None = None
+        self.unfinished = False
+        """Whether a run was cut short, by the end of an earlier service, that can be taken up."""
         self._recall()
 
     def _recall(self) -> None:
         """Take the newest complete run from the history, so that a restart forgets nothing."""
-        with open_history(self.state.profile) as history:
+        profile = self.state.profile
+        with open_history(profile) as history:
             found = latest_run(history, checks=len(self._registry.select()))
+            with suppress(HistoryBusy), history.lock():
+                document = plan_document(profile, make_plan(self._registry, profile))
+                limit_s = profile.timing.resume_within_s
+                self.unfinished = why_not(history.cut_short(), document, datetime.now(UTC), limit_s) is None
         if found is not None:
             self.state.latest, self.state.latest_code = found, exit_code_of(found, self.state.profile)
 
@@ -113,7 +121,7 @@ class Runner:
         plan = make_plan(self._registry, profile)
         try:
             with open_history(profile) as history:
-                result = execute(profile, plan, history, kind=RunKind.RUN, handle=self._watch)
+                result = execute(profile, plan, history, kind=RunKind.RUN, handle=self._watch, pace=Pace(resume=True))
         finally:
             with self._guard:
                 self._inside = None

@@ -1,6 +1,6 @@
 """`serve`: scheduler, runner and web server in one process, ended by SIGTERM in time.
 
-SIGHUP makes a run now. The profile is read anew before each run; one that cannot be used leaves the old one in force.
+SIGHUP makes a run now. A run that was cut short when the service ended is taken up when it starts again. The profile is read anew before each run; one that cannot be used leaves the old one in force.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Service:
         self._scheduler.start()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.run_now)
+        if self.runner.unfinished:
+            self.run_now()
         try:
             yield
         finally:

@@ -6,16 +6,16 @@ each statement, command or request passes the store's allow-list before it reach
 
 from __future__ import annotations
 
-import asyncio
-import collections
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from verifier.model import Row
+from verifier.stores.footprint import Ledger
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from verifier.stores.budget import Budget
 
 
 class StoreError(Exception):
@@ -59,6 +59,18 @@ class Source(Protocol):
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose column has one of these values, in any order; one batch, the caller bounds it."""
+
+
+@runtime_checkable
+class OrderedSource(Source, Protocol):
+    """A source with an order that lasts (a key, not a cursor): reading can go on where it was broken off."""
+
+    @property
+    def position(self) -> str | None:
+        """Where the chunk that was handed out last ended; None before the first one, and where its key cannot be written down."""
+
+    def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """All records, or those behind a position of an earlier reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,28 +163,14 @@ class Privilege:
     detail: str = ""
 
 
-@dataclass(slots=True)
-class Ledger:
-    """Counts what was sent to a store: the verifier's own footprint (META-01)."""
-
-    reads: collections.Counter[str] = field(default_factory=collections.Counter)
-    refused: int = 0
-
-    def note(self, what: str) -> None:
-        """One statement, command or request of this kind went out."""
-        self.reads[what] += 1
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return sum(self.reads.values())
-
-
 class Store(Protocol):
     """A connected role of the profile."""
 
     role: str
     ledger: Ledger
+    budget: Budget
+    clock_grain_s: float
+    """How coarse its clock is: 0 where it tells parts of a second."""
 
     async def connect(self) -> None:
         """Connect and identify the server; raises StoreError."""
@@ -191,24 +189,3 @@ class Store(Protocol):
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
         """The store's objects of one kind, for inventories; each store names the kinds it knows."""
-
-
-class Budget:
-    """Bounds what is in flight on one store, and puts one time limit on every operation."""
-
-    def __init__(self, *, concurrency: int, timeout_s: float, store: str) -> None:
-        self._slots = asyncio.Semaphore(concurrency)
-        self._timeout_s = timeout_s
-        self._store = store
-
-    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do `work` in a slot; Unreachable when it takes longer than the operation time-out."""
-        async with self._slots:
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    return await work()
-            except TimeoutError:
-                raise Unreachable(
-                    f"{self._store} did not answer within {self._timeout_s:g} s. "
-                    "Is it overloaded? Raise operation_timeout_s of the role if it is just slow."
-                ) from None

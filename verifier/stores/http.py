@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 
 import httpx
 
-from verifier.stores.base import Forbidden, Ledger
+from verifier.stores.base import Forbidden
+from verifier.stores.footprint import Ledger
 
 
 class AllowListTransport(httpx.AsyncBaseTransport):
-    """Wraps a transport; `allowed(method, path)` decides, everything else raises Forbidden."""
+    """Wraps a transport; `allowed(method, path)` decides, everything else raises Forbidden.
 
-    def __init__(self, allowed: Callable[[str, str], bool], ledger: Ledger, inner: httpx.AsyncBaseTransport) -> None:
+    With `timed` it also tells the ledger how long each answer took, host by host: for requests that no budget times.
+    """
+
+    def __init__(
+        self,
+        allowed: Callable[[str, str], bool],
+        ledger: Ledger,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        timed: bool = False,
+    ) -> None:
         self._allowed = allowed
         self._ledger = ledger
         self._inner = inner
+        self._timed = timed
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, if it is allowed."""
@@ -24,8 +37,19 @@ class AllowListTransport(httpx.AsyncBaseTransport):
         if not self._allowed(request.method, path):
             self._ledger.refused += 1
             raise Forbidden(f"refused {request.method} {path}: it is not on the list of requests that only read")
-        self._ledger.note(f"{request.method} {path}")
-        return await self._inner.handle_async_request(request)
+        if not self._timed:
+            self._ledger.note(f"{request.method} {path}")
+            return await self._inner.handle_async_request(request)
+        form = f"{request.method} {request.url.scheme}://{request.url.netloc.decode('ascii')}/…"
+        self._ledger.note(request.method, form)
+        begun = time.monotonic()
+        answered = False
+        try:
+            response = await self._inner.handle_async_request(request)
+            answered = True
+            return response
+        finally:
+            self._ledger.answered(form, took_s=time.monotonic() - begun, rows=int(answered), failed=not answered)
 
     async def aclose(self) -> None:
         """Close the wrapped transport."""
@@ -41,13 +65,14 @@ def guarded_client(
     connect_timeout_s: float,
     ca_file: str | None = None,
     auth: tuple[str, str] | None = None,
+    timed: bool = False,
 ) -> httpx.AsyncClient:
     """A client of one server. System proxies are ignored and redirects are not followed: both could leave the stack."""
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     inner = httpx.AsyncHTTPTransport(verify=verify, retries=1)
     return httpx.AsyncClient(
         base_url=base_url,
-        transport=AllowListTransport(allowed, ledger, inner),
+        transport=AllowListTransport(allowed, ledger, inner, timed=timed),
         timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
         auth=auth,
         trust_env=False,

@@ -10,7 +10,7 @@ import httpx
 
 from verifier.model import Row
 from verifier.profile.models import Media
-from verifier.stores.base import Ledger
+from verifier.stores.footprint import Ledger
 from verifier.stores.http import guarded_client
 
 TIMEOUT_S = 10
@@ -25,9 +25,9 @@ class MediaSource:
     key: tuple[str, ...] = ("url",)
     queries: tuple[str, ...] = ("HEAD of each URL on an allowed host; GET of its first byte where HEAD is refused",)
 
-    def __init__(self, config: Media) -> None:
+    def __init__(self, config: Media, ledger: Ledger) -> None:
         self._hosts = frozenset(config.allowed_hosts)
-        self.ledger = Ledger()
+        self.ledger = ledger
 
     def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """There is no list of everything that is served."""
@@ -42,6 +42,7 @@ class MediaSource:
             self.ledger,
             timeout_s=TIMEOUT_S,
             connect_timeout_s=TIMEOUT_S,
+            timed=True,
         ) as client:
             return await asyncio.gather(*(self._state(client, slots, str(value)) for value in values))
 

@@ -20,20 +20,22 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Relation
 from verifier.profile.roles import MongoRole
 from verifier.query import Rows
 from verifier.stores.base import (
-    Budget,
     Denied,
     Forbidden,
-    Ledger,
     Missing,
     Privilege,
     StoreError,
     StoreObject,
     Unreachable,
 )
+from verifier.stores.budget import Budget, TooSlow
+from verifier.stores.footprint import Ledger
+from verifier.stores.mongo_audit import normal_command, rows_in
 from verifier.stores.mongo_guard import require_read_command, require_read_pipeline
 from verifier.stores.mongo_values import CODEC
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Document = dict[str, Any]
+STREAMS_BESIDE = 4
+"""Connections for change streams, which wait on purpose, beside those of the budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +60,42 @@ class CollectionFacts:
 
 
 class _Footprint(CommandListener):
-    """Counts every command that the driver sends, its own paging and handshakes included."""
+    """Writes down every command that the driver sends, its own paging included, and every answer."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._forms: dict[int, str] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
-        self._ledger.note(event.command_name)
+        """It goes out."""
+        form = normal_command(event.command_name, event.command)
+        self._forms[event.request_id] = form
+        self._ledger.note(event.command_name, form)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing to count."""
+        """It was answered."""
+        form = self._forms.pop(event.request_id, event.command_name)
+        self._ledger.answered(form, took_s=event.duration_micros / 1e6, rows=rows_in(event.reply))
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing to count."""
+        """It was refused, or the connection broke."""
+        form = self._forms.pop(event.request_id, event.command_name)
+        self._ledger.answered(form, took_s=event.duration_micros / 1e6, failed=True)
 
 
 class MongoStore:
     """One MongoDB database, and the inventory of its server; every command passes `require_read_command`."""
 
-    def __init__(self, role: str, config: MongoRole) -> None:
+    clock_grain_s = 0.0
+
+    def __init__(self, role: str, config: MongoRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config
         self.label = f"{role} (MongoDB)"
         self.ledger = Ledger()
         self.max_wire_version = 0
-        self._budget = Budget(
-            concurrency=config.max_concurrency, timeout_s=config.operation_timeout_s, store=self.label
-        )
+        self.limits = budget or StoreBudget()
+        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
         self._client: pymongo.AsyncMongoClient[Document] | None = None
 
     async def connect(self) -> None:
@@ -92,7 +105,7 @@ class MongoStore:
             "serverSelectionTimeoutMS": int(self.config.connect_timeout_s * 1000),
             "connectTimeoutMS": int(self.config.connect_timeout_s * 1000),
             "socketTimeoutMS": int(self.config.operation_timeout_s * 1000),
-            "maxPoolSize": self.config.max_concurrency + 1,
+            "maxPoolSize": self.limits.max_concurrency + STREAMS_BESIDE,
             "event_listeners": [_Footprint(self.ledger)],
         }
         if self.config.tls_ca_file:
@@ -129,7 +142,8 @@ class MongoStore:
         """Run one allowed command and return the server's answer."""
         self._guard(require_read_command, command)
         target = self._connected.get_database(database, codec_options=CODEC)
-        return await self.run(lambda: target.command(dict(command), codec_options=CODEC))
+        name = next(iter(command))
+        return await self.run(lambda: target.command(dict(command), codec_options=CODEC), kind=name)
 
     async def find(
         self,
@@ -148,7 +162,7 @@ class MongoStore:
             cursor = target.find(criteria, projection, limit=limit, batch_size=limit, max_time_ms=self._max_time_ms)
             return await (cursor.sort(sort) if sort else cursor).to_list()
 
-        return await self.run(work)
+        return await self.run(work, kind=f"find {collection}", rows=len)
 
     async def aggregate(
         self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, database: str | None = None
@@ -160,7 +174,7 @@ class MongoStore:
         async def work() -> list[Document]:
             return await (await target.aggregate(pipeline, maxTimeMS=self._max_time_ms)).to_list()
 
-        return await self.run(work)
+        return await self.run(work, kind=f"aggregate {collection}", rows=len)
 
     async def watch(
         self, collection: str, pipeline: Sequence[Mapping[str, Any]] = (), **options: Any
@@ -170,10 +184,20 @@ class MongoStore:
         target = self._connected.get_database(self.config.database, codec_options=CODEC)[collection]
         return await self.run(lambda: target.watch(list(pipeline), **options), translate=False)
 
-    async def run(self, work: Callable[[], Awaitable[T]], *, translate: bool = True) -> T:
-        """Do work of the driver inside the budget, its errors told in sentences (or as they are: `translate=False`)."""
+    async def run(
+        self,
+        work: Callable[[], Awaitable[T]],
+        *,
+        translate: bool = True,
+        kind: str | None = None,
+        rows: Callable[[T], int] = lambda _: 0,
+    ) -> T:
+        """Do work of the driver inside the budget, its errors told in sentences (or as they are: `translate=False`).
+
+        Without a `kind` it is something that waits on purpose: a change stream.
+        """
         try:
-            return await self._budget.run(work)
+            return await self.budget.run(work, kind=kind, rows=rows, audited=False)
         except errors.OperationFailure as error:
             if not translate:
                 raise
@@ -190,15 +214,15 @@ class MongoStore:
 
     @property
     def _max_time_ms(self) -> int:
-        return max(1, int(self.config.operation_timeout_s * 1000))
+        return max(1, int((self.limits.statement_timeout_s or self.config.operation_timeout_s) * 1000))
 
     def translate(self, error: Exception) -> StoreError:
         """A driver's error as a sentence with the next step."""
         text = _sentence(error)
         match error:
             case errors.ExecutionTimeout():
-                return Unreachable(
-                    f"{self.label} gave up a query after {self.config.operation_timeout_s:g} s. "
+                return TooSlow(
+                    f"{self.label} gave up a query after {self._max_time_ms / 1000:g} s. "
                     "Is there an index for it? Raise operation_timeout_s of the role if it is just slow."
                 )
             case errors.OperationFailure(code=18 | 8000):

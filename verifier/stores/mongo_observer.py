@@ -188,7 +188,7 @@ class MongoObserver:
         later: list[dict[str, Any]] = [{"_id": {"$gte": first_id}}]
         later += [{column.column: {"$gt": to_stored(column, before.at)}} for column in times.values()]
         fields = projection(self._relation, columns)
-        async for chunk in by_id(self._store, self._collection, all_of([self._where, {"$or": later}]), fields):
+        async for chunk, _ in by_id(self._store, self._collection, all_of([self._where, {"$or": later}]), fields):
             for document in chunk:
                 yield self._soft_witness(document, to_row(self._relation, columns, document), times, before.at)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from verifier.model import Row
 from verifier.profile.relations import Relation
 from verifier.query import Rows
 from verifier.stores.base import Denied, Missing, StoreError
+from verifier.stores.budget import Bite
 from verifier.stores.mongo import Document, MongoStore
 from verifier.stores.mongo_values import accepted, as_json, condition, from_json, stored_forms, to_row, types_after
 
@@ -36,34 +39,68 @@ def all_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return given[0] if len(given) == 1 else {"$and": given} if given else {}
 
 
+@dataclass(frozen=True, slots=True)
+class IdPlace:
+    """A place in `_id` order: behind `last`, within its BSON type, or (`types` given) among the types behind it."""
+
+    last: Any
+    types: tuple[str, ...] = ()
+
+    @property
+    def criteria(self) -> dict[str, Any]:
+        """The filter that goes on from here."""
+        return {"_id": {"$type": list(self.types)} if self.types else {"$gt": self.last}}
+
+    def to_text(self) -> str:
+        """Extended JSON."""
+        return as_json({"last": self.last, "types": list(self.types)})
+
+    @classmethod
+    def from_text(cls, text: str) -> IdPlace:
+        """Inverse of `to_text`."""
+        raw = from_json(text)
+        return cls(raw["last"], tuple(raw["types"]))
+
+
 async def by_id(
-    store: MongoStore, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any]
-) -> AsyncIterator[list[Document]]:
-    """All documents that match, in `_id` order, each chunk a short query of its own.
+    store: MongoStore,
+    collection: str,
+    criteria: Mapping[str, Any],
+    projection: Mapping[str, Any],
+    place: IdPlace | None = None,
+) -> AsyncIterator[tuple[list[Document], IdPlace]]:
+    """All documents that match (or those behind `place`), in `_id` order, each chunk a short query of its own, with its place.
 
     `$gt` compares within one BSON type only, so after the last id of a type the search goes on with the types behind it.
     """
-    size = store.config.chunk_rows
-    position: dict[str, Any] = {}
-    last: Any = None
+    bite = Bite(store.limits, at_most=store.config.chunk_rows)
+    last: Any = None if place is None else place.last
     while True:
-        found = await store.find(
-            collection, all_of([criteria, position]), projection=projection, sort={"_id": 1}, limit=size
-        )
+        position = {} if place is None else place.criteria
+        read = functools.partial(_bite, store, collection, all_of([criteria, position]), projection)
+        found, size = await bite.take(read)
         if found:
-            yield found
-            if position and len(found) == size and found[-1]["_id"] == last:
+            before, last = last, found[-1]["_id"]
+            full = len(found) == size
+            yield found, IdPlace(last)
+            if position and full and last == before:
                 raise StoreError(
                     f"{store.label}: the reading of {collection} does not advance past _id {last!r}: it is not valid UTF-8. "
                     "Correct that record, or raise chunk_rows of the role above the number of records."
                 )
-            last = found[-1]["_id"]
         if len(found) == size:
-            position = {"_id": {"$gt": last}}
-        elif "$gt" in position.get("_id", {}) and (later := types_after(last)):
-            position = {"_id": {"$type": later}}
+            place = IdPlace(last)
+        elif place is not None and not place.types and (later := types_after(last)):
+            place = IdPlace(last, tuple(later))
         else:
             return
+
+
+async def _bite(
+    store: MongoStore, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
+) -> tuple[list[Document], int]:
+    found = await store.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)
+    return found, size
 
 
 _ARRAY_INDEX = re.compile(r"\.\d+(?:\.|\Z)")  # a projection cannot pick one item of an array: the whole array comes
@@ -82,6 +119,7 @@ class MongoSource:
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns, *filtered)))
         self.label = f"{rows.relation} ({store.role}: {store.config.database}.{self._collection})"
         self._exists = False
+        self.position: str | None = None
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -92,10 +130,12 @@ class MongoSource:
             f".sort({{_id: 1}}).limit({self._store.config.chunk_rows})",
         )
 
-    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Every record, in `_id` order."""
+    async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """Every record, in `_id` order, or those behind a position."""
         await self._require_collection()
-        async for found in by_id(self._store, self._collection, self._criteria(), self._projection):
+        start = None if after is None else IdPlace.from_text(after)
+        async for found, place in by_id(self._store, self._collection, self._criteria(), self._projection, start):
+            self.position = place.to_text()
             if rows := self._rows_of(found):
                 yield rows
 

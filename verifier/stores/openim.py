@@ -15,8 +15,11 @@ from typing import Any
 import httpx
 
 from verifier.model import Row
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import OpenIMRole
-from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.base import Denied, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.budget import Budget
+from verifier.stores.footprint import Ledger
 from verifier.stores.http import guarded_client
 from verifier.stores.openim_codes import TOKEN_CODES
 
@@ -46,14 +49,15 @@ class OpenIMRefusal(StoreError):
 class OpenIMStore:
     """OpenIM through REST, with the verifier's own admin token, taken at most once a run."""
 
-    def __init__(self, role: str, config: OpenIMRole) -> None:
+    clock_grain_s = 0.0
+
+    def __init__(self, role: str, config: OpenIMRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config
         self.label = f"{role} (OpenIM REST)"
         self.ledger = Ledger()
-        self._budget = Budget(
-            concurrency=config.max_concurrency, timeout_s=config.operation_timeout_s, store=self.label
-        )
+        self.limits = budget or StoreBudget()
+        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
         self._client = guarded_client(
             config.api_url,
             lambda method, path: method == "POST" and path in READ_ROUTES,
@@ -119,7 +123,7 @@ class OpenIMStore:
 
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
         headers = {"operationID": f"verifier-{uuid.uuid4().hex}", "token": self._token}
-        response = await self._budget.run(lambda: self._send(route, body, headers))
+        response = await self.budget.run(lambda: self._send(route, body, headers), kind=f"POST {route}", rows=_items)
         if response.status_code != 200 or not response.content:
             raise StoreError(
                 f"{self.label} answered {route} with HTTP {response.status_code}. "
@@ -173,6 +177,16 @@ class OpenIMStore:
                 f"can write; the verifier can reach {len(READ_ROUTES)} reading routes only",
             )
         ]
+
+
+def _items(response: httpx.Response) -> int:
+    """How many records an answer holds: the longest list in its data."""
+    try:
+        data = response.json().get("data")
+    except (ValueError, AttributeError):
+        return 0
+    lists = data.values() if isinstance(data, dict) else ()
+    return max((len(item) for item in lists if isinstance(item, list)), default=0)
 
 
 class OpenIMSource:

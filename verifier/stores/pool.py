@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from verifier.model import Row
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped
 from verifier.profile.identity import Identity
 from verifier.profile.models import Profile
 from verifier.profile.relations import Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.query import Rows
-from verifier.stores.base import Denied, Observer, Source, Store, StoreError
+from verifier.stores.base import Denied, Observer, OrderedSource, Source, Store, StoreError
+from verifier.stores.budget import Pause
+from verifier.stores.footprint import Ledger
+from verifier.stores.ledger_source import Before, LedgerSource
+from verifier.stores.skew import VERIFIER, Offset, apart, measure
 
 OPENIM_PREFIX = "openim."
 LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
@@ -22,29 +29,30 @@ LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.he
 queue."""
 
 
-def make_store(name: str, role: Role) -> Store:
+def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
     """The store that speaks a role's protocol. Drivers are imported here, when they are needed."""
+    budget = budget or StoreBudget()
     match role:
         case PostgresRole():
             from verifier.stores.postgres import PostgresStore
 
-            return PostgresStore(name, role)
+            return PostgresStore(name, role, budget)
         case MongoRole():
             from verifier.stores.mongo import MongoStore
 
-            return MongoStore(name, role)
+            return MongoStore(name, role, budget)
         case RedisRole():
             from verifier.stores.redis import RedisStore
 
-            return RedisStore(name, role)
+            return RedisStore(name, role, budget)
         case BrokerRole():
             from verifier.stores.rabbitmq import RabbitMQStore
 
-            return RabbitMQStore(name, role)
+            return RabbitMQStore(name, role, budget)
         case OpenIMRole():
             from verifier.stores.openim import OpenIMStore
 
-            return OpenIMStore(name, role)
+            return OpenIMStore(name, role, budget)
         case _:
             raise NotMapped(f"store behind role {name!r}")
 
@@ -52,10 +60,23 @@ def make_store(name: str, role: Role) -> Store:
 class Stores:
     """Hands out connected stores and the sources on them; `close` when the run is over."""
 
-    def __init__(self, profile: Profile, *, refuse_writers: bool = True) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        refuse_writers: bool = True,
+        pause: Pause | None = None,
+        before: Before | None = None,
+    ) -> None:
         self._profile = profile
+        self._pause = pause
+        self._before = before or Before()
+        self._began = time.monotonic()
+        self._media = Ledger()
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
+        self._all: dict[str, Store] = {}
+        self._offsets: dict[str, Offset] = {}
         self._failures: dict[str, StoreError] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -68,7 +89,10 @@ class Stores:
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config)
+                store = make_store(role, config, self._profile.budget(role))
+                self._all[role] = store
+                if self._pause is not None:
+                    store.budget.pause = self._pause
                 try:
                     await store.connect()
                     await self._refuse_writers(store, config)
@@ -77,6 +101,8 @@ class Stores:
                     await store.close()
                     raise
                 self._stores[role] = store
+                if (offset := await measure(store)) is not None:
+                    self._offsets[role] = offset
             return self._stores[role]
 
     async def _refuse_writers(self, store: Store, config: Role) -> None:
@@ -97,7 +123,7 @@ class Stores:
 
             return OpenIMSource(await self._typed("openim"), rows.relation)
         if rows.relation == LEDGER:
-            return LedgerSource(self._stores)
+            return LedgerSource(self.ledgers, self._profile.budget, self._began, self._before)
         if rows.relation == SETTINGS:
             from verifier.stores.settings import SettingsSource
 
@@ -105,7 +131,7 @@ class Stores:
         if rows.relation == MEDIA:
             from verifier.stores.media import MediaSource
 
-            return MediaSource(self._profile.media)
+            return MediaSource(self._profile.media, self._media)
         if rows.relation == TAP:
             queue = self._profile.queue("push_tap")
             tapped: Source = (await self._typed(queue.role)).tap(queue)
@@ -118,7 +144,11 @@ class Stores:
             asked = Rows(rows.relation, tuple(names), rows.where)
         store: Any = await self.get(relation.role)
         inner: Source = store.source(relation, asked)
-        return IdentitySource(inner, self._profile.identity) if asked is not rows else inner
+        if asked is rows:
+            return inner
+        if isinstance(inner, OrderedSource):
+            return OrderedIdentitySource(inner, self._profile.identity)
+        return IdentitySource(inner, self._profile.identity)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """What watches a relation, channel or queue of the profile for writes."""
@@ -141,6 +171,21 @@ class Stores:
         role = "openim" if relation.startswith(OPENIM_PREFIX) else self._profile.relation(relation).role
         return (await self.get(role)).clock
 
+    async def apart(self, clocks: Iterable[str], bound_s: float) -> str | None:
+        """Which of these clocks (roles, and VERIFIER) differ by more than the bound; measured as a store is connected."""
+        wanted = list(clocks)
+        if len(wanted) < 2:
+            return None
+        for role in wanted:
+            if role != VERIFIER:
+                with suppress(StoreError, NotMapped):
+                    await self.get(role)
+        return apart(self._offsets, wanted, bound_s)
+
+    def clock_note(self, bound_s: float) -> str | None:
+        """For the report: which of all clocks that were looked at differ by more than the bound."""
+        return apart(self._offsets, (VERIFIER, *self._offsets), bound_s)
+
     async def _typed(self, role: str) -> Any:
         return await self.get(role)
 
@@ -151,7 +196,12 @@ class Stores:
 
     def reads(self) -> dict[str, int]:
         """What was sent to each store so far: the verifier's own footprint."""
-        return {role: store.ledger.total for role, store in self._stores.items()}
+        return {role: ledger.total for role, ledger in self.ledgers().items()}
+
+    def ledgers(self) -> dict[str, Ledger]:
+        """The footprint on each store that was reached, and on the media hosts where one was asked."""
+        found = {role: store.ledger for role, store in self._all.items()}
+        return found | ({"media": self._media} if self._media.total else {})
 
     async def close(self) -> None:
         """Close every store."""
@@ -160,31 +210,6 @@ class Stores:
 
 async def _own_clock() -> datetime:
     return datetime.now(UTC)
-
-
-class LedgerSource:
-    """What was sent to each store in this run, and what its allow-list refused."""
-
-    label = "verifier.ledger (this run)"
-    key: tuple[str, ...] = ("role",)
-    queries: tuple[str, ...] = ()
-
-    def __init__(self, stores: dict[str, Store]) -> None:
-        self._stores = stores
-
-    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """One row per connected store."""
-        yield self._rows()
-
-    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The rows of some roles."""
-        return [row for row in self._rows() if row[column] in values]
-
-    def _rows(self) -> list[Row]:
-        return [
-            {"role": role, "sent": store.ledger.total, "refused": store.ledger.refused}
-            for role, store in self._stores.items()
-        ]
 
 
 class IdentitySource:
@@ -214,3 +239,21 @@ class IdentitySource:
 
     def _with_openim_id(self, row: Row) -> Row:
         return {**row, "openim_user_id": self._identity.to_openim(row["user_id"])}
+
+
+class OrderedIdentitySource(IdentitySource):
+    """The same over a source with an order: the virtual column changes nothing in it."""
+
+    def __init__(self, inner: OrderedSource, identity: Identity) -> None:
+        super().__init__(inner, identity)
+        self._ordered = inner
+
+    @property
+    def position(self) -> str | None:
+        """The inner source's."""
+        return self._ordered.position
+
+    async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """The inner source's chunks, with the column added."""
+        async for chunk in self._ordered.chunks(after):
+            yield [self._with_openim_id(row) for row in chunk]

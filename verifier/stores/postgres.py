@@ -15,21 +15,22 @@ from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 
 from verifier.model import Row
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
 from verifier.query import Rows
 from verifier.stores.base import (
-    Budget,
     Denied,
     Forbidden,
-    Ledger,
     Missing,
     Privilege,
     StoreError,
     StoreObject,
     Unreachable,
 )
+from verifier.stores.budget import Budget, TooSlow
+from verifier.stores.footprint import Ledger
 from verifier.stores.sql_guard import require_read_only_sql
 
 if TYPE_CHECKING:
@@ -52,13 +53,14 @@ def _lenient(context: AdaptContext) -> None:
 class PostgresStore:
     """One PostgreSQL database, read-only: every statement passes `require_read_only_sql` and runs READ ONLY."""
 
-    def __init__(self, role: str, config: PostgresRole) -> None:
+    clock_grain_s = 0.0
+
+    def __init__(self, role: str, config: PostgresRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config
         self.ledger = Ledger()
-        self._budget = Budget(
-            concurrency=config.max_concurrency, timeout_s=config.operation_timeout_s, store=self.label
-        )
+        self.limits = budget or StoreBudget()
+        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
         self._idle: list[psycopg.AsyncConnection[dict[str, Any]]] = []
         self._all: list[psycopg.AsyncConnection[dict[str, Any]]] = []
 
@@ -78,10 +80,11 @@ class PostgresStore:
             "client_encoding": "utf8",
         }
         if not self.config.pgbouncer:
-            milliseconds = int(self.config.operation_timeout_s * 1000)
+            timeout_s = self.limits.statement_timeout_s or self.config.operation_timeout_s
+            statement_ms, lock_ms = int(timeout_s * 1000), int(self.limits.lock_timeout_s * 1000)
             settings["options"] = (
-                f"-c default_transaction_read_only=on -c statement_timeout={milliseconds} -c lock_timeout=2000 "
-                f"-c idle_in_transaction_session_timeout={milliseconds}"
+                f"-c default_transaction_read_only=on -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
+                f"-c idle_in_transaction_session_timeout={statement_ms}"
             )
         for name, value in (("sslrootcert", "ssl_root_cert"), ("sslcert", "ssl_cert"), ("sslkey", "ssl_key")):
             if (path := getattr(self.config, value)) is not None:
@@ -123,7 +126,7 @@ class PostgresStore:
     ) -> list[dict[str, Any]]:
         """Run one allowed SELECT in a READ ONLY transaction of its own and return all its rows: callers bound them."""
         self._guard(sql)
-        return await self._budget.run(lambda: self._fetch(sql, parameters, what))
+        return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len)
 
     def _guard(self, sql: str) -> None:
         try:
@@ -154,17 +157,17 @@ class PostgresStore:
     async def type_of(self, sql: str) -> int:
         """The type OID of a SELECT's first column, without reading a row."""
         self._guard(sql)
-        return await self._budget.run(lambda: self._describe(sql))
+        return await self.budget.run(lambda: self._describe(sql), kind=sql)
 
     async def _describe(self, sql: str) -> int:
         async with self._borrow() as connection:
-            self.ledger.note("describe")
+            self.ledger.note("describe", sql)
             cursor = await connection.execute(sql)
             return cursor.description[0].type_code if cursor.description else 0
 
     async def _fetch(self, sql: str, parameters: Mapping[str, Any] | None, what: str) -> list[dict[str, Any]]:
         async with self._borrow() as connection:
-            self.ledger.note(what)
+            self.ledger.note(what, sql)
             cursor = await connection.execute(sql, parameters)
             return await cursor.fetchall()
 
@@ -198,9 +201,13 @@ class PostgresStore:
                 return Missing(
                     f"{self.label}: {text}. Correct the relation in the profile, or remove it if the stack has none."
                 )
-            case psycopg.errors.QueryCanceled():
+            case psycopg.errors.LockNotAvailable():
                 return Unreachable(
-                    f"{self.label} gave up a statement after {self.config.operation_timeout_s:g} s ({text})."
+                    f"{self.label}: a table is locked by somebody else ({text}). Try again when it is free."
+                )
+            case psycopg.errors.QueryCanceled():
+                return TooSlow(
+                    f"{self.label} gave up a statement after {self.limits.statement_timeout_s or self.config.operation_timeout_s:g} s ({text})."
                 )
             case psycopg.errors.SyntaxError() | psycopg.errors.UndefinedFunction() | psycopg.errors.DataError():
                 return StoreError(

@@ -8,6 +8,7 @@ TRUNCATE) gives it a new file and may give every row a new xmin.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
@@ -15,6 +16,7 @@ from typing import Any
 
 from verifier.profile.relations import Relation
 from verifier.stores.base import Missing, Reading, Witness
+from verifier.stores.budget import Bite
 from verifier.stores.convert import to_logical
 from verifier.stores.postgres import PostgresStore
 from verifier.stores.postgres_source import expression, from_clause
@@ -130,16 +132,19 @@ class PostgresObserver:
         if span > HORIZON_AGE_MAX or span < 0:
             return
         blocks = await self._blocks()
-        for first in range(0, blocks, BLOCKS_PER_CHUNK):
-            parameters = {
-                "first": f"({first},0)",
-                "last": f"({first + BLOCKS_PER_CHUNK},0)",
-                "age": span + IN_FLIGHT_XIDS,
-            }
-            for row in await self._store.fetch(self._witness_sql(), parameters, what="read new rows"):
+        bite, first = Bite(self._store.limits, at_most=BLOCKS_PER_CHUNK), 0
+        while first < blocks:
+            rows, first = await bite.take(functools.partial(self._written, first, span + IN_FLIGHT_XIDS))
+            for row in rows:
                 xid = newest.full_xid(int(row["_xmin"]))
                 if not old.saw(xid):
                     yield self._witness(row, xid)
+
+    async def _written(self, first: int, age: int, blocks: int) -> tuple[list[dict[str, Any]], int]:
+        """The young rows of some blocks, and the first block behind them."""
+        last = first + blocks
+        parameters = {"first": f"({first},0)", "last": f"({last},0)", "age": age}
+        return await self._store.fetch(self._witness_sql(), parameters, what="read new rows"), last
 
     async def _blocks(self) -> int:
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from verifier.model import Row
 from verifier.profile.relations import Column, Relation
 from verifier.query import Rows, Where
+from verifier.stores.budget import Bite
 from verifier.stores.convert import to_logical, to_stored
 from verifier.stores.postgres import PostgresStore
 
@@ -40,26 +45,30 @@ class PostgresSource:
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns)))
         self.label = f"{rows.relation} ({store.role}: {relation.table or 'select'})"
         self._types: dict[str, int] = {}
+        self.position: str | None = None
 
     @property
     def queries(self) -> tuple[str, ...]:
         """The chunk query, with its parameters' names."""
         return (self._chunk_sql(after=True),)
 
-    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Every record, in key order."""
-        size = self._store.config.chunk_rows
-        after: dict[str, Any] = {}
+    async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
+        """Every record, in key order, or those behind a position."""
+        bite = Bite(self._store.limits, at_most=self._store.config.chunk_rows)
+        behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
-            parameters = {**self._parameters(), **after, "chunk_rows": size}
-            found = await self._store.fetch(
-                self._chunk_sql(after=bool(after)), parameters, what=f"read {self._rows.relation}"
-            )
+            found, size = await bite.take(functools.partial(self._chunk, behind))
             if found:
+                last = [found[-1][f"_k{index}"] for index in range(len(self.key))]
+                behind, self.position = _marks(last), _position(last)
                 yield [self._logical(row) for row in found]
             if len(found) < size:
                 return
-            after = {f"after_{index}": found[-1][f"_k{index}"] for index in range(len(self.key))}
+
+    async def _chunk(self, behind: Mapping[str, Any], size: int) -> tuple[list[dict[str, Any]], int]:
+        sql = self._chunk_sql(after=bool(behind))
+        parameters = {**self._parameters(), **behind, "chunk_rows": size}
+        return await self._store.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose `column` has one of `values`; values that the column's type cannot hold match nothing."""
@@ -130,6 +139,20 @@ class PostgresSource:
 
     def _logical(self, row: dict[str, Any]) -> Row:
         return {name: to_logical(self._relation.columns[name], row[name]) for name in self._columns}
+
+
+_WRITABLE = (str, int, uuid.UUID, datetime, date, Decimal)
+
+
+def _marks(values: Sequence[Any]) -> dict[str, Any]:
+    return {f"after_{index}": value for index, value in enumerate(values)}
+
+
+def _position(values: Sequence[Any]) -> str | None:
+    """A key as text: the server reads each part as its column's type, since a parameter that is text has none of its own."""
+    if not all(isinstance(value, _WRITABLE) and not isinstance(value, bool) for value in values):
+        return None
+    return json.dumps([str(value) for value in values])
 
 
 def _fit(cast: str, value: Any) -> Any:

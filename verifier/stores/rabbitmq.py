@@ -12,9 +12,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
-from verifier.stores.base import Budget, Denied, Ledger, Missing, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.base import Denied, Missing, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.budget import Budget
+from verifier.stores.footprint import Ledger
 from verifier.stores.http import guarded_client
 from verifier.stores.rabbitmq_guard import is_read_request
 
@@ -36,14 +39,15 @@ def segment(text: str) -> str:
 class RabbitMQStore:
     """One broker (or cluster); every request passes `is_read_request`, AMQP has two reading methods only."""
 
-    def __init__(self, role: str, config: BrokerRole) -> None:
+    clock_grain_s = _HALF_SECOND.total_seconds()
+
+    def __init__(self, role: str, config: BrokerRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config
         self.label = f"{role} (RabbitMQ)"
         self.ledger = Ledger()
-        self._budget = Budget(
-            concurrency=config.max_concurrency, timeout_s=config.operation_timeout_s, store=self.label
-        )
+        self.limits = budget or StoreBudget()
+        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
         self._taps: dict[str, TapSource] = {}
         url = urlsplit(config.management_url.get_secret_value())
         if url.scheme not in ("http", "https") or not url.hostname:
@@ -90,7 +94,9 @@ class RabbitMQStore:
 
     async def get_dated(self, path: str, **parameters: str | int) -> tuple[Any, datetime]:
         """The same, with the broker's time of the answer."""
-        response = await self._budget.run(lambda: self._send(path, parameters))
+        response = await self.budget.run(
+            lambda: self._send(path, parameters), kind=f"GET {self._prefix}{path}", rows=_items
+        )
         if response.status_code in (401, 403):
             raise Denied(
                 f"{self.label} denies GET {path}: {_reason(response)}. The verifier's user needs the tag monitoring and an entry "
@@ -198,13 +204,22 @@ class RabbitMQStore:
 
         if self.config.amqp_url is None:
             return Declared("unknown")
-        return await self._budget.run(lambda: passive_declare(self, vhost, name))
+        return await self.budget.run(lambda: passive_declare(self, vhost, name), kind="AMQP queue.declare passive")
 
     def tap(self, queue: Queue) -> TapSource:
         """The messages of the operator's tap queue: the only queue that is ever consumed from."""
         from verifier.stores.rabbitmq_amqp import TapSource
 
         return self._taps.setdefault(queue.name, TapSource(self, queue))
+
+
+def _items(response: httpx.Response) -> int:
+    """How many objects an answer lists."""
+    try:
+        found = response.json()
+    except ValueError:
+        return 0
+    return len(found) if isinstance(found, list) else 1
 
 
 def _tags(raw: Any) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -13,12 +14,15 @@ from redis import exceptions
 from redis.asyncio.connection import ConnectionPool, parse_url
 from redis.maint_notifications import MaintNotificationsConfig
 
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.models import Timing
 from verifier.profile.relations import Channel, Relation
 from verifier.profile.roles import RedisRole
 from verifier.query import Rows
-from verifier.stores.base import Budget, Denied, Ledger, Privilege, StoreError, StoreObject, Unreachable
-from verifier.stores.redis_guard import GuardedConnection, GuardedTLSConnection
+from verifier.stores.base import Denied, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.budget import Budget
+from verifier.stores.footprint import Ledger
+from verifier.stores.redis_guard import Greeting, GuardedConnection, GuardedTLSConnection
 
 if TYPE_CHECKING:
     from verifier.stores.redis_observer import ChannelObserver, KeysObserver
@@ -26,21 +30,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CLIENT_NAME = "openim-verifier"
+_OWN_TAPS: dict[str, collections.Counter[str]] = {}
 
 
 class RedisStore:
     """One Redis server, at one database index; every command passes `require_read_command`."""
 
-    def __init__(self, role: str, config: RedisRole) -> None:
+    clock_grain_s = 0.0
+
+    def __init__(self, role: str, config: RedisRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config
         self.label = f"{role} (Redis)"
         self.ledger = Ledger()
-        self._budget = Budget(
-            concurrency=config.max_concurrency, timeout_s=config.operation_timeout_s, store=self.label
-        )
+        self.limits = budget or StoreBudget()
+        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
         self._client: redis.asyncio.Redis | None = None
-        self.own_taps: set[str] = set()
+        self._greeting = Greeting(sent=lambda name: self.ledger.note(name, f"{name} (setting up a connection)"))
+        self.server_run = ""
 
     @property
     def client(self) -> redis.asyncio.Redis:
@@ -62,6 +69,7 @@ class RedisStore:
         pool = ConnectionPool(
             connection_class=GuardedTLSConnection if tls else GuardedConnection,
             client_name=CLIENT_NAME,
+            greeting=self._greeting,
             # The driver would ask a server for maintenance notices at each connect: a command that only some servers know.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             socket_connect_timeout=self.config.connect_timeout_s,
@@ -70,10 +78,18 @@ class RedisStore:
         )
         self._client = redis.asyncio.Redis(connection_pool=pool)
         await self.run("PING", self.client.ping())
-        with suppress(
-            StoreError
-        ):  # before Redis 7.2 there is no such command; idle times are then disturbed by our reads
-            await self.run("CLIENT NO-TOUCH", self.send("CLIENT", "NO-TOUCH", "ON"))
+        with suppress(StoreError):
+            self.server_run = str((await self.info("server")).get("run_id", ""))
+
+    @property
+    def no_touch(self) -> bool:
+        """Whether our reads leave the idle times of keys as they are."""
+        return self._greeting.no_touch is True
+
+    @property
+    def own_taps(self) -> collections.Counter[str]:
+        """How often this process listens to each channel of this server, whichever role it came by."""
+        return _OWN_TAPS.setdefault(self.server_run or self.role, collections.Counter())
 
     async def close(self) -> None:
         """Close every connection."""
@@ -86,15 +102,22 @@ class RedisStore:
         command: Awaitable[Any] = self.client.execute_command(*arguments)  # type: ignore[no-untyped-call]
         return command
 
-    async def run(self, what: str, command: Awaitable[T], *, count: int = 1) -> T:
-        """Await a command or pipeline inside the budget, its errors told in sentences."""
-        self.ledger.reads[what] += count
+    async def run(
+        self, what: str, command: Awaitable[T], *, count: int = 1, rows: int = 0, statement: str | None = None
+    ) -> T:
+        """Await a command, or a pipeline of `count`, inside the budget; its errors are told in sentences.
+
+        `rows`: the keys that it reads. A `count` of 0 is for what waits on purpose and sends nothing: a subscription.
+        """
+        form = statement or what
 
         async def work() -> T:
+            if count:
+                self.ledger.note(what, form, count=count)
             return await command
 
         try:
-            return await self._budget.run(work)
+            return await self.budget.run(work, kind=form if count else None, rows=lambda _: rows)
         except exceptions.RedisError as error:
             raise self._translate(error) from None
         except OSError as error:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio.connection import Connection, SSLConnection
+from redis.exceptions import ResponseError
 
 from verifier.stores.base import Forbidden
 
@@ -44,12 +47,41 @@ def _word(argument: Any) -> str:
     return text.upper()
 
 
+@dataclass(slots=True)
+class Greeting:
+    """What happened when connections were set up: the commands that it took, and whether the server took NO-TOUCH."""
+
+    sent: Callable[[str], None] = lambda name: None
+    no_touch: bool | None = None
+
+
 class GuardedConnection(Connection):
-    """A connection that packs allowed commands only."""
+    """A connection that packs allowed commands only, and whose reads do not count as use of a key where the server knows how."""
+
+    def __init__(self, *args: Any, greeting: Greeting | None = None, **options: Any) -> None:
+        self._greeting = greeting or Greeting()
+        self._greets = False
+        super().__init__(*args, **options)
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Set up the connection: every one of the pool, also one that replaces a broken one."""
+        self._greets = True
+        try:
+            await super().on_connect_check_health(check_health=check_health)
+            await self.send_command("CLIENT", "NO-TOUCH", "ON", check_health=False)
+            try:
+                await self.read_response()
+                self._greeting.no_touch = True
+            except ResponseError:  # before 7.2 there is no such command, and an ACL may withhold it
+                self._greeting.no_touch = False
+        finally:
+            self._greets = False
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack one command; pipelines pass here too, once for each of theirs."""
         require_read_command(args)
+        if self._greets:
+            self._greeting.sent(_word(args[0]))
         return super().pack_command(*args)
 
 

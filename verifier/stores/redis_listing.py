@@ -15,13 +15,12 @@ async def subscribers(store: RedisStore, channel: str) -> list[StoreObject]:
     client, found = store.client, []
     counts = await store.run("PUBSUB NUMSUB", client.pubsub_numsub(channel))
     exact = sum(int(count) for _, count in counts)
-    if channel in store.own_taps:
-        exact -= 1
+    exact -= store.own_taps[channel]
     if exact > 0:
         found.append(_object("exactly", channel, exact))
     try:
         sharded = await store.run("PUBSUB SHARDNUMSUB", client.pubsub_shardnumsub(channel))
-        count = sum(int(number) for _, number in sharded) - (channel in store.own_taps)
+        count = sum(int(number) for _, number in sharded) - store.own_taps[channel]
         if count > 0:
             found.append(_object("sharded", channel, count))
     except StoreError:

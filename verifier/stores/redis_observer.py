@@ -79,7 +79,7 @@ class ChannelObserver:
             await self._store.run("SUBSCRIBE", subscriber.subscribe(name))
             with suppress(StoreError):  # sharded channels exist since Redis 7
                 await self._store.run("SSUBSCRIBE", subscriber.ssubscribe(name))
-            self._store.own_taps.add(name)
+            self._store.own_taps[name] += 1
             try:
                 async for message in _messages(self._store, subscriber, seconds):
                     if message["type"] in ("message", "smessage"):
@@ -94,12 +94,15 @@ class ChannelObserver:
                             written_at=at,
                         )
             finally:
-                self._store.own_taps.discard(name)
+                self._store.own_taps[name] -= 1
 
     async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
         """A channel keeps nothing: there is nothing to find afterwards."""
         return
         yield  # pragma: no cover - makes this an asynchronous generator
+
+
+_IDLE_UNSEEN = "when keys were touched last: this server has no CLIENT NO-TOUCH (Redis 7.2), so that the verifier's own reads would count"
 
 
 class KeysObserver:
@@ -124,7 +127,8 @@ class KeysObserver:
 
     async def read(self, *, settled: bool = False) -> Reading:
         """The server's incarnation; key patterns have no counter."""
-        return Reading(await self._store.clock(), await _server_facts(self._store))
+        at, continuity = await self._store.clock(), await _server_facts(self._store)
+        return Reading(at, continuity, blind=() if self._idle_tells else (_IDLE_UNSEEN,))
 
     async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
         """Everything is seen by `watch`."""
@@ -150,6 +154,15 @@ class KeysObserver:
                             yield await self._event(message)
                 else:
                     await asyncio.sleep(pause)
+
+    @property
+    def _idle_tells(self) -> bool:
+        """Whether an idle time is somebody else's touch: not where our own reads of the values count as one, too."""
+        reads_values = any(
+            not column.column.startswith(("{", "@key", "@ttl", "@type", "@idle"))
+            for column in self._relation.columns.values()
+        )
+        return self._store.no_touch or not reads_values
 
     async def _listen(self, subscriber: Any) -> bool:
         """Subscribe to keyspace events, where the server sends them."""
@@ -189,7 +202,7 @@ class KeysObserver:
                         how="it appeared or was renewed while watched",
                         written_at=now,
                     )
-                elif not known and row["_idle_s"] is not None:
+                elif not known and row["_idle_s"] is not None and self._idle_tells:
                     touched = now - timedelta(seconds=row["_idle_s"] + 1)
                     yield Witness(
                         operation="write",

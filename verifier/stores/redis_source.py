@@ -6,9 +6,10 @@ A column is a `{placeholder}` of the pattern, a field of the decoded value (dott
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any
 
 import jwt
@@ -16,6 +17,7 @@ import jwt
 from verifier.model import Row
 from verifier.profile.relations import Column, Relation
 from verifier.query import Rows
+from verifier.stores.budget import Bite
 from verifier.stores.convert import to_logical
 from verifier.stores.redis import RedisStore
 
@@ -76,13 +78,18 @@ class RedisSource:
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """Every key of the pattern; SCAN may name a key twice."""
         cursor: int | None = None
-        client = self._store.client
+        bite = Bite(self._store.limits, at_most=self._store.config.chunk_rows)
         while cursor != 0:
-            cursor, keys = await self._store.run(
-                "SCAN", client.scan(cursor or 0, match=self._pattern.glob, count=self._store.config.chunk_rows)
-            )
+            cursor, keys = await bite.take(functools.partial(self._scan, cursor or 0))
             if keys:
                 yield await self._read([key if isinstance(key, bytes) else key.encode() for key in keys])
+
+    async def _scan(self, cursor: int, count: int) -> tuple[int, list[bytes | str]]:
+        command = self._store.client.scan(cursor, match=self._pattern.glob, count=count)
+        found: tuple[int, list[bytes | str]] = await self._store.run(
+            "SCAN", command, statement=f"SCAN MATCH {self._pattern.glob}"
+        )
+        return found
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records with these values: by key where the pattern allows it, by a scan otherwise."""
@@ -102,7 +109,7 @@ class RedisSource:
         for key in keys:
             pipeline.type(key)
             pipeline.pttl(key)
-        facts = await self._store.run("TYPE, PTTL", pipeline.execute(), count=2 * len(keys)) if keys else []
+        facts = await self._pipeline("TYPE, PTTL", pipeline.execute(), 2 * len(keys), len(keys)) if keys else []
         kinds = [_decode(kind) for kind in facts[0::2]]
         values = await self._values(keys, kinds)
         idle = await self._idle(keys)
@@ -114,6 +121,11 @@ class RedisSource:
             if row is not None and all(where.accepts(row[where.column]) for where in self._rows.where):
                 rows.append(row)
         return rows
+
+    async def _pipeline(self, what: str, commands: Awaitable[list[Any]], count: int, rows: int) -> list[Any]:
+        """One round trip; its normal form names the keys by their pattern."""
+        statement = f"{what} of {self._pattern.glob}"
+        return await self._store.run(what, commands, count=count, rows=rows, statement=statement)
 
     async def _values(self, keys: Sequence[bytes], kinds: Sequence[str]) -> list[Any]:
         if all(
@@ -129,7 +141,9 @@ class RedisSource:
         values: list[Any] = [None] * len(keys)
         if readable:
             for index, value in zip(
-                readable, await self._store.run("GET, HGETALL", pipeline.execute(raise_on_error=False)), strict=True
+                readable,
+                await self._pipeline("GET, HGETALL", pipeline.execute(raise_on_error=False), len(readable), 0),
+                strict=True,
             ):
                 values[index] = None if isinstance(value, Exception) else value
         return values
@@ -141,7 +155,7 @@ class RedisSource:
         pipeline = self._store.client.pipeline(transaction=False)
         for key in keys:
             pipeline.object("IDLETIME", key)
-        answers = await self._store.run("OBJECT IDLETIME", pipeline.execute(raise_on_error=False), count=len(keys))
+        answers = await self._pipeline("OBJECT IDLETIME", pipeline.execute(raise_on_error=False), len(keys), 0)
         return [answer if isinstance(answer, int) else None for answer in answers]
 
     def _row(self, key: str, kind: str, ttl_ms: int | None, idle_s: int | None, value: Any) -> Row | None:

@@ -14,7 +14,7 @@ from fixtures.profile import profile_text, write_profile
 from fixtures.world import WorldConfig
 from verifier.check import load_checks
 from verifier.engine import Engine, Judged
-from verifier.history import History, RunKind
+from verifier.history import History, RunKind, StoredWatermark
 from verifier.plan import make_plan
 from verifier.profile import load_profile
 from verifier.profile.template import TimingValues
@@ -91,6 +91,10 @@ class Watch:
         return profile_text(
             config or self.config, phase=self.phase, since=self._since, timing=timing, canary_users=CANARIES
         )
+
+    def remembered(self) -> list[StoredWatermark]:
+        """The readings as the last run left them."""
+        return self._history.watermarks()
 
     async def baseline(self, *, only: Sequence[str] = ()) -> RunResult:
         """The first look, or a new one after something was settled."""

@@ -157,6 +157,14 @@ def test_never_two_at_once_and_an_end_in_time(profile: Callable[..., Path], conf
         assert served.process.wait(timeout=15) == 0
     with History.open(str(path.parent / "history.db"), stack=config.name) as history:
         assert [run.state for run in history.runs()] == [RunState.INTERRUPTED]
+        begun = history.runs()[0].run_id
+    with serving(path) as served:  # the run that the end of the service cut short is taken up, not lost
+        served.wait("the run taken up", lambda: f"run {begun} of" in served.log.read_text())
+        assert served.health()["running_since"]
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(timeout=15)
+    with History.open(str(path.parent / "history.db"), stack=config.name) as history:
+        assert [run.run_id for run in history.runs()] == [begun]
 
 
 def test_a_broken_profile_leaves_the_old_in_force(profile: Callable[..., Path]) -> None:

@@ -14,9 +14,11 @@ from pydantic import SecretStr
 
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
 from suites.selftest.stores.broker_world import QUEUE, BrokerWorld, publish, read_until, told
+from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
 from verifier.stores.base import ContinuityLost, Denied, Missing, Reading
+from verifier.stores.budget import Budget
 from verifier.stores.rabbitmq import RabbitMQStore
 from verifier.stores.rabbitmq_observer import QueueObserver
 
@@ -240,7 +242,8 @@ async def test_statistics_that_are_switched_off(broker: BrokerWorld, monkeypatch
 
 async def test_readings_run_side_by_side(broker: BrokerWorld) -> None:
     """Several checks may look at once."""
-    async with broker.store(max_concurrency=2) as store:
+    async with broker.store() as store:
+        store.budget = Budget(StoreBudget(max_concurrency=2), timeout_s=10, store=store.label, ledger=store.ledger)
         observer = QueueObserver(store, QUEUE, lag_s=0)
         found = await asyncio.gather(*(observer.read() for _ in range(5)))
     assert len({item.horizon.partition("nodes")[0] for item in found}) == 1

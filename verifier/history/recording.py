@@ -1,0 +1,232 @@
+"""Writing the history: under the stack's lock, one transaction for each step, so that a killed run leaves whole things behind."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
+
+from verifier.finding import Finding
+from verifier.history.codec import dump_finding, dump_outcome
+from verifier.history.database import Database
+from verifier.history.errors import HistoryError
+from verifier.history.ledger import heal, note_findings
+from verifier.history.locks import Holder, StackLock
+from verifier.history.records import Changes, CutShort, RunKind, RunState
+from verifier.history.resuming import (
+    checkpoint,
+    cut_short,
+    drop_checkpoints,
+    put_checkpoint,
+    put_plan,
+    take_up,
+)
+from verifier.history.tables import FINDINGS, OUTCOMES, RUNS
+from verifier.history.upkeep import prune, put_horizon, put_watermark
+from verifier.render.redact import clean
+from verifier.verdict import Outcome, RunResult
+
+FINGERPRINT_CHARS = 16
+
+
+class Recording:
+    """The writing half of a history."""
+
+    def __init__(self, database: Database, stack: str) -> None:
+        self._database = database
+        self._lock = StackLock(database, stack)
+        self._run: tuple[str, RunKind] | None = None
+        self.stack = stack
+
+    @contextmanager
+    def lock(self) -> Iterator[Holder | None]:
+        """Keep every other run of this stack out; yields who died holding the lock, if somebody did. Raises HistoryBusy."""
+        with self._lock.hold() as left_behind:
+            with self._database.write() as connection:
+                connection.execute(
+                    update(RUNS)
+                    .where(RUNS.c.stack == self.stack, RUNS.c.state == RunState.RUNNING.value)
+                    .values(state=RunState.INTERRUPTED.value)
+                )
+            try:
+                yield left_behind
+            finally:
+                self._run = None
+
+    def fingerprint(self, check_id: str, raw_key: str) -> str:
+        """The stable name of a breach: a keyed hash, 16 hexadecimal characters, that gives nothing of the key away."""
+        # Keys come from broken databases too: half surrogates must not stop the run.
+        message = f"{check_id}\0{raw_key}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._database.hmac_key, message, hashlib.sha256).hexdigest()[:FINGERPRINT_CHARS]
+
+    # -- recording ---------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        run_id: str,
+        phase: str,
+        started_at: datetime,
+        *,
+        kind: RunKind = RunKind.RUN,
+        plan: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Open a run. Until `finish`, it counts as running while the lock is held and as interrupted afterwards.
+
+        With a `plan` (what it sets out to do, JSON) it can be resumed; runs that were cut short before can be no longer.
+        """
+        with self._database.write() as connection:
+            self._lock.assert_held(connection)
+            if connection.execute(select(RUNS.c.run_id).where(self._mine(RUNS), RUNS.c.run_id == run_id)).first():
+                raise HistoryError(f"Run {run_id} is in the history already. Give every run an ID of its own.")
+            connection.execute(
+                insert(RUNS).values(
+                    stack=self.stack,
+                    run_id=run_id,
+                    phase=phase,
+                    kind=kind.value,
+                    state=RunState.RUNNING.value,
+                    started_at=started_at,
+                )
+            )
+            if kind is not RunKind.WHAT_IF:
+                put_plan(connection, self.stack, run_id, plan)
+        self._run = (run_id, kind)
+
+    def cut_short(self) -> CutShort | None:
+        """The run that ended without an end, if it is the newest one and can be resumed. Ask under the lock."""
+        with self._database.read() as connection:
+            return cut_short(connection, self.stack)
+
+    def resume(self, run_id: str) -> None:
+        """Open the run that was cut short again: what it has judged stays judged, its checkpoints are there."""
+        with self._database.write() as connection:
+            self._lock.assert_held(connection)
+            take_up(connection, self.stack, run_id)
+        self._run = (run_id, RunKind.RUN)
+
+    def checkpoint(self, check_id: str, slot: str) -> dict[str, Any] | None:
+        """How far a walk had come before its run was cut short, or None."""
+        run_id, _ = self._current()
+        with self._database.read() as connection:
+            return checkpoint(connection, self.stack, run_id, check_id, slot)
+
+    def save_checkpoint(
+        self, check_id: str, slot: str, value: Mapping[str, Any], *, reads: Mapping[str, int] | None = None
+    ) -> None:
+        """Remember how far a walk has come, and what was sent to each store until now; gone as soon as its check is judged."""
+        run_id, _ = self._current()
+        with self._database.write() as connection:
+            self._lock.assert_held(connection)
+            put_checkpoint(connection, self.stack, run_id, check_id, slot, value, datetime.now(UTC))
+            if reads is not None:
+                self._put_reads(connection, run_id, reads)
+
+    def _put_reads(self, connection: Connection, run_id: str, reads: Mapping[str, int]) -> None:
+        connection.execute(
+            update(RUNS)
+            .where(self._mine(RUNS), RUNS.c.run_id == run_id)
+            .values(reads={clean(store): count for store, count in reads.items()})
+        )
+
+    def record(self, outcome: Outcome) -> Changes:
+        """`commit_check` for a check that remembers nothing."""
+        return self.commit_check(outcome, {})
+
+    def commit_check(
+        self,
+        outcome: Outcome,
+        watermarks: Mapping[str, Mapping[str, Any]],
+        horizons: Sequence[tuple[str, datetime, str]] = (),
+        *,
+        reads: Mapping[str, int] | None = None,
+    ) -> Changes:
+        """Everything about one check in one transaction: verdict, findings, watermarks by slot, horizons (slot, at, value).
+
+        `reads`: what the run has sent to each store until now, so that a run that is killed leaves its footprint behind.
+
+        A what-if run leaves the verdict alone behind. Committing a check twice in one run replaces its verdict.
+        """
+        run_id, kind = self._current()
+        document = dump_outcome(outcome)
+        with self._database.write() as connection:
+            self._lock.assert_held(connection)
+            this = (self._mine(OUTCOMES), OUTCOMES.c.run_id == run_id)
+            connection.execute(delete(OUTCOMES).where(*this, OUTCOMES.c.check_id == outcome.check_id))
+            position = connection.execute(select(func.coalesce(func.max(OUTCOMES.c.position), 0)).where(*this)).scalar()
+            connection.execute(
+                insert(OUTCOMES).values(
+                    stack=self.stack,
+                    run_id=run_id,
+                    check_id=outcome.check_id,
+                    verdict=outcome.verdict.value,
+                    position=(position or 0) + 1,
+                    ended_at=outcome.ended_at,
+                    document=document,
+                )
+            )
+            drop_checkpoints(connection, self.stack, run_id, outcome.check_id)
+            if reads is not None:
+                self._put_reads(connection, run_id, reads)
+            if kind is RunKind.WHAT_IF:
+                return Changes()
+            changes = note_findings(
+                connection,
+                stack=self.stack,
+                run_id=run_id,
+                check_id=outcome.check_id,
+                judgement=outcome.judgement,
+                at=outcome.ended_at,
+            )
+            for slot, value in watermarks.items():
+                put_watermark(connection, self.stack, outcome.check_id, slot, value, outcome.ended_at)
+            for slot, at, horizon in horizons:
+                put_horizon(connection, self.stack, slot, at, horizon)
+        return changes
+
+    def finish(self, result: RunResult) -> None:
+        """Close the run; one that was cut short stays `interrupted`. Old runs are pruned."""
+        run_id, _ = self._current()
+        state = RunState.INTERRUPTED if result.interrupted else RunState.FINISHED
+        with self._database.write() as connection:
+            self._lock.assert_held(connection)
+            connection.execute(
+                update(RUNS)
+                .where(self._mine(RUNS), RUNS.c.run_id == run_id)
+                .values(
+                    state=state.value,
+                    ended_at=result.ended_at,
+                    notes=[clean(note) for note in result.notes],
+                    reads={clean(store): count for store, count in result.reads.items()},
+                )
+            )
+            if not result.interrupted:
+                drop_checkpoints(connection, self.stack, run_id)
+            prune(connection, self.stack)
+        self._run = None
+
+    def rechecked(self, fingerprint: str, finding: Finding | None, at: datetime) -> None:
+        """What a look at one finding alone has shown: its present form, or None if it is gone. Needs no run."""
+        with self._database.write() as connection:
+            if finding is None:
+                heal(connection, self.stack, [fingerprint], at)
+                return
+            connection.execute(
+                update(FINDINGS)
+                .where(self._mine(FINDINGS), FINDINGS.c.fingerprint == fingerprint)
+                .values(last_seen_at=at, document=dump_finding(finding))
+            )
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _mine(self, table: Table) -> ColumnElement[bool]:
+        return table.c.stack == self.stack
+
+    def _current(self) -> tuple[str, RunKind]:
+        if self._run is None:
+            raise HistoryError("No run is open: call begin() first, under `with history.lock():`.")
+        return self._run

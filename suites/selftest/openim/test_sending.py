@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 
 from fixtures.openim import conversations as conv
+from fixtures.openim import messages
 from fixtures.openim.gateway.sending import Sender
-from fixtures.openim.records import User
+from fixtures.openim.records import Message, User
 from fixtures.openim.state import Push, State
 from fixtures.wire import openim_ws_pb2 as pb
 from fixtures.wire.envelope import Answer, Request
@@ -85,3 +86,12 @@ async def test_nothing_is_left_behind_at_the_end(state: State, sent: list[tuple[
     assert sent == [(1, "a"), (2, "b")]
     await asyncio.sleep(QUEUE_S * 2)
     assert len(sent) == 2
+
+
+async def test_what_comes_by_rest_does_not_overtake(state: State, sent: list[tuple[int, str]]) -> None:
+    """A message that REST takes after one was acked on a socket is stored and pushed after it."""
+    sender, connection = Sender(state, QUEUE_S), Sending()
+    send(sender, connection, "socket")
+    by_rest = Message("ann", "ben", conv.SINGLE, 101, "{}", "rest", "server-id", 1, 1)
+    messages.deliver(state, by_rest, operation_id="o")
+    assert sent == [(1, "socket"), (2, "rest")]

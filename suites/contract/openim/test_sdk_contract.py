@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from suites.contract.openim import sdk_recording
+from suites.contract.openim.parity import Difference, Row
+from suites.contract.openim.plugin import keep_row
 from suites.contract.openim.sdk_match import made
 from suites.contract.openim.sdk_replay import SdkOutcome, deviations, run
 from suites.contract.openim.sdk_target import SdkTarget, named_or_double
@@ -25,10 +27,13 @@ def target(openim: Server | None, tmp_path: Path) -> Iterator[SdkTarget]:
 
 
 @pytest.mark.timeout(900)  # a real server is waited for
-def test_answers_are_the_recorded_ones(target: SdkTarget) -> None:
+def test_answers_are_the_recorded_ones(target: SdkTarget, request: pytest.FixtureRequest) -> None:
     """All 202 calls, in order, with their sockets' steps in between, except the deviations that are declared."""
     outcomes = run(target)
     declared = deviations()
+    differing = [one for one in outcomes if one.differences]
+    told = tuple(Difference(told=_told(one), reason=declared.get(one.call.number, "")) for one in differing)
+    keep_row(request, Row(kind="SDK", name="published clients", cases=len(outcomes), differences=told))
     wrong = [_told(outcome) for outcome in outcomes if outcome.differences and outcome.call.number not in declared]
     assert not wrong, "\n".join(wrong)
     if not target.is_double:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from verifier.stores.base import Denied, Privilege, StoreError, StoreObject, Unr
 from verifier.stores.budget import Budget
 from verifier.stores.footprint import Ledger
 from verifier.stores.redis_guard import Greeting, GuardedConnection, GuardedTLSConnection
+from verifier.stores.redis_taps import Taps, taps_of
 
 if TYPE_CHECKING:
     from verifier.stores.redis_observer import ChannelObserver, KeysObserver
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CLIENT_NAME = "openim-verifier"
-_OWN_TAPS: dict[str, collections.Counter[str]] = {}
 
 
 class RedisStore:
@@ -87,9 +86,9 @@ class RedisStore:
         return self._greeting.no_touch is True
 
     @property
-    def own_taps(self) -> collections.Counter[str]:
-        """How often this process listens to each channel of this server, whichever role it came by."""
-        return _OWN_TAPS.setdefault(self.server_run or self.role, collections.Counter())
+    def taps(self) -> Taps:
+        """The verifier's own subscriptions on this server, whichever role it came by."""
+        return taps_of(self.server_run or self.role)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from verifier.stores.base import StoreError, StoreObject
@@ -12,19 +13,17 @@ if TYPE_CHECKING:
 
 async def subscribers(store: RedisStore, channel: str) -> list[StoreObject]:
     """One object per way of listening; attributes: how, pattern, subscribers and, where one client is told, client."""
-    client, found = store.client, []
-    counts = await store.run("PUBSUB NUMSUB", client.pubsub_numsub(channel))
-    exact = sum(int(count) for _, count in counts)
-    exact -= store.own_taps[channel]
-    if exact > 0:
-        found.append(_object("exactly", channel, exact))
-    try:
-        sharded = await store.run("PUBSUB SHARDNUMSUB", client.pubsub_shardnumsub(channel))
-        count = sum(int(number) for _, number in sharded) - store.own_taps[channel]
-        if count > 0:
-            found.append(_object("sharded", channel, count))
-    except StoreError:
-        pass  # before Redis 7 there are no sharded channels
+    client, taps = store.client, store.taps
+    found: list[StoreObject] = []
+    async with taps.lock:
+        counts = await store.run("PUBSUB NUMSUB", client.pubsub_numsub(channel))
+        listening = {"exactly": sum(int(count) for _, count in counts)}
+        with suppress(StoreError):  # before Redis 7 there are no sharded channels
+            counts = await store.run("PUBSUB SHARDNUMSUB", client.pubsub_shardnumsub(channel))
+            listening["sharded"] = sum(int(count) for _, count in counts)
+        for how, count in listening.items():
+            if count > taps.open[how, channel]:
+                found.append(_object(how, channel, count - taps.open[how, channel]))
     return found + await _patterns(store, channel)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from verifier.query import Rows
 from verifier.stores.base import Reading, StoreError, Witness
 from verifier.stores.redis import RedisStore
 from verifier.stores.redis_source import KeyPattern, RedisSource
+from verifier.stores.redis_taps import Tap
 
 SCAN_INTERVAL_S = 0.4
 POLL_S = 0.2
@@ -76,12 +76,10 @@ class ChannelObserver:
         """Listen, and yield what arrives."""
         name = self._channel.name
         async with self._store.pubsub() as subscriber:
-            await self._store.run("SUBSCRIBE", subscriber.subscribe(name))
-            with suppress(StoreError):  # sharded channels exist since Redis 7
-                await self._store.run("SSUBSCRIBE", subscriber.ssubscribe(name))
-            self._store.own_taps[name] += 1
+            tap = Tap(self._store, subscriber, name)
             try:
-                async for message in _messages(self._store, subscriber, seconds):
+                await tap.begin()
+                async for message in _messages(self._store, subscriber, seconds, tap.early):
                     if message["type"] in ("message", "smessage"):
                         at = await self._store.clock()
                         how = "a subscription of the verifier" + (" (sharded)" if message["type"] == "smessage" else "")
@@ -94,7 +92,7 @@ class ChannelObserver:
                             written_at=at,
                         )
             finally:
-                self._store.own_taps[name] -= 1
+                await tap.end()
 
     async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
         """A channel keeps nothing: there is nothing to find afterwards."""
@@ -220,7 +218,11 @@ _BUILT_IN = {
 }
 
 
-async def _messages(store: RedisStore, subscriber: Any, seconds: float) -> AsyncIterator[Any]:
+async def _messages(
+    store: RedisStore, subscriber: Any, seconds: float, early: Sequence[Any] = ()
+) -> AsyncIterator[Any]:
+    for message in early:
+        yield message
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         message = await store.run("tap", subscriber.get_message(timeout=min(POLL_S, left)), count=0)

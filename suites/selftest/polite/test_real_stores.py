@@ -28,6 +28,7 @@ from verifier.stores.ledger_source import WRITING_WORDS
 from verifier.stores.postgres import PostgresStore
 from verifier.stores.redis import RedisStore
 from verifier.stores.redis_observer import KeysObserver
+from verifier.stores.redis_taps import Tap
 from verifier.verdict import RunResult
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -127,14 +128,15 @@ async def test_taps_of_all_roles_are_our_own(small: SmallWorld) -> None:
         one.pubsub() as first,
         other.pubsub() as second,
     ):
-        for store, subscriber in ((one, first), (other, second)):
-            await store.run("SUBSCRIBE", subscriber.subscribe(channel))
-            store.own_taps[channel] += 1
+        taps = [Tap(one, first, channel), Tap(other, second, channel)]
+        for tap in taps:
+            await tap.begin()
         try:
             assert await one.listing(f"subscribers:{channel}") == []
             assert await other.listing(f"subscribers:{channel}") == []
         finally:
-            one.own_taps[channel] -= 2
+            for tap in taps:
+                await tap.end()
 
 
 # -- PostgreSQL --

@@ -1,0 +1,95 @@
+"""What a column journal is made of: slots of 40 bytes, little-endian, appended and never changed.
+
+A slot is an event, or a piece of text (`Kind.TEXT`: the kind and 39 bytes). Texts are JSON objects that end with a
+line feed and zeros up to the next slot: the header first, then names of users, conversations and lanes, each before the
+first event that refers to it; the last one is `{"end": N}` with the number of events. So a file explains itself, and
+one that breaks off anywhere is read up to there.
+
+| kind | who | number | at_ns | a | b | code |
+|---|---|---|---|---|---|---|
+| SEND | lane | message | begun | intended, ns | | |
+| ACK | lane | message | answered | | message id | errCode |
+| PUSHED | connection | message | arrived | seq, -1 for none | message id | 1: another text than was sent |
+| PULLED | read | message | arrived | seq, -1 for none | message id | 1: another text than was sent |
+| READ | user | read | begun | conversation | | |
+| READ_END | user | read | ended | begin seq | end seq | 1: complete |
+| CONNECTED | connection | user | since | | | |
+| ENDED | connection | user | ended | last heard, ns | | 1: by us |
+
+`message` is the sending worker in its upper 16 bits and the worker's count, from 1, below. A *lane* is one sender in
+one conversation. Times are of the recorder's monotonic clock; the header ties it to the wall clock. A message id is the
+first 16 of OpenIM's 32 hex digits, as a number.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.judges.operation import OpPhase
+
+FORMAT: Final = "openim-ssot load columns"
+VERSION: Final = 1
+SUFFIX: Final = ".columns"
+SLOT_BYTES: Final = 40
+TEXT_BYTES: Final = SLOT_BYTES - 1
+WORKER_SHIFT: Final = 48
+NO_SEQ: Final = -1
+
+Events = NDArray[np.void]
+Column = NDArray[Any]
+
+
+class Kind(IntEnum):
+    """What a slot holds."""
+
+    SEND = 1
+    ACK = 2
+    PUSHED = 3
+    PULLED = 4
+    READ = 5
+    READ_END = 6
+    CONNECTED = 7
+    ENDED = 8
+    TEXT = 255
+
+
+EVENT: Final = np.dtype(
+    [
+        ("kind", "u1"),
+        ("phase", "u1"),
+        ("code", "<u2"),
+        ("who", "<u4"),
+        ("number", "<u8"),
+        ("at_ns", "<i8"),
+        ("a", "<i8"),
+        ("b", "<u8"),
+    ]
+)
+PACKED: Final = struct.Struct("<BBHIQqqQ")
+"""The same as `EVENT`, for one event at a time."""
+
+PHASES: Final = (OpPhase.INVOKE, OpPhase.OK, OpPhase.FAIL, OpPhase.INFO)
+"""A phase is written as its place here."""
+OK, FAIL, INFO = 1, 2, 3
+
+
+def text_slots(text: bytes) -> bytes:
+    """One line of JSON as slots."""
+    line = text + b"\n"
+    pieces = (line[at : at + TEXT_BYTES] for at in range(0, len(line), TEXT_BYTES))
+    return b"".join(b"\xff" + piece.ljust(TEXT_BYTES, b"\0") for piece in pieces)
+
+
+def message_number(worker: int, count: int) -> int:
+    """The name of a worker's message with this count."""
+    return (worker << WORKER_SHIFT) | count
+
+
+def marker_of(number: int) -> str:
+    """A message's name for people and judges: worker and count."""
+    return f"{number >> WORKER_SHIFT}.{number & ((1 << WORKER_SHIFT) - 1)}"

@@ -1,0 +1,76 @@
+"""Sightings by (message, receiver): what each receiver has of each message, in arrays of one row for each pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from load.journal.layout import NO_SEQ, Column
+from load.judging.run import Run, Seen
+
+_MOST = np.iinfo(np.int64).max
+
+
+@dataclass(slots=True)
+class Pairs:
+    """One row for each (message, receiver) that has a sighting, by message, then receiver.
+
+    `order` sorts the sightings by pair, those of one pair in the order of the file; `start` is each pair's first place
+    in it. `least` and `most` are seqs, over those that have one (`with_seq` of `size`).
+    """
+
+    message: Column
+    receiver: Column
+    order: Column
+    start: Column
+    size: Column
+    with_seq: Column
+    least: Column
+    most: Column
+
+    def any_of(self, mask: Column) -> Column:
+        """For each pair: whether one of its sightings is in the mask (over the sightings, in the order of the file)."""
+        if not len(self.start):
+            return np.zeros(0, bool)
+        return np.logical_or.reduceat(mask[self.order], self.start)
+
+    def of_sightings(self) -> Column:
+        """For each sighting in `order`: its pair."""
+        return np.repeat(np.arange(len(self.start)), self.size)
+
+
+def pairs_of(run: Run) -> Pairs:
+    """Group a run's sightings."""
+    seen = run.seen
+    key = seen.message.astype(np.int64) * max(len(run.users), 1) + seen.receiver
+    order = np.argsort(key, kind="stable").astype(np.int32)
+    key = key[order]
+    start = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.zeros(0, np.int64)
+    del key
+    size = np.diff(np.append(start, len(order)))
+    seq = seen.seq[order]
+    has = seq != NO_SEQ
+    first = order[start]
+    return Pairs(
+        message=seen.message[first],
+        receiver=seen.receiver[first],
+        order=order,
+        start=start,
+        size=size,
+        with_seq=np.add.reduceat(has.astype(np.int32), start) if len(start) else np.zeros(0, np.int32),
+        least=np.minimum.reduceat(np.where(has, seq, _MOST), start) if len(start) else start,
+        most=np.maximum.reduceat(seq, start) if len(start) else start,
+    )
+
+
+def places_over_one(pairs: Pairs, seen: Seen) -> Column:
+    """For each pair: whether its sightings are at more than one place (seq, else message id, else each its own)."""
+    several = (pairs.with_seq > 1) & (pairs.least != pairs.most)
+    # A sighting without a seq is at another place than one with a seq; of those without, the message ids decide.
+    mixed = (pairs.with_seq > 0) & (pairs.with_seq < pairs.size)
+    bare = (pairs.with_seq == 0) & (pairs.size > 1)
+    for at in np.flatnonzero(bare).tolist():
+        ids = seen.message_id[pairs.order[pairs.start[at] : pairs.start[at] + pairs.size[at]]]
+        several[at] = bool((ids == 0).any()) or len(np.unique(ids)) > 1
+    return several | mixed

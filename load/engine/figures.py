@@ -1,0 +1,80 @@
+"""What the engine counted since it was last asked, and latencies in histograms that can be merged."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+_LOWEST_US, _HIGHEST_US, _DIGITS = 1, 3_600_000_000, 3
+PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts and latencies of a stretch of time; latencies in ns from the moment at which a message was due.
+
+    `late_ns` holds how late each message left, `connect_ns` how long handshakes took. `troubles` counts what went wrong
+    by a short text; `unsent` are messages that were due and dropped because their user's queue was full.
+    """
+
+    sent: int = 0
+    acked: int = 0
+    refused: int = 0
+    unknown: int = 0
+    pushes: int = 0
+    pulled: int = 0
+    unsent: int = 0
+    strays: int = 0
+    disconnects: int = 0
+    lag_ns: int = 0
+    sent_bytes: int = 0
+    ack_ns: array[int] = field(default_factory=lambda: array("q"))
+    push_ns: array[int] = field(default_factory=lambda: array("q"))
+    late_ns: array[int] = field(default_factory=lambda: array("q"))
+    connect_ns: array[int] = field(default_factory=lambda: array("q"))
+    troubles: dict[str, int] = field(default_factory=dict)
+
+    def trouble(self, what: str) -> None:
+        """Count one more of these."""
+        self.troubles[what] = self.troubles.get(what, 0) + 1
+
+
+class Latency:
+    """A histogram of times with three significant digits, from 1 microsecond to an hour."""
+
+    def __init__(self) -> None:
+        self._histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
+
+    def add_ns(self, times_ns: array[int]) -> None:
+        """Add many times at once; negative ones (clocks of two machines) count as the least."""
+        if not times_ns:
+            return
+        us = np.clip(np.frombuffer(times_ns, np.int64) // 1000, _LOWEST_US, _HIGHEST_US)
+        # Three digits are kept: rounding first makes few values of many.
+        step = np.power(10, np.maximum(np.floor(np.log10(us)).astype(np.int64) - 3, 0))
+        for value, count in zip(*map(np.ndarray.tolist, np.unique(us // step * step, return_counts=True)), strict=True):
+            self._histogram.record_value(value, count)
+
+    def merge(self, encoded: bytes) -> None:
+        """Add what another worker's `encode` gave."""
+        self._histogram.decode_and_add(encoded)
+
+    def encode(self) -> bytes:
+        """The histogram in the compressed form of the HdrHistogram libraries (V2, base64)."""
+        encoded: bytes = self._histogram.encode()
+        return encoded
+
+    @property
+    def count(self) -> int:
+        """How many times it holds."""
+        return int(self._histogram.get_total_count())
+
+    def percentiles_ms(self) -> dict[float, float]:
+        """`PERCENTILES` in ms; empty without times."""
+        if not self.count:
+            return {}
+        return {each: self._histogram.get_value_at_percentile(each) / 1000 for each in PERCENTILES}

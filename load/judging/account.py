@@ -1,0 +1,49 @@
+"""A run's column journals in, everything that is known of its messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from load.journal.reader import ColumnReader
+from load.judging.delivery import judge_columns
+from load.judging.groups import pairs_of
+from load.judging.naming import name_delivery, name_order
+from load.judging.order import judge_order_columns
+from load.judging.pushes import judge_pushes
+from load.judging.run import load_run
+from verifier.judges.delivery import DeliveryReport
+from verifier.judges.judgement import JournalJudgement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the three judges say; each None where the journals hold nothing of its kind."""
+
+    delivery: DeliveryReport | None
+    order: JournalJudgement | None
+    pushes: JournalJudgement | None
+    notes: tuple[str, ...]
+
+
+def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnReader], Judged]:
+    """Judge the journals of one run. Raises JournalError."""
+    readers = [ColumnReader(path) for path in paths]
+    run = load_run(readers)
+    pairs = pairs_of(run)
+    delivered = judge_columns(run, pairs, settle_s=settle_s)
+    ordered = judge_order_columns(run, pairs)
+    pushed = judge_pushes(run, delivered, settle_s=settle_s) if delivered else None
+    notes = [note for reader in readers for note in reader.notes]
+    if run.unwritten:
+        notes.append(
+            f"{run.unwritten} messages were seen that a recorder sent and could not write down any more, or whose "
+            "journal is not here; nothing is said of them"
+        )
+    return readers, Judged(
+        delivery=name_delivery(readers, run, delivered, settle_s=settle_s) if delivered else None,
+        order=name_order(readers, run, ordered) if ordered else None,
+        pushes=pushed.judgement(run) if pushed else None,
+        notes=tuple(notes),
+    )

@@ -102,6 +102,10 @@ class OpenIMApi:
                 if error.err_code != REGISTERED_ALREADY:
                     raise
 
+    def user_token(self, user_id: str, platform_id: int) -> str:
+        """A new token of a canary; by OpenIM's default policy it ends the older one of that platform (trap T1)."""
+        return str(self._call("/auth/get_user_token", {"userID": user_id, "platformID": platform_id})["token"])
+
     def max_seq(self, user_id: str, conversation: str) -> int:
         """The newest seq of a conversation; 0 before its first message."""
         data = self._call(

@@ -82,6 +82,7 @@ class ColumnReader:
         try:
             self.worker = int(raw["worker"])
             self.digest = str(raw["digest"])
+            self.warm_up_s = float(raw["warm_up_s"])
             self.header = Header(
                 run_id=str(raw["run_id"]),
                 kind="load",

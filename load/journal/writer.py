@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Kind, text_slots
+from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Events, Kind, text_slots
 from verifier.judges.journal import Header, JournalError
 from verifier.judges.scrub import scrub_text
 
@@ -27,7 +27,7 @@ class ColumnWriter:
     After a failed write the file ends with the last whole event, and nothing more is taken.
     """
 
-    def __init__(self, path: Path, *, run_id: str, stack: str, worker: int, digest: str) -> None:
+    def __init__(self, path: Path, *, run_id: str, stack: str, worker: int, digest: str, warm_up_s: float = 1.5) -> None:
         self.path = path
         self.header = Header(
             run_id=run_id, kind="load", stack=stack, time_ns=time.time_ns(), monotonic_ns=time.monotonic_ns()
@@ -51,6 +51,7 @@ class ColumnWriter:
                 "stack": scrub_text(stack),
                 "worker": worker,
                 "digest": digest,
+                "warm_up_s": warm_up_s,
                 "time_ns": self.header.time_ns,
                 "monotonic_ns": self.header.monotonic_ns,
             }
@@ -114,6 +115,12 @@ class ColumnWriter:
         self.events += 1
         if used == len(self._buffer):
             self.flush()
+
+    def append(self, events: Events) -> None:
+        """Record many events at once."""
+        self.flush()
+        self._write(memoryview(events.tobytes()))
+        self.events += len(events)
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system."""

@@ -33,8 +33,9 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
     run = load_run(readers)
     pairs = pairs_of(run)
     delivered = judge_columns(run, pairs, settle_s=settle_s)
+    warm_up_s = max((reader.warm_up_s for reader in readers), default=0.0)
     ordered = judge_order_columns(run, pairs)
-    pushed = judge_pushes(run, delivered, settle_s=settle_s) if delivered else None
+    pushed = judge_pushes(run, delivered, settle_s=settle_s, warm_up_s=warm_up_s) if delivered else None
     notes = [note for reader in readers for note in reader.notes]
     if run.unwritten:
         notes.append(

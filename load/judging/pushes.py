@@ -4,7 +4,7 @@ The delivery judge asks what is stored; a message can be stored and never pushed
 the one that follows it. So that nothing is accused that is not known:
 
 - **not pushed**: acknowledged, read back by its receiver, and not pushed on a connection of the receiver that was warm
-  (1.5 s old) when the send began and was heard at least `settle_s` after the acknowledgement. A connection that went
+  (its run's `warm_up_s` old) when the send began and was heard at least `settle_s` after the acknowledgement. A connection that went
   silent is watched up to the last that was heard of it.
 - **pushed twice**: one place (seq) came twice over one connection. One message at two seqs is stored twice: delivery's.
 - **pushed out of order**: it came over a connection after a message of the same conversation with a higher seq.
@@ -23,7 +23,6 @@ from load.judging.run import NOBODY, Run
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
 from verifier.model import Problem
 
-WARM_S = 1.5
 UNIT = "pushes to connections that were up"
 _SEQ_BITS = 40
 
@@ -58,11 +57,11 @@ class Pushed:
             seen=self.due,
             total=self.due,
             unit=UNIT,
-            unseen=("pushes to connections younger than 1.5 s, or silent since",),
+            unseen=("pushes to connections that were not warm yet, or silent since",),
         )
 
 
-def judge_pushes(run: Run, delivered: Delivered, *, settle_s: float) -> Pushed | None:
+def judge_pushes(run: Run, delivered: Delivered, *, settle_s: float, warm_up_s: float) -> Pushed | None:
     """Judge a run; None where it had no connection."""
     if not run.connections:
         return None
@@ -70,7 +69,9 @@ def judge_pushes(run: Run, delivered: Delivered, *, settle_s: float) -> Pushed |
     message, connection = run.seen.message[at], run.seen.connection[at]
     seq = run.seen.seq[at]
     twice, first = _twice(message, connection, seq)
-    missing, due, received = _missing(run, delivered, message, connection, round(settle_s * 1e9))
+    missing, due, received = _missing(
+        run, delivered, message, connection, round(settle_s * 1e9), round(warm_up_s * 1e9)
+    )
     late = _late(run, message[first], connection[first], seq[first])
     return Pushed(
         due=due, received=received, missing=missing, twice=(message[twice], connection[twice]), late=late
@@ -108,13 +109,12 @@ def _late(run: Run, message: Column, connection: Column, seq: Column) -> tuple[C
 
 
 def _missing(
-    run: Run, delivered: Delivered, message: Column, connection: Column, settle_ns: int
+    run: Run, delivered: Delivered, message: Column, connection: Column, settle_ns: int, warm_ns: int
 ) -> tuple[tuple[Column, Column], int, int]:
     """(message, connection) of pushes that were due and did not come, how many were due, how many of those came."""
     width = max(run.connections) + 1
     came = np.unique(message.astype(np.int64) * width + connection)
     stored, owner = delivered.stored
-    warm_ns = round(WARM_S * 1e9)
     missing_messages, missing_connections, due, received = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0, 0
     by_user = np.argsort(owner, kind="stable")
     start = np.searchsorted(owner[by_user], np.arange(len(run.users) + 1))

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from load.journal.reader import ColumnReader, is_columns
+from load.judging.account import judge_run
 from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
 from verifier.judges.journal import Header, JournalError
 from verifier.judges.journal_reader import JournalReader, merged
@@ -31,11 +33,16 @@ class Account:
     delivery: DeliveryReport | None
     order: JournalJudgement | None
     notes: tuple[str, ...]
+    pushes: JournalJudgement | None = None
 
     @property
     def judgements(self) -> dict[str, JournalJudgement]:
         """The judgements by what they are about."""
-        found = {"delivery": self.delivery.judgement if self.delivery else None, "order": self.order}
+        found = {
+            "delivery": self.delivery.judgement if self.delivery else None,
+            "order": self.order,
+            "pushes": self.pushes,
+        }
         return {name: judgement for name, judgement in found.items() if judgement is not None}
 
     @property
@@ -43,7 +50,7 @@ class Account:
         """As the verifier's: 0 all accounted for, 1 violated, 2 nothing or not all could be known."""
         if self.delivery is None:
             return ExitCode.INCONCLUSIVE
-        if self.order is not None and self.order.verdict is Verdict.VIOLATED:
+        if any(judgement.verdict is Verdict.VIOLATED for judgement in self.judgements.values()):
             return ExitCode.VIOLATED
         return _EXIT.get(self.delivery.judgement.verdict, ExitCode.INCONCLUSIVE)
 
@@ -96,15 +103,14 @@ _HEADLINE = {
 def account_for(paths: Sequence[Path], *, settle_s: float) -> Account:
     """Judge the journals of one run. Raises JournalError for one that cannot be read, and for journals of two runs."""
     if not paths:
-        raise JournalError(
-            "there is no journal to judge. Name the files: python -m load judge reports/out/load-*.jsonl"
-        )
+        raise JournalError("there is no journal to judge. Name the files: python -m load judge reports/out/load-RUN-*")
+    in_columns = {is_columns(path) for path in paths}
+    if len(in_columns) > 1:
+        raise JournalError("these journals are of two kinds, and so of two runs. Judge one at a time.")
+    if in_columns == {True}:
+        return _account_for_columns(paths, settle_s)
     readers = [JournalReader(path) for path in paths]
-    runs = {reader.header.run_id for reader in readers}
-    if len(runs) > 1:
-        raise JournalError(
-            f"these journals belong to {len(runs)} runs: {', '.join(sorted(runs))}. Judge one at a time."
-        )
+    _one_run(readers)
     delivery = judge_delivery(merged(readers), settle_s=settle_s)
     order = judge_order(merged(readers))
     return Account(
@@ -114,6 +120,27 @@ def account_for(paths: Sequence[Path], *, settle_s: float) -> Account:
         order=order,
         notes=tuple(note for reader in readers for note in reader.notes),
     )
+
+
+def _account_for_columns(paths: Sequence[Path], settle_s: float) -> Account:
+    _one_run([ColumnReader(path) for path in paths])
+    readers, judged = judge_run(paths, settle_s=settle_s)
+    return Account(
+        header=min((reader.header for reader in readers), key=lambda header: header.time_ns),
+        ended_at=max(reader.last_at for reader in readers),
+        delivery=judged.delivery,
+        order=judged.order,
+        pushes=judged.pushes,
+        notes=judged.notes,
+    )
+
+
+def _one_run(readers: Sequence[JournalReader] | Sequence[ColumnReader]) -> None:
+    runs = {reader.header.run_id for reader in readers}
+    if len(runs) > 1:
+        raise JournalError(
+            f"these journals belong to {len(runs)} runs: {', '.join(sorted(runs))}. Judge one at a time."
+        )
 
 
 def write_json(account: Account, path: Path) -> None:

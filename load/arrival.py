@@ -6,12 +6,14 @@ server's pause shows as lateness instead of vanishing from the numbers.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Literal, get_args
 
-Model = Literal["even", "poisson"]
+Model = Literal["even", "poisson", "closed"]
 MODELS: tuple[str, ...] = get_args(Model)
 
 
@@ -19,10 +21,12 @@ def due_times(model: Model, rate_per_s: float, rng: random.Random) -> Iterator[f
     """Seconds after the start at which messages are due, growing without end.
 
     `even`: equal gaps, after a first gap drawn at random so that senders do not march in step. `poisson`: independent
-    arrivals. Raises ValueError for a rate that is not positive.
+    arrivals. `closed` has no due times: there the answer to one message starts the next. Raises ValueError for a rate that is not positive.
     """
     if rate_per_s <= 0:
         raise ValueError(f"a rate of {rate_per_s} messages a second is no load; give one above 0")
+    if model == "closed":
+        raise ValueError("the closed model has no due times")
     if model == "even":
         first = rng.random() / rate_per_s
         return (first + number / rate_per_s for number in count())
@@ -34,6 +38,37 @@ def _poisson(rate_per_s: float, rng: random.Random) -> Iterator[float]:
     while True:
         due_s += rng.expovariate(rate_per_s)
         yield due_s
+
+
+def ramp_times(from_per_s: float, to_per_s: float, over_s: float) -> Iterator[float]:
+    """Due times of a rate that moves evenly from one value to another, and stays there. Raises ValueError."""
+    if min(from_per_s, to_per_s) < 0 or to_per_s <= 0 or over_s <= 0:
+        raise ValueError("a ramp goes from a rate of 0 or more to one above 0, in more than 0 s")
+    slope = (to_per_s - from_per_s) / over_s
+    in_ramp = (from_per_s + to_per_s) / 2 * over_s
+    for number in count(1):
+        if number > in_ramp:
+            yield over_s + (number - in_ramp) / to_per_s
+        elif slope == 0:
+            yield number / from_per_s
+        else:
+            # The number of messages until t is from*t + slope*t^2/2.
+            yield (math.sqrt(from_per_s**2 + 2 * slope * number) - from_per_s) / slope
+
+
+def trace_times(path: Path) -> list[float]:
+    """Due times that were recorded: one number of seconds a line, in order. Raises ValueError and OSError."""
+    times = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            times.append(float(line))
+        except ValueError:
+            raise ValueError(f"line {number} of {path} is no number of seconds: {line[:40]!r}") from None
+        if not math.isfinite(times[-1]) or times[-1] < (times[-2] if len(times) > 1 else 0.0):
+            raise ValueError(f"line {number} of {path} goes back in time; sort the trace")
+    return times
 
 
 class Pace:

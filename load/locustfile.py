@@ -1,10 +1,11 @@
-"""Load on OpenIM's REST API by canary users.
+"""Load on OpenIM by canary users, over its WebSocket or its REST API.
 
+    locust -f load/locustfile.py --transport ws --host http://127.0.0.1:10002 --ws-url ws://127.0.0.1:10001 --headless -u 20 -t 30s
     locust -f load/locustfile.py --host http://127.0.0.1:10002 --headless -u 20 -r 10 -t 30s
     locust -f load/locustfile.py --profile stack.toml                        (web UI on http://localhost:8089)
 
-OPENIM_SECRET and OPENIM_ADMIN say who may send. Every message is recorded in `reports/out/load-<run>-<worker>.jsonl` and
-judged when the run ends: exit code 0 all accounted for, 1 violated, 2 not knowable, 3 usage.
+OPENIM_SECRET and OPENIM_ADMIN say who may send. Every message is recorded in `reports/out/load-<run>-<worker>.columns`
+(over REST: `.jsonl`) and judged when the run ends: exit code 0 all accounted for, 1 violated, 2 not knowable, 3 usage.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -22,14 +24,16 @@ from locust.runners import MasterRunner
 
 from load.account import account_for, write_json
 from load.arrival import MODELS
+from load.chatters import CanaryChatter, ChatRun
 from load.openim import OpenIMApi
+from load.pump import Latencies, Pump, attach
 from load.recorder import RunRecorder, journal_path, new_run_id
 from load.settings import OUT_DIR, Settings, SettingsError, settings_from
 from load.users import CanarySender, Run
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 
-__all__ = ["CanarySender"]
+__all__ = ["CanaryChatter", "CanarySender"]
 
 _log = logging.getLogger("load")
 # One line for every read-back would bury everything else.
@@ -42,6 +46,12 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     hidden: dict[str, Any] = {"include_in_web_ui": False}
     parser.add_argument("--openim-admin", env_var="OPENIM_ADMIN", default="", help="admin id for load alone", **hidden)
     parser.add_argument("--openim-secret", env_var="OPENIM_SECRET", default="", help="OpenIM's share.secret", **hidden)
+    parser.add_argument("--transport", choices=("ws", "rest"), default="rest", help="how messages travel", **hidden)
+    parser.add_argument("--ws-url", default="", help="OpenIM's WebSocket gateway, for --transport ws", **hidden)
+    parser.add_argument("--sdk-type", choices=("js", "go"), default="js", help="JSON or gob envelopes", **hidden)
+    parser.add_argument("--gzip", action="store_true", help="compress every frame", **hidden)
+    parser.add_argument("--window", type=int, default=16, help="Unanswered sends of one connection, at most")
+    parser.add_argument("--think-s", type=float, default=0.0, help="Pause after an answer, with --arrivals closed")
     parser.add_argument("--rate", type=float, default=1.0, help="Messages per second and user")
     parser.add_argument("--arrivals", choices=MODELS, default="even", help="How messages follow one another")
     parser.add_argument("--text-bytes", type=int, default=64, help="Size of a message's text")
@@ -55,7 +65,10 @@ def prepare(environment: Environment, **_: Any) -> None:
     if environment.stop_timeout == 0:
         # A send that is cut off is a message whose fate nobody knows; let it finish.
         environment.stop_timeout = 10
-    if environment.parsed_options is None or (environment.web_ui is not None and not environment.host):
+    options = environment.parsed_options
+    if options is not None:
+        environment.user_classes = [CanaryChatter if options.transport == "ws" else CanarySender]
+    if options is None or (environment.web_ui is not None and not environment.host):
         # The web UI asks for the host; it is judged at the start of the run.
         return
     try:
@@ -70,25 +83,52 @@ def begin(environment: Environment, **_: Any) -> None:
     if isinstance(runner, MasterRunner) and options is not None:
         # Workers get the master's options with the order to start: so all know the run's name and how many they are.
         options.run_id, options.workers = new_run_id(), runner.worker_count
+        _State.latencies = Latencies()
         return
-    CanarySender.current = None
+    CanarySender.current = CanaryChatter.current = None
     # Nothing is known of a run until it is accounted for.
     environment.process_exit_code = ExitCode.INCONCLUSIVE
     try:
         settings = _settings(environment)
         worker = getattr(runner, "worker_index", 0)
         run_id = getattr(options, "run_id", None) or new_run_id()
-        path = journal_path(settings.out_dir, run_id, worker)
-        recorder = RunRecorder.create(path, run_id=run_id, worker=worker, stack=settings.stack)
+        workers = getattr(options, "workers", 1)
+        path = _open(environment, settings, run_id=run_id, worker=worker, workers=workers)
     except (SettingsError, JournalError) as error:
         environment.process_exit_code = _refused(str(error))
         if runner is not None:
             # After this start has run its course: without a journal its users stop at once anyway.
             gevent.spawn(runner.stop if environment.web_ui else runner.quit)
         return
-    api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
-    CanarySender.current = Run(settings, recorder, api, worker=worker, workers=getattr(options, "workers", 1))
     _log.info("recording to %s", path)
+
+
+def _open(environment: Environment, settings: Settings, *, run_id: str, worker: int, workers: int) -> Path:
+    """Open a journal and let the users of the chosen transport share it."""
+    if settings.transport == "ws":
+        chat = CanaryChatter.current = ChatRun(settings, run_id=run_id, worker=worker, workers=workers)
+        _State.latencies = Latencies()
+        _State.pump = Pump(chat.engine, environment, _State.latencies, lambda: _broken(environment, chat))
+        return chat.path
+    path = journal_path(settings.out_dir, run_id, worker)
+    recorder = RunRecorder.create(path, run_id=run_id, worker=worker, stack=settings.stack)
+    api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
+    CanarySender.current = Run(settings, recorder, api, worker=worker, workers=workers)
+    return path
+
+
+class _State:
+    """What carries figures during a run over WebSocket."""
+
+    pump: Pump | None = None
+    latencies: Latencies | None = None
+
+
+def _broken(environment: Environment, chat: ChatRun) -> None:
+    """The journal takes nothing more: a run that cannot be accounted for is of no use to anybody."""
+    _log.error("%s", chat.engine.broken)
+    if environment.runner is not None:
+        gevent.spawn(environment.runner.quit)
 
 
 def finish(environment: Environment, **_: Any) -> None:
@@ -97,32 +137,62 @@ def finish(environment: Environment, **_: Any) -> None:
         environment.process_exit_code = ExitCode.INCONCLUSIVE
         _log.warning(
             "Each worker accounts for its own journal; the master has none. For the whole run, collect them and: "
-            "python -m load judge reports/out/load-%s-*.jsonl",
+            "python -m load judge reports/out/load-%s-*",
             getattr(environment.parsed_options, "run_id", ""),
         )
         return
-    run, CanarySender.current = CanarySender.current, None
-    if run is None:
-        return
-    settings = run.settings
+    rest, CanarySender.current = CanarySender.current, None
+    chat, CanaryChatter.current = CanaryChatter.current, None
+    if rest is not None:
+        _account(environment, rest.settings, rest.recorder.path, lambda: _finish_rest(rest))
+    elif chat is not None:
+        _account(environment, chat.settings, chat.path, lambda: _finish_chat(chat))
+
+
+def _finish_rest(run: Run) -> None:
     try:
-        run.recorder.read_all_back(run.api, settle_s=settings.settle_s, deadline_s=settings.read_deadline_s)
+        run.recorder.read_all_back(run.api, settle_s=run.settings.settle_s, deadline_s=run.settings.read_deadline_s)
         run.recorder.close()
-        account = account_for([run.recorder.path], settle_s=settings.settle_s)
-        report = run.recorder.path.with_suffix(".json")
-        write_json(account, report)
-    except (JournalError, OSError) as error:
-        _log.error("The run cannot be accounted for: %s", error)
-        return
     finally:
         run.api.close()
+
+
+def _finish_chat(chat: ChatRun) -> None:
+    try:
+        chat.finish()
+    finally:
+        if _State.pump is not None:
+            _State.pump.stop()
+
+
+def _account(environment: Environment, settings: Settings, path: Path, read_back: Callable[[], None]) -> None:
+    try:
+        read_back()
+        account = account_for([path], settle_s=settings.settle_s)
+        report = path.with_suffix(".json")
+        write_json(account, report)
+    except (JournalError, OSError, TimeoutError) as error:
+        _log.error("The run cannot be accounted for: %s", error)
+        return
     environment.process_exit_code = account.exit_code
-    sys.stderr.write(f"\n{account.to_text()}\n  report: {report}\n  journal: {run.recorder.path}\n\n")
+    lines = [account.to_text(), *_latency_lines(), f"  report: {report}", f"  journal: {path}"]
+    sys.stderr.write("\n" + "\n".join(lines) + "\n\n")
+
+
+def _latency_lines() -> list[str]:
+    names = {"send": "due to answer", "push": "due to push", "late": "due to sent", "connect": "handshake"}
+    found = []
+    for name, latency in _State.latencies.by_name.items() if _State.latencies else ():
+        if latency.count:
+            told = ", ".join(f"p{each:g} {value:.1f}" for each, value in latency.percentiles_ms().items())
+            found.append(f"  {names[name]}, ms: {told} ({latency.count})")
+    return found
 
 
 def end(environment: Environment, **_: Any) -> None:
     """Interrupted: the run still ends like any other."""
-    if CanarySender.current is not None and environment.runner is not None:
+    running = CanarySender.current or CanaryChatter.current
+    if running is not None and environment.runner is not None:
         environment.runner.stop()
 
 
@@ -146,5 +216,6 @@ _LISTENERS: tuple[tuple[Any, Callable[..., None]], ...] = (
     (events.test_stop, finish),
     (events.quitting, end),
 )
+attach(events, lambda: _State.latencies)
 for _hook, _listener in _LISTENERS:
     _hook.add_listener(_listener)

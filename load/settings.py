@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from load.arrival import Model
+from load.engine.frames import SdkType
 from load.guard import refusal
 from verifier.profile import Profile, ProfileError, load_profile
 
 CANARY_PREFIX = "canaryload"
 OUT_DIR = Path("reports/out")
+
+Transport = Literal["ws", "rest"]
 
 
 class SettingsError(Exception):
@@ -23,6 +27,8 @@ class SettingsError(Exception):
 class Settings:
     """One run. `canaries` are the OpenIM ids that may send; empty means ids made of the canary prefix and a number.
 
+    `transport` is how messages travel: `ws` over OpenIM's WebSocket at `ws_url`, `rest` through `/msg/send_msg`.
+    `window` is how many sends of one connection may be unanswered, `think_s` what a user of the closed model waits.
     `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
     `read_deadline_s` how long the run then waits for the last ones.
     """
@@ -39,6 +45,12 @@ class Settings:
     settle_s: float = 2.0
     read_deadline_s: float = 30.0
     out_dir: Path = OUT_DIR
+    transport: Transport = "rest"
+    ws_url: str = ""
+    sdk_type: SdkType = "js"
+    gzipped: bool = False
+    window: int = 16
+    think_s: float = 0.0
 
     def user_id(self, number: int) -> str | None:
         """The canary with this number (from 0), or None when there is no more."""
@@ -72,6 +84,13 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
             "An OpenIM admin id for load is missing: set OPENIM_ADMIN, or load_admin under [canary.options] in the "
             "profile. Use one of its own: every new token cuts the life of that id's older tokens to 300 s."
         )
+    transport: Transport = options.get("transport") or "rest"
+    ws_url = str(options.get("ws_url") or (role.ws_url if role else "") or "")
+    if transport == "ws":
+        _check_ws(ws_url, allowed)
+    model: Model = options.get("arrivals") or "even"
+    if model == "closed" and transport == "rest":
+        raise SettingsError("The closed model needs --transport ws: over REST, users send at their own pace.")
     return Settings(
         api_url=str(api_url).rstrip("/"),
         secret=str(secret),
@@ -80,12 +99,29 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         canaries=_texts(extra, "load_users"),
         allowed_hosts=allowed,
         rate_per_s=_number(options, "rate", 1.0),
-        model=options.get("arrivals") or "even",
+        model=model,
         text_bytes=int(_number(options, "text_bytes", 64)),
         settle_s=_number(options, "settle_s", 2.0),
         read_deadline_s=_number(options, "read_deadline_s", 30.0),
         out_dir=Path(options.get("out_dir") or OUT_DIR),
+        transport=transport,
+        ws_url=ws_url,
+        sdk_type=options.get("sdk_type") or "js",
+        gzipped=bool(options.get("gzip")),
+        window=int(_number(options, "window", 16)),
+        think_s=float(options.get("think_s") or 0),
     )
+
+
+def _check_ws(url: str, allowed: tuple[str, ...]) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss"):
+        raise SettingsError(
+            "Where is OpenIM's WebSocket? Give --ws-url ws://host:port of its gateway, or roles.openim.ws_url in the "
+            "profile."
+        )
+    if (reason := refusal("http" + url.removeprefix("ws"), allowed)) is not None:
+        raise SettingsError(reason)
 
 
 def _profile(path: Any) -> Profile | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from load.journal.layout import EVENT, OK, Kind
+from load.journal.layout import EVENT, OK, Column, Events, Kind
 from load.journal.writer import ColumnWriter
 
 _PER_MESSAGE: Final = 6
@@ -49,13 +49,13 @@ def write(path: Path, *, events: int, pairs: int) -> dict[str, int]:
     return {"messages": messages, "lost": messages // _LOST_EACH}
 
 
-def _rows(size: int, kind: Kind) -> np.ndarray:
+def _rows(size: int, kind: Kind) -> Events:
     rows = np.zeros(size, EVENT)
     rows["kind"], rows["phase"] = kind, OK
     return rows
 
 
-def _live(count: np.ndarray, lanes: int, start_ns: int) -> np.ndarray:
+def _live(count: Column, lanes: int, start_ns: int) -> Events:
     """Sends, acknowledgements and pushes of these messages, each 1 microsecond after the one before."""
     lane, number, at_ns = count % lanes, count + 1, start_ns + count * 1000
     rows = np.concatenate([_rows(len(count), kind) for kind in (Kind.SEND, Kind.ACK, Kind.PUSHED, Kind.PUSHED)])
@@ -67,10 +67,11 @@ def _live(count: np.ndarray, lanes: int, start_ns: int) -> np.ndarray:
         part["b"] = number if place else 0
     lost = np.tile(number % _LOST_EACH == 0, 4) & (rows["kind"] == Kind.PUSHED)
     rows = rows[~lost]
-    return rows[np.argsort(rows["at_ns"], kind="stable")]
+    ordered: Events = rows[np.argsort(rows["at_ns"], kind="stable")]
+    return ordered
 
 
-def _pulled(count: np.ndarray, lanes: int, at_ns: int) -> np.ndarray:
+def _pulled(count: Column, lanes: int, at_ns: int) -> Events:
     rows = np.concatenate([_rows(len(count), Kind.PULLED), _rows(len(count), Kind.PULLED)])
     for place, part in enumerate(np.split(rows, 2)):
         lane = count % lanes
@@ -80,7 +81,7 @@ def _pulled(count: np.ndarray, lanes: int, at_ns: int) -> np.ndarray:
     return rows
 
 
-def _append(journal: ColumnWriter, rows: np.ndarray) -> None:
+def _append(journal: ColumnWriter, rows: Events) -> None:
     journal.append(rows)
 
 

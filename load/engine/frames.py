@@ -152,6 +152,7 @@ _ID_B64: Final = 24  # 18 bytes: the field's tag, its length, 16 digits
 _DATA: Final = b'"data":"'
 _OTHER: Final = Answer(0)
 
+
 class Ear(Protocol):
     """Who is told what a connection brought."""
 
@@ -307,4 +308,3 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-

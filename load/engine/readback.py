@@ -31,7 +31,7 @@ async def read_all_back(engine: Engine, *, settle_s: float, deadline_s: float) -
 
     async def one(member: Member) -> None:
         async with limit:
-            while not member.ready and not member.finished and time.monotonic() < until_s:
+            while not member.ready and not member.finished and time.monotonic() < until_s:  # noqa: ASYNC110 - rare
                 await asyncio.sleep(_POLL_S)
             for target in member.plan.targets:
                 # Nothing of this run can be where the member never was ready.

@@ -43,7 +43,9 @@ class _Words:
         reads = batch[batch["kind"] == Kind.READ]
         self._reads.update(zip(reads["number"].tolist(), reads["who"].tolist(), strict=True))
 
-    def operation(self, kind: int, phase: int, code: int, who: int, number: int, at_ns: int, a: int, b: int) -> Operation:
+    def operation(
+        self, kind: int, phase: int, code: int, who: int, number: int, at_ns: int, a: int, b: int
+    ) -> Operation:
         """One event in the words of `verifier.judges.operation`."""
         process, op, call_id, value = self._told(kind, phase, code, who, number, at_ns, a, b)
         return Operation(
@@ -119,4 +121,4 @@ class _Words:
         return f"{self._reader.worker}.c{number}"
 
 
-_PHASE = {kind: OpPhase.INVOKE if kind in (Kind.SEND, Kind.READ) else OpPhase.OK for kind in Kind}
+_PHASE: dict[int, OpPhase] = {kind: OpPhase.INVOKE if kind in (Kind.SEND, Kind.READ) else OpPhase.OK for kind in Kind}

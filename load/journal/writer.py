@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Events, Kind, text_slots
+from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Events, text_slots
 from verifier.judges.journal import Header, JournalError
 from verifier.judges.scrub import scrub_text
 
@@ -27,7 +27,9 @@ class ColumnWriter:
     After a failed write the file ends with the last whole event, and nothing more is taken.
     """
 
-    def __init__(self, path: Path, *, run_id: str, stack: str, worker: int, digest: str, warm_up_s: float = 1.5) -> None:
+    def __init__(
+        self, path: Path, *, run_id: str, stack: str, worker: int, digest: str, warm_up_s: float = 1.5
+    ) -> None:
         self.path = path
         self.header = Header(
             run_id=run_id, kind="load", stack=stack, time_ns=time.time_ns(), monotonic_ns=time.monotonic_ns()

@@ -76,8 +76,9 @@ class _Judge:
         self._count("duplicated", twice)
         self._count("altered", altered)
         missing = self._judge_unseen(due)
-        lost = np.concatenate([pairs.message[vanished], missing[0]]), np.concatenate(
-            [pairs.receiver[vanished], missing[1]]
+        lost = (
+            np.concatenate([pairs.message[vanished], missing[0]]),
+            np.concatenate([pairs.receiver[vanished], missing[1]]),
         )
         return Delivered(
             sent=int((run.phase > 0).sum()),
@@ -177,9 +178,7 @@ class _Reads:
 
     def __init__(self, run: Run) -> None:
         self._users = max(len(run.users), 1)
-        rows = sorted(
-            (conversation * self._users + user, *found) for (conversation, user), found in run.latest.items()
-        )
+        rows = sorted((conversation * self._users + user, *found) for (conversation, user), found in run.latest.items())
         table = np.array(rows, np.int64).reshape(-1, 5)
         self._keys = table[:, 0].copy()
         self._columns = [table[:, place].copy() for place in range(1, 5)]

@@ -73,4 +73,5 @@ def places_over_one(pairs: Pairs, seen: Seen) -> Column:
     for at in np.flatnonzero(bare).tolist():
         ids = seen.message_id[pairs.order[pairs.start[at] : pairs.start[at] + pairs.size[at]]]
         several[at] = bool((ids == 0).any()) or len(np.unique(ids)) > 1
-    return several | mixed
+    several |= mixed
+    return several

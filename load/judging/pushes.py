@@ -73,9 +73,7 @@ def judge_pushes(run: Run, delivered: Delivered, *, settle_s: float, warm_up_s: 
         run, delivered, message, connection, round(settle_s * 1e9), round(warm_up_s * 1e9)
     )
     late = _late(run, message[first], connection[first], seq[first])
-    return Pushed(
-        due=due, received=received, missing=missing, twice=(message[twice], connection[twice]), late=late
-    )
+    return Pushed(due=due, received=received, missing=missing, twice=(message[twice], connection[twice]), late=late)
 
 
 def _twice(message: Column, connection: Column, seq: Column) -> tuple[Column, Column]:

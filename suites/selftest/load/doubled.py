@@ -119,9 +119,7 @@ class Drive:
         query |= {"compression": "gzip"} if self.plan.gzipped else {}
         url = f"{self.double.ws_url}/?{urlencode(query)}"
         peer = self.users[self.users.index(user) ^ 1]
-        target = Target(
-            peer=Peer(SINGLE, peer), conversation=conversation_id(user, peer), members=sorted((user, peer))
-        )
+        target = Target(peer=Peer(SINGLE, peer), conversation=conversation_id(user, peer), members=sorted((user, peer)))
         return UserPlan(user_id=user, address=lambda: (url, {}), targets=[target], due_s=due_s)
 
     def judge(self, *, deadline_s: float = 0.2) -> Judged:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from load.journal.layout import FAIL, INFO, NO_SEQ, OK, SLOT_BYTES, Kind, message_number
+from load.journal.layout import FAIL, INFO, NO_SEQ, OK, Kind, message_number
 from load.journal.operations import operations
 from load.journal.reader import ColumnReader
 from load.journal.writer import ColumnWriter
@@ -19,7 +19,6 @@ from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
 from load.judging.run import load_run
 from verifier.judges.delivery import Tally, judge_delivery
-from verifier.judges.journal import JournalError
 from verifier.judges.order import judge_order
 
 USERS = ("a", "b", "c")

@@ -1,0 +1,134 @@
+"""WebSocket users of a load run: locust starts and stops them, the engine does what they do."""
+
+from __future__ import annotations
+
+import logging
+import random
+from itertools import count
+from urllib.parse import urlencode
+
+import gevent
+import httpx
+from locust import User, task
+from locust.exception import StopUser
+
+from fixtures.clients.openim_calls import OpenIMError
+from load.arrival import due_times
+from load.engine.engine import Engine
+from load.engine.frames import SINGLE, Peer
+from load.engine.plan import EnginePlan, Target, UserPlan
+from load.journal.writer import ColumnWriter
+from load.openim import WEB, OpenIMApi, conversation_id
+from load.recorder import journal_path
+from load.settings import Settings
+
+_READY_WITHIN_S = 30.0
+_FILL = "canary "
+_log = logging.getLogger(__name__)
+
+
+class ChatRun:
+    """What the users of one process share during one run: settings, engine, API, and whose turn it is."""
+
+    def __init__(self, settings: Settings, *, run_id: str, worker: int, workers: int) -> None:
+        self.settings = settings
+        self.worker = worker
+        text = (_FILL * (settings.text_bytes // len(_FILL) + 1))[: settings.text_bytes]
+        self.plan = EnginePlan(
+            run_id=run_id,
+            worker=worker,
+            text=text,
+            platform_id=WEB,
+            sdk_type=settings.sdk_type,
+            gzipped=settings.gzipped,
+            window=settings.window,
+            think_s=settings.think_s,
+        )
+        self.path = journal_path(settings.out_dir, run_id, worker).with_suffix(".columns")
+        journal = ColumnWriter(
+            self.path,
+            run_id=run_id,
+            stack=settings.stack,
+            worker=worker,
+            digest=self.plan.digest,
+            warm_up_s=self.plan.warm_up_s,
+        )
+        self.engine = Engine(self.plan, journal)
+        self.api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
+        self._numbers = count(worker * 2, max(workers, 1) * 2)
+        self._waiting: tuple[str, str] | None = None
+        self.engine.start(gevent.get_hub().threadpool.spawn)
+
+    def next_pair(self) -> tuple[str, str] | None:
+        """(own id, peer's id) for one more user; None when all canaries are in use. Both of a pair are in one process."""
+        if self._waiting is not None:
+            second_half, self._waiting = self._waiting, None
+            return second_half
+        number = next(self._numbers)
+        first, second = self.settings.user_id(number), self.settings.user_id(number + 1)
+        if first is None or second is None:
+            return None
+        self._waiting = second, first
+        return first, second
+
+    def user(self, me: str, peer: str) -> UserPlan:
+        """How one canary connects and writes. Raises OpenIMError and httpx.HTTPError."""
+        settings = self.settings
+        query = {"sendID": me, "token": self.api.user_token(me, WEB), "platformID": WEB, "operationID": "load"}
+        query |= {"isBackground": "false", "sdkType": settings.sdk_type}
+        query |= {"compression": "gzip"} if settings.gzipped else {}
+        url = f"{settings.ws_url.rstrip('/')}/?{urlencode(query)}"
+        members = tuple(sorted((me, peer)))
+        closed = settings.model == "closed"
+        return UserPlan(
+            user_id=me,
+            address=lambda: (url, {}),
+            targets=[Target(peer=Peer(SINGLE, peer), conversation=conversation_id(me, peer), members=members)],
+            due_s=None if closed else due_times(settings.model, settings.rate_per_s, random.Random()),  # noqa: S311
+        )
+
+    def finish(self) -> None:
+        """Read everything back and close the journal. Raises JournalError and TimeoutError."""
+        settings = self.settings
+        limit_s = settings.settle_s + settings.read_deadline_s + 600
+        self.engine.finish(settle_s=settings.settle_s, deadline_s=settings.read_deadline_s).wait(gevent.sleep, limit_s)
+        self.api.close()
+
+
+class CanaryChatter(User):
+    """A canary on OpenIM's WebSocket who writes to its peer and is written to."""
+
+    current: ChatRun | None = None
+
+    def on_start(self) -> None:
+        """Take a pair of canaries, see that OpenIM knows them, let the engine connect this one."""
+        run, pair = self.current, self.current.next_pair() if self.current else None
+        if run is None or pair is None:
+            raise StopUser
+        self._run, (self._me, peer) = run, pair
+        try:
+            run.api.ensure_registered(pair)
+            run.engine.add(run.user(self._me, peer))
+        except (OpenIMError, httpx.HTTPError) as error:
+            self._report(error)
+            raise StopUser from error
+        for _ in range(round(_READY_WITHIN_S / 0.1)):
+            if run.engine.is_ready(self._me):
+                return
+            gevent.sleep(0.1)
+        self._report(TimeoutError(f"not connected within {_READY_WITHIN_S:.0f} s; the failures say why"))
+
+    def on_stop(self) -> None:
+        """Send no more; the connection stays until everything is read back."""
+        if (run := getattr(self, "_run", None)) is not None:
+            run.engine.pause(self._me)
+
+    @task
+    def chat(self) -> None:
+        """The engine sends; this greenlet only lives."""
+        gevent.sleep(1)
+
+    def _report(self, error: Exception) -> None:
+        self.environment.events.request.fire(
+            request_type="WS", name="prepare", response_time=0.0, response_length=0, exception=error, context={}
+        )

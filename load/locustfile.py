@@ -36,8 +36,9 @@ from verifier.verdict import ExitCode
 __all__ = ["CanaryChatter", "CanarySender"]
 
 _log = logging.getLogger("load")
-# One line for every read-back would bury everything else.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# One line for every read-back or connection would bury everything else.
+for _name in ("httpx", "picows"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:

@@ -1,0 +1,86 @@
+"""Our side of the benchmark: `… ours PORT CONNECTIONS full|static|idle` drives until it is ended.
+
+`full` is the engine as load runs use it, journal and all. `static` sends one unchanging frame, as a yardstick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from load.engine.engine import Engine
+from load.engine.frames import SINGLE, Peer
+from load.engine.plan import EnginePlan, Target, UserPlan
+from load.journal.writer import ColumnWriter
+
+TEXT = "x" * 180
+
+
+class Static(WSListener):
+    """Sends the same frame with each answer."""
+
+    def __init__(self, frame: bytes) -> None:
+        self._frame = frame
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """The next one."""
+        if frame.msg_type == WSMsgType.BINARY:
+            frame.get_payload_as_bytes()
+            transport.send(WSMsgType.BINARY, self._frame)
+
+
+async def static(port: int, connections: int) -> None:
+    """Echoes of one frame of half a kilobyte."""
+    frame = b"x" * 512
+    for _ in range(connections):
+        transport, _ = await ws_connect(lambda: Static(frame), f"ws://127.0.0.1:{port}/echo")
+        transport.send(WSMsgType.BINARY, frame)
+    await asyncio.Event().wait()
+
+
+def engine(port: int, connections: int, directory: Path, *, sends: bool = True) -> Engine:
+    """The engine with this many users, each writing as fast as it is answered, one message at a time."""
+    plan = EnginePlan(run_id="bench", worker=0, text=TEXT, window=1, warm_up_s=0.2)
+    journal = ColumnWriter(directory / "bench.columns", run_id="bench", stack="bench", worker=0, digest=plan.digest)
+    running = Engine(plan, journal)
+    running.start(lambda run: threading.Thread(target=run, daemon=True).start())
+    add_users(running, port, connections, sends=sends)
+    return running
+
+
+def add_users(running: Engine, port: int, connections: int, *, sends: bool = True) -> None:
+    """Users in pairs."""
+    for number in range(connections):
+        me, peer = f"canaryload{number:06d}", f"canaryload{number ^ 1:06d}"
+        target = Target(peer=Peer(SINGLE, peer), conversation=f"si_{min(me, peer)}_{max(me, peer)}", members=(me, peer))
+        running.add(
+            UserPlan(
+                user_id=me,
+                address=lambda: (f"ws://127.0.0.1:{port}/", {}),
+                targets=[target] if sends else [],
+                due_s=None if sends else iter(()),
+            )
+        )
+
+
+def main() -> None:
+    """Drive until the process is ended."""
+    port, connections, what = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    if what == "static":
+        uvloop.run(static(port, connections))
+    with tempfile.TemporaryDirectory() as directory:
+        running = engine(port, connections, Path(directory), sends=what == "full")
+        while True:
+            time.sleep(1)
+            running.take()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 // k6's side of the benchmark: the same work for each message as the engine does, with the same trick: a protobuf
 // message with its varying fields patched (clientMsgID, createTime), base64 by k6's own native code, answers matched
 // by msgIncr, pushes decoded for clientMsgID and seq. Frames are text, which spares JavaScript a conversion.
-import { WebSocket } from "k6/websockets";
+import { WebSocket } from "k6/experimental/websockets";
 import encoding from "k6/encoding";
 import { Counter, Trend } from "k6/metrics";
 

@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test bench deps docs proto lock clean
+.PHONY: help demo test bench bench-load deps docs proto lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with make PYTHON=python3.12")'
@@ -29,6 +29,10 @@ test: $(VENV)/ready ## the harness's own tests, and the checks of style, types a
 
 bench: $(VENV)/ready ## how fast the OpenIM double is, beside a bare echo server
 	$(BIN)/python -m fixtures.openim.bench
+
+bench-load: $(VENV)/ready ## how fast the load generator is, beside k6 (on the PATH, or K6=…) and plain locust
+	$(BIN)/python -m load.bench
+	$(BIN)/python -m load.bench.judge
 
 deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starting)
 	sh fixtures/install-rabbitmq.sh

@@ -12,29 +12,33 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from load.account import account_for, write_json
 from load.arrival import MODELS
 from load.chatters import CanaryChatter, ChatRun
+from load.journal.layout import SUFFIX as COLUMNS
 from load.openim import OpenIMApi
 from load.pump import Latencies, Pump, attach
 from load.recorder import RunRecorder, journal_path, new_run_id
 from load.settings import OUT_DIR, Settings, SettingsError, settings_from
 from load.users import CanarySender, Run
-from verifier.judges.journal import JournalError
+from verifier.judges.journal import SUFFIX, JournalError
 from verifier.verdict import ExitCode
 
 __all__ = ["CanaryChatter", "CanarySender"]
 
+_END, _ENDED = "openim_end", "openim_ended"
+_WORKERS_WITHIN_S = 900.0
 _log = logging.getLogger("load")
 # One line for every read-back or connection would bury everything else.
 for _name in ("httpx", "picows"):
@@ -66,7 +70,11 @@ def prepare(environment: Environment, **_: Any) -> None:
     if environment.stop_timeout == 0:
         # A send that is cut off is a message whose fate nobody knows; let it finish.
         environment.stop_timeout = 10
-    options = environment.parsed_options
+    options, runner = environment.parsed_options, environment.runner
+    if isinstance(runner, MasterRunner):
+        runner.register_message(_ENDED, _worker_ended)
+    elif isinstance(runner, WorkerRunner):
+        runner.register_message(_END, _end_worker, concurrent=True)
     if options is not None:
         environment.user_classes = [CanaryChatter if options.transport == "ws" else CanarySender]
     if options is None or (environment.web_ui is not None and not environment.host):
@@ -101,6 +109,7 @@ def begin(environment: Environment, **_: Any) -> None:
             # After this start has run its course: without a journal its users stop at once anyway.
             gevent.spawn(runner.stop if environment.web_ui else runner.quit)
         return
+    _State.journal = path
     _log.info("recording to %s", path)
 
 
@@ -119,10 +128,13 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
 
 
 class _State:
-    """What carries figures during a run over WebSocket."""
+    """What one process keeps of its run; `journals` are those of a master's workers."""
 
     pump: Pump | None = None
     latencies: Latencies | None = None
+    journal: Path | None = None
+    finishing = False
+    journals: ClassVar[dict[str, str]] = {}
 
 
 def _broken(environment: Environment, chat: ChatRun) -> None:
@@ -135,12 +147,7 @@ def _broken(environment: Environment, chat: ChatRun) -> None:
 def finish(environment: Environment, **_: Any) -> None:
     """Read everything back, close the journal, judge it, say so."""
     if isinstance(environment.runner, MasterRunner):
-        environment.process_exit_code = ExitCode.INCONCLUSIVE
-        _log.warning(
-            "Each worker accounts for its own journal; the master has none. For the whole run, collect them and: "
-            "python -m load judge reports/out/load-%s-*",
-            getattr(environment.parsed_options, "run_id", ""),
-        )
+        _finish_master(environment, environment.runner)
         return
     rest, CanarySender.current = CanarySender.current, None
     chat, CanaryChatter.current = CanaryChatter.current, None
@@ -148,6 +155,46 @@ def finish(environment: Environment, **_: Any) -> None:
         _account(environment, rest.settings, rest.recorder.path, lambda: _finish_rest(rest))
     elif chat is not None:
         _account(environment, chat.settings, chat.path, lambda: _finish_chat(chat))
+
+
+def _finish_master(environment: Environment, runner: MasterRunner) -> None:
+    """Let the workers account for their parts, and for the whole where all journals are on this machine."""
+    environment.process_exit_code = ExitCode.INCONCLUSIVE
+    _State.journals = {}
+    workers = {client.id for client in runner.clients.all if client.state != STATE_MISSING}
+    runner.send_message(_END)
+    until_s = time.monotonic() + _WORKERS_WITHIN_S
+    while not workers <= _State.journals.keys() and time.monotonic() < until_s:
+        workers &= {client.id for client in runner.clients.all if client.state != STATE_MISSING}
+        gevent.sleep(0.1)
+    options = environment.parsed_options
+    run_id, out_dir = getattr(options, "run_id", ""), Path(getattr(options, "out_dir", OUT_DIR))
+    paths = sorted(path for path in out_dir.glob(f"load-{run_id}-*") if path.suffix in (SUFFIX, COLUMNS))
+    named = {Path(path).name for path in _State.journals.values() if path}
+    if not paths or not named <= {path.name for path in paths}:
+        _log.warning(
+            "The workers' journals are on other machines. For the whole run, collect them and: "
+            "python -m load judge load-%s-*",
+            run_id,
+        )
+        return
+    _judge(environment, paths, getattr(options, "settle_s", 2.0), out_dir / f"load-{run_id}.json")
+
+
+def _end_worker(environment: Environment, **_: Any) -> None:
+    """The master's run is over: finish this part of it, then say where its journal is."""
+    runner = environment.runner
+    if runner is None:
+        return
+    if CanarySender.current is not None or CanaryChatter.current is not None:
+        runner.stop()
+    while _State.finishing:
+        gevent.sleep(0.1)
+    runner.send_message(_ENDED, str(_State.journal or ""))
+
+
+def _worker_ended(msg: Any, **_: Any) -> None:
+    _State.journals[msg.node_id] = msg.data
 
 
 def _finish_rest(run: Run) -> None:
@@ -167,16 +214,23 @@ def _finish_chat(chat: ChatRun) -> None:
 
 
 def _account(environment: Environment, settings: Settings, path: Path, read_back: Callable[[], None]) -> None:
+    _State.finishing = True
     try:
         read_back()
-        account = account_for([path], settle_s=settings.settle_s)
-        report = path.with_suffix(".json")
-        write_json(account, report)
+        _judge(environment, [path], settings.settle_s, path.with_suffix(".json"))
     except (JournalError, OSError, TimeoutError) as error:
         _log.error("The run cannot be accounted for: %s", error)
-        return
+    finally:
+        _State.finishing = False
+
+
+def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, report: Path) -> None:
+    """Judge the journals, write the report, say so, and let the exit code tell. Raises JournalError and OSError."""
+    account = account_for(paths, settle_s=settle_s)
+    write_json(account, report)
     environment.process_exit_code = account.exit_code
-    lines = [account.to_text(), *_latency_lines(), f"  report: {report}", f"  journal: {path}"]
+    journals = [f"  journal: {path}" for path in paths]
+    lines = [account.to_text(), *_latency_lines(), f"  report: {report}", *journals]
     sys.stderr.write("\n" + "\n".join(lines) + "\n\n")
 
 

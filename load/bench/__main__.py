@@ -95,7 +95,15 @@ def cpu_s(process: psutil.Process) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
 
 
-def drive(server: Server, command: Sequence[str], environment: Mapping[str, str], *, connections: int, seconds: float, what: str) -> Measured:
+def drive(
+    server: Server,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    connections: int,
+    seconds: float,
+    what: str,
+) -> Measured:
     """Start a generator, wait until all its connections stand, and measure."""
     before = server.counts()["connections"]
     with generator(command, environment) as process:
@@ -188,10 +196,10 @@ def _compare(server: Server, kind: str, connections: int, rounds: int, seconds: 
     sys.stdout.write(f"\n{kind}, {connections} connections, medians of {rounds}\n")
     sys.stdout.write(f"{'':28}{'msg/s':>10}{'per core s':>12}{'of k6':>8}\n")
     k6 = statistics.median(one.per_core_s for one in measured.get("k6", [Measured(0, 0)]))
-    for name, found in measured.items():
-        per_core = statistics.median(one.per_core_s for one in found)
+    for name, rounds_of in measured.items():
+        per_core = statistics.median(one.per_core_s for one in rounds_of)
         ratio = f"{per_core / k6:8.2f}" if k6 else f"{'-':>8}"
-        sys.stdout.write(f"{name:28}{statistics.median(one.per_s for one in found):10.0f}{per_core:12.0f}{ratio}\n")
+        sys.stdout.write(f"{name:28}{statistics.median(one.per_s for one in rounds_of):10.0f}{per_core:12.0f}{ratio}\n")
     sys.stdout.flush()
 
 

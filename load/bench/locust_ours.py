@@ -26,7 +26,6 @@ class Idle(User):
         gevent.sleep(1)
 
 
-@events.test_start.add_listener
 def begin(environment: Any, **_: Any) -> None:
     """Start the engine."""
     plan = EnginePlan(run_id="bench", worker=0, text=TEXT, window=1, warm_up_s=0.2)
@@ -35,3 +34,6 @@ def begin(environment: Any, **_: Any) -> None:
     running.start(gevent.get_hub().threadpool.spawn)
     add_users(running, int(os.environ["BENCH_PORT"]), int(os.environ["BENCH_CONNECTIONS"]))
     Pump(running, environment, Latencies(), lambda: None)
+
+
+events.test_start.add_listener(begin)  # type: ignore[no-untyped-call]

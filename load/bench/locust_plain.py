@@ -60,14 +60,16 @@ class Plain(User):
             createTime=int(time.time() * 1000),
             status=1,
         )
-        request = Request(
-            ReqIdentifier.SEND_MSG, "", self._me, f"op-{number}", number, message.SerializeToString()
-        )
+        request = Request(ReqIdentifier.SEND_MSG, "", self._me, f"op-{number}", number, message.SerializeToString())
         self._socket.send_binary(JSON.encode_request(request))
-        answer = JSON.decode_answer(self._socket.recv())
+        answer = JSON.decode_answer(self._frame())
         if answer.msg_incr != number or answer.err_code:
             raise ValueError(answer)
-        pushed = pb.PushMessages.FromString(JSON.decode_answer(self._socket.recv()).data or b"")
+        pushed = pb.PushMessages.FromString(JSON.decode_answer(self._frame()).data or b"")
         for pulled in pushed.msgs.values():
             if pulled.Msgs[0].clientMsgID != message.clientMsgID:
                 raise ValueError(pulled)
+
+    def _frame(self) -> bytes:
+        found = self._socket.recv()
+        return found if isinstance(found, bytes) else found.encode()

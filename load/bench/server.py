@@ -78,9 +78,7 @@ class Gateway(Echo):
             transport.send(kind, JSON.encode_answer(_answer(request, b"")))
             return
         message = pb.MsgData.FromString(request.data or b"")
-        ack = pb.UserSendMsgResp(
-            serverMsgID=_MESSAGE_ID, clientMsgID=message.clientMsgID, sendTime=message.createTime
-        )
+        ack = pb.UserSendMsgResp(serverMsgID=_MESSAGE_ID, clientMsgID=message.clientMsgID, sendTime=message.createTime)
         transport.send(kind, JSON.encode_answer(_answer(request, ack.SerializeToString())))
         self._seq += 1
         message.serverMsgID, message.seq, message.sendTime, message.status = (

@@ -35,6 +35,7 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
     delivered = judge_columns(run, pairs, settle_s=settle_s)
     warm_up_s = max((reader.warm_up_s for reader in readers), default=0.0)
     ordered = judge_order_columns(run, pairs)
+    del pairs  # the largest thing here, and not needed any more
     pushed = judge_pushes(run, delivered, settle_s=settle_s, warm_up_s=warm_up_s) if delivered else None
     notes = [note for reader in readers for note in reader.notes]
     if run.unwritten:

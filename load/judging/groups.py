@@ -66,7 +66,7 @@ def pairs_of(run: Run) -> Pairs:
 
 def places_over_one(pairs: Pairs, seen: Seen) -> Column:
     """For each pair: whether its sightings are at more than one place (seq, else message id, else each its own)."""
-    several = (pairs.with_seq > 1) & (pairs.least != pairs.most)
+    several: Column = (pairs.with_seq > 1) & (pairs.least != pairs.most)
     # A sighting without a seq is at another place than one with a seq; of those without, the message ids decide.
     mixed = (pairs.with_seq > 0) & (pairs.with_seq < pairs.size)
     bare = (pairs.with_seq == 0) & (pairs.size > 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import random
 from itertools import count
-from urllib.parse import urlencode
 
 import gevent
 import httpx
 from locust import User, task
 from locust.exception import StopUser
 
+from fixtures.clients.gateway import GatewayError, Session
 from fixtures.clients.openim_calls import OpenIMError
 from load.arrival import due_times
 from load.engine.engine import Engine
@@ -21,6 +21,7 @@ from load.journal.writer import ColumnWriter
 from load.openim import WEB, OpenIMApi, conversation_id
 from load.recorder import journal_path
 from load.settings import Settings
+from load.ways import direct, sign_in, through_gateway
 
 _READY_WITHIN_S = 30.0
 _FILL = "canary "
@@ -57,6 +58,7 @@ class ChatRun:
         self.api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
         self._numbers = count(worker * 2, max(workers, 1) * 2)
         self._waiting: tuple[str, str] | None = None
+        self._signed_in: dict[str, Session] = {}
         self.engine.start(gevent.get_hub().threadpool.spawn)
 
     def next_pair(self) -> tuple[str, str] | None:
@@ -71,21 +73,44 @@ class ChatRun:
         self._waiting = second, first
         return first, second
 
-    def user(self, me: str, peer: str) -> UserPlan:
-        """How one canary connects and writes. Raises OpenIMError and httpx.HTTPError."""
+    def prepare(self, me: str, peer: str) -> UserPlan:
+        """Register or sign in one canary, and say how it connects and writes.
+
+        Raises OpenIMError, GatewayError and httpx.HTTPError.
+        """
         settings = self.settings
-        query = {"sendID": me, "token": self.api.user_token(me, WEB), "platformID": WEB, "operationID": "load"}
-        query |= {"isBackground": "false", "sdkType": settings.sdk_type}
-        query |= {"compression": "gzip"} if settings.gzipped else {}
-        url = f"{settings.ws_url.rstrip('/')}/?{urlencode(query)}"
+        if settings.gateway_url:
+            sessions = self._sessions(me, peer)
+            me, peer = (session.user_id.hex for session in sessions)
+            address = through_gateway(sessions[0], sdk_type=settings.sdk_type, gzipped=settings.gzipped)
+        else:
+            self.api.ensure_registered((me, peer))
+            token = self.api.user_token(me, WEB)
+            address = direct(
+                settings.ws_url,
+                user_id=me,
+                token=token,
+                platform_id=WEB,
+                sdk_type=settings.sdk_type,
+                gzipped=settings.gzipped,
+            )
         members = tuple(sorted((me, peer)))
         closed = settings.model == "closed"
         return UserPlan(
             user_id=me,
-            address=lambda: (url, {}),
+            address=address,
             targets=[Target(peer=Peer(SINGLE, peer), conversation=conversation_id(me, peer), members=members)],
             due_s=None if closed else due_times(settings.model, settings.rate_per_s, random.Random()),  # noqa: S311
         )
+
+    def _sessions(self, *phones: str) -> list[Session]:
+        """The sessions of these phone numbers; each signs in once, as another session would end the first."""
+        new = [phone for phone in phones if phone not in self._signed_in]
+        if new:
+            # Its event loop must not run among greenlets.
+            found = gevent.get_hub().threadpool.apply(sign_in, (self.settings.gateway_url, new), {"platform_id": WEB})
+            self._signed_in |= dict(zip(new, found, strict=True))
+        return [self._signed_in[phone] for phone in phones]
 
     def finish(self) -> None:
         """Read everything back and close the journal. Raises JournalError and TimeoutError."""
@@ -101,17 +126,18 @@ class CanaryChatter(User):
     current: ChatRun | None = None
 
     def on_start(self) -> None:
-        """Take a pair of canaries, see that OpenIM knows them, let the engine connect this one."""
+        """Take a pair of canaries, see that they are known, let the engine connect this one."""
         run, pair = self.current, self.current.next_pair() if self.current else None
         if run is None or pair is None:
             raise StopUser
-        self._run, (self._me, peer) = run, pair
+        self._run = run
         try:
-            run.api.ensure_registered(pair)
-            run.engine.add(run.user(self._me, peer))
-        except (OpenIMError, httpx.HTTPError) as error:
+            plan = run.prepare(*pair)
+        except (OpenIMError, GatewayError, httpx.HTTPError) as error:
             self._report(error)
             raise StopUser from error
+        self._me = plan.user_id
+        run.engine.add(plan)
         for _ in range(round(_READY_WITHIN_S / 0.1)):
             if run.engine.is_ready(self._me):
                 return
@@ -120,8 +146,8 @@ class CanaryChatter(User):
 
     def on_stop(self) -> None:
         """Send no more; the connection stays until everything is read back."""
-        if (run := getattr(self, "_run", None)) is not None:
-            run.engine.pause(self._me)
+        if (me := getattr(self, "_me", None)) is not None:
+            self._run.engine.pause(me)
 
     @task
     def chat(self) -> None:

@@ -53,6 +53,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument("--openim-secret", env_var="OPENIM_SECRET", default="", help="OpenIM's share.secret", **hidden)
     parser.add_argument("--transport", choices=("ws", "rest"), default="rest", help="how messages travel", **hidden)
     parser.add_argument("--ws-url", default="", help="OpenIM's WebSocket gateway, for --transport ws", **hidden)
+    parser.add_argument(
+        "--via", choices=("token", "gateway"), default="token", help="how --transport ws gets in", **hidden
+    )
     parser.add_argument("--sdk-type", choices=("js", "go"), default="js", help="JSON or gob envelopes", **hidden)
     parser.add_argument("--gzip", action="store_true", help="compress every frame", **hidden)
     parser.add_argument("--window", type=int, default=16, help="Unanswered sends of one connection, at most")

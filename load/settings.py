@@ -28,6 +28,7 @@ class Settings:
     """One run. `canaries` are the OpenIM ids that may send; empty means ids made of the canary prefix and a number.
 
     `transport` is how messages travel: `ws` over OpenIM's WebSocket at `ws_url`, `rest` through `/msg/send_msg`.
+    With `gateway_url` the WebSocket is reached through the platform's gateway, by sessions of the users with `phones`.
     `window` is how many sends of one connection may be unanswered, `think_s` what a user of the closed model waits.
     `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
     `read_deadline_s` how long the run then waits for the last ones.
@@ -47,13 +48,17 @@ class Settings:
     out_dir: Path = OUT_DIR
     transport: Transport = "rest"
     ws_url: str = ""
+    gateway_url: str = ""
+    phones: tuple[str, ...] = ()
     sdk_type: SdkType = "js"
     gzipped: bool = False
     window: int = 16
     think_s: float = 0.0
 
     def user_id(self, number: int) -> str | None:
-        """The canary with this number (from 0), or None when there is no more."""
+        """The canary with this number (from 0; its phone number for the gateway), or None when there is no more."""
+        if self.gateway_url:
+            return self.phones[number] if number < len(self.phones) else None
         if not self.canaries:
             return f"{CANARY_PREFIX}{number:06d}"
         return self.canaries[number] if number < len(self.canaries) else None
@@ -67,12 +72,47 @@ class Settings:
 def settings_from(options: Mapping[str, Any]) -> Settings:
     """Settings from parsed options (names as in `locustfile.py`). Raises SettingsError."""
     profile = _profile(options.get("profile"))
-    role = profile.roles.openim if profile else None
     extra: Mapping[str, Any] = profile.canary.options if profile and profile.canary else {}
+    allowed = _texts(extra, "load_hosts")
+    transport: Transport = options.get("transport") or "rest"
+    model: Model = options.get("arrivals") or "even"
+    if model == "closed" and transport == "rest":
+        raise SettingsError("The closed model needs --transport ws: over REST, users send at their own pace.")
+    if options.get("via") == "gateway":
+        where = _through_gateway(profile, extra, allowed, transport)
+    else:
+        where = _straight(options, profile, extra, allowed, transport)
+    return Settings(
+        **where,
+        stack=profile.stack if profile else "unnamed",
+        canaries=_texts(extra, "load_users"),
+        allowed_hosts=allowed,
+        rate_per_s=_number(options, "rate", 1.0),
+        model=model,
+        text_bytes=int(_number(options, "text_bytes", 64)),
+        settle_s=_number(options, "settle_s", 2.0),
+        read_deadline_s=_number(options, "read_deadline_s", 30.0),
+        out_dir=Path(options.get("out_dir") or OUT_DIR),
+        transport=transport,
+        sdk_type=options.get("sdk_type") or "js",
+        gzipped=bool(options.get("gzip")),
+        window=int(_number(options, "window", 16)),
+        think_s=float(options.get("think_s") or 0),
+    )
+
+
+def _straight(
+    options: Mapping[str, Any],
+    profile: Profile | None,
+    extra: Mapping[str, Any],
+    allowed: tuple[str, ...],
+    transport: Transport,
+) -> dict[str, Any]:
+    """Where OpenIM is, and how canaries get their tokens."""
+    role = profile.roles.openim if profile else None
     secret = options.get("openim_secret") or (role.secret.get_secret_value() if role and role.secret else "")
     admin = options.get("openim_admin") or extra.get("load_admin")
     api_url = options.get("host") or (role.api_url if role else "")
-    allowed = _texts(extra, "load_hosts")
     if not api_url:
         raise SettingsError("Whom to load? Give --host http://host:port of OpenIM's REST API, or --profile stack.toml.")
     if (reason := refusal(str(api_url), allowed)) is not None:
@@ -84,33 +124,34 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
             "An OpenIM admin id for load is missing: set OPENIM_ADMIN, or load_admin under [canary.options] in the "
             "profile. Use one of its own: every new token cuts the life of that id's older tokens to 300 s."
         )
-    transport: Transport = options.get("transport") or "rest"
     ws_url = str(options.get("ws_url") or (role.ws_url if role else "") or "")
     if transport == "ws":
         _check_ws(ws_url, allowed)
-    model: Model = options.get("arrivals") or "even"
-    if model == "closed" and transport == "rest":
-        raise SettingsError("The closed model needs --transport ws: over REST, users send at their own pace.")
-    return Settings(
-        api_url=str(api_url).rstrip("/"),
-        secret=str(secret),
-        admin_user_id=str(admin),
-        stack=profile.stack if profile else "unnamed",
-        canaries=_texts(extra, "load_users"),
-        allowed_hosts=allowed,
-        rate_per_s=_number(options, "rate", 1.0),
-        model=model,
-        text_bytes=int(_number(options, "text_bytes", 64)),
-        settle_s=_number(options, "settle_s", 2.0),
-        read_deadline_s=_number(options, "read_deadline_s", 30.0),
-        out_dir=Path(options.get("out_dir") or OUT_DIR),
-        transport=transport,
-        ws_url=ws_url,
-        sdk_type=options.get("sdk_type") or "js",
-        gzipped=bool(options.get("gzip")),
-        window=int(_number(options, "window", 16)),
-        think_s=float(options.get("think_s") or 0),
-    )
+    return {
+        "api_url": str(api_url).rstrip("/"),
+        "secret": str(secret),
+        "admin_user_id": str(admin),
+        "ws_url": ws_url,
+    }
+
+
+def _through_gateway(
+    profile: Profile | None, extra: Mapping[str, Any], allowed: tuple[str, ...], transport: Transport
+) -> dict[str, Any]:
+    """Where the platform's gateway is, and who signs in there."""
+    role = profile.roles.gateway if profile else None
+    if role is None or transport != "ws":
+        raise SettingsError("--via gateway needs --transport ws and a profile with [roles.gateway] url.")
+    phones = _texts(extra, "load_phones")
+    if len(phones) < 2:
+        raise SettingsError(
+            "Who signs in? Give the phone numbers of canaries, two for each conversation, as load_phones under "
+            "[canary.options] in the profile."
+        )
+    if (reason := refusal(role.url, allowed)) is not None:
+        raise SettingsError(reason)
+    url = role.url.rstrip("/")
+    return {"api_url": url, "secret": "", "admin_user_id": "", "gateway_url": url, "phones": phones}
 
 
 def _check_ws(url: str, allowed: tuple[str, ...]) -> None:

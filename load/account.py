@@ -26,7 +26,10 @@ _EXIT = {Verdict.HOLDS: ExitCode.HOLDS, Verdict.VIOLATED: ExitCode.VIOLATED}
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The result of a run. `delivery` is None where nothing was sent at all."""
+    """The result of a run. `delivery` is None where nothing was sent at all.
+
+    `doubts` say why its rates and latencies are the generator's own; what was lost was lost all the same.
+    """
 
     header: Header
     ended_at: datetime
@@ -34,6 +37,7 @@ class Account:
     order: JournalJudgement | None
     notes: tuple[str, ...]
     pushes: JournalJudgement | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def judgements(self) -> dict[str, JournalJudgement]:
@@ -52,6 +56,8 @@ class Account:
             return ExitCode.INCONCLUSIVE
         if any(judgement.verdict is Verdict.VIOLATED for judgement in self.judgements.values()):
             return ExitCode.VIOLATED
+        if self.doubts:
+            return ExitCode.INCONCLUSIVE
         return _EXIT.get(self.delivery.judgement.verdict, ExitCode.INCONCLUSIVE)
 
     def to_json(self) -> dict[str, Any]:
@@ -66,6 +72,7 @@ class Account:
             "delivery": _delivery_json(self.delivery) if self.delivery else None,
             "judgements": {name: _judgement_json(item) for name, item in self.judgements.items()},
             "notes": list(self.notes),
+            "doubts": list(self.doubts),
         }
 
     def to_text(self) -> str:
@@ -89,6 +96,7 @@ class Account:
             lines += [f"    {clean(problem.summary)}" for problem in judgement.problems[:_SHOWN]]
             if judgement.problems_total > _SHOWN:
                 lines.append(f"    and {judgement.problems_total - _SHOWN} more (see the JSON report)")
+        lines += [f"  not to be believed: {clean(doubt)}" for doubt in self.doubts]
         notes = [*self.notes, *(note for judgement in self.judgements.values() for note in judgement.notes)]
         return "\n".join(lines + [f"  note: {clean(note)}" for note in dict.fromkeys(notes)])
 
@@ -100,7 +108,7 @@ _HEADLINE = {
 }
 
 
-def account_for(paths: Sequence[Path], *, settle_s: float) -> Account:
+def account_for(paths: Sequence[Path], *, settle_s: float, doubts: Sequence[str] = ()) -> Account:
     """Judge the journals of one run. Raises JournalError for one that cannot be read, and for journals of two runs."""
     if not paths:
         raise JournalError("there is no journal to judge. Name the files: python -m load judge reports/out/load-RUN-*")
@@ -108,7 +116,7 @@ def account_for(paths: Sequence[Path], *, settle_s: float) -> Account:
     if len(in_columns) > 1:
         raise JournalError("these journals are of two kinds, and so of two runs. Judge one at a time.")
     if in_columns == {True}:
-        return _account_for_columns(paths, settle_s)
+        return _account_for_columns(paths, settle_s, tuple(doubts))
     readers = [JournalReader(path) for path in paths]
     _one_run(readers)
     delivery = judge_delivery(merged(readers), settle_s=settle_s)
@@ -122,9 +130,11 @@ def account_for(paths: Sequence[Path], *, settle_s: float) -> Account:
     )
 
 
-def _account_for_columns(paths: Sequence[Path], settle_s: float) -> Account:
+def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[str, ...]) -> Account:
     _one_run([ColumnReader(path) for path in paths])
     readers, judged = judge_run(paths, settle_s=settle_s)
+    # What a recorder did in its last moments is in no journal: of that nothing can be said, good or bad.
+    cut = tuple(f"the recorder of {reader.path.name} did not finish" for reader in readers if not reader.ended)
     return Account(
         header=min((reader.header for reader in readers), key=lambda header: header.time_ns),
         ended_at=max(reader.last_at for reader in readers),
@@ -132,6 +142,7 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float) -> Account:
         order=judged.order,
         pushes=judged.pushes,
         notes=judged.notes,
+        doubts=(*doubts, *cut),
     )
 
 

@@ -28,7 +28,7 @@ from load.arrival import MODELS
 from load.chatters import CanaryChatter, ChatRun
 from load.journal.layout import SUFFIX as COLUMNS
 from load.openim import OpenIMApi
-from load.pump import Latencies, Pump, attach
+from load.pump import LATE, Latencies, Pump, attach
 from load.recorder import RunRecorder, journal_path, new_run_id
 from load.settings import OUT_DIR, Settings, SettingsError, settings_from
 from load.users import CanarySender, Run
@@ -120,7 +120,7 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
     """Open a journal and let the users of the chosen transport share it."""
     if settings.transport == "ws":
         chat = CanaryChatter.current = ChatRun(settings, run_id=run_id, worker=worker, workers=workers)
-        _State.latencies = Latencies()
+        _State.latencies, _State.doubts, _State.generator = Latencies(), [], ""
         _State.pump = Pump(chat.engine, environment, _State.latencies, lambda: _broken(environment, chat))
         return chat.path
     path = journal_path(settings.out_dir, run_id, worker)
@@ -137,7 +137,9 @@ class _State:
     latencies: Latencies | None = None
     journal: Path | None = None
     finishing = False
-    journals: ClassVar[dict[str, str]] = {}
+    journals: ClassVar[dict[str, dict[str, Any]]] = {}
+    doubts: ClassVar[list[str]] = []
+    generator = ""
 
 
 def _broken(environment: Environment, chat: ChatRun) -> None:
@@ -173,7 +175,7 @@ def _finish_master(environment: Environment, runner: MasterRunner) -> None:
     options = environment.parsed_options
     run_id, out_dir = getattr(options, "run_id", ""), Path(getattr(options, "out_dir", OUT_DIR))
     paths = sorted(path for path in out_dir.glob(f"load-{run_id}-*") if path.suffix in (SUFFIX, COLUMNS))
-    named = {Path(path).name for path in _State.journals.values() if path}
+    named = {Path(told["journal"]).name for told in _State.journals.values() if told["journal"]}
     if not paths or not named <= {path.name for path in paths}:
         _log.warning(
             "The workers' journals are on other machines. For the whole run, collect them and: "
@@ -193,7 +195,7 @@ def _end_worker(environment: Environment, **_: Any) -> None:
         runner.stop()
     while _State.finishing:
         gevent.sleep(0.1)
-    runner.send_message(_ENDED, str(_State.journal or ""))
+    runner.send_message(_ENDED, {"journal": str(_State.journal or ""), "doubts": _State.doubts})
 
 
 def _worker_ended(msg: Any, **_: Any) -> None:
@@ -209,11 +211,15 @@ def _finish_rest(run: Run) -> None:
 
 
 def _finish_chat(chat: ChatRun) -> None:
+    pump, latencies = _State.pump, _State.latencies
+    if pump is not None and latencies is not None:
+        pump.end()
     try:
         chat.finish()
     finally:
-        if _State.pump is not None:
-            _State.pump.stop()
+        if pump is not None and latencies is not None:
+            pump.stop()
+            _State.doubts, _State.generator = pump.fitness.doubts(latencies.by_name[LATE]), pump.fitness.summary()
 
 
 def _account(environment: Environment, settings: Settings, path: Path, read_back: Callable[[], None]) -> None:
@@ -229,7 +235,8 @@ def _account(environment: Environment, settings: Settings, path: Path, read_back
 
 def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, report: Path) -> None:
     """Judge the journals, write the report, say so, and let the exit code tell. Raises JournalError and OSError."""
-    account = account_for(paths, settle_s=settle_s)
+    doubts = [*_State.doubts, *(doubt for told in _State.journals.values() for doubt in told["doubts"])]
+    account = account_for(paths, settle_s=settle_s, doubts=doubts)
     write_json(account, report)
     environment.process_exit_code = account.exit_code
     journals = [f"  journal: {path}" for path in paths]
@@ -238,8 +245,8 @@ def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, rep
 
 
 def _latency_lines() -> list[str]:
-    names = {"send": "due to answer", "push": "due to push", "late": "due to sent", "connect": "handshake"}
-    found = []
+    names = {"send": "due to answer", "push": "due to push", "late": "behind its plan", "connect": "handshake"}
+    found = [f"  {_State.generator}"] if _State.generator else []
     for name, latency in _State.latencies.by_name.items() if _State.latencies else ():
         if latency.count:
             told = ", ".join(f"p{each:g} {value:.1f}" for each, value in latency.percentiles_ms().items())

@@ -14,6 +14,7 @@ from locust.stats import StatsEntry, bucket_response_time
 
 from load.engine.engine import BATCH_S, Engine
 from load.engine.figures import Figures, Latency
+from load.fitness import Fitness
 
 METHOD: Final = "WS"
 SEND, PUSH, CONNECT, LATE = "send", "push", "connect", "late"
@@ -57,10 +58,13 @@ class Pump:
         self._engine, self._stats = engine, environment.stats
         self._latencies = latencies
         self._broken = broken
-        self._told = False
-        self.unsent = 0
-        self.lag_ms_max = 0.0
+        self._told = self._ending = False
+        self.fitness = Fitness()
         self._greenlet = gevent.spawn(self._run)
+
+    def end(self) -> None:
+        """Nothing more is sent: what the generator does from now on is no part of its fitness."""
+        self._ending = True
 
     def stop(self) -> None:
         """Carry what is left, and end."""
@@ -78,8 +82,9 @@ class Pump:
     def _carry(self, batches: Iterable[Figures]) -> None:
         for figures in batches:
             self._latencies.add(figures)
-            self.unsent += figures.unsent
-            self.lag_ms_max = max(self.lag_ms_max, figures.lag_ns / 1e6)
+            if not self._ending:
+                backlog = self._engine.backlog
+                self.fitness.look(backlog=backlog, lag_ms=figures.lag_ns / 1e6, unsent=figures.unsent)
             size = figures.sent_bytes // figures.sent if figures.sent else 0
             for name, source in _FIELDS.items():
                 entries = [self._stats.entries[name, METHOD]]

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -23,8 +24,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-
-from fixtures.ports import claim_port
 
 _HERE = Path(__file__).parent
 _SETTLE_S = 4.0
@@ -44,7 +43,7 @@ class Server:
     """The benchmark's server, on its own core."""
 
     def __init__(self) -> None:
-        self.port = claim_port()
+        self.port = _free_port()
         self._process = subprocess.Popen(
             [*pinned(0), sys.executable, "-m", "load.bench.server", str(self.port)],
             stdin=subprocess.PIPE,
@@ -64,6 +63,13 @@ class Server:
         """End it."""
         self._process.terminate()
         self._process.wait(timeout=10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def pinned(core: int) -> list[str]:

@@ -39,8 +39,10 @@ class Static(WSListener):
 async def static(port: int, connections: int) -> None:
     """Echoes of one frame of half a kilobyte."""
     frame = b"x" * 512
-    for _ in range(connections):
-        transport, _ = await ws_connect(lambda: Static(frame), f"ws://127.0.0.1:{port}/echo")
+    url = f"ws://127.0.0.1:{port}/echo"
+    # All first: the later ones would wait behind the earlier ones' traffic.
+    transports = [(await ws_connect(lambda: Static(frame), url))[0] for _ in range(connections)]
+    for transport in transports:
         transport.send(WSMsgType.BINARY, frame)
     await asyncio.Event().wait()
 

@@ -20,6 +20,7 @@ import uvloop
 from load.engine.figures import Figures
 from load.engine.member import Member
 from load.engine.plan import EnginePlan, UserPlan
+from load.engine.promise import Promise
 from load.engine.readback import read_all_back
 from load.journal.layout import WORKER_SHIFT
 from load.journal.writer import ColumnWriter
@@ -31,24 +32,6 @@ BATCH_S: Final = 0.2
 _TICK_S: Final = 0.5
 _IDLE_S: Final = 0.05
 _POLL_S: Final = 0.02
-
-
-class Promise:
-    """The result of something that the loop does; `done` may be looked at from anywhere."""
-
-    def __init__(self) -> None:
-        self.done = False
-        self.error: BaseException | None = None
-
-    def wait(self, sleep: Callable[[float], None], timeout_s: float) -> None:
-        """Wait with the caller's own sleep. Raises what the loop raised, and TimeoutError."""
-        until_s = time.monotonic() + timeout_s
-        while not self.done:
-            if time.monotonic() > until_s:
-                raise TimeoutError("the engine did not finish in time")
-            sleep(_POLL_S)
-        if self.error is not None:
-            raise self.error
 
 
 class Engine:
@@ -230,6 +213,7 @@ class Engine:
         self._timer = None
         while due and due[0][0] <= now_ns:
             due_ns, _, member, due_s, base_ns = heapq.heappop(due)
+            self.figures.late_ns.append(now_ns - due_ns)
             try:
                 member.due(due_ns)
             except JournalError as error:

@@ -17,7 +17,7 @@ PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
 class Figures:
     """Counts and latencies of a stretch of time; latencies in ns from the moment at which a message was due.
 
-    `late_ns` holds how late each message left, `connect_ns` how long handshakes took. `troubles` counts what went wrong
+    `late_ns` holds how late the loop came to each due message, `connect_ns` how long handshakes took. `troubles` counts what went wrong
     by a short text; `unsent` are messages that were due and dropped because their user's queue was full.
     """
 

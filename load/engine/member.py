@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from picows import WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
-from fixtures.wire import openim_ws_pb2 as pb
-from fixtures.wire.envelope import Answer, EnvelopeError, Request, codec
+from fixtures.wire.envelope import Answer, EnvelopeError, codec
 from fixtures.wire.identifiers import ReqIdentifier
-from load.engine.frames import Listener, Template, content_of
+from load.engine.frames import Template, content_of
+from load.engine.hearing import Listener
 from load.engine.plan import PING_S, UserPlan
+from load.engine.questions import Dead, Questions
 from load.journal.layout import FAIL, INFO, OK, Kind
 from verifier.judges.scribe import outcome_of
 
@@ -29,10 +30,6 @@ _PONG_S: Final = 10.0
 _CODE_MAX: Final = 0xFFFF
 _BINARY, _PING, _PONG, _CLOSE = WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
 _PHASES = {"ok": OK, "fail": FAIL, "info": INFO}
-
-
-class Dead(Exception):
-    """The connection ended, or was never made, before an answer came."""
 
 
 class Member(WSListener):
@@ -68,8 +65,7 @@ class Member(WSListener):
         self._transport: WSTransport | None = None
         self._send_frame: Callable[[WSMsgType, bytes], None] | None = None
         self._in_flight: dict[int, tuple[int, int, int]] = {}
-        self._asked: dict[str, asyncio.Future[Answer]] = {}
-        self._questions = 0
+        self.questions = Questions(plan.user_id, self._codec, settings.ack_deadline_s)
         self._queue: deque[int] = deque()
         self._gone = asyncio.Event()
         self._heard_ns = 0
@@ -126,6 +122,7 @@ class Member(WSListener):
         self._connection = self._journal.next_connection()
         self._journal.event(Kind.CONNECTED, now_ns, self._connection, self.user)
         self._transport, self._send_frame = transport, transport.send
+        self.questions.begin(transport.send)
 
     def _refused(self, error: WSHandshakeError) -> str:
         """OpenIM refuses with HTTP 200 and an errCode; a dead token will not get better by itself."""
@@ -157,7 +154,7 @@ class Member(WSListener):
         begin = self._engine.begin
         missing = [target.conversation for target in self.plan.targets if target.conversation not in begin]
         if missing:
-            newest = await self.max_seqs(missing)
+            newest = await self.questions.max_seqs(missing)
             for name in missing:
                 begin.setdefault(name, newest.get(name, 0) + 1)
 
@@ -180,10 +177,7 @@ class Member(WSListener):
         self._transport = self._send_frame = None
         self.ready = False
         self._give_up(now_ns)
-        for future in self._asked.values():
-            if not future.done():
-                future.set_exception(Dead("the connection ended"))
-        self._asked.clear()
+        self.questions.end()
         self._gone.set()
 
     def _give_up(self, now_ns: int) -> None:
@@ -251,7 +245,6 @@ class Member(WSListener):
         self._in_flight[count] = due_ns, now_ns, lane
         engine.open_sends += 1
         figures.sent += 1
-        figures.late_ns.append(now_ns - due_ns)
         figures.sent_bytes += len(data)
         send(_BINARY, data)
 
@@ -318,42 +311,8 @@ class Member(WSListener):
             # Another connection with another token took its place; coming back would kick that one.
             self._figures.trouble("kicked by another connection")
             self.keep = False
-        elif (future := self._asked.pop(answer.msg_incr, None)) is not None and not future.done():
-            future.set_result(answer)
-
-    # questions
-
-    async def max_seqs(self, conversations: list[str]) -> dict[str, int]:
-        """The newest seq of these conversations; absent before their first message. Raises Dead."""
-        asked = pb.GetConversationsHasReadAndMaxSeqReq(userID=self.plan.user_id, conversationIDs=conversations)
-        data = await self._ask(ReqIdentifier.GET_READ_AND_MAX_SEQ, asked.SerializeToString())
-        answer = pb.GetConversationsHasReadAndMaxSeqResp.FromString(data)
-        return {name: one.maxSeq for name, one in answer.seqs.items()}
-
-    async def pull(self, conversation: str, begin: int, end: int) -> pb.PullMsgs:
-        """The messages with begin <= seq <= end. Raises Dead."""
-        wanted = pb.SeqRange(conversationID=conversation, begin=begin, end=end, num=end - begin + 1)
-        asked = pb.PullMessageBySeqsReq(userID=self.plan.user_id, seqRanges=[wanted])
-        data = await self._ask(ReqIdentifier.PULL_BY_RANGE, asked.SerializeToString())
-        return pb.PullMessageBySeqsResp.FromString(data).msgs[conversation]
-
-    async def _ask(self, what: ReqIdentifier, data: bytes) -> bytes:
-        send = self._send_frame
-        if send is None:
-            raise Dead("there is no connection")
-        self._questions += 1
-        name = f"q{self._questions}"
-        future = self._asked[name] = asyncio.get_running_loop().create_future()
-        send(_BINARY, self._codec.encode_request(Request(what, "", self.plan.user_id, name, name, data)))
-        try:
-            async with asyncio.timeout(self._engine.plan.ack_deadline_s):
-                answer: Answer = await future
-        except TimeoutError:
-            self._asked.pop(name, None)
-            raise Dead("no answer in time") from None
-        if answer.err_code:
-            raise Dead(f"errCode {answer.err_code} {answer.err_msg}")
-        return answer.data or b""
+        else:
+            self.questions.answered(answer)
 
     def acked_by_conversation(self) -> dict[str, int]:
         """How many of its sends were acknowledged."""

@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from load.engine.member import Dead, Member
+from load.engine.member import Member
+from load.engine.questions import Dead
 from load.journal.layout import INFO, OK, Kind
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ async def _wait_until_readable(engine: Engine, until_s: float) -> None:
         for name in list(short):
             member = readers[name]
             try:
-                newest = (await member.max_seqs([name])).get(name, 0)
+                newest = (await member.questions.max_seqs([name])).get(name, 0)
             except Dead:
                 newest = 1 << 62  # the read itself will tell
             if newest >= engine.begin[name] - 1 + short[name]:
@@ -79,10 +80,10 @@ async def _read_once(engine: Engine, member: Member, conversation: str) -> None:
     begin = engine.begin[conversation]
     journal.event(Kind.READ, time.monotonic_ns(), member.user, number, a=chat)
     try:
-        newest = (await member.max_seqs([conversation])).get(conversation, 0)
+        newest = (await member.questions.max_seqs([conversation])).get(conversation, 0)
         for first in range(begin, newest + 1, _PAGE):
             last = min(first + _PAGE - 1, newest)
-            pulled = await member.pull(conversation, first, last)
+            pulled = await member.questions.pull(conversation, first, last)
             now_ns = time.monotonic_ns()
             for seen in member.listener.messages(pulled):
                 journal.event(

@@ -9,10 +9,10 @@ from pathlib import Path
 from load.journal.reader import ColumnReader
 from load.judging.delivery import judge_columns
 from load.judging.groups import pairs_of
+from load.judging.loading import load_run
 from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
 from load.judging.pushes import judge_pushes
-from load.judging.run import load_run
 from verifier.judges.delivery import DeliveryReport
 from verifier.judges.judgement import JournalJudgement
 

@@ -5,19 +5,14 @@ Memory: about 60 bytes for a message and 45 for a sighting, beside a batch of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from load.journal.layout import INFO, WORKER_SHIFT, Column, Events, Kind, marker_of
-from load.journal.reader import ColumnReader
-from verifier.judges.journal import JournalError
+from load.journal.layout import Column
 
 NOBODY: Final = -1
-_COUNT_MASK: Final = np.uint64((1 << WORKER_SHIFT) - 1)
-_NEVER_NS: Final = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
@@ -55,7 +50,7 @@ class Run:
     phase: Column = field(default_factory=lambda: np.empty(0, np.uint8))
     lane: Column = field(default_factory=lambda: np.empty(0, np.int32))
     number: Column = field(default_factory=lambda: np.empty(0, np.uint64))
-    seen: Seen = field(default_factory=lambda: _seen(0))
+    seen: Seen = field(default_factory=lambda: no_sightings(0))
     latest: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
     connections: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     failed_reads: int = 0
@@ -67,255 +62,8 @@ class Run:
         return self.lane_conversation[self.lane]
 
 
-def load_run(readers: Sequence[ColumnReader]) -> Run:
-    """Read the journals of one run, twice. Raises JournalError where one number stands for two sends."""
-    return _Loading(readers).run()
-
-
-class _Loading:
-    def __init__(self, readers: Sequence[ColumnReader]) -> None:
-        self._readers = readers
-        self._run = Run()
-        self._users: dict[str, int] = {}
-        self._conversations: dict[str, int] = {}
-        self._counts: dict[int, int] = {}
-        self._first: dict[int, int] = {}
-        self._killed: set[int] = set()
-        self._filled = self._total = 0
-        self._strangers: dict[int, int] = {}
-        self.next_connection = self.next_read = 0
-
-    def run(self) -> Run:
-        """Count, make room, fill."""
-        run, sightings = self._run, 0
-        for reader in self._readers:
-            newest = self._counts.get(reader.worker, 0)
-            for batch in reader.batches():
-                kind = batch["kind"]
-                sent = batch["number"][kind == Kind.SEND]
-                newest = max(newest, int((sent & _COUNT_MASK).max(initial=0)))
-                sightings += int(((kind == Kind.PUSHED) | (kind == Kind.PULLED)).sum())
-            self._counts[reader.worker] = newest
-            if not reader.ended:
-                self._killed.add(reader.worker)
-        total = 0
-        for worker, newest in self._counts.items():
-            self._first[worker] = total
-            total += newest
-        # The last row is nobody's: NOBODY refers to it.
-        run.begun_ns, run.answered_ns = np.zeros(total + 1, np.int64), np.zeros(total + 1, np.int64)
-        run.phase, run.lane = np.zeros(total + 1, np.uint8), np.zeros(total + 1, np.int32)
-        run.number = np.zeros(total + 1, np.uint64)
-        self._total = total
-        for worker, first in self._first.items():
-            count = self._counts[worker]
-            run.number[first : first + count] = np.arange(1, count + 1, dtype=np.uint64) | np.uint64(
-                worker << WORKER_SHIFT
-            )
-        run.seen = _seen(sightings)
-        for reader in self._readers:
-            self._read(reader)
-        run.seen = Seen(**{name: getattr(run.seen, name)[: self._filled] for name in Seen.__slots__})
-        self._add_strangers()
-        return run
-
-    def _add_strangers(self) -> None:
-        run = self._run
-        unsent = np.array(list(self._strangers), np.uint64)
-        run.number = np.concatenate([run.number[:-1], unsent])
-        for name in ("begun_ns", "answered_ns", "phase", "lane"):
-            column = getattr(run, name)[:-1]
-            setattr(run, name, np.concatenate([column, np.zeros(len(unsent), column.dtype)]))
-        if not len(run.lane_user):
-            # Rows of messages that were never sent refer to a lane, too.
-            run.lane_user = run.lane_conversation = np.zeros(1, np.int32)
-
-    def _read(self, reader: ColumnReader) -> None:
-        shift_ns = reader.wall_shift_ns if len(self._readers) > 1 else 0
-        part = _Part(self, reader, shift_ns)
-        for batch in reader.batches():
-            part.take(batch)
-        part.finish()
-
-    def user(self, user_id: str) -> int:
-        """The run's number of a user that a journal names."""
-        if user_id not in self._users:
-            self._users[user_id] = len(self._run.users)
-            self._run.users.append(user_id)
-        return self._users[user_id]
-
-    def conversation(self, conversation_id: str, members: Sequence[str]) -> int:
-        """The run's number of a conversation; the recorder that names most members knows them."""
-        numbers = np.array(sorted({self.user(member) for member in members}), np.int32)
-        known = self._conversations.get(conversation_id)
-        if known is None:
-            known = self._conversations[conversation_id] = len(self._run.conversations)
-            self._run.conversations.append(conversation_id)
-            self._run.members.append(numbers)
-        elif len(numbers) > len(self._run.members[known]):
-            self._run.members[known] = numbers
-        return known
-
-    def messages(self, numbers: Column) -> Column:
-        """The run's index of each message number; NOBODY for one that no journal holds."""
-        worker = (numbers >> np.uint64(WORKER_SHIFT)).astype(np.int64)
-        count = (numbers & _COUNT_MASK).astype(np.int64)
-        found = np.full(len(numbers), NOBODY, np.int32)
-        for name in np.unique(worker).tolist():
-            mine = worker == name
-            if name in self._first:
-                known = mine & (count >= 1) & (count <= self._counts[name])
-                found[known] = self._first[name] + count[known] - 1
-        return found
-
-    def excused(self, numbers: Column) -> Column:
-        """Which of these unknown messages a recorder that was killed, or is not here, may have sent."""
-        worker = (numbers >> np.uint64(WORKER_SHIFT)).astype(np.int64)
-        here = np.array(sorted(set(self._counts) - self._killed), np.int64)
-        return ~np.isin(worker, here)
-
-    def strangers(self, numbers: Column) -> list[int]:
-        """Rows of their own for messages that were seen and never sent."""
-        rows = self._strangers
-        return [rows.setdefault(number, self._total + len(rows)) for number in numbers.tolist()]
-
-    def place(self, size: int) -> slice:
-        """Room for so many sightings."""
-        self._filled += size
-        return slice(self._filled - size, self._filled)
-
-    @property
-    def result(self) -> Run:
-        """What is being filled."""
-        return self._run
-
-
-class _Part:
-    """One journal on its way into the arrays."""
-
-    def __init__(self, loading: _Loading, reader: ColumnReader, shift_ns: int) -> None:
-        self._loading, self._reader, self._shift_ns = loading, reader, shift_ns
-        self._users: list[int] = []
-        self._conversations: list[int] = []
-        self._connection_user = np.empty(0, np.int32)
-        self._read_user: dict[int, int] = {}
-        self._open_reads: dict[int, tuple[int, int, int]] = {}
-        self._lanes_before = len(loading.result.lane_user)
-        self._base, self._read_base = loading.next_connection, loading.next_read
-
-    def take(self, batch: Events) -> None:
-        """One batch."""
-        self._learn_names()
-        kind = batch["kind"]
-        self._take_sends(batch[kind == Kind.SEND], batch[kind == Kind.ACK])
-        self._take_connections(batch[(kind == Kind.CONNECTED) | (kind == Kind.ENDED)])
-        self._take_reads(batch[(kind == Kind.READ) | (kind == Kind.READ_END)])
-        self._take_seen(batch[(kind == Kind.PUSHED) | (kind == Kind.PULLED)])
-
-    def finish(self) -> None:
-        """The next journal's connections and reads are others."""
-        self._learn_names()
-        self._loading.next_connection += len(self._connection_user)
-        self._loading.next_read += max(self._read_user, default=-1) + 1
-
-    def _learn_names(self) -> None:
-        names, run = self._reader.names, self._loading.result
-        self._users += [self._loading.user(name) for name in names.users[len(self._users) :]]
-        for at in range(len(self._conversations), len(names.conversations)):
-            members = [names.users[member] for member in names.members[at]]
-            self._conversations.append(self._loading.conversation(names.conversations[at], members))
-        new = names.lanes[len(run.lane_user) - self._lanes_before :]
-        if new:
-            users = np.array([self._users[user] for user, _ in new], np.int32)
-            conversations = np.array([self._conversations[conversation] for _, conversation in new], np.int32)
-            run.lane_user = np.concatenate([run.lane_user, users])
-            run.lane_conversation = np.concatenate([run.lane_conversation, conversations])
-
-    def _take_sends(self, sends: Events, acks: Events) -> None:
-        run = self._loading.result
-        at = self._loading.messages(sends["number"])
-        if len(np.unique(at)) < len(at) or run.phase[at].any():
-            twice = at[run.phase[at] > 0] if run.phase[at].any() else at
-            raise JournalError(
-                f"the marker {marker_of(int(run.number[twice[0]]))!r} belongs to two sends in {self._reader.path}. "
-                "Give every send a marker of its own."
-            )
-        run.begun_ns[at] = sends["at_ns"] + self._shift_ns
-        run.lane[at] = sends["who"].astype(np.int32) + self._lanes_before
-        run.phase[at] = INFO
-        # Of two answers the first counts: written last, it stays.
-        first = acks[::-1]
-        at = self._loading.messages(first["number"])
-        open_ = (at != NOBODY) & (run.phase[at] == INFO) & (run.answered_ns[at] == 0)
-        at, first = at[open_], first[open_]
-        run.answered_ns[at] = first["at_ns"] + self._shift_ns
-        run.phase[at] = first["phase"]
-
-    def _take_connections(self, events: Events) -> None:
-        connections = self._loading.result.connections
-        for kind, _, _, who, number, at_ns, heard_ns, _ in events.tolist():
-            at, user = self._base + who, self._users[number]
-            if kind == Kind.CONNECTED:
-                connections[at] = user, at_ns + self._shift_ns, _NEVER_NS
-                if who >= len(self._connection_user):
-                    grown = np.full(max(16, 2 * who + 2), NOBODY, np.int32)
-                    grown[: len(self._connection_user)] = self._connection_user
-                    self._connection_user = grown
-                self._connection_user[who] = user
-            elif at in connections:
-                connections[at] = user, connections[at][1], heard_ns + self._shift_ns
-
-    def _take_reads(self, events: Events) -> None:
-        run = self._loading.result
-        for kind, phase, code, who, number, at_ns, a, b in events.tolist():
-            if kind == Kind.READ:
-                self._read_user[number] = self._users[who]
-                self._open_reads[number] = self._conversations[a], self._users[who], at_ns + self._shift_ns
-                continue
-            opened = self._open_reads.pop(number, None)
-            if opened is None:
-                continue
-            if phase != 1:
-                run.failed_reads += 1
-            elif code:
-                conversation, user, begun_ns = opened
-                before = run.latest.get((conversation, user))
-                if before is None or before[1] <= begun_ns:
-                    run.latest[conversation, user] = self._read_base + number, begun_ns, a, b
-
-    def _take_seen(self, rows: Events) -> None:
-        run = self._loading.result
-        message = self._loading.messages(rows["number"])
-        # What a killed recorder could not write down any more was sent all the same.
-        unwritten = ((message == NOBODY) | (run.phase[message] == 0)) & self._loading.excused(rows["number"])
-        if unwritten.any():
-            run.unwritten += len(np.unique(rows["number"][unwritten]))
-            rows, message = rows[~unwritten], message[~unwritten]
-        unsent = message == NOBODY
-        if unsent.any():
-            message[unsent] = self._loading.strangers(rows["number"][unsent])
-        at, seen = self._loading.place(len(rows)), run.seen
-        pushed = rows["kind"] == Kind.PUSHED
-        who = rows["who"].astype(np.int32)
-        seen.message[at] = message
-        seen.seq[at], seen.at_ns[at] = rows["a"], rows["at_ns"] + self._shift_ns
-        seen.message_id[at], seen.altered[at] = rows["b"], rows["code"] > 0
-        seen.connection[at] = np.where(pushed, who + self._base, NOBODY)
-        seen.read[at] = np.where(pushed, NOBODY, who + self._read_base)
-        seen.receiver[at] = self._receivers(pushed, who)
-
-    def _receivers(self, pushed: Column, who: Column) -> Column:
-        found = np.full(len(who), NOBODY, np.int32)
-        if pushed.any():
-            found[pushed] = self._connection_user[who[pushed]]
-        pulled = who[~pushed]
-        if len(pulled):
-            reads, at = np.unique(pulled, return_inverse=True)
-            found[~pushed] = np.array([self._read_user[read] for read in reads.tolist()], np.int32)[at]
-        return found
-
-
-def _seen(size: int) -> Seen:
+def no_sightings(size: int) -> Seen:
+    """Room for so many."""
     kinds: dict[str, Any] = {"message": "i4", "receiver": "i4", "seq": "i8", "read": "i4", "connection": "i4"}
     kinds |= {"at_ns": "i8", "message_id": "u8", "altered": "?"}
     return Seen(**{name: np.empty(size, kind) for name, kind in kinds.items()})

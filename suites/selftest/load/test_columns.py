@@ -15,9 +15,9 @@ from load.journal.reader import ColumnReader
 from load.journal.writer import ColumnWriter
 from load.judging.delivery import judge_columns
 from load.judging.groups import pairs_of
+from load.judging.loading import load_run
 from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
-from load.judging.run import load_run
 from verifier.judges.delivery import Tally, judge_delivery
 from verifier.judges.order import judge_order
 

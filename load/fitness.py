@@ -1,0 +1,63 @@
+"""Could the generator keep up? If it could not, the numbers are its own and not the server's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from load.engine.figures import Latency
+
+CPU_MOST: Final = 0.9
+"""Of one core: Python runs on one, so above this the generator sets the pace."""
+
+LAG_MOST_MS: Final = 250.0
+LATE_MOST_MS: Final = 50.0
+
+
+@dataclass(slots=True)
+class Fitness:
+    """Watches one process while it sends. `backlog` is the most that waited at a time: that is the server's doing."""
+
+    cpu_share: float = 0.0
+    lag_ms: float = 0.0
+    backlog: int = 0
+    unsent: int = 0
+    _began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
+
+    def look(self, *, backlog: int, lag_ms: float, unsent: int) -> None:
+        """One sample; call it while the run is on."""
+        began_s, used_s = self._began
+        passed_s = time.monotonic() - began_s
+        if passed_s > 1:
+            self.cpu_share = (time.process_time() - used_s) / passed_s
+        self.backlog = max(self.backlog, backlog)
+        self.lag_ms = max(self.lag_ms, lag_ms)
+        self.unsent += unsent
+
+    def doubts(self, late: Latency) -> list[str]:
+        """Why this run's latencies and rates are not to be believed; empty where they are."""
+        found = []
+        if self.cpu_share > CPU_MOST:
+            found.append(
+                f"the generator used {self.cpu_share:.0%} of a core: it was the bottleneck. Use more workers "
+                "(--processes), or a lower rate"
+            )
+        late_ms = late.percentiles_ms().get(99.0, 0.0)
+        if late_ms > LATE_MOST_MS:
+            found.append(
+                f"one message in a hundred left {late_ms:.0f} ms or more after it was due, by the generator's own "
+                "fault. Use more workers, or a quieter machine"
+            )
+        if self.lag_ms > LAG_MOST_MS and not found:
+            found.append(f"the generator stood still for {self.lag_ms:.0f} ms. Use a quieter machine")
+        if self.unsent:
+            found.append(f"{self.unsent} messages were due and never sent: their users' queues were full")
+        return found
+
+    def summary(self) -> str:
+        """One line for the report."""
+        return (
+            f"generator: {self.cpu_share:.0%} of a core, longest pause {self.lag_ms:.0f} ms, "
+            f"at most {self.backlog} due messages waited for the server"
+        )

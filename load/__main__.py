@@ -1,4 +1,4 @@
-"""`python -m load judge JOURNAL …`: account for a run again, or for one that was recorded on several machines."""
+"""`python -m load run PLAN.toml`, and `judge JOURNAL …`: account for a run again, or for one of several machines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 
 from load.account import account_for, write_json
 from load.command import run_command
-from load.settings import OUT_DIR
+from load.plans import read_plan, run_plan
+from load.settings import OUT_DIR, SettingsError
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 
@@ -39,6 +40,19 @@ def judge(
     typer.echo(account.to_text())
     typer.echo(f"  report: {report}")
     raise typer.Exit(account.exit_code)
+
+
+@app.command()
+def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [load] and [thresholds]")]) -> None:
+    """Run a load that is written down; exit code 1 where it loses messages or does not reach its thresholds."""
+    try:
+        code, broken = run_plan(read_plan(plan))
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+    for line in broken:
+        typer.echo(f"not reached: {line}")
+    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

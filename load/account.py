@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Account:
     notes: tuple[str, ...]
     pushes: JournalJudgement | None = None
     doubts: tuple[str, ...] = ()
+    latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def judgements(self) -> dict[str, JournalJudgement]:
@@ -73,6 +74,7 @@ class Account:
             "judgements": {name: _judgement_json(item) for name, item in self.judgements.items()},
             "notes": list(self.notes),
             "doubts": list(self.doubts),
+            "latency_ms": {name: dict(found) for name, found in self.latency_ms.items()},
         }
 
     def to_text(self) -> str:
@@ -96,11 +98,15 @@ class Account:
             lines += [f"    {clean(problem.summary)}" for problem in judgement.problems[:_SHOWN]]
             if judgement.problems_total > _SHOWN:
                 lines.append(f"    and {judgement.problems_total - _SHOWN} more (see the JSON report)")
+        for name, found in self.latency_ms.items():
+            told = ", ".join(f"{percentile} {value:.1f}" for percentile, value in found.items())
+            lines.append(f"  due to {_ENDS[name]}, ms: {told}")
         lines += [f"  not to be believed: {clean(doubt)}" for doubt in self.doubts]
         notes = [*self.notes, *(note for judgement in self.judgements.values() for note in judgement.notes)]
         return "\n".join(lines + [f"  note: {clean(note)}" for note in dict.fromkeys(notes)])
 
 
+_ENDS = {"send": "answer", "push": "push"}
 _HEADLINE = {
     ExitCode.HOLDS: "every acknowledged message is accounted for",
     ExitCode.VIOLATED: "messages were lost, doubled, changed or out of order",
@@ -143,6 +149,7 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[s
         pushes=judged.pushes,
         notes=judged.notes,
         doubts=(*doubts, *cut),
+        latency_ms=judged.latency_ms,
     )
 
 
@@ -162,7 +169,7 @@ def write_json(account: Account, path: Path) -> None:
 
 def _delivery_json(report: DeliveryReport) -> dict[str, Any]:
     names = ("sent", "acked", "refused", "unknown_sends", "recovered_sends", "failed_reads")
-    counts = [field.name for field in fields(Tally)]
+    counts = [one.name for one in fields(Tally)]
     blamed = {name: asdict(tally) for name, tally in report.receivers.items() if tally.expected != tally.received}
     return {name: getattr(report, name) for name in names} | {
         "deliveries": {name: report.count(name) for name in counts},

@@ -245,10 +245,10 @@ def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, rep
 
 
 def _latency_lines() -> list[str]:
-    names = {"send": "due to answer", "push": "due to push", "late": "behind its plan", "connect": "handshake"}
+    names = {"late": "generator behind its plan", "connect": "handshake"}
     found = [f"  {_State.generator}"] if _State.generator else []
     for name, latency in _State.latencies.by_name.items() if _State.latencies else ():
-        if latency.count:
+        if name in names and latency.count:
             told = ", ".join(f"p{each:g} {value:.1f}" for each, value in latency.percentiles_ms().items())
             found.append(f"  {names[name]}, ms: {told} ({latency.count})")
     return found

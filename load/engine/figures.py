@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
 
 _LOWEST_US, _HIGHEST_US, _DIGITS = 1, 3_600_000_000, 3
 PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
@@ -49,9 +50,9 @@ class Latency:
     def __init__(self) -> None:
         self._histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
 
-    def add_ns(self, times_ns: array[int]) -> None:
+    def add_ns(self, times_ns: array[int] | NDArray[np.int64]) -> None:
         """Add many times at once; negative ones (clocks of two machines) count as the least."""
-        if not times_ns:
+        if not len(times_ns):
             return
         us = np.clip(np.frombuffer(times_ns, np.int64) // 1000, _LOWEST_US, _HIGHEST_US)
         # Three digits are kept: rounding first makes few values of many.

@@ -9,6 +9,7 @@ from pathlib import Path
 from load.journal.reader import ColumnReader
 from load.judging.delivery import judge_columns
 from load.judging.groups import pairs_of
+from load.judging.latency import in_ms, latencies
 from load.judging.loading import load_run
 from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
@@ -25,6 +26,7 @@ class Judged:
     order: JournalJudgement | None
     pushes: JournalJudgement | None
     notes: tuple[str, ...]
+    latency_ms: dict[str, dict[str, float]]
 
 
 def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnReader], Judged]:
@@ -48,4 +50,5 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
         order=name_order(readers, run, ordered) if ordered else None,
         pushes=pushed.judgement(run) if pushed else None,
         notes=tuple(notes),
+        latency_ms=in_ms(latencies(run)),
     )

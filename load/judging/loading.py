@@ -53,6 +53,7 @@ class _Loading:
             total += newest
         # The last row is nobody's: NOBODY refers to it.
         run.begun_ns, run.answered_ns = np.zeros(total + 1, np.int64), np.zeros(total + 1, np.int64)
+        run.due_ns = np.zeros(total + 1, np.int64)
         run.phase, run.lane = np.zeros(total + 1, np.uint8), np.zeros(total + 1, np.int32)
         run.number = np.zeros(total + 1, np.uint64)
         self._total = total
@@ -72,7 +73,7 @@ class _Loading:
         run = self._run
         unsent = np.array(list(self._strangers), np.uint64)
         run.number = np.concatenate([run.number[:-1], unsent])
-        for name in ("begun_ns", "answered_ns", "phase", "lane"):
+        for name in ("due_ns", "begun_ns", "answered_ns", "phase", "lane"):
             column = getattr(run, name)[:-1]
             setattr(run, name, np.concatenate([column, np.zeros(len(unsent), column.dtype)]))
         if not len(run.lane_user):
@@ -190,6 +191,7 @@ class _Part:
                 "Give every send a marker of its own."
             )
         run.begun_ns[at] = sends["at_ns"] + self._shift_ns
+        run.due_ns[at] = sends["a"] + self._shift_ns
         run.lane[at] = sends["who"].astype(np.int32) + self._lanes_before
         run.phase[at] = INFO
         # Of two answers the first counts: written last, it stays.

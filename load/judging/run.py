@@ -45,6 +45,7 @@ class Run:
     members: list[Column] = field(default_factory=list)
     lane_user: Column = field(default_factory=lambda: np.empty(0, np.int32))
     lane_conversation: Column = field(default_factory=lambda: np.empty(0, np.int32))
+    due_ns: Column = field(default_factory=lambda: np.empty(0, np.int64))
     begun_ns: Column = field(default_factory=lambda: np.empty(0, np.int64))
     answered_ns: Column = field(default_factory=lambda: np.empty(0, np.int64))
     phase: Column = field(default_factory=lambda: np.empty(0, np.uint8))

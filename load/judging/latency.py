@@ -1,0 +1,36 @@
+"""Latencies of a whole run from its journals, from the moment at which each message was due."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from load.engine.figures import Latency
+from load.journal.layout import OK
+from load.judging.run import NOBODY, Run
+
+_AT_ONCE: Final = 1 << 20
+
+
+def latencies(run: Run) -> dict[str, Latency]:
+    """`send`: due to answer, of what was acknowledged; `push`: due to each push of it, at each receiver."""
+    send, push = Latency(), Latency()
+    for first in range(0, len(run.phase), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        acked = run.phase[part] == OK
+        send.add_ns(run.answered_ns[part][acked] - run.due_ns[part][acked])
+    for first in range(0, len(run.seen), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        message = run.seen.message[part]
+        pushed = (run.seen.connection[part] != NOBODY) & (run.phase[message] > 0)
+        push.add_ns(run.seen.at_ns[part][pushed] - run.due_ns[message[pushed]])
+    return {name: found for name, found in (("send", send), ("push", push)) if found.count}
+
+
+def in_ms(found: dict[str, Latency]) -> dict[str, dict[str, float]]:
+    """For a report: percentiles by name, e.g. `p99`."""
+    return {
+        name: {f"p{each:g}": float(np.round(value, 3)) for each, value in latency.percentiles_ms().items()}
+        for name, latency in found.items()
+    }

@@ -1,0 +1,165 @@
+"""`python -m load run PLAN.toml`: a run that is written down, with what it must reach.
+
+[target]
+profile = "stack.toml"          # or host, ws_url; OPENIM_SECRET and OPENIM_ADMIN come from the environment
+
+[load]
+users = 200
+duration_s = 60
+rate = 5                        # messages per second and user
+arrivals = "poisson"
+
+[thresholds]
+send_p99_ms = 100
+push_p99_ms = 300
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from load.arrival import Model
+from load.settings import OUT_DIR, SettingsError
+from verifier.verdict import ExitCode
+
+_LOCUSTFILE = Path(__file__).parent / "locustfile.py"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(_Section):
+    """Whom to load; see `locust -f load/locustfile.py --help`."""
+
+    profile: str | None = None
+    host: str | None = None
+    ws_url: str | None = None
+    transport: Literal["ws", "rest"] = "ws"
+    via: Literal["token", "gateway"] = "token"
+
+
+class Load(_Section):
+    """How much, for how long. `processes` are worker processes on this machine; 0 runs everything in one."""
+
+    users: int = Field(ge=1)
+    duration_s: int = Field(ge=1)
+    spawn_per_s: float = Field(default=100, gt=0)
+    rate: float = Field(default=1.0, gt=0)
+    arrivals: Model = "even"
+    text_bytes: int = Field(default=64, gt=0)
+    window: int = Field(default=16, gt=0)
+    think_s: float = Field(default=0, ge=0)
+    settle_s: float = Field(default=2, gt=0)
+    read_deadline_s: float = Field(default=30, gt=0)
+    sdk_type: Literal["js", "go"] = "js"
+    gzip: bool = False
+    processes: int = Field(default=0, ge=0)
+
+
+class Thresholds(_Section):
+    """What the run must reach; what is not given is not asked. Losses need none: they are always a violation."""
+
+    send_p50_ms: float | None = None
+    send_p99_ms: float | None = None
+    push_p50_ms: float | None = None
+    push_p99_ms: float | None = None
+    sent_least: int | None = None
+    refused_most: int | None = None
+    unknown_most: int | None = None
+
+    def broken_by(self, report: Mapping[str, Any]) -> list[str]:
+        """What this report does not reach. A number that it does not hold is not reached either."""
+        delivery = report.get("delivery") or {}
+        latency = report.get("latency_ms") or {}
+        found: dict[str, float | None] = {
+            "sent_least": delivery.get("sent"),
+            "refused_most": delivery.get("refused"),
+            "unknown_most": delivery.get("unknown_sends"),
+        }
+        for name in ("send", "push"):
+            for percentile in ("p50", "p99"):
+                found[f"{name}_{percentile}_ms"] = (latency.get(name) or {}).get(percentile)
+        broken = []
+        for name, limit in self.model_dump(exclude_none=True).items():
+            value = found[name]
+            if value is None:
+                broken.append(f"{name}: the report holds no such number")
+            elif value < limit if name.endswith("_least") else value > limit:
+                broken.append(f"{name}: {value:g}, asked for {limit:g}")
+        return broken
+
+
+class Plan(_Section):
+    """One run, written down."""
+
+    target: Target
+    load: Load
+    thresholds: Thresholds = Thresholds()
+    out_dir: str = str(OUT_DIR)
+
+    def command(self) -> list[str]:
+        """The locust command that it stands for."""
+        load, target = self.load, self.target
+        command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--headless", "--only-summary"]
+        command += ["-u", str(load.users), "-r", str(load.spawn_per_s), "-t", f"{load.duration_s}s"]
+        given: dict[str, object] = {
+            "profile": target.profile,
+            "host": target.host,
+            "ws-url": target.ws_url,
+            "transport": target.transport,
+            "via": target.via,
+            "rate": load.rate,
+            "arrivals": load.arrivals,
+            "text-bytes": load.text_bytes,
+            "window": load.window,
+            "think-s": load.think_s,
+            "settle-s": load.settle_s,
+            "read-deadline-s": load.read_deadline_s,
+            "sdk-type": load.sdk_type,
+            "processes": load.processes or None,
+            "out-dir": self.out_dir,
+        }
+        for name, value in given.items():
+            command += [] if value is None else [f"--{name}", str(value)]
+        return [*command, "--gzip"] if load.gzip else command
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan from its file. Raises SettingsError with the field that is wrong."""
+    try:
+        return Plan.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise SettingsError(f"The plan {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The plan {path} is no TOML: {error}.") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the plan"
+        raise SettingsError(f"{path}: {where}: {first['msg']}.") from None
+
+
+def run_plan(plan: Plan) -> tuple[ExitCode, list[str]]:
+    """Run it; the exit code, and the thresholds that were not reached. Raises SettingsError where nothing was reported."""
+    out_dir = Path(plan.out_dir)
+    before = set(out_dir.glob("load-*.json"))
+    code = subprocess.run(plan.command(), check=False).returncode  # noqa: S603 - our own command line
+    # With workers the master's report, of the whole run, has the shortest name.
+    reports = sorted(set(out_dir.glob("load-*.json")) - before, key=lambda path: (len(path.name), path.name))
+    if not reports:
+        if code == ExitCode.USAGE:
+            return ExitCode.USAGE, []
+        raise SettingsError(f"The run left no report in {out_dir}; locust ended with {code} and says above why.")
+    broken = plan.thresholds.broken_by(json.loads(reports[0].read_text("utf-8")))
+    known = code if code in set(ExitCode) else int(ExitCode.INCONCLUSIVE)
+    if broken and known in (ExitCode.HOLDS, ExitCode.VIOLATED):
+        return ExitCode.VIOLATED, broken
+    return ExitCode(known), broken

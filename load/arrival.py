@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, get_args
 
-Model = Literal["even", "poisson", "closed"]
+Model = Literal["even", "poisson", "ramp", "trace", "closed"]
 MODELS: tuple[str, ...] = get_args(Model)
 
 
@@ -21,12 +21,12 @@ def due_times(model: Model, rate_per_s: float, rng: random.Random) -> Iterator[f
     """Seconds after the start at which messages are due, growing without end.
 
     `even`: equal gaps, after a first gap drawn at random so that senders do not march in step. `poisson`: independent
-    arrivals. `closed` has no due times: there the answer to one message starts the next. Raises ValueError for a rate that is not positive.
+    arrivals. Raises ValueError for a rate that is not positive.
     """
     if rate_per_s <= 0:
         raise ValueError(f"a rate of {rate_per_s} messages a second is no load; give one above 0")
-    if model == "closed":
-        raise ValueError("the closed model has no due times")
+    if model not in ("even", "poisson"):
+        raise ValueError(f"the {model} model has no due times by a rate alone")
     if model == "even":
         first = rng.random() / rate_per_s
         return (first + number / rate_per_s for number in count())

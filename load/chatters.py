@@ -13,7 +13,6 @@ from locust.exception import StopUser
 
 from fixtures.clients.gateway import GatewayError, Session
 from fixtures.clients.openim_calls import OpenIMError
-from load.arrival import due_times
 from load.engine.engine import Engine
 from load.engine.frames import SINGLE, Peer
 from load.engine.plan import EnginePlan, Target, UserPlan
@@ -95,12 +94,11 @@ class ChatRun:
                 gzipped=settings.gzipped,
             )
         members = tuple(sorted((me, peer)))
-        closed = settings.model == "closed"
         return UserPlan(
             user_id=me,
             address=address,
             targets=[Target(peer=Peer(SINGLE, peer), conversation=conversation_id(me, peer), members=members)],
-            due_s=None if closed else due_times(settings.model, settings.rate_per_s, random.Random()),  # noqa: S311
+            due_s=settings.due_s(random.Random()),  # noqa: S311 - arrival times, no secret
         )
 
     def _sessions(self, *phones: str) -> list[Session]:

@@ -62,6 +62,11 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument("--think-s", type=float, default=0.0, help="Pause after an answer, with --arrivals closed")
     parser.add_argument("--rate", type=float, default=1.0, help="Messages per second and user")
     parser.add_argument("--arrivals", choices=MODELS, default="even", help="How messages follow one another")
+    parser.add_argument(
+        "--ramp-from", type=float, default=0.0, help="First rate of --arrivals ramp, which goes to --rate"
+    )
+    parser.add_argument("--ramp-s", type=float, default=60.0, help="How long the ramp takes")
+    parser.add_argument("--trace", default="", help="recorded due times for --arrivals trace, seconds a line", **hidden)
     parser.add_argument("--text-bytes", type=int, default=64, help="Size of a message's text")
     parser.add_argument("--settle-s", type=float, default=2.0, help="Seconds until an acknowledged message is readable")
     parser.add_argument("--read-deadline-s", type=float, default=30.0, help="Seconds to wait for the last messages")

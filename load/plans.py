@@ -55,6 +55,9 @@ class Load(_Section):
     spawn_per_s: float = Field(default=100, gt=0)
     rate: float = Field(default=1.0, gt=0)
     arrivals: Model = "even"
+    ramp_from: float = Field(default=0, ge=0)
+    ramp_s: float = Field(default=60, gt=0)
+    trace: str | None = None
     text_bytes: int = Field(default=64, gt=0)
     window: int = Field(default=16, gt=0)
     think_s: float = Field(default=0, ge=0)
@@ -119,6 +122,9 @@ class Plan(_Section):
             "via": target.via,
             "rate": load.rate,
             "arrivals": load.arrivals,
+            "ramp-from": load.ramp_from,
+            "ramp-s": load.ramp_s,
+            "trace": load.trace,
             "text-bytes": load.text_bytes,
             "window": load.window,
             "think-s": load.think_s,

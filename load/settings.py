@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from load.arrival import Model
+from load.arrival import Model, due_times, ramp_times, trace_times
 from load.engine.frames import SdkType
 from load.guard import refusal
 from verifier.profile import Profile, ProfileError, load_profile
@@ -54,6 +55,21 @@ class Settings:
     gzipped: bool = False
     window: int = 16
     think_s: float = 0.0
+    ramp_from_per_s: float = 0.0
+    ramp_s: float = 60.0
+    trace: tuple[float, ...] = ()
+
+    def due_s(self, rng: random.Random) -> Iterator[float] | None:
+        """When one user's messages are due, in seconds from its start; None in the closed model."""
+        match self.model:
+            case "closed":
+                return None
+            case "ramp":
+                return ramp_times(self.ramp_from_per_s, self.rate_per_s, self.ramp_s)
+            case "trace":
+                return iter(self.trace)
+            case _:
+                return due_times(self.model, self.rate_per_s, rng)
 
     def user_id(self, number: int) -> str | None:
         """The canary with this number (from 0; its phone number for the gateway), or None when there is no more."""
@@ -76,8 +92,10 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
     allowed = _texts(extra, "load_hosts")
     transport: Transport = options.get("transport") or "rest"
     model: Model = options.get("arrivals") or "even"
-    if model == "closed" and transport == "rest":
-        raise SettingsError("The closed model needs --transport ws: over REST, users send at their own pace.")
+    if model in ("closed", "trace") and transport == "rest":
+        raise SettingsError(
+            f"--arrivals {model} needs --transport ws: over REST, users send at their own, endless pace."
+        )
     if options.get("via") == "gateway":
         where = _through_gateway(profile, extra, allowed, transport)
     else:
@@ -98,6 +116,9 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         gzipped=bool(options.get("gzip")),
         window=int(_number(options, "window", 16)),
         think_s=float(options.get("think_s") or 0),
+        ramp_from_per_s=float(options.get("ramp_from") or 0),
+        ramp_s=_number(options, "ramp_s", 60.0),
+        trace=_trace(options.get("trace")) if model == "trace" else (),
     )
 
 
@@ -163,6 +184,17 @@ def _check_ws(url: str, allowed: tuple[str, ...]) -> None:
         )
     if (reason := refusal("http" + url.removeprefix("ws"), allowed)) is not None:
         raise SettingsError(reason)
+
+
+def _trace(path: Any) -> tuple[float, ...]:
+    if not path:
+        raise SettingsError("--arrivals trace needs --trace FILE: seconds after the start, one a line.")
+    try:
+        return tuple(trace_times(Path(str(path))))
+    except OSError as error:
+        raise SettingsError(f"The trace {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise SettingsError(f"The trace is not usable: {error}.") from error
 
 
 def _profile(path: Any) -> Profile | None:

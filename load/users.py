@@ -13,7 +13,7 @@ from locust import FastHttpUser, task
 from locust.exception import StopUser
 
 from fixtures.clients.openim_calls import OpenIMError
-from load.arrival import Pace, due_times
+from load.arrival import Pace
 from load.openim import OpenIMApi, conversation_id, envelope_of, send_body
 from load.recorder import Conversation, RunRecorder
 from load.settings import Settings
@@ -81,7 +81,7 @@ class CanarySender(FastHttpUser):
             raise StopUser from error
         self._conversation: Conversation = run.recorder.open_conversation(conversation, pair, newest)
         rng = random.Random()  # noqa: S311 - arrival times, no secret
-        self._pace = Pace(due_times(run.settings.model, run.settings.rate_per_s, rng), time.monotonic())
+        self._pace = Pace(run.settings.due_s(rng) or iter(()), time.monotonic())
 
     def wait_time(self) -> float:
         """Until the next message is due."""

@@ -55,5 +55,25 @@ def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [l
     raise typer.Exit(code)
 
 
+@app.command()
+def calibrate(
+    connections: Annotated[int, typer.Option(min=2, help="how many users send, as fast as they are answered")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="how long to measure")] = 5.0,
+) -> None:
+    """Measure what one process on this machine can generate, against a bare server that acknowledges and pushes."""
+    from load.bench.measuring import Server, drive, ours  # the server side is of no use to a run
+
+    server = Server()
+    try:
+        name, command, environment = ours(server.port, "full", connections)
+        found = drive(server, command, environment, connections=connections, seconds=seconds, what="acks")
+    finally:
+        server.close()
+    typer.echo(
+        f"{name}, {connections} connections: {found.per_s:.0f} messages a second, {found.per_core_s:.0f} for each "
+        f"second of processor time. Plan with at most {0.7 * found.per_core_s:.0f} a second for each worker."
+    )
+
+
 if __name__ == "__main__":
     sys.exit(run_command(app))

@@ -40,7 +40,7 @@ class CanaryValues:
     adapter: str
     users: tuple[str, ...]
     max_age_s: float = 86_400
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str | list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,14 +11,19 @@ from load.engine.figures import Latency
 CPU_MOST: Final = 0.9
 """Of one core: Python runs on one, so above this the generator sets the pace."""
 
-LAG_MOST_MS: Final = 250.0
 LATE_MOST_MS: Final = 50.0
+_LAG_PER_LATE: Final = 5.0
+"""One pause may be so many times longer than what one message in a hundred may be late."""
 
 
 @dataclass(slots=True)
 class Fitness:
-    """Watches one process while it sends. `backlog` is the most that waited at a time: that is the server's doing."""
+    """Watches one process while it sends.
 
+    `late_most_ms` is how late one message in a hundred may leave before nothing is believed. `backlog` is the most that waited at a time: that is the server's doing.
+    """
+
+    late_most_ms: float = LATE_MOST_MS
     cpu_share: float = 0.0
     lag_ms: float = 0.0
     backlog: int = 0
@@ -44,12 +49,12 @@ class Fitness:
                 "(--processes), or a lower rate"
             )
         late_ms = late.percentiles_ms().get(99.0, 0.0)
-        if late_ms > LATE_MOST_MS:
+        if late_ms > self.late_most_ms:
             found.append(
                 f"one message in a hundred left {late_ms:.0f} ms or more after it was due, by the generator's own "
                 "fault. Use more workers, or a quieter machine"
             )
-        if self.lag_ms > LAG_MOST_MS and not found:
+        if self.lag_ms > _LAG_PER_LATE * self.late_most_ms and not found:
             found.append(f"the generator stood still for {self.lag_ms:.0f} ms. Use a quieter machine")
         if self.unsent:
             found.append(f"{self.unsent} messages were due and never sent: their users' queues were full")

@@ -26,6 +26,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from load.account import account_for, write_json
 from load.arrival import MODELS
 from load.chatters import CanaryChatter, ChatRun
+from load.fitness import LATE_MOST_MS, Fitness
 from load.journal.layout import SUFFIX as COLUMNS
 from load.openim import OpenIMApi
 from load.pump import LATE, Latencies, Pump, attach
@@ -70,6 +71,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument("--text-bytes", type=int, default=64, help="Size of a message's text")
     parser.add_argument("--settle-s", type=float, default=2.0, help="Seconds until an acknowledged message is readable")
     parser.add_argument("--read-deadline-s", type=float, default=30.0, help="Seconds to wait for the last messages")
+    parser.add_argument(
+        "--late-most-ms", type=float, default=LATE_MOST_MS, help="Lateness (p99) that makes a run inconclusive"
+    )
     parser.add_argument("--out-dir", default=str(OUT_DIR), help="where journals and reports go", **hidden)
 
 
@@ -126,7 +130,13 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
     if settings.transport == "ws":
         chat = CanaryChatter.current = ChatRun(settings, run_id=run_id, worker=worker, workers=workers)
         _State.latencies, _State.doubts, _State.generator = Latencies(), [], ""
-        _State.pump = Pump(chat.engine, environment, _State.latencies, lambda: _broken(environment, chat))
+        _State.pump = Pump(
+            chat.engine,
+            environment,
+            _State.latencies,
+            lambda: _broken(environment, chat),
+            Fitness(late_most_ms=settings.late_most_ms),
+        )
         return chat.path
     path = journal_path(settings.out_dir, run_id, worker)
     recorder = RunRecorder.create(path, run_id=run_id, worker=worker, stack=settings.stack)

@@ -27,6 +27,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from load.arrival import Model
+from load.fitness import LATE_MOST_MS
 from load.settings import OUT_DIR, SettingsError
 from verifier.verdict import ExitCode
 
@@ -63,6 +64,7 @@ class Load(_Section):
     think_s: float = Field(default=0, ge=0)
     settle_s: float = Field(default=2, gt=0)
     read_deadline_s: float = Field(default=30, gt=0)
+    late_most_ms: float = Field(default=LATE_MOST_MS, gt=0)
     sdk_type: Literal["js", "go"] = "js"
     gzip: bool = False
     processes: int = Field(default=0, ge=0)
@@ -130,6 +132,7 @@ class Plan(_Section):
             "think-s": load.think_s,
             "settle-s": load.settle_s,
             "read-deadline-s": load.read_deadline_s,
+            "late-most-ms": load.late_most_ms,
             "sdk-type": load.sdk_type,
             "processes": load.processes or None,
             "out-dir": self.out_dir,

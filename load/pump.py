@@ -53,13 +53,18 @@ class Pump:
     """Carries figures from one engine to one environment until it is stopped."""
 
     def __init__(
-        self, engine: Engine, environment: Environment, latencies: Latencies, broken: Callable[[], None]
+        self,
+        engine: Engine,
+        environment: Environment,
+        latencies: Latencies,
+        broken: Callable[[], None],
+        fitness: Fitness | None = None,
     ) -> None:
         self._engine, self._stats = engine, environment.stats
         self._latencies = latencies
         self._broken = broken
         self._told = self._ending = False
-        self.fitness = Fitness()
+        self.fitness = fitness or Fitness()
         self._greenlet = gevent.spawn(self._run)
 
     def end(self) -> None:

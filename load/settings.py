@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from load.arrival import Model, due_times, ramp_times, trace_times
 from load.engine.frames import SdkType
+from load.fitness import LATE_MOST_MS
 from load.guard import refusal
 from verifier.profile import Profile, ProfileError, load_profile
 
@@ -55,6 +56,7 @@ class Settings:
     gzipped: bool = False
     window: int = 16
     think_s: float = 0.0
+    late_most_ms: float = LATE_MOST_MS
     ramp_from_per_s: float = 0.0
     ramp_s: float = 60.0
     trace: tuple[float, ...] = ()
@@ -116,6 +118,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         gzipped=bool(options.get("gzip")),
         window=int(_number(options, "window", 16)),
         think_s=float(options.get("think_s") or 0),
+        late_most_ms=_number(options, "late_most_ms", LATE_MOST_MS),
         ramp_from_per_s=float(options.get("ramp_from") or 0),
         ramp_s=_number(options, "ramp_s", 60.0),
         trace=_trace(options.get("trace")) if model == "trace" else (),

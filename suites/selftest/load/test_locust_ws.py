@@ -33,7 +33,9 @@ def double() -> Iterator[Double]:
 def _locust(double: Double, out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "locust", "-f", "load/locustfile.py", "--transport", "ws", "--headless"]
     command += ["--host", double.api_url, "--ws-url", double.ws_url, "--out-dir", str(out), "--only-summary"]
-    command += ["-u", "8", "-r", "50", "--rate", "20", "--settle-s", "0.4", "--read-deadline-s", "0.5", *more]
+    command += ["-u", "8", "-r", "50", "--rate", "20", "--settle-s", "0.4", "--read-deadline-s", "0.5"]
+    # Tests share their machine; what is late here is no news.
+    command += ["--late-most-ms", "5000", *more]
     return subprocess.Popen(
         command,
         cwd=REPO_ROOT,

@@ -34,6 +34,7 @@ def test_a_plan_is_run_and_held_to_its_thresholds(tmp_path: Path, monkeypatch: p
             duration_s = 4
             rate = 20
             settle_s = 0.3
+            late_most_ms = 2000
             [thresholds]
             sent_least = 20
         """

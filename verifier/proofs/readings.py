@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from verifier.stores.base import Reading
 
+HEARTBEAT = "commands"
+"""Counts whatever a server does, our own looks included. It tells nothing but a reset: then it goes back."""
 
-def broken(before: Reading, now: Reading) -> list[str]:
-    """Which continuity tokens changed, in words."""
-    changed = [name for name, value in before.continuity.items() if now.continuity.get(name) != value]
+
+def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[str]:
+    """Which continuity tokens changed, in words; those of `but` do not matter to the caller."""
+    changed = [
+        name for name, value in before.continuity.items() if name not in but and now.continuity.get(name) != value
+    ]
     if before.counters and not now.counters:
         changed.append("counters are gone")
     changed += [
         f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
     ]
     moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
-    if changed == ["storage"] and not moved:
+    if changed == ["storage"] and before.counters and not moved:
         return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
     return [f"{name} changed" if name in before.continuity else name for name in changed]
 
@@ -25,7 +31,11 @@ def moved_counts(before: Reading | None, now: Reading) -> dict[str, int]:
     """By how much each counter moved; counters that stood still are left out."""
     if before is None:
         return {}
-    return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
+    return {
+        name: delta
+        for name, count in now.counters.items()
+        if name != HEARTBEAT and (delta := count - before.counters.get(name, count))
+    }
 
 
 def counts_text(moved: dict[str, int]) -> str:

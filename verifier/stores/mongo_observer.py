@@ -87,7 +87,8 @@ class MongoObserver:
         }
         counters, why_none = await self._live_counter(hello, facts)
         blind = (f"everything that only a change stream shows ({reason})", *why_none)
-        return Reading(at=_at(hello), continuity=continuity, counters=counters, blind=blind)
+        weak = "" if counters else f"there is no change stream ({reason}) and {'; '.join(why_none)}"
+        return Reading(at=_at(hello), continuity=continuity, counters=counters, blind=blind, weak=weak)
 
     async def _live_counter(
         self, hello: Mapping[str, Any], facts: CollectionFacts

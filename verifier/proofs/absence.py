@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
@@ -73,6 +73,7 @@ class _Tally:
     neighbours: int = 0
     undated: int = 0
     untold: int = 0
+    guessed: int = 0
     others: int = 0
     emptied: list[str] = field(default_factory=list)
 
@@ -127,7 +128,12 @@ class _Watch:
         lost = [] if before is None else broken(before, now, but=() if self._exclusive() else ("baseline",))
         try:
             # Also when a counter restarted: what is seen is seen, whatever else can no longer be told.
+            earlier = replace(self.tally, breaches=dict(self.tally.breaches), emptied=list(self.tally.emptied))
             await self._collect(self.observer.witnesses(before, now), before, now)
+            if before is not None and self._late(before, now):
+                # Told apart by counters that are still on their way, an insert looks like an update: look again at rest.
+                self.tally, now = earlier, await self.observer.read(settled=True)
+                await self._collect(self.observer.witnesses(before, now), before, now)
         except ContinuityLost as error:
             lost = [*lost, str(error)]
         judgement = self._judge(before, now, lost)
@@ -137,6 +143,11 @@ class _Watch:
             # Re-arm from a settled reading, so that counts still on their way do not look like new writes next time.
             self._remember(now if before is None else await self.observer.read(settled=True))
         return judgement
+
+    def _late(self, before: Reading, now: Reading) -> bool:
+        """Whether more rows were written than the counters know of yet."""
+        moved = moved_counts(before, now)
+        return self.tally.guessed > moved.get("insert", 0) + moved.get("update", 0)
 
     # ---- witnesses ----
 
@@ -206,7 +217,10 @@ class _Watch:
         if updated is not None and since is not None and updated > since:
             return frozenset({"update"})
         if before is not None and now is not None and before.counters and now.counters:
+            self.tally.guessed += 1
             inserts, updates = (now.counters[name] - before.counters[name] for name in ("insert", "update"))
+            if not inserts and not updates:
+                return frozenset({"insert", "update"})  # uncounted: whoever asks is told
             if not inserts:
                 return frozenset({"update"})
             if updates and self.proof.operations == {"update"}:

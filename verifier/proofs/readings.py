@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from verifier.stores.base import Reading
-
-HEARTBEAT = "commands"
-"""Counts whatever a server does, our own looks included. It tells nothing but a reset: then it goes back."""
+from verifier.stores.base import HEARTBEAT, Reading
 
 
 def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[str]:

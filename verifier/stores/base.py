@@ -73,6 +73,10 @@ class OrderedSource(Source, Protocol):
         """All records, or those behind a position of an earlier reading."""
 
 
+HEARTBEAT = "commands"
+"""Counts whatever a server does, our own looks included. It tells nothing but a reset: then it goes back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What an observer remembers of an object from one look to the next; JSON-able through `to_json`.

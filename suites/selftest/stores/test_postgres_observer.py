@@ -223,7 +223,7 @@ async def test_a_partition_that_may_not_be_read_is_admitted(postgres: PostgresWo
     """With rights on the parent alone the writes are told; a TRUNCATE would not be, and that is said."""
     postgres.write(PARTED, "REVOKE SELECT ON low FROM PUBLIC")
     verifier = postgres.grant.verifier_chat_db.split("//")[1].split(":")[0]
-    postgres.write(f'REVOKE SELECT ON low FROM "{verifier}"')
+    postgres.write(f'REVOKE SELECT ON low FROM "{verifier}"')  # noqa: S608 - a name of our own
     async with postgres.nights() as nights:
         held = await nights.night()
         postgres.write("INSERT INTO low VALUES (5, 'moved', 0, '2020-01-01')")
@@ -264,7 +264,10 @@ async def test_a_row_of_a_transaction_that_was_open_says_so(postgres: PostgresWo
 
 async def test_an_insert_whose_count_is_late_is_no_update(postgres: PostgresWorld) -> None:
     """A pooled session hands its counts in when it was idle for 10 s. Its row is seen at once, and told as what it is."""
-    async with postgres.nights(flush_s=11.0, armed=False) as inserts, postgres.nights(flush_s=11.0, armed=False) as others:
+    async with (
+        postgres.nights(flush_s=11.0, armed=False) as inserts,
+        postgres.nights(flush_s=11.0, armed=False) as others,
+    ):
         others.proof = replace(others.proof, operations=frozenset({"update"}))
         await asyncio.gather(inserts.baseline(), others.baseline())
         with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:

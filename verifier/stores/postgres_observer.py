@@ -63,7 +63,7 @@ class PostgresObserver:
     """Watches one table (with its partitions)."""
 
     complete = False
-    unseen = ("a row that is written and removed again among others' legitimate writes",)
+    unseen: tuple[str, ...] = ("a row that is written and removed again among others' legitimate writes",)
 
     def __init__(self, store: PostgresStore, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
         self._store = store

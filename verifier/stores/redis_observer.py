@@ -41,7 +41,7 @@ class ChannelObserver:
     """Taps one channel, plain and sharded; counts PUBLISH and SPUBLISH of the whole server."""
 
     complete = False
-    unseen = ("a publish outside the observation window",)
+    unseen: tuple[str, ...] = ("a publish outside the observation window",)
 
     def __init__(self, store: RedisStore, channel: Channel) -> None:
         self._store = store
@@ -155,8 +155,8 @@ class KeysObserver:
                 pause = max(0.0, min(SCAN_INTERVAL_S - (time.monotonic() - started), deadline - time.monotonic()))
                 if listening:
                     async for message in _messages(self._store, subscriber, pause):
-                        if witness := await self._event(message):
-                            yield witness
+                        if (event := await self._event(message)) is not None:
+                            yield event
                 else:
                     await asyncio.sleep(pause)
 

@@ -195,13 +195,14 @@ async def test_restart_and_crash_are_lost_continuity(world: RedisWorld) -> None:
     """Another process counts from zero: inconclusive once, for channels and keys alike, and armed anew."""
     admin = world.grant.admin  # users that were made at run time end with the process
     marks: list[dict[str, Any]] = []
-    for target in (CHANNEL, KEYS):
+    targets: tuple[Channel | Relation, ...] = (CHANNEL, KEYS)
+    for target in targets:
         async with world.nights(target, url=admin) as nights:
             marks.append(nights.marks)
     world.server.kill9()
     world.server.restart(Deadline(20))
     first, second = [], []
-    for target, remembered in zip((CHANNEL, KEYS), marks, strict=True):
+    for target, remembered in zip(targets, marks, strict=True):
         async with world.nights(target, url=admin) as nights:
             nights.marks = remembered
             first.append(await nights.night())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -42,21 +41,19 @@ def no_other_table(profile: Profile) -> Inventory:
     role = profile.relation("conversations").role
     declared = {_qualified(item.table) for item in profile.relations.values() if item.table and item.role == role}
     approved_names = profile.inventory.tables
-    frozen = {
-        name: profile.relations[name]
-        for name in FROZEN
-        if name in profile.relations and profile.relations[name].role == role and profile.relations[name].table
-    }
+    relations = [profile.relations[name] for name in FROZEN if name in profile.relations]
+    frozen = [item for item in relations if item.role == role and item.table]
 
     def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
         tables = _tables(objects)
+        shapes = _shapes(tables, frozen)
         problems = []
         for name, table in tables.items():
             if table.parent is not None:
                 continue  # a partition is its parent's: watched with it, or reported by it
             if name in declared or any(fnmatchcase(name, pattern) for pattern in approved_names):
                 continue
-            if table.kind in _KINDS and (why := _resembles(name, table, frozen)):
+            if table.kind in _KINDS and (why := _resembles(name, table, shapes)):
                 problems.append(
                     Problem(
                         key=name,
@@ -86,17 +83,23 @@ def _tables(objects: Sequence[StoreObject]) -> dict[str, _Table]:
     return tables
 
 
-def _resembles(name: str, table: _Table, frozen: Mapping[str, Relation]) -> str:
+def _shapes(tables: Mapping[str, _Table], frozen: Sequence[Relation]) -> dict[str, set[str]]:
+    """The telling columns of each frozen table: all that it has, or, where it was dropped, those that the profile names."""
+    shapes = {}
+    for relation in frozen:
+        name = _qualified(relation.table or "")
+        mapped = {column.column for column in relation.columns.values() if _PLAIN.match(column.column)}
+        shapes[name] = (tables[name].columns if name in tables else mapped) - ANYBODYS
+    return shapes
+
+
+def _resembles(name: str, table: _Table, shapes: Mapping[str, set[str]]) -> str:
     """What makes a table look like a frozen one, "" if nothing does."""
     own = name.rpartition(".")[2].lower()
-    shapes: dict[str, set[str]] = defaultdict(set)
-    for relation in frozen.values():
-        base = _qualified(relation.table or "").rpartition(".")[2].lower()
-        if own == base or own.startswith(f"{base}_") or own.endswith(f"_{base}"):
-            return f"named like {relation.table}"
-        plain = {column.column for column in relation.columns.values() if _PLAIN.match(column.column)}
-        shapes[str(relation.table)] |= plain - ANYBODYS
     for of, shape in shapes.items():
+        base = of.rpartition(".")[2].lower()
+        if own == base or own.startswith(f"{base}_") or own.endswith(f"_{base}"):
+            return f"named like {of}"
         shared = table.columns & shape
         if len(shared) >= 2 and len(shared) * 2 > len(shape):
             return f"with the columns {', '.join(sorted(shared))} of {of}"

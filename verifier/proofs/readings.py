@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from verifier.stores.base import HEARTBEAT, Reading
+from verifier.stores.base import Reading
 
 
 def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[str]:
@@ -18,6 +18,8 @@ def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[
     changed += [
         f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
     ]
+    if before.counters and now.heartbeat < before.heartbeat:
+        changed.append("the count of all commands went back")
     moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
     if changed == ["storage"] and before.counters and not moved:
         return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
@@ -28,11 +30,7 @@ def moved_counts(before: Reading | None, now: Reading) -> dict[str, int]:
     """By how much each counter moved; counters that stood still are left out."""
     if before is None:
         return {}
-    return {
-        name: delta
-        for name, count in now.counters.items()
-        if name != HEARTBEAT and (delta := count - before.counters.get(name, count))
-    }
+    return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
 
 
 def counts_text(moved: dict[str, int]) -> str:

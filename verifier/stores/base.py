@@ -73,10 +73,6 @@ class OrderedSource(Source, Protocol):
         """All records, or those behind a position of an earlier reading."""
 
 
-HEARTBEAT = "commands"
-"""Counts whatever a server does, our own looks included. It tells nothing but a reset: then it goes back."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What an observer remembers of an object from one look to the next; JSON-able through `to_json`.
@@ -84,7 +80,8 @@ class Reading:
     `continuity`: tokens that prove a counter is the same counter as last time. `counters`: monotonic counts by operation
     (insert, update, delete, publish …); a missing one is not available here. `horizon`: where the witness search resumes.
     `filled`: the parts of the object that hold records. `weak`: why this look alone proves no silence of an object that nobody
-    else may write to, "" where it does.
+    else may write to, "" where it does. `heartbeat` counts whatever the server does, our own looks included: it tells nothing but
+    a reset of all counters, for then it goes back.
     """
 
     at: datetime
@@ -94,6 +91,7 @@ class Reading:
     blind: tuple[str, ...] = ()
     filled: frozenset[str] = frozenset()
     weak: str = ""
+    heartbeat: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the history."""
@@ -103,6 +101,7 @@ class Reading:
             "counters": dict(self.counters),
             "horizon": self.horizon,
             "filled": sorted(self.filled),
+            "heartbeat": self.heartbeat,
         }
 
     @classmethod
@@ -114,6 +113,7 @@ class Reading:
             counters={name: int(count) for name, count in raw["counters"].items()},
             horizon=raw["horizon"],
             filled=frozenset(raw.get("filled", ())),
+            heartbeat=int(raw.get("heartbeat", 0)),
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from verifier.profile.relations import Channel, Column, Relation
 from verifier.query import Rows
-from verifier.stores.base import HEARTBEAT, Reading, StoreError, Witness
+from verifier.stores.base import Reading, StoreError, Witness
 from verifier.stores.redis import RedisStore
 from verifier.stores.redis_source import KeyPattern, RedisSource
 from verifier.stores.redis_taps import Tap
@@ -66,8 +66,8 @@ class ChannelObserver:
             return Reading(at, continuity, {}, "", ("publishes between two runs: this server is a replica",))
         # The reset is the first command that is counted after itself; a second one shows in the heartbeat, which goes back.
         continuity["command statistics"] = f"{_calls(stats, 'config|resetstat')} resets since they began"
-        counters = {"publish": _calls(stats, "publish") + _calls(stats, "spublish"), HEARTBEAT: _all_calls(stats)}
-        return Reading(at, continuity, counters)
+        counters = {"publish": _calls(stats, "publish") + _calls(stats, "spublish")}
+        return Reading(at, continuity, counters, heartbeat=_all_calls(stats))
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
         """Listen, and yield what arrives."""

@@ -35,7 +35,11 @@ class MongoObserver:
     (`$collStats.latencyStats`) is given where it was seen to move: on some servers it answers and stays 0.
     """
 
-    unseen = ("updates in place", "deletes, and inserts that were deleted again", "inserts with a back-dated time")
+    unseen: tuple[str, ...] = (
+        "updates in place",
+        "deletes, and inserts that were deleted again",
+        "inserts with a back-dated time",
+    )
 
     def __init__(self, store: MongoStore, relation: Relation, columns: tuple[str, ...] = ()) -> None:
         self._store = store

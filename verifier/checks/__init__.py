@@ -12,6 +12,7 @@ from verifier.checks import (
     meta,
     realtime,
     reports,
+    tables,
     tokens,
     users,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "meta",
     "realtime",
     "reports",
+    "tables",
     "tokens",
     "users",
 ]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from verifier.stores.base import Reading
 
 
-def broken(before: Reading, now: Reading) -> list[str]:
-    """Which continuity tokens changed, in words."""
-    changed = [name for name, value in before.continuity.items() if now.continuity.get(name) != value]
+def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[str]:
+    """Which continuity tokens changed, in words; those of `but` do not matter to the caller."""
+    changed = [
+        name for name, value in before.continuity.items() if name not in but and now.continuity.get(name) != value
+    ]
     if before.counters and not now.counters:
         changed.append("counters are gone")
     changed += [
         f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
     ]
+    if before.counters and now.heartbeat < before.heartbeat:
+        changed.append("the count of all commands went back")
     moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
-    if changed == ["storage"] and not moved:
+    if changed == ["storage"] and before.counters and not moved:
         return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
     return [f"{name} changed" if name in before.continuity else name for name in changed]
 

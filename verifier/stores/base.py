@@ -79,6 +79,9 @@ class Reading:
 
     `continuity`: tokens that prove a counter is the same counter as last time. `counters`: monotonic counts by operation
     (insert, update, delete, publish …); a missing one is not available here. `horizon`: where the witness search resumes.
+    `filled`: the parts of the object that hold records. `weak`: why this look alone proves no silence of an object that nobody
+    else may write to, "" where it does. `heartbeat` counts whatever the server does, our own looks included: it tells nothing but
+    a reset of all counters, for then it goes back.
     """
 
     at: datetime
@@ -86,6 +89,9 @@ class Reading:
     counters: Mapping[str, int] = field(default_factory=dict)
     horizon: str = ""
     blind: tuple[str, ...] = ()
+    filled: frozenset[str] = frozenset()
+    weak: str = ""
+    heartbeat: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the history."""
@@ -94,6 +100,8 @@ class Reading:
             "continuity": dict(self.continuity),
             "counters": dict(self.counters),
             "horizon": self.horizon,
+            "filled": sorted(self.filled),
+            "heartbeat": self.heartbeat,
         }
 
     @classmethod
@@ -104,6 +112,8 @@ class Reading:
             continuity=raw["continuity"],
             counters={name: int(count) for name, count in raw["counters"].items()},
             horizon=raw["horizon"],
+            filled=frozenset(raw.get("filled", ())),
+            heartbeat=int(raw.get("heartbeat", 0)),
         )
 
 

@@ -35,7 +35,11 @@ class MongoObserver:
     (`$collStats.latencyStats`) is given where it was seen to move: on some servers it answers and stays 0.
     """
 
-    unseen = ("updates in place", "deletes, and inserts that were deleted again", "inserts with a back-dated time")
+    unseen: tuple[str, ...] = (
+        "updates in place",
+        "deletes, and inserts that were deleted again",
+        "inserts with a back-dated time",
+    )
 
     def __init__(self, store: MongoStore, relation: Relation, columns: tuple[str, ...] = ()) -> None:
         self._store = store
@@ -87,7 +91,8 @@ class MongoObserver:
         }
         counters, why_none = await self._live_counter(hello, facts)
         blind = (f"everything that only a change stream shows ({reason})", *why_none)
-        return Reading(at=_at(hello), continuity=continuity, counters=counters, blind=blind)
+        weak = "" if counters else f"there is no change stream ({reason}) and {'; '.join(why_none)}"
+        return Reading(at=_at(hello), continuity=continuity, counters=counters, blind=blind, weak=weak)
 
     async def _live_counter(
         self, hello: Mapping[str, Any], facts: CollectionFacts

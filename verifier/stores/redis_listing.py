@@ -35,7 +35,8 @@ async def _patterns(store: RedisStore, channel: str) -> list[StoreObject]:
     try:
         clients = await store.run("CLIENT LIST", store.client.client_list())
     except StoreError:
-        clients = []
+        what = f"whether one of {number} patterns that are listened to takes in {channel} (CLIENT LIST is not granted)"
+        return [StoreObject(kind="unreadable", name=what)]
     names = [str(item.get("name") or item.get("addr")) for item in clients if int(item.get("psub", 0)) > 0]
     names = [name for name in names if name != "openim-verifier"]
     return [

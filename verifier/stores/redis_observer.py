@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -21,35 +22,26 @@ from verifier.stores.redis_taps import Tap
 
 SCAN_INTERVAL_S = 0.4
 POLL_S = 0.2
-WRITING_EVENTS = frozenset(
-    {
-        b"set",
-        b"hset",
-        b"expire",
-        b"persist",
-        b"rename_to",
-        b"restore",
-        b"copy_to",
-        b"sadd",
-        b"zadd",
-        b"lpush",
-        b"rpush",
-        b"append",
-        b"incrby",
-    }
+_REMOVALS = frozenset(
+    b"del expired evicted hdel hexpired srem spop zrem zremrangebyscore zremrangebyrank zpopmin zpopmax lpop rpop ltrim lrem "
+    b"xdel xtrim rename_from move_from keymiss".split()
 )
+"""Keyspace events that write nothing new. Every other one is a write: a list of those would miss the next version's."""
+_EVENT_CLASSES = frozenset("g$lshzt")
+"""The classes of commands that write, as `notify-keyspace-events` names them; `A` stands for all."""
+_BETWEEN = "keys that were written and gone again between two looks"
 
 
 async def _server_facts(store: RedisStore) -> dict[str, str]:
-    facts = await store.info("server")
-    return {"server run": str(facts["run_id"])}
+    facts, replication = await store.info("server"), await store.info("replication")
+    return {"server run": str(facts["run_id"]), "role in replication": str(replication.get("role", "?"))}
 
 
 class ChannelObserver:
     """Taps one channel, plain and sharded; counts PUBLISH and SPUBLISH of the whole server."""
 
     complete = False
-    unseen = ("a publish outside the observation window",)
+    unseen: tuple[str, ...] = ("a publish outside the observation window",)
 
     def __init__(self, store: RedisStore, channel: Channel) -> None:
         self._store = store
@@ -69,8 +61,13 @@ class ChannelObserver:
             stats = await self._store.info("commandstats")
         except StoreError:
             return Reading(at, continuity, {}, "", ("publishes between two runs: INFO commandstats is not granted",))
-        calls = sum(int(stats.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("publish", "spublish"))
-        return Reading(at, continuity, {"publish": calls})
+        if continuity["role in replication"] != "master":
+            # What a replica counts is what its master hands on, not what was asked of the master.
+            return Reading(at, continuity, {}, "", ("publishes between two runs: this server is a replica",))
+        # The reset is the first command that is counted after itself; a second one shows in the heartbeat, which goes back.
+        continuity["command statistics"] = f"{_calls(stats, 'config|resetstat')} resets since they began"
+        counters = {"publish": _calls(stats, "publish") + _calls(stats, "spublish")}
+        return Reading(at, continuity, counters, heartbeat=_all_calls(stats))
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
         """Listen, and yield what arrives."""
@@ -100,6 +97,15 @@ class ChannelObserver:
         yield  # pragma: no cover - makes this an asynchronous generator
 
 
+def _calls(stats: Mapping[str, Any], command: str) -> int:
+    return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+def _all_calls(stats: Mapping[str, Any]) -> int:
+    return sum(int(item.get("calls", 0)) for item in stats.values() if isinstance(item, Mapping))
+
+
+_LFU_UNSEEN = "when keys were touched last: this server keeps no idle times (maxmemory-policy is an LFU one)"
 _IDLE_UNSEEN = "when keys were touched last: this server has no CLIENT NO-TOUCH (Redis 7.2), so that the verifier's own reads would count"
 
 
@@ -115,6 +121,7 @@ class KeysObserver:
         self.unseen: tuple[str, ...] = (
             f"keys that live shorter than {SCAN_INTERVAL_S} s",
             "keys in other database indexes",
+            _BETWEEN,
         )
         self.label = f"{store.role}: keys {relation.keys}"
 
@@ -148,8 +155,8 @@ class KeysObserver:
                 pause = max(0.0, min(SCAN_INTERVAL_S - (time.monotonic() - started), deadline - time.monotonic()))
                 if listening:
                     async for message in _messages(self._store, subscriber, pause):
-                        if message["type"] == "pmessage" and message["data"] in WRITING_EVENTS:
-                            yield await self._event(message)
+                        if (event := await self._event(message)) is not None:
+                            yield event
                 else:
                     await asyncio.sleep(pause)
 
@@ -163,20 +170,29 @@ class KeysObserver:
         return self._store.no_touch or not reads_values
 
     async def _listen(self, subscriber: Any) -> bool:
-        """Subscribe to keyspace events, where the server sends them."""
-        try:
+        """Subscribe to keyspace events. They are heard whether or not we may ask if all are sent; only if so, silence counts."""
+        sent = ""
+        with suppress(StoreError):  # CONFIG GET is often not granted
             settings = await self._store.run("CONFIG GET", self._store.client.config_get("notify-keyspace-events"))
-            if "K" not in str(next(iter(settings.values()), "")):
+            sent = str(next(iter(settings.values()), ""))
+            if "K" not in sent:
                 return False
+        try:
             await self._store.run("PSUBSCRIBE", subscriber.psubscribe(f"__keyspace@*__:{self._pattern.glob}"))
         except StoreError:
             return False
-        self.unseen = ()
+        if "A" in sent or set(sent) >= _EVENT_CLASSES:
+            self.unseen = (_BETWEEN,)
         return True
 
-    async def _event(self, message: Any) -> Witness:
+    async def _event(self, message: Any) -> Witness | None:
+        """The write that a message tells of, if it does."""
+        if message["type"] != "pmessage" or message["data"] in _REMOVALS:
+            return None
         name = message["channel"].decode("utf-8", "replace")
         database, _, key = name.partition("__:")
+        if self._pattern.parse(key) is None:
+            return None  # the server's glob is wider than the pattern
         at = await self._store.clock()
         how = f"keyspace event {message['data'].decode()} in database {database.partition('@')[2]}"
         return Witness(operation="write", key=key, row={}, how=how, written_at=at)
@@ -192,6 +208,8 @@ class KeysObserver:
                 known = key in ttls
                 renewed = known and ttl is not None and (ttls[key] is None or ttl > (ttls[key] or 0))
                 ttls[key] = ttl
+                if row["_idle_s"] is None and _LFU_UNSEEN not in self.unseen:
+                    self.unseen = (*self.unseen, _LFU_UNSEEN)
                 if renewed or (not known and not first):
                     yield Witness(
                         operation="write",

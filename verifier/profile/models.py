@@ -45,6 +45,9 @@ class TokenPolicy(Section):
     key_id: Literal["platform", "openim"] = "platform"
     delivery: Literal["proxy", "login_response"] = "proxy"
     per: Literal["user", "platform"] = "user"
+    second_device: Literal["kept", "ends_first"] = Field(
+        default="kept", description="what a login on a second platform does to the first session (TOK-07)"
+    )
 
 
 class Policies(Section):
@@ -99,6 +102,9 @@ class Canary(Section):
 
     journal: str
     max_age_s: float = Field(default=86_400, gt=0)
+    lag_max_s: float = Field(
+        default=5, gt=0, description="how long an acknowledged message may usually take to be pushed (LAG-01)"
+    )
     adapter: str | None = Field(
         default=None, description="`package.module:Factory`, or an entry point of the group `openim_ssot.adapters`"
     )
@@ -113,7 +119,56 @@ class Media(Section):
     """`[media]`: the only hosts that get a HEAD request."""
 
     allowed_hosts: tuple[str, ...] = ()
+    openim_urls: tuple[str, ...] = Field(
+        default=(), description="beginnings of the URLs of objects in OpenIM's bucket, which OpenIM deletes (MED-02)"
+    )
+    file_expire_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="OpenIM's fileExpireTime; where not set, what openim_config declares, else OpenIM's own 180",
+    )
     sample: int = Field(default=50, ge=1)
+
+
+class Webhooks(Section):
+    """`[webhooks]`: which of OpenIM's webhooks the stack relies on, for the canary's messages (WHK-01)."""
+
+    enabled: tuple[str, ...] = Field(
+        default=(), description="commands that each message causes, e.g. `callbackAfterSendSingleMsgCommand`"
+    )
+    after_rate: float = Field(
+        default=0.9, ge=0, le=1, description="hooks after an event may be lost: this part of them must arrive"
+    )
+    failure: Literal["refuse", "continue"] | None = Field(
+        default=None, description="what happens to a message whose before-hook cannot be reached"
+    )
+
+
+class OpenIMConfig(Section):
+    """`[openim_config]`: what OpenIM's configuration must say.
+
+    `expected` names files as OpenIM does and in them settings as paths, as its YAML files write them; upper and lower case do not
+    matter: `expected."share.yml" = { "multiLogin.policy" = 1 }`. A secret is declared by its hash: `"secret" = "sha256:…"`.
+    `files` names files that the verifier can read itself (a mounted volume), with the SHA-256 of their bytes.
+    """
+
+    expected: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="OpenIM's file name, then path and value of each setting (CFG-01)"
+    )
+    files: dict[str, str] = Field(default_factory=dict, description="path and SHA-256 in hex of files here (CFG-01)")
+
+    @field_validator("files")
+    @classmethod
+    def _hashes(cls, value: dict[str, str]) -> dict[str, str]:
+        for path, digest in value.items():
+            if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+                raise ValueError(f"{path}: {digest!r} is no SHA-256 in hex: 64 characters, as `sha256sum` prints them")
+        return value
+
+    def declared(self, file: str, path: str) -> Any:
+        """The value that a setting must have; None where it is not declared."""
+        named = {key.lower(): value for key, value in self.expected.get(file, {}).items()}
+        return named.get(path.lower())
 
 
 class Timing(Section):
@@ -224,6 +279,8 @@ class Profile(Section):
     inventory: Inventories = Inventories()
     canary: Canary | None = None
     media: Media = Media()
+    openim_config: OpenIMConfig = OpenIMConfig()
+    webhooks: Webhooks = Webhooks()
     timing: Timing = Timing()
     budgets: dict[str, StoreBudget] = Field(default_factory=dict)
     schedule: Schedule = Schedule()

@@ -7,6 +7,7 @@ OpenIM has no read-only credential: an admin token can always write, so the rout
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -17,11 +18,17 @@ import httpx
 from verifier.model import Row
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import OpenIMRole
-from verifier.stores.base import Denied, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.base import Denied, Privilege, RouteClosed, StoreError, StoreObject, Unreachable
 from verifier.stores.budget import Budget
 from verifier.stores.footprint import Ledger
 from verifier.stores.http import guarded_client
 from verifier.stores.openim_codes import TOKEN_CODES
+
+MEMBERS = "openim.group_members"
+DISMISSED = 2
+OWNER = 100
+NO_SUCH_GROUP = (1201, 1204)
+"""Unknown, dismissed: in neither case is there a list of members to judge."""
 
 READ_ROUTES = frozenset(
     f"/{route}"
@@ -29,10 +36,11 @@ READ_ROUTES = frozenset(
     auth/get_admin_token auth/parse_token
     user/account_check user/get_users_info user/get_users user/get_users_online_status
     group/get_groups_info group/get_groups group/get_group_member_user_id group/get_full_group_member_user_ids
-    group/get_group_abstract_info group/get_group_member_list
+    group/get_group_abstract_info group/get_group_member_list group/get_group_members_info group/get_full_join_group_ids
     conversation/get_full_conversation_ids conversation/get_owner_conversation conversation/get_all_conversations
     friend/get_friend_id
     msg/search_msg msg/get_server_time
+    config/get_config
     """.split()
 )
 
@@ -121,9 +129,34 @@ class OpenIMStore:
             return refusal.code
         return 0
 
+    async def configuration(self, name: str) -> Any:
+        """One of OpenIM's configuration files as it is in force, by its name (`share.yml`); None for one that it has not.
+
+        Raises RouteClosed where administrators are not told (refused, or no such route). What comes back holds secrets: it
+        must be reduced before it goes anywhere.
+        """
+        await self._ensure_token()
+        try:
+            data = await self._post("/config/get_config", {"configName": name})
+        except OpenIMRefusal as refusal:
+            if refusal.code == 1002:
+                raise RouteClosed(f"{refusal} Its admin is not told the configuration.") from None
+            if refusal.code == 1001:
+                return None
+            raise
+        try:
+            return json.loads(data) if isinstance(data, str) else data
+        except ValueError:
+            raise StoreError(f"{self.label} answered /config/get_config with what is not JSON.") from None
+
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
         headers = {"operationID": f"verifier-{uuid.uuid4().hex}", "token": self._token}
         response = await self.budget.run(lambda: self._send(route, body, headers), kind=f"POST {route}", rows=_items)
+        if response.status_code in (403, 404, 405):
+            raise RouteClosed(
+                f"{self.label} answered {route} with HTTP {response.status_code}: the route is closed, or api_url points "
+                "elsewhere than at OpenIM's API of version 3.8."
+            )
         if response.status_code != 200 or not response.content:
             raise StoreError(
                 f"{self.label} answered {route} with HTTP {response.status_code}. "
@@ -206,7 +239,14 @@ class OpenIMSource:
         return tuple(f"POST {route}" for route in _RELATIONS[self.relation][1])
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Pages of users or groups. Never a basis for "missing": pages may overlap or skip."""
+        """Pages of users or groups, or the members of one group after the other. Never a basis for "missing": pages may
+        overlap or skip."""
+        if self.relation == MEMBERS:
+            async for groups in OpenIMSource(self._store, "openim.groups").chunks():
+                for group in groups:
+                    if group["status"] != DISMISSED and (members := await _members(self._store, group["group_id"])):
+                        yield members
+            return
         route, name, read = _PAGED[self.relation]
         page = 1
         while True:
@@ -291,12 +331,51 @@ async def _friends(store: OpenIMStore, owner: str) -> list[Row]:
     return [{"owner_id": owner, "friend_id": friend} for friend in (data or {}).get("friendIDs") or []]
 
 
+async def _members(store: OpenIMStore, group_id: str) -> list[Row]:
+    """All members of a group: their ids first, then each by id, because pages of members have no stable order."""
+    try:
+        data = await store.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
+    except OpenIMRefusal as refusal:
+        if refusal.code in NO_SUCH_GROUP:
+            return []
+        raise
+    ids, size = (data or {}).get("userIDs") or [], store.config.batch_size
+    rows: list[Row] = []
+    for start in range(0, len(ids), size):
+        body = {"groupID": group_id, "userIDs": ids[start : start + size]}
+        answer = await store.call("/group/get_group_members_info", body)
+        rows += [_member(item) for item in (answer or {}).get("members") or []]
+    return rows
+
+
+def _member(item: dict[str, Any]) -> Row:
+    return {
+        "group_id": item["groupID"],
+        "user_id": item["userID"],
+        "level": item["roleLevel"],
+        "in_openim_since": datetime.fromtimestamp(int(item["joinTime"]) / 1000, UTC),
+    }
+
+
+async def _owners(store: OpenIMStore, group_id: str) -> list[Row]:
+    return [row for row in await _members(store, group_id) if row["level"] == OWNER]
+
+
+async def _joined(store: OpenIMStore, member: str) -> list[Row]:
+    data = await store.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
+    return [{"member_id": member, "group_id": group_id} for group_id in (data or {}).get("groupIDs") or []]
+
+
+_MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
 _BATCHED = {"openim.accounts": _accounts, "openim.users": _users, "openim.groups": _groups}
 _SINGLE = {
     "openim.tokens": _tokens,
     "openim.conversation_ids": _conversation_ids,
     "openim.conversations": _conversations,
     "openim.friends": _friends,
+    MEMBERS: _members,
+    "openim.group_owners": _owners,
+    "openim.joined_groups": _joined,
 }
 _PAGED = {
     "openim.users": ("/user/get_users", "users", _user),
@@ -310,4 +389,7 @@ _RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "openim.conversation_ids": (("owner_id", "conversation_id"), ("/conversation/get_full_conversation_ids",)),
     "openim.conversations": (("owner_id", "conversation_id"), ("/conversation/get_all_conversations",)),
     "openim.friends": (("owner_id", "friend_id"), ("/friend/get_friend_id",)),
+    MEMBERS: (("group_id", "user_id"), _MEMBER_ROUTES),
+    "openim.group_owners": (("group_id", "user_id"), _MEMBER_ROUTES),
+    "openim.joined_groups": (("member_id", "group_id"), ("/group/get_full_join_group_ids",)),
 }

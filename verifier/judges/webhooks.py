@@ -53,7 +53,11 @@ def judge_webhooks(
             elif missed:
                 notes.append(f"{command}: {len(missed)} of {len(due)} were not told, which is within the rate")
     for call in calls(recorded, "hook_deny"):
-        total, seen, unknown = total + 1, seen + (call.phase is not OpPhase.INFO), unknown + (call.phase is OpPhase.INFO)
+        total, seen, unknown = (
+            total + 1,
+            seen + (call.phase is not OpPhase.INFO),
+            unknown + (call.phase is OpPhase.INFO),
+        )
         if call.phase is OpPhase.OK:
             problems.add(_not_denied(call))
     for call in calls(recorded, "hook_silence"):

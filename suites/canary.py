@@ -1,7 +1,8 @@
 """The canary: `python -m suites.canary --profile stack.toml`, the one thing of ours that writes to a user's stack.
 
 Two reserved users log in, connect to OpenIM's WebSocket through the gateway, send to each other over it and by way of the
-platform, read back, look at their pushes, replay a nonce, try to be one another and try the old websocket. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
+platform, read back, look at their pushes, replay a nonce, try to be one another, try the old websocket and log in on a second platform; where the adapter sees
+the receiver of webhooks, they look at that, too. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
 Exit codes are the verifier's: 0 holds, 1 violated, 2 inconclusive, 3 usage or profile, 130 interrupted.
 """
 

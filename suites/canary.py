@@ -1,7 +1,8 @@
 """The canary: `python -m suites.canary --profile stack.toml`, the one thing of ours that writes to a user's stack.
 
 Two reserved users log in, connect to OpenIM's WebSocket through the gateway, send to each other over it and by way of the
-platform, read back, look at their pushes, replay a nonce, try to be one another and try the old websocket. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
+platform, read back, look at their pushes, replay a nonce, try to be one another, try the old websocket and log in on a second platform; where the adapter sees
+the receiver of webhooks, they look at that, too. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
 Exit codes are the verifier's: 0 holds, 1 violated, 2 inconclusive, 3 usage or profile, 130 interrupted.
 """
 
@@ -28,13 +29,16 @@ from load.command import run_command
 from suites.canary_parts import CanaryStopped, Plan, Witness
 from suites.canary_steps import CanaryRun
 from verifier.judges.canary import CANARY_SETTLE_S, judge_canary_delivery, judge_canary_order
+from verifier.judges.devices import judge_two_platforms
 from verifier.judges.gateway import judge_gateway
 from verifier.judges.journal import SUFFIX, JournalError, JournalWriter
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.judgement import JournalJudgement
+from verifier.judges.lag import judge_lag
 from verifier.judges.operation import Operation
 from verifier.judges.platform import judge_legacy_websocket, judge_nonce
 from verifier.judges.push_once import judge_push_once
+from verifier.judges.webhooks import judge_webhooks
 from verifier.model import Phase
 from verifier.profile import Profile, ProfileError, load_profile
 from verifier.profile.models import Canary
@@ -112,7 +116,16 @@ def judge(operations: Iterable[Operation], stack: Profile) -> dict[str, JournalJ
         "GW-01 gateway": judge_gateway(recorded, delivery=stack.token.delivery),
         "MQ-05 push once": judge_push_once(recorded),
         "KEEP-01 nonce": judge_nonce(recorded),
+        "TOK-07 second device": judge_two_platforms(recorded, second_device=stack.token.second_device),
+        "WHK-01 webhooks": judge_webhooks(
+            recorded,
+            enabled=stack.webhooks.enabled,
+            after_rate=stack.webhooks.after_rate,
+            failure=stack.webhooks.failure,
+        ),
     }
+    if stack.canary is not None:
+        found["LAG-01 lag"] = judge_lag(recorded, bound_s=stack.canary.lag_max_s)
     if stack.phase.reached(Phase.FROZEN):
         found["WS-01 old websocket"] = judge_legacy_websocket(recorded)
     return {name: judgement for name, judgement in found.items() if judgement is not None}

@@ -17,6 +17,7 @@ from fixtures.clients.actions import (
     Seen,
     Session,
 )
+from suites.canary_declared import DeviceSteps, HookSteps
 from suites.canary_parts import Bird, CanaryStopped, Plan, Witness, asked_openim, marker_of, tried
 from suites.canary_socket import SocketSteps
 from verifier.judges.journal import Recorder
@@ -42,6 +43,8 @@ class CanaryRun:
         self._scribe = Scribe(recorder)
         self._plan = plan
         self._sockets = SocketSteps(adapter, witness, recorder, plan)
+        self._hooks = HookSteps(adapter, recorder, plan.run_id)
+        self._devices = DeviceSteps(adapter, recorder)
         self._sent = 0
         self._acked = 0
 
@@ -62,6 +65,7 @@ class CanaryRun:
             # The old connection stands before the first message leaves, if it is let in at all.
             await asyncio.sleep(_POLL_S)
             await self._sockets.connect(birds)
+            self._hooks.begin(birds[0], conversation)
             await self._send_each_way(birds, conversation)
             with suppress(NotOffered):
                 await probe
@@ -69,6 +73,8 @@ class CanaryRun:
             await self._await_arrival(birds[0], conversation, begin)
             for bird in birds:
                 await self._read_back(bird, conversation, begin)
+            await self._hooks.end(birds[0], conversation)
+            await self._hooks.deny(birds[0], conversation)
         finally:
             probe.cancel()
             await self._sockets.end(birds)
@@ -78,6 +84,13 @@ class CanaryRun:
         await self._sockets.claim(birds[0], birds[1])
         with suppress(NotOffered):
             await self._replay_nonce(birds[0])
+        # At the end: a second login may end what the first one began.
+        await self._devices.second_login(
+            birds[0],
+            PLATFORMS[0],
+            conversation,
+            lambda platform: self._log_in(birds[0].name, self._plan.users[0], platform),
+        )
 
     async def _log_in(self, name: str, user: str, platform: int) -> Session:
         self._witness.take()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from verifier.check import NotApplicable, check
 from verifier.model import Phase, Problem, Row, Severity
 from verifier.profile.models import Profile
-from verifier.proofs import Reconcile
-from verifier.query import Rows
+from verifier.proofs import Reconcile, Rule
+from verifier.query import Rows, Where
 
 ROW = "Media catalog"
+CRONTASK = "openim-crontask.yml"
+DEFAULT_EXPIRY_DAYS = 180.0
 
 
 @check("MED-01", title="Catalogued media resolve", severity=Severity.MEDIUM, phase=Phase.CUTOVER, row=ROW)
@@ -41,3 +44,49 @@ def media_resolve(profile: Profile) -> Reconcile:
         statement="HEAD to allowed hosts only",
         unseen=("URLs inside OpenIM's messages that have no row", "media on other hosts"),
     )
+
+
+@check(
+    "MED-02",
+    title="OpenIM deletes no media that the catalogue needs",
+    severity=Severity.HIGH,
+    phase=Phase.CUTOVER,
+    row=ROW,
+)
+def media_outlive_openim(profile: Profile) -> Rule:
+    """OpenIM's own bucket forgets pictures, files, voice and video by their age. A catalogue that points there loses what
+    moderation and users believe to be kept."""
+    profile.relation("media", "url", "created_at")
+    homes = profile.media.openim_urls
+    if not homes:
+        raise NotApplicable("own bucket: media.openim_urls names no place in OpenIM's")
+    days, told = _expiry(profile)
+    before = datetime.now(UTC) - timedelta(days=days)
+
+    def judge(row: Row) -> Problem | None:
+        return Problem(
+            summary=f"media {row['media_id']} lies in OpenIM's bucket and is older than OpenIM keeps files",
+            expected=f"younger than {days:g} days ({told}), or in a bucket of ours",
+            actual=f"from {row['created_at']:%Y-%m-%d}",
+            next_step="Copy it to a bucket of ours and correct its URL, or mark the row as deleted; raise fileExpireTime before the next night.",
+        )
+
+    return Rule(
+        subject=Rows("media", ("url", "created_at"), (Where("created_at", "<", before),)),
+        applies=lambda row: str(row["url"]).startswith(homes),
+        judge=judge,
+        empty_holds=True,
+        unit=f"media files in OpenIM's bucket from before {days:g} days ago",
+        statement=f"OpenIM keeps files {days:g} days: {told}",
+        unseen=("media types that OpenIM does not delete", "a deletion date that began later than the row"),
+    )
+
+
+def _expiry(profile: Profile) -> tuple[float, str]:
+    """OpenIM's file life in days, and where that comes from."""
+    if profile.media.file_expire_days is not None:
+        return profile.media.file_expire_days, "media.file_expire_days"
+    declared = profile.openim_config.declared(CRONTASK, "fileExpireTime")
+    if isinstance(declared, int | float) and not isinstance(declared, bool) and declared > 0:
+        return float(declared), f"openim_config, {CRONTASK}"
+    return DEFAULT_EXPIRY_DAYS, "OpenIM's default"

@@ -13,7 +13,7 @@ from verifier.check import Check, NotApplicable, load_checks
 from verifier.history import FindingState, History
 from verifier.plan import make_plan
 from verifier.profile import NotMapped, Profile, ProfileError, load_profile
-from verifier.proofs import Absence, Delivery, Inventory, Proof, Reconcile, Rule
+from verifier.proofs import Absence, Declared, Delivery, Inventory, Proof, Reconcile, Rule, Unique
 from verifier.render.redact import clean
 from verifier.stores.base import StoreError
 from verifier.stores.pool import Stores
@@ -80,6 +80,8 @@ def _kind(proof: Proof) -> str:
         Absence: "absence: counter, witness and continuity since the last reading",
         Inventory: "inventory: every object is declared and no undeclared one there",
         Delivery: "delivery: judged from the canary's journal",
+        Unique: "unique: records that clash are looked at twice",
+        Declared: "declared: each setting is asked for and compared, differences are looked at twice",
     }
     return words[type(proof)]
 
@@ -87,6 +89,11 @@ def _kind(proof: Proof) -> str:
 async def _describe(proof: Proof, profile: Profile) -> list[str]:
     if isinstance(proof, Delivery):
         return [proof.statement, *(f"not visible: {what}" for what in proof.unseen)]
+    if isinstance(proof, Declared):
+        return [
+            *(f"POST /config/get_config {name}: {', '.join(settings)}" for name, settings in proof.expected.items()),
+            *(f"read {path}" for path in proof.files),
+        ]
     if isinstance(proof, Inventory):
         return [f"lists {', '.join(proof.kinds)} of {proof.role}", _needs(profile, proof.role)]
     stores = Stores(profile)
@@ -97,7 +104,7 @@ async def _describe(proof: Proof, profile: Profile) -> list[str]:
         else:
             places = [proof.subject]
             if isinstance(proof, Reconcile):
-                places += [proof.against, *(rows for rows, _ in proof.or_against)]
+                places += [proof.against, *(rows for rows, _ in proof.or_against), *(rows for _, rows, _ in proof.also)]
             sources = [await stores.source(rows) for rows in places]
             queries = tuple(query for source in sources for query in source.queries)
             relation = profile.relations.get(proof.subject.relation)

@@ -26,6 +26,11 @@ The operations that the judges of this package know, with the values they read:
 | `push_type` | | receiver, notification_id, type, fields (names in the payload): every push that the sink holds |
 | `nonce_replay` | route, first_status | status; `fail` = refused, `ok` = taken a second time |
 | `ws_probe` | url | `fail` = refused with reason; `ok` = connected: listened_s, delivered |
+| `second_login` | user, platforms [1-9] | both sessions were tried: `ok` = both reach OpenIM; else session ("first", "second"), err_code |
+| `hook_watch` | conversation | the receiver of webhooks was looked at until nothing more was due |
+| `hook` | | command, operation_id, message_id, marker: a webhook that the receiver got |
+| `hook_deny` | marker | a message that the receiver was told to refuse: `fail` = it was, `ok` = it was sent all the same |
+| `hook_silence` | marker | a message while the receiver did not answer: `ok` = it was sent, `fail` = it was refused |
 A `channel` is `websocket` for OpenIM's WebSocket, `pull` for a read-back, and whatever a recorder calls its own ways;
 older journals name none. `connection` tells the connections of one receiver apart.
 """

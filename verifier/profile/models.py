@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from verifier.model import Phase
 from verifier.profile.budgets import StoreBudget
+from verifier.profile.declared import OpenIMConfig, Webhooks
 from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.identity import Identity
 from verifier.profile.relations import Channel, Column, Queue, Relation
@@ -45,6 +46,9 @@ class TokenPolicy(Section):
     key_id: Literal["platform", "openim"] = "platform"
     delivery: Literal["proxy", "login_response"] = "proxy"
     per: Literal["user", "platform"] = "user"
+    second_device: Literal["kept", "ends_first"] = Field(
+        default="kept", description="what a login on a second platform does to the first session (TOK-07)"
+    )
 
 
 class Policies(Section):
@@ -99,6 +103,9 @@ class Canary(Section):
 
     journal: str
     max_age_s: float = Field(default=86_400, gt=0)
+    lag_max_s: float = Field(
+        default=5, gt=0, description="how long an acknowledged message may usually take to be pushed (LAG-01)"
+    )
     adapter: str | None = Field(
         default=None, description="`package.module:Factory`, or an entry point of the group `openim_ssot.adapters`"
     )
@@ -113,6 +120,14 @@ class Media(Section):
     """`[media]`: the only hosts that get a HEAD request."""
 
     allowed_hosts: tuple[str, ...] = ()
+    openim_urls: tuple[str, ...] = Field(
+        default=(), description="beginnings of the URLs of objects in OpenIM's bucket, which OpenIM deletes (MED-02)"
+    )
+    file_expire_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="OpenIM's fileExpireTime; where not set, what openim_config declares, else OpenIM's own 180",
+    )
     sample: int = Field(default=50, ge=1)
 
 
@@ -224,6 +239,8 @@ class Profile(Section):
     inventory: Inventories = Inventories()
     canary: Canary | None = None
     media: Media = Media()
+    openim_config: OpenIMConfig = OpenIMConfig()
+    webhooks: Webhooks = Webhooks()
     timing: Timing = Timing()
     budgets: dict[str, StoreBudget] = Field(default_factory=dict)
     schedule: Schedule = Schedule()

@@ -68,6 +68,8 @@ class TemplateValues:
     collections: tuple[str, ...] = ()
     foreign_vhosts: tuple[str, ...] = ()
     media_hosts: tuple[str, ...] = ()
+    openim_media: tuple[str, ...] = ()
+    openim_expected: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def render_template(values: TemplateValues) -> str:

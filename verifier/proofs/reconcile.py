@@ -28,7 +28,8 @@ class Reconcile:
     None where it can have no partner. `or_against` names further homes (with their column) where a partner may live. `applies` leaves out records that the invariant does not speak of; `unit` is what
     the coverage counts; `second_look_s` is how long a suspect waits for its second look, where the settle window is too
     short (a cache that may answer for so long). `clocks`: whose times are compared (roles), where that cannot be told from
-    what is read. Both directions are two proofs of one check.
+    what is read. `also` brings further partners that meet on another column of the subject: (subject's column, relation,
+    its column), values as they are. Both directions are two proofs of one check.
     """
 
     subject: Rows
@@ -37,6 +38,7 @@ class Reconcile:
     judge: Pairing
     convert: Callable[[Any], Any] = _same
     or_against: tuple[tuple[Rows, str], ...] = ()
+    also: tuple[tuple[str, Rows, str], ...] = ()
     applies: Callable[[Row], bool] | None = None
     unit: str = "rows"
     statement: str = ""

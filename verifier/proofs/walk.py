@@ -61,6 +61,17 @@ def _facts(row: Row) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
+async def _meet(wanted: Sequence[Any], homes: Iterable[tuple[Source, str]]) -> list[tuple[Row, ...]]:
+    """For each value the records in all homes whose column (the second of each pair) has it; None meets nobody."""
+    index: dict[str, list[Row]] = {}
+    values = list(dict.fromkeys(value for value in wanted if value is not None))
+    for home, there in homes:
+        for start in range(0, len(values), LOOKUP_BATCH):
+            for row in await home.lookup(there, values[start : start + LOOKUP_BATCH]):
+                index.setdefault(str(row[there]), []).append(row)
+    return [tuple(index.get(str(value), ())) if value is not None else () for value in wanted]
+
+
 class _Walk:
     """One carrying-out of a rule or reconcile proof."""
 
@@ -75,14 +86,17 @@ class _Walk:
         stores = self.context.stores
         self.source = await stores.source(self.proof.subject)
         self.homes: list[tuple[Source, str]] = []
+        self.also: list[tuple[str, Source, str]] = []
         if is_reconcile(self.proof):
             places = ((self.proof.against, self.proof.on[1]), *self.proof.or_against)
             self.homes = [(await stores.source(rows), column) for rows, column in places]
+            self.also = [(here, await stores.source(rows), there) for here, rows, there in self.proof.also]
         self.clock = await stores.clock_of(self.proof.subject.relation)
 
     @property
     def queries(self) -> tuple[str, ...]:
-        return (*self.source.queries, *(query for home, _ in self.homes for query in home.queries))
+        partners = (*(home for home, _ in self.homes), *(home for _, home, _ in self.also))
+        return (*self.source.queries, *(query for home in partners for query in home.queries))
 
     async def first_look(self) -> dict[str, _Suspect]:
         """Read everything once, from where a run that was cut short had come; returns the suspects by key."""
@@ -189,13 +203,11 @@ class _Walk:
             return [()] * len(rows)
         here = self.proof.on[0]
         wanted = [None if row[here] is None else self.proof.convert(row[here]) for row in rows]
-        index: dict[str, list[Row]] = {}
-        values = list(dict.fromkeys(value for value in wanted if value is not None))
-        for home, there in self.homes:
-            for start in range(0, len(values), LOOKUP_BATCH):
-                for row in await home.lookup(there, values[start : start + LOOKUP_BATCH]):
-                    index.setdefault(str(row[there]), []).append(row)
-        return [tuple(index.get(str(value), ())) if value is not None else () for value in wanted]
+        partners = await _meet(wanted, self.homes)
+        for column, home, there in self.also:
+            further = await _meet([row[column] for row in rows], [(home, there)])
+            partners = [(*found, *more) for found, more in zip(partners, further, strict=True)]
+        return partners
 
     def _raw_key(self, row: Row) -> str:
         return json.dumps(

@@ -26,6 +26,10 @@ class Unreachable(StoreError):
     """No connection, or it broke, or it was too slow."""
 
 
+class RouteClosed(StoreError):
+    """A server, or what stands before it, does not serve this route to us."""
+
+
 class Denied(StoreError):
     """The credential lacks a privilege."""
 

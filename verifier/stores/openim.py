@@ -7,17 +7,17 @@ OpenIM has no read-only credential: an admin token can always write, so the rout
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
-from verifier.model import Row
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import OpenIMRole
-from verifier.stores.base import Denied, Privilege, StoreError, StoreObject, Unreachable
+from verifier.stores.base import Denied, Privilege, RouteClosed, StoreError, StoreObject, Unreachable
 from verifier.stores.budget import Budget
 from verifier.stores.footprint import Ledger
 from verifier.stores.http import guarded_client
@@ -29,10 +29,11 @@ READ_ROUTES = frozenset(
     auth/get_admin_token auth/parse_token
     user/account_check user/get_users_info user/get_users user/get_users_online_status
     group/get_groups_info group/get_groups group/get_group_member_user_id group/get_full_group_member_user_ids
-    group/get_group_abstract_info group/get_group_member_list
+    group/get_group_abstract_info group/get_group_member_list group/get_group_members_info group/get_full_join_group_ids
     conversation/get_full_conversation_ids conversation/get_owner_conversation conversation/get_all_conversations
     friend/get_friend_id
     msg/search_msg msg/get_server_time
+    config/get_config
     """.split()
 )
 
@@ -121,9 +122,34 @@ class OpenIMStore:
             return refusal.code
         return 0
 
+    async def configuration(self, name: str) -> Any:
+        """One of OpenIM's configuration files as it is in force, by its name (`share.yml`); None for one that it has not.
+
+        Raises RouteClosed where administrators are not told (refused, or no such route). What comes back holds secrets: it
+        must be reduced before it goes anywhere.
+        """
+        await self._ensure_token()
+        try:
+            data = await self._post("/config/get_config", {"configName": name})
+        except OpenIMRefusal as refusal:
+            if refusal.code == 1002:
+                raise RouteClosed(f"{refusal} Its admin is not told the configuration.") from None
+            if refusal.code == 1001:
+                return None
+            raise
+        try:
+            return json.loads(data) if isinstance(data, str) else data
+        except ValueError:
+            raise StoreError(f"{self.label} answered /config/get_config with what is not JSON.") from None
+
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
         headers = {"operationID": f"verifier-{uuid.uuid4().hex}", "token": self._token}
         response = await self.budget.run(lambda: self._send(route, body, headers), kind=f"POST {route}", rows=_items)
+        if response.status_code in (403, 404, 405):
+            raise RouteClosed(
+                f"{self.label} answered {route} with HTTP {response.status_code}: the route is closed, or api_url points "
+                "elsewhere than at OpenIM's API of version 3.8."
+            )
         if response.status_code != 200 or not response.content:
             raise StoreError(
                 f"{self.label} answered {route} with HTTP {response.status_code}. "
@@ -187,127 +213,3 @@ def _items(response: httpx.Response) -> int:
         return 0
     lists = data.values() if isinstance(data, dict) else ()
     return max((len(item) for item in lists if isinstance(item, list)), default=0)
-
-
-class OpenIMSource:
-    """One of OpenIM's own relations, named `openim.…`. Look-ups batch by id; streams page without any order (trap T8)."""
-
-    def __init__(self, store: OpenIMStore, relation: str) -> None:
-        if relation not in _RELATIONS:
-            raise ValueError(f"unknown OpenIM relation {relation!r}; there are {', '.join(sorted(_RELATIONS))}")
-        self._store = store
-        self.relation = relation
-        self.label = f"{relation} ({store.role}: REST)"
-        self.key = _RELATIONS[relation][0]
-
-    @property
-    def queries(self) -> tuple[str, ...]:
-        """The routes that are called."""
-        return tuple(f"POST {route}" for route in _RELATIONS[self.relation][1])
-
-    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Pages of users or groups. Never a basis for "missing": pages may overlap or skip."""
-        route, name, read = _PAGED[self.relation]
-        page = 1
-        while True:
-            size = self._store.config.batch_size
-            data = await self._store.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
-            items = data.get(name) or []
-            if items:
-                yield [read(item) for item in items]
-            if len(items) < size:
-                return
-            page += 1
-
-    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records of these ids (or owners, or tokens), asked for in batches that OpenIM accepts."""
-        unique = list(dict.fromkeys(str(value) for value in values))
-        if self.relation in _SINGLE:
-            ask_one = _SINGLE[self.relation]
-            answers = await asyncio.gather(*(ask_one(self._store, value) for value in unique))
-            return [row for rows in answers for row in rows]
-        ask = _BATCHED[self.relation]
-        size = self._store.config.batch_size
-        batches = [unique[start : start + size] for start in range(0, len(unique), size)]
-        answers = await asyncio.gather(*(ask(self._store, batch) for batch in batches))
-        return [row for rows in answers for row in rows]
-
-
-def _user(item: dict[str, Any]) -> Row:
-    return {
-        "user_id": item["userID"],
-        "nickname": item["nickname"],
-        "face_url": item["faceURL"],
-        "ex": item["ex"],
-        "level": item["appMangerLevel"],
-    }
-
-
-def _group(item: dict[str, Any]) -> Row:
-    return {
-        "group_id": item["groupID"],
-        "name": item["groupName"],
-        "owner_id": item["ownerUserID"],
-        "status": item["status"],
-        "member_count": item["memberCount"],
-        "ex": item["ex"],
-    }
-
-
-async def _accounts(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/user/account_check", {"checkUserIDs": ids})
-    return [{"user_id": item["userID"]} for item in data.get("results") or [] if item["accountStatus"] == 1]
-
-
-async def _users(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/user/get_users_info", {"userIDs": ids})
-    return [_user(item) for item in data.get("usersInfo") or []]
-
-
-async def _groups(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/group/get_groups_info", {"groupIDs": ids})
-    return [_group(item) for item in data.get("groupInfos") or []]
-
-
-async def _tokens(store: OpenIMStore, token: str) -> list[Row]:
-    return [{"token": token, "state": await store.token_state(token)}]
-
-
-async def _conversation_ids(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
-    return [{"owner_id": owner, "conversation_id": name} for name in (data or {}).get("conversationIDs") or []]
-
-
-async def _conversations(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/conversation/get_all_conversations", {"ownerUserID": owner})
-    return [
-        {"owner_id": owner, "conversation_id": item["conversationID"], "pinned": item["isPinned"]}
-        for item in (data or {}).get("conversations") or []
-    ]
-
-
-async def _friends(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/friend/get_friend_id", {"userID": owner})
-    return [{"owner_id": owner, "friend_id": friend} for friend in (data or {}).get("friendIDs") or []]
-
-
-_BATCHED = {"openim.accounts": _accounts, "openim.users": _users, "openim.groups": _groups}
-_SINGLE = {
-    "openim.tokens": _tokens,
-    "openim.conversation_ids": _conversation_ids,
-    "openim.conversations": _conversations,
-    "openim.friends": _friends,
-}
-_PAGED = {
-    "openim.users": ("/user/get_users", "users", _user),
-    "openim.groups": ("/group/get_groups", "groups", lambda item: _group(item["groupInfo"])),
-}
-_RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "openim.accounts": (("user_id",), ("/user/account_check",)),
-    "openim.users": (("user_id",), ("/user/get_users_info", "/user/get_users")),
-    "openim.groups": (("group_id",), ("/group/get_groups_info", "/group/get_groups")),
-    "openim.tokens": (("token",), ("/auth/parse_token",)),
-    "openim.conversation_ids": (("owner_id", "conversation_id"), ("/conversation/get_full_conversation_ids",)),
-    "openim.conversations": (("owner_id", "conversation_id"), ("/conversation/get_all_conversations",)),
-    "openim.friends": (("owner_id", "friend_id"), ("/friend/get_friend_id",)),
-}

@@ -119,7 +119,7 @@ class Stores:
     async def source(self, rows: Rows) -> Source:
         """The records that `rows` describes."""
         if rows.relation.startswith(OPENIM_PREFIX):
-            from verifier.stores.openim import OpenIMSource
+            from verifier.stores.openim_source import OpenIMSource
 
             return OpenIMSource(await self._typed("openim"), rows.relation)
         if rows.relation == LEDGER:

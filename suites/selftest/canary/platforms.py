@@ -13,6 +13,7 @@ from fixtures.clients.actions import (
     Answer,
     Hear,
     Heard,
+    HookSeen,
     NotOffered,
     Observe,
     OldWebSocket,
@@ -29,9 +30,10 @@ OTHER_JWT = jwt.encode({"sub": "u1"}, "secret-of-nobody" * 3, algorithm="HS256")
 
 @dataclass(frozen=True)
 class FakeSession:
-    """A signed-in canary."""
+    """A signed-in canary; `number` tells the logins of one user apart."""
 
     openim_id: str
+    number: int = 0
 
 
 class FakePlatform:
@@ -44,6 +46,7 @@ class FakePlatform:
         self._messages: list[Seen] = []
         self._pushes: list[PushSeen] = []
         self._ids = itertools.count(1)
+        self._logins: dict[str, int] = {}
         self.closed = False
 
     async def log_in(self, user: str, *, platform: int) -> FakeSession:
@@ -57,7 +60,10 @@ class FakePlatform:
         shown = {"token in login": IM_TOKEN, "other jwt in login": OTHER_JWT}
         body = next((token for fault, token in shown.items() if fault in self.faults), "")
         self._answer("POST /auth/login", f'{{"x": "{body}"}}'.encode())
-        return FakeSession(f"id{user}")
+        if "second login hangs" in self.faults and platform == 5:
+            raise TimeoutError("no answer within 20 s")
+        self._logins[f"id{user}"] = self._logins.get(f"id{user}", 0) + 1
+        return FakeSession(f"id{user}", self._logins[f"id{user}"])
 
     async def conversation(self, first: FakeSession, second: FakeSession) -> str:
         return f"si_{first.openim_id}_{second.openim_id}"
@@ -83,6 +89,8 @@ class FakePlatform:
 
     async def newest_seq(self, session: FakeSession, conversation: str) -> int:
         self._answer("POST /im/msg/newest_seq", b"{}", token="token in header" in self.faults)
+        if "second login kicks" in self.faults and session.number < self._logins[session.openim_id]:
+            raise Refused("TokenKickedError", err_code=1506)
         if "no token injected" in self.faults:
             raise Refused("ArgsError header must have token", err_code=1001)
         return len(self._messages)
@@ -118,6 +126,33 @@ class FakePlatform:
     def _answer(self, route: str, body: bytes, *, token: bool = False, socket: bool = False) -> None:
         if "silent adapter" not in self.faults:
             self._observe(Answer(route, 200, {"x-token": IM_TOKEN} if token else {}, body, socket))
+
+
+class FakeHookedPlatform(FakePlatform):
+    """The same, and its receiver of webhooks can be asked."""
+
+    def __init__(self, profile: Profile, observe: Observe) -> None:
+        super().__init__(profile, observe)
+        self._hooks: list[HookSeen] = []
+        self._refused: set[str] = set()
+
+    async def send(self, session: FakeSession, conversation: str, text: str) -> str:
+        if text in self._refused and "ignores hooks" not in self.faults:
+            raise Refused("refused by a hook", err_code=1004)
+        message_id = await super().send(session, conversation, text)
+        if "hooks off" not in self.faults and not ("loses a hook" in self.faults and message_id == "m2"):
+            self._hooks.append(HookSeen("callbackAfterSendSingleMsgCommand", "", message_id, text))
+        return message_id
+
+    async def webhooks(self) -> Sequence[HookSeen]:
+        if "receiver away" in self.faults:
+            raise ConnectionError("connection refused")
+        return list(self._hooks)
+
+    async def refuse_next(self, text: str) -> None:
+        if "cannot refuse" in self.faults:
+            raise NotOffered("the receiver takes no orders")
+        self._refused.add(text)
 
 
 class FakeSocketPlatform(FakePlatform):

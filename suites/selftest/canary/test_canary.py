@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.services.base import REPO_ROOT
 from load.command import run_command
-from suites import canary, canary_steps
+from suites import canary, canary_declared, canary_steps
 from suites.selftest.canary.platforms import IM_TOKEN
 from verifier.judges.journal_reader import JournalReader
 from verifier.profile import load_profile
@@ -21,6 +21,7 @@ from verifier.verdict import Verdict
 
 ADAPTER = "suites.selftest.canary.platforms:FakePlatform"
 SOCKET_ADAPTER = "suites.selftest.canary.platforms:FakeSocketPlatform"
+HOOKED_ADAPTER = "suites.selftest.canary.platforms:FakeHookedPlatform"
 ALONE = "REST alone, no WebSocket"
 
 
@@ -28,6 +29,8 @@ ALONE = "REST alone, no WebSocket"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are for real servers."""
     monkeypatch.setattr(canary_steps, "_POLL_S", 0.01)
+    monkeypatch.setattr(canary_declared, "_POLL_S", 0.01)
+    monkeypatch.setattr(canary_declared, "_STILL_S", 0.02)
     monkeypatch.setattr(canary, "SETTLE_S", 0.02)
     monkeypatch.setattr(canary, "ARRIVAL_S", 0.1)
     monkeypatch.setattr(canary, "WARM_UP_S", 0.01)
@@ -83,6 +86,8 @@ def fly(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
         (("doubles one",), "frozen", 1, "was sent once"),
         (("pushes twice",), "frozen", 1, "was pushed to canary-"),
         (("takes replays",), "frozen", 1, "took the same signed call twice"),
+        (("second login kicks",), "frozen", 1, "the first session no longer reaches OpenIM"),
+        (("second login hangs",), "frozen", 2, "TOK-07"),
         (("unreadable",), "frozen", 2, "could not be judged"),
         (("silent adapter",), "frozen", 2, "could not be judged"),
         (("unreachable",), "frozen", 2, "could not log in"),
@@ -146,6 +151,32 @@ def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
     judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
     named = {name.split()[0] for name, judgement in judged.items() if judgement.verdict is not Verdict.HOLDS}
     assert named == ({invariant} if invariant else set())
+
+
+@pytest.mark.parametrize(
+    ("faults", "verdict", "told"),
+    [
+        ((), Verdict.HOLDS, ""),
+        (("loses a hook",), Verdict.HOLDS, "1 of 10 were not told"),
+        (("cannot refuse",), Verdict.HOLDS, ""),
+        (("hooks off",), Verdict.VIOLATED, "0 of 10"),
+        (("ignores hooks",), Verdict.VIOLATED, "acknowledged"),
+        (("receiver away",), Verdict.INCONCLUSIVE, "could not be judged"),
+    ],
+)
+def test_webhooks_are_looked_at_where_the_adapter_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: tuple[str, ...], verdict: Verdict, told: str
+) -> None:
+    """What the receiver got is joined with what was sent, and a refusal is tried; nothing else is judged otherwise."""
+    path = profile(tmp_path, *faults, phase="frozen", adapter=HOOKED_ADAPTER)
+    with path.open("a") as file:
+        file.write('\n[webhooks]\nenabled = ["callbackAfterSendSingleMsgCommand"]\n')
+    fly(monkeypatch, path)
+    judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
+    hooks = judged.pop("WHK-01 webhooks")
+    assert hooks.verdict is verdict
+    assert told in " ".join([hooks.reason, *hooks.notes, *(problem.actual for problem in hooks.problems)])
+    assert {judgement.verdict for judgement in judged.values()} == {Verdict.HOLDS}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ HEALTHY_JOURNAL = (
     "MSG-04/pushed-and-read",
     "WS-01/refused",
     "MQ-04/alert-that-talks",
+    "TOK-07/both-live",
+    "WHK-01/all-told",
 )
 """What the canary of a healthy stack records: look-alikes that plant nothing but their lines in a journal."""
 
@@ -93,6 +95,7 @@ async def _cutover(world: World, population: Population, broker_missing: str) ->
             await tell.round("lookalike", "refused-for-cause", only=("GW-01",))
             await tell.round("lookalike", "missing-column", only=("MED-01", "META-01"))
             await tell.round("lookalike", "odd-ids", only=("USR-04",))
+            await _declared_otherwise(tell)
             await tell.round("breach", "odd-ids", only=("USR-03", "USR-04"))
             await tell.round("breach", "default-secret", only=("TOK-08",))
             await tell.round("breach", "writing-profile", only=("MED-01", "META-01"))
@@ -119,6 +122,19 @@ async def _frozen(world: World, population: Population, broker_missing: str) -> 
             if "broker" in site.has:
                 await _decommission(site, watch, story)
         return story
+
+
+async def _declared_otherwise(tell: _Teller) -> None:
+    """What the profile declares of OpenIM is changed, rather than OpenIM."""
+    await tell.round("lookalike", "config-as-declared", only=("CFG-01",))
+    await tell.round("lookalike", "config-unreadable", only=("CFG-01",))
+    await tell.round("breach", "other-config", only=("CFG-01",))
+    await tell.round("breach", "other-file", only=("CFG-01",))
+    await tell.round("lookalike", "late-reader", only=("LAG-01",))
+    await tell.round("lookalike", "ends-first", only=("TOK-07",))
+    await tell.round("breach", "ends-first", only=("TOK-07",))
+    await tell.round("lookalike", "second-device-unknown", only=("TOK-07",))
+    await tell.round("lookalike", "hooks-unknown", only=("WHK-01",))
 
 
 async def _decommission(site: Site, watch: Watch, story: Story) -> None:

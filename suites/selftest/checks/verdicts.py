@@ -56,7 +56,7 @@ def demand_rounds(story: Story) -> None:
 def demand_clean(story: Story, phase: Phase, *, but: frozenset[str]) -> None:
     """The healthy world: whatever applies holds; `but` names what the default policies leave out."""
     clean = story.rounds[f"{phase} clean"]
-    applying = {item.id for item in load_checks() if phase.reached(item.phase)} - but
+    applying = {item.id for item in load_checks() if phase.reached(item.phase) and item.until.reached(phase)} - but
     holding = clean.verdicts(Verdict.HOLDS)
     if "broker" not in story.has:
         applying = {name for name in applying if not name.startswith("MQ-")}

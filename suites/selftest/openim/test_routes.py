@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from fixtures.clients.openim_calls import OpenIMError
 from fixtures.openim import routes
 from fixtures.openim.state import State
 from suites.contract.openim import recording, sdk_recording
@@ -42,3 +45,20 @@ async def test_empty_requests_are_answered_by_every_route(state: State) -> None:
                 panics = path == "/msg/mark_msgs_as_read"  # as the real one does
                 assert answer.status_code in (200, 400) or panics, path
                 assert panics or "errCode" in answer.json(), path
+
+
+@pytest.mark.anyio
+async def test_configuration_is_told_to_administrators_as_json_text(state: State) -> None:
+    """Names as the server's code spells them; a user is refused, an unknown file is a wrong argument."""
+    async with in_process(state) as im:
+        share = json.loads(await im.call("/config/get_config", {"configName": "share.yml"}))
+        assert share["MultiLogin"] == {"Policy": 1, "MaxNumOneEnd": 30}
+        crontask = json.loads(await im.call("/config/get_config", {"configName": "openim-crontask.yml"}))
+        assert (crontask["RetainChatRecords"], crontask["FileExpireTime"]) == (365, 180)
+        with pytest.raises(OpenIMError) as unknown:
+            await im.call("/config/get_config", {"configName": "nothing.yml"})
+        await im.user_register([{"userID": "ann", "nickname": "Ann"}])
+        token = (await im.get_user_token("ann", 1)).token
+        with pytest.raises(OpenIMError) as refused:
+            await im.call("/config/get_config", {"configName": "share.yml"}, token=token)
+    assert (unknown.value.err_code, refused.value.err_code) == (1001, 1002)

@@ -118,6 +118,7 @@ async def _frozen(world: World, population: Population, broker_missing: str) -> 
             await tell.round("lookalike")
             await tell.round("lookalike", "layer", only=("CNV",))
             await tell.round("lookalike", "pattern", only=("PUB-02",))
+            await tell.round("lookalike", "copies", only=("CNV-06",))
             await tell.round("breach")
             if "broker" in site.has:
                 await _decommission(site, watch, story)

@@ -350,7 +350,13 @@ class _Watch:
     def _unseen(self, now: Reading, exclusive: bool) -> tuple[str, ...]:
         complete = getattr(self.observer, "complete", False)
         layer = ("an update of other columns that back-dates the ordering",) if self.proof.thin_layer else ()
-        return (*layer, *now.blind, *(() if complete or (exclusive and now.counters) else self.observer.unseen))
+        doubts: tuple[str, ...] = getattr(self.observer, "doubts", ())
+        return (
+            *layer,
+            *now.blind,
+            *doubts,
+            *(() if complete or (exclusive and now.counters) else self.observer.unseen),
+        )
 
     def _notes(self) -> tuple[str, ...]:
         emptied = (f"emptied since the last look: {', '.join(self.tally.emptied)}",) if self.tally.emptied else ()

@@ -35,7 +35,8 @@ class QueueObserver:
     """
 
     complete = False
-    unseen = (
+    doubts: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = (
         "publishes of the last seconds before the reading that were consumed at once: the counters lag",
         "by name, a queue that was declared, used and deleted between two looks: the broker counts, but does not name them",
         "publishes that an alternate exchange took",
@@ -97,7 +98,8 @@ class QueueObserver:
                 blind.append(f"what happens in the queue: its state is {queue['state']}")
         processes = ", ".join(sorted(f"{node['name']} (process {node.get('os_pid', '?')})" for node in nodes))
         continuity = {"broker": f"{overview.get('cluster_name', '?')}: {processes}"}
-        return Reading(at, continuity, counters, json.dumps(state), tuple(blind))
+        weak = blind[0] if not counters and queue is not None and state["sequence"] is None else ""
+        return Reading(at, continuity, counters, json.dumps(state), tuple(blind), weak=weak)
 
     async def _exchange_in(self) -> dict[str, int]:
         """What was published to the exchange, routed or not."""
@@ -126,6 +128,12 @@ class QueueObserver:
         was, is_now = json.loads(before.horizon), json.loads(now.horizon)
         if restarted := _restarted(was["nodes"], is_now["nodes"]):
             raise ContinuityLost(f"{self._store.label}: {restarted} was restarted, and its counters began anew")
+        made, gone = _delta(before, now, "queues_created"), _delta(before, now, "queues_deleted")
+        if not was["present"] and not is_now["present"] and made > 0 and gone > 0:
+            self.doubts = (
+                f"whether one of the {made} queues that were declared and the {gone} that were deleted in between, somewhere on "
+                "the broker, was this one",
+            )
         found = _changes(was, is_now, counted=_delta(before, now, "publish") > 0)
         arrived = _delta(before, now, "exchange_in")
         if not found and arrived > 0 and was.get("exchange alone") and is_now.get("exchange alone"):

@@ -57,9 +57,15 @@ class HookSteps:
         self._run_id = run_id
         self._watch = ""
 
-    def begin(self, bird: Bird, conversation: str) -> None:
-        """From here on what is sent in the conversation must be told to the receiver."""
-        if self._adapter is not None:
+    async def begin(self, bird: Bird, conversation: str) -> None:
+        """From here on what is sent in the conversation must be told to the receiver, if it can be asked at all."""
+        if self._adapter is None:
+            return
+        try:
+            await tried(self._adapter.webhooks())
+        except NotOffered:
+            self._adapter = None
+        else:
             self._watch = self._recorder.invoke(bird.name, "hook_watch", conversation=conversation)
 
     async def end(self, bird: Bird, conversation: str) -> None:

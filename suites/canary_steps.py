@@ -65,7 +65,7 @@ class CanaryRun:
             # The old connection stands before the first message leaves, if it is let in at all.
             await asyncio.sleep(_POLL_S)
             await self._sockets.connect(birds)
-            self._hooks.begin(birds[0], conversation)
+            await self._hooks.begin(birds[0], conversation)
             await self._send_each_way(birds, conversation)
             with suppress(NotOffered):
                 await probe

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fixtures.clients.platform_admin import PlatformAdmin
+from fixtures.faults.edits import Edit, put_all
 from fixtures.profile import profile_text
 from fixtures.stack import Stack
+from fixtures.webhook_sink import running
 from fixtures.world import WorldConfig
 from load.command import run_command
 from suites import canary
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import OpPhase, calls
 
+BEFORE, AFTER = "beforeSendSingleMsg", "afterSendSingleMsg"
 USERS = ("+4930111111101", "+4930111111102")
 
 
-def _flown(monkeypatch: pytest.MonkeyPatch, config: WorldConfig, directory: Path, *, phase: str) -> tuple[int, Path]:
+def _flown(
+    monkeypatch: pytest.MonkeyPatch, config: WorldConfig, directory: Path, *, phase: str, edit: Edit = str
+) -> tuple[int, Path]:
     """Exit code and journal of a flight over a world whose profile says that it is in `phase`."""
     since = {name: datetime.now(UTC) for name in ("registered", "cutover", "frozen")}
     text = profile_text(config, phase=phase, since=since, canary_users=USERS)
+    text = edit(text)
     profile = directory / f"{phase}.toml"
     profile.touch(mode=0o600)
     profile.write_text(text, encoding="utf-8")
@@ -59,6 +66,27 @@ def test_a_gateway_that_hands_tokens_out_is_caught(
     output = capsys.readouterr().err
     assert "body of POST /auth/login" in output
     assert "eyJ" not in journal.read_text() + output
+
+
+@pytest.mark.parametrize(("hooks", "code"), [((BEFORE, AFTER), 0), ((AFTER,), 1)], ids=["both on", "moderation off"])
+def test_webhooks_over_a_real_receiver(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooks: tuple[str, ...], code: int
+) -> None:
+    """OpenIM calls the receiver for each message and heeds its refusal; where the hook before is off, WHK-01 tells."""
+    with running() as sink:
+        settings = tmp_path / "webhooks.json"
+        settings.write_text(json.dumps({"url": sink.url, **{name: {"enable": True} for name in hooks}}))
+        declared = {
+            "webhooks.enabled": [f"callback{name[0].upper()}{name[1:]}Command" for name in (BEFORE, AFTER)],
+            "canary.options.webhook_sink": sink.url,
+        }
+        arguments = ("--webhooks", str(settings))
+        with stack.new_world(broker=False, openim_arguments=arguments) as world:
+            flown, journal = _flown(monkeypatch, world.config, tmp_path, phase="cutover", edit=put_all(declared))
+    assert flown == code
+    assert {call.phase for call in calls(JournalReader(journal), "hook_watch")} == {OpPhase.OK}
+    (denied,) = calls(JournalReader(journal), "hook_deny")
+    assert denied.phase is (OpPhase.FAIL if BEFORE in hooks else OpPhase.OK)
 
 
 async def _freeze(config: WorldConfig) -> None:

@@ -8,6 +8,7 @@ from itertools import count
 
 import gevent
 import httpx
+from gevent.lock import BoundedSemaphore
 from locust import User, task
 from locust.exception import StopUser
 
@@ -58,6 +59,7 @@ class ChatRun:
         self._numbers = count(worker * 2, max(workers, 1) * 2)
         self._waiting: tuple[str, str] | None = None
         self._signed_in: dict[str, Session] = {}
+        self._signing_in = BoundedSemaphore()
         self.engine.start(gevent.get_hub().threadpool.spawn)
 
     def next_pair(self) -> tuple[str, str] | None:
@@ -103,11 +105,15 @@ class ChatRun:
 
     def _sessions(self, *phones: str) -> list[Session]:
         """The sessions of these phone numbers; each signs in once, as another session would end the first."""
-        new = [phone for phone in phones if phone not in self._signed_in]
-        if new:
-            # Its event loop must not run among greenlets.
-            found = gevent.get_hub().threadpool.apply(sign_in, (self.settings.gateway_url, new), {"platform_id": WEB})
-            self._signed_in |= dict(zip(new, found, strict=True))
+        # One at a time: both of a pair come at once, and a second session would end the first.
+        with self._signing_in:
+            new = [phone for phone in phones if phone not in self._signed_in]
+            if new:
+                # Its event loop must not run among greenlets.
+                found = gevent.get_hub().threadpool.apply(
+                    sign_in, (self.settings.gateway_url, new), {"platform_id": WEB}
+                )
+                self._signed_in |= dict(zip(new, found, strict=True))
         return [self._signed_in[phone] for phone in phones]
 
     def finish(self) -> None:

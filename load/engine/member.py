@@ -129,7 +129,8 @@ class Member(WSListener):
         try:
             code = int(json.loads(error.raw_body or b"")["errCode"])
         except (ValueError, KeyError, TypeError):
-            return "the handshake was refused"
+            status = error.response.status.value if error.response is not None else 0
+            return f"the handshake was refused with HTTP {status}" if status else "the server speaks no WebSocket"
         if 1500 < code < 1600:
             self.keep = False
         return f"the handshake was refused with errCode {code}"

@@ -32,20 +32,22 @@ def main() -> int:
     arguments = parser.parse_args()
     only = running.named(arguments.only)
     if arguments.only and not only:
-        print(
-            f"No case is called {', '.join(arguments.only)}. Cases look like {next(iter(CATALOGUE)).id}.",
-            file=sys.stderr,
-        )
+        say(f"No case is called {', '.join(arguments.only)}. Cases look like {next(iter(CATALOGUE)).id}.")
         return 2
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scorecard-") as scratch, Stack.start(Path(scratch)) as stack:
-        card = running.run(stack, seed=arguments.seed, only=only, say=lambda text: print(text, file=sys.stderr))
+        card = running.run(stack, seed=arguments.seed, only=only, say=say)
     card.took_s = time.monotonic() - started
     command = f"python -m suites.scorecard --seed {arguments.seed}"
-    print(page.markdown(card, command))
+    sys.stdout.write(page.markdown(card, command))
     target = arguments.markdown or (None if only else DOCS)
     _write(card, command, markdown=target, html=arguments.html, as_json=arguments.json)
     return 0 if card.clean else 1
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(text + "\n")
 
 
 def _write(card: Card, command: str, *, markdown: Path | None, html: Path | None, as_json: Path | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack import Stack
-from suites.scorecard import page
+from suites.scorecard import alone, page
 from suites.scorecard.score import Card
 from suites.selftest.checks.stories import Story, Telling, tell_of_the_cutover, tell_of_the_freeze
 
@@ -32,4 +32,10 @@ def run(stack: Stack, *, seed: int, only: frozenset[str] = frozenset(), say: Cal
         if any(fault.phase in phases and (not only or fault.id in only) for fault in CATALOGUE):
             card.add_story(tell(stack, telling), phases, only)
             say(f"{' and '.join(sorted(phases))}: {page.summary(card)}")
+    if unknown := [fault for fault in CATALOGUE if fault.kind == "unknowable" and (not only or fault.id in only)]:
+        alone.tell_of_the_unknowable(stack, telling, unknown, card)
+        say(f"unknowable: {page.summary(card)}")
+    if mutants := [fault for fault in CATALOGUE if fault.depth == "mutant" and (not only or fault.id in only)]:
+        alone.tell_of_the_mutants(stack, telling, mutants, card)
+        say(f"mutants: {page.summary(card)}")
     return card

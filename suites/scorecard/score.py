@@ -89,9 +89,9 @@ def wanted(phases: Iterable[str], only: frozenset[str]) -> Iterator[Fault]:
     """The faults of a story, without those that are scored one by one."""
     chosen = set(phases)
     for fault in CATALOGUE:
-        if fault.phase in chosen and fault.kind != "unknowable" and fault.depth != "mutant":
-            if not only or fault.id in only:
-                yield fault
+        alone = fault.kind == "unknowable" or fault.depth == "mutant"
+        if fault.phase in chosen and not alone and (not only or fault.id in only):
+            yield fault
 
 
 def scored(fault: Fault, told: Round) -> Case:
@@ -113,6 +113,33 @@ def scored(fault: Fault, told: Round) -> Case:
         letter=LETTERS[fault.kind],
         depth=fault.depth,
         checks=tuple(sorted(fault.expects or fault.near)),
+        right=not wrong,
+        said="; ".join(wrong),
+        detect_s=round(max(times) - told.planted[fault.id], 2) if times and not wrong else None,
+    )
+
+
+def admitted(fault: Fault, told: Round) -> Case:
+    """What became of something unknowable: each blinded check says so, with the reason; nobody accuses anybody."""
+    reasons = {
+        outcome.check_id: outcome.judgement.reason
+        for outcome in told.result.outcomes
+        if outcome.verdict is Verdict.INCONCLUSIVE
+    }
+    wrong = [f"{check} does not admit it" for check in sorted(fault.blinds - reasons.keys())]
+    wrong += [
+        f"{check} says: {reasons[check]}"
+        for check in sorted(fault.blinds & reasons.keys())
+        if not any(word in reasons[check] for word in fault.because)
+    ]
+    wrong += [f"reported {text}" for text in told.unexplained()]
+    wrong += because(told, reasons.keys() - fault.blinds)
+    times = [told.judged[check] for check in fault.blinds if check in told.judged]
+    return Case(
+        id=fault.id,
+        letter=LETTERS[fault.kind],
+        depth=fault.depth,
+        checks=tuple(sorted(fault.blinds)),
         right=not wrong,
         said="; ".join(wrong),
         detect_s=round(max(times) - told.planted[fault.id], 2) if times and not wrong else None,

@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from fixtures.faults import Fault, Site
+from fixtures.faults.edits import Edit
 from fixtures.faults.planting import edited, findings, plant_all, reported, unexplained
 from fixtures.profile import profile_text, write_profile
 from fixtures.world import WorldConfig
 from verifier.check import load_checks
 from verifier.engine import Engine, Judged
 from verifier.history import History, RunKind, StoredWatermark
+from verifier.history.database import open_database
 from verifier.history.upkeep import put_watermark
 from verifier.plan import make_plan
 from verifier.profile import load_profile
@@ -76,7 +78,8 @@ class Watch:
         self.phase = "baseline"
         self.marks: dict[str, str] = {}
         self._judged: dict[str, float] = {}
-        self._history = History.open("memory:", stack=config.name)
+        self._database = open_database("memory:")
+        self._history = History(self._database, config.name)
         now = datetime.now(UTC)
         self._since = {"registered": now - timedelta(days=30), "cutover": now - timedelta(days=1)}
 
@@ -106,22 +109,25 @@ class Watch:
 
     def retell(self, check_id: str, change: Callable[[Any], Any]) -> None:
         """Change what is remembered of a check: what a lost or ancient memory would be."""
-        database = self._history.database
-        with database.write() as connection:
-            for entry in self.remembered():
-                if entry.check_id == check_id:
-                    value = change(entry.value)
-                    put_watermark(connection, self.config.name, check_id, entry.slot, value, entry.taken_at)
+        # Read before the writing begins: an in-memory history has one connection.
+        mine = [entry for entry in self.remembered() if entry.check_id == check_id]
+        with self._database.write() as connection:
+            for entry in mine:
+                value = change(entry.value)
+                put_watermark(connection, self.config.name, check_id, entry.slot, value, entry.taken_at)
 
     async def baseline(self, *, only: Sequence[str] = ()) -> RunResult:
         """The first look, or a new one after something was settled."""
         return await self.judge(self.profile(), only=only, kind=RunKind.BASELINE)
 
-    async def round(self, site: Site, faults: Sequence[Fault], *, only: Sequence[str] = ()) -> Round:
-        """Plant, run once, clean the background up."""
+    async def round(
+        self, site: Site, faults: Sequence[Fault], *, only: Sequence[str] = (), edit: Edit | None = None
+    ) -> Round:
+        """Plant, run once, clean the background up. `edit` changes the profile for this run beside the faults' own."""
         planted: dict[str, float] = {}
         marks = await plant_all(site, faults, planted)
-        text = edited(self.profile(), faults)
+        text = edited(self.profile(site.view), faults)
+        text = edit(text) if edit else text
         site.begin()
         result = await self.judge(text, only=only)
         await site.calm()

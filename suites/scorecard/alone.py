@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from random import Random
 
@@ -19,7 +20,7 @@ from suites.selftest.checks.stories import HEALTHY_JOURNAL, USERS, Telling
 
 _log = logging.getLogger(__name__)
 LAST = "PUB-01/restarted"
-"""It empties Redis, whatever comes after it would find a platform without tokens."""
+"""It empties Redis, whatever comes after it would find a platform without sessions and tokens; the traffic stops."""
 
 
 def tell_of_the_unknowable(stack: Stack, telling: Telling, faults: Sequence[Fault], card: Card) -> None:
@@ -47,11 +48,14 @@ async def _tell(world: World, telling: Telling, faults: Sequence[Fault], card: C
         async with (
             Site.open(config, population, world.admin, world=world, memory=watch.retell) as site,
             steady.flowing(config, people, seed=telling.seed) as flow,
+            AsyncExitStack() as stack,
         ):
             await asyncio.sleep(FLUSH_S)
             await watch.baseline()
             for fault in _ordered(faults, telling.seed):
                 if fault.needs <= site.has:
+                    if fault.id == LAST:
+                        await stack.enter_async_context(flow.hold())
                     card.cases.append(await judge(watch, site, fault))
                     _log.info("%s: %s", fault.id, card.cases[-1].said or "admitted")
                 else:

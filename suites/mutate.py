@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 from unittest.mock import patch
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack import Stack
 from suites.scorecard import running
 from suites.scorecard.score import Card
-from verifier.check import REGISTRY, Build, load_checks
+from verifier.check import REGISTRY, load_checks
 from verifier.proofs.context import Context
 from verifier.verdict import Coverage, Judgement, Verdict
 
@@ -42,7 +42,7 @@ class Blindfold:
 def cut_out(check_ids: Sequence[str]) -> Iterator[None]:
     """The checks without their hearts, for the length of a block."""
     load_checks()
-    heartless = cast("Build", lambda _profile: Blindfold())
+    heartless = cast("Any", lambda _profile: Blindfold())
     blind = {item: replace(REGISTRY[item], build=heartless) for item in check_ids}
     with patch.dict(REGISTRY._checks, blind):
         yield

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test bench bench-load deps docs proto lock clean
+.PHONY: help demo test scorecard bench bench-load deps docs proto lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +26,9 @@ test: $(VENV)/ready ## the harness's own tests, and the checks of style, types a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest suites --numprocesses $(WORKERS) --dist loadfile
+
+scorecard: $(VENV)/ready ## every known breach, look-alike and unknowable under traffic: what was found, and what was not
+	$(BIN)/python -m suites.scorecard $(ARGS)
 
 bench: $(VENV)/ready ## how fast the OpenIM double is, beside a bare echo server
 	$(BIN)/python -m fixtures.openim.bench

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from fixtures.faults import Fault, Site
+from fixtures.faults.edits import Edit
 from fixtures.faults.planting import edited, findings, plant_all, reported, unexplained
 from fixtures.profile import profile_text, write_profile
 from fixtures.world import WorldConfig
 from verifier.check import load_checks
 from verifier.engine import Engine, Judged
 from verifier.history import History, RunKind, StoredWatermark
+from verifier.history.database import open_database
+from verifier.history.upkeep import put_watermark
 from verifier.plan import make_plan
 from verifier.profile import load_profile
 from verifier.profile.template import TimingValues
@@ -27,12 +31,17 @@ CANARIES = ("canary-1", "canary-2")
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """Faults that were planted together, their marks, and what one run said of them."""
+    """Faults that were planted together, their marks, and what one run said of them.
+
+    `planted` and `judged` tell when, by `time.monotonic()`: each fault by id, each check by id.
+    """
 
     faults: Sequence[Fault]
     marks: dict[str, str]
     result: RunResult
     earlier: dict[str, str] = field(default_factory=dict)
+    planted: dict[str, float] = field(default_factory=dict)
+    judged: dict[str, float] = field(default_factory=dict)
 
     def reported(self, fault: Fault) -> set[str]:
         """The checks that reported a fault."""
@@ -68,7 +77,9 @@ class Watch:
         self.config = config
         self.phase = "baseline"
         self.marks: dict[str, str] = {}
-        self._history = History.open("memory:", stack=config.name)
+        self._judged: dict[str, float] = {}
+        self._database = open_database("memory:")
+        self._history = History(self._database, config.name)
         now = datetime.now(UTC)
         self._since = {"registered": now - timedelta(days=30), "cutover": now - timedelta(days=1)}
 
@@ -96,22 +107,38 @@ class Watch:
         """The readings as the last run left them."""
         return self._history.watermarks()
 
+    def retell(self, check_id: str, change: Callable[[Any], Any]) -> None:
+        """Change what is remembered of a check: what a lost or ancient memory would be."""
+        # Read before the writing begins: an in-memory history has one connection.
+        mine = [entry for entry in self.remembered() if entry.check_id == check_id]
+        with self._database.write() as connection:
+            for entry in mine:
+                value = change(entry.value)
+                put_watermark(connection, self.config.name, check_id, entry.slot, value, entry.taken_at)
+
     async def baseline(self, *, only: Sequence[str] = ()) -> RunResult:
         """The first look, or a new one after something was settled."""
         return await self.judge(self.profile(), only=only, kind=RunKind.BASELINE)
 
-    async def round(self, site: Site, faults: Sequence[Fault], *, only: Sequence[str] = ()) -> Round:
-        """Plant, run once, clean the background up."""
-        marks = await plant_all(site, faults)
-        text = edited(self.profile(), faults)
+    async def round(
+        self, site: Site, faults: Sequence[Fault], *, only: Sequence[str] = (), edit: Edit | None = None
+    ) -> Round:
+        """Plant, run once, clean the background up. `edit` changes the profile for this run beside the faults' own."""
+        planted: dict[str, float] = {}
+        marks = await plant_all(site, faults, planted)
+        text = edited(self.profile(site.view), faults)
+        text = edit(text) if edit else text
         site.begin()
         result = await self.judge(text, only=only)
         await site.calm()
         earlier, self.marks = self.marks, {**self.marks, **marks}
-        return Round(faults=faults, marks=marks, result=result, earlier=earlier)
+        return Round(
+            faults=faults, marks=marks, result=result, earlier=earlier, planted=planted, judged=dict(self._judged)
+        )
 
     async def judge(self, text: str, *, only: Sequence[str] = (), kind: RunKind = RunKind.RUN) -> RunResult:
         """One run of the engine in this event loop, remembered."""
+        self._judged = {}
         profile = load_profile(write_profile(self.config, text))
         engine = Engine(
             profile=profile,
@@ -130,4 +157,5 @@ class Watch:
         return engine.result
 
     def _commit(self, judged: Judged) -> None:
+        self._judged[judged.outcome.check_id] = time.monotonic()
         self._history.commit_check(judged.outcome, judged.watermarks, judged.horizons)

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from fixtures.faults.edits import put
+from fixtures.faults.unknowable import NEEDS
 from fixtures.profile import write_profile
 from fixtures.proxy import Mode
 from fixtures.services.redis import Redis
@@ -22,15 +23,6 @@ from verifier.verdict import ExitCode, RunResult, Verdict
 
 pytestmark = pytest.mark.timeout(400)
 
-NEEDS = {
-    "user_db": "KEEP-01 KEEP-02 RPT-01 TOK-01 TOK-02 TOK-05 TOK-06 USR-01 USR-02 USR-03 USR-04 USR-05 USR-06 USR-07 USR-08",
-    "chat_db": "CNV-01 CNV-02 CNV-03 CNV-04 CNV-05 CNV-06 GRP-01 GRP-02 GRP-03 GRP-07 MED-01 MED-02 MSG-01 MSG-02 RPT-01 RPT-02 TOK-06",
-    "mongo": "MSG-01 MSG-02 MSG-03 RPT-01 TOK-06",
-    "redis": "KEEP-01 PRS-01 PRS-02 PUB-01 PUB-02 TOK-01 TOK-02 TOK-03 TOK-04 TOK-05 TOK-08 USR-07",
-    "rabbitmq_management": "MQ-01 MQ-02 MQ-03",
-    "openim_api": "CFG-01 GRP-05 CNV-03 CNV-05 GRP-03 GRP-07 RPT-01 TOK-04 USR-01 USR-02 USR-03 USR-05 USR-06",
-}
-"""Which checks need which store. MSG-02 asks the chat database only where a stream has something to tell."""
 IN_TIME_S = 25.0
 STORES = sorted(NEEDS)
 

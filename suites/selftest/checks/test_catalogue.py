@@ -10,14 +10,19 @@ from fixtures.faults import CATALOGUE, Fault
 from fixtures.faults.catalogue import Catalogue
 from fixtures.faults.edits import drop, put
 from verifier.check import Check, load_checks
+from verifier.model import Severity
 
+JUDGES_THE_RUN = {"META-01"}
+"""It reads the run itself, which is always there to be read."""
 CHECKS = list(load_checks())
 
 
 @pytest.mark.parametrize("item", CHECKS, ids=lambda item: item.id)
 def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
-    """A check that cannot be seen to fail, or that alarms at its own shadow, proves nothing."""
+    """A check that cannot be seen to fail, that alarms at its own shadow, or that never admits not to know, proves nothing."""
     assert any(item.id in fault.expects for fault in CATALOGUE)
+    if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN:
+        assert any(item.id in fault.blinds for fault in CATALOGUE if fault.kind == "unknowable")
     assert sum(item.id in fault.near for fault in CATALOGUE) >= 2
 
 
@@ -27,6 +32,8 @@ def test_a_fault_says_what_it_is(fault: Fault) -> None:
     known = {item.id for item in CHECKS}
     assert {fault.check, *fault.expects, *fault.near, *fault.blinds} <= known
     assert bool(fault.expects) == (fault.kind == "breach")
+    assert bool(fault.because) == (fault.kind == "unknowable")
+    assert fault.kind != "unknowable" or fault.blinds
     assert fault.about.endswith(".")
 
 

@@ -20,7 +20,9 @@ SHOWN_MAX = 2_000
 
 def faults_of(*phases: str) -> list[Fault]:
     """The faults of some phases, for parameters."""
-    return [fault for fault in CATALOGUE if fault.phase in phases]
+    return [
+        fault for fault in CATALOGUE if fault.phase in phases and fault.kind != "unknowable" and fault.depth != "mutant"
+    ]
 
 
 def round_of(story: Story, fault: Fault) -> Round:

@@ -1,0 +1,97 @@
+"""Cases that share no run: what cannot be known, each planted, judged and settled before the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from random import Random
+
+from fixtures.blueprints import steady, worlds
+from fixtures.faults import CATALOGUE, Fault, Site
+from fixtures.faults.edits import Edit, put_all
+from fixtures.stack import Stack, World
+from suites.scorecard.score import Card, Case, admitted, scored
+from suites.selftest.checks.judging import FLUSH_S, Watch
+from suites.selftest.checks.small_world import CONNECT_S, OBSERVE_S, OPERATION_S, ROLES
+from suites.selftest.checks.stories import HEALTHY_JOURNAL, USERS, Telling
+
+_log = logging.getLogger(__name__)
+LAST = "PUB-01/restarted"
+"""It empties Redis, whatever comes after it would find a platform without sessions and tokens; the traffic stops."""
+
+
+def tell_of_the_unknowable(stack: Stack, telling: Telling, faults: Sequence[Fault], card: Card) -> None:
+    """Plant each in one frozen world under traffic, and score it."""
+    with stack.new_world() as world:
+        asyncio.run(_tell(world, telling, faults, card, _admit))
+
+
+def tell_of_the_mutants(stack: Stack, telling: Telling, faults: Sequence[Fault], card: Card) -> None:
+    """Let one service after the other go the old way in a frozen world under traffic, and score whether it is found."""
+    with stack.new_world(platform_arguments=("--mutants",)) as world:
+        asyncio.run(_tell(world, telling, faults, card, _find))
+
+
+Judge = Callable[[Watch, Site, Fault], Awaitable[Case]]
+
+
+async def _tell(world: World, telling: Telling, faults: Sequence[Fault], card: Card, judge: Judge) -> None:
+    config = world.config
+    population = await worlds.mid_migration(config, users=USERS, seed=telling.seed)
+    people = await steady.crowd(config, seed=telling.seed)
+    await worlds.frozen(config, population, seed=telling.seed)
+    with Watch(config) as watch:
+        watch.enter("frozen")
+        async with (
+            Site.open(config, population, world.admin, world=world, memory=watch.retell) as site,
+            steady.flowing(config, people, seed=telling.seed) as flow,
+            AsyncExitStack() as stack,
+        ):
+            await asyncio.sleep(FLUSH_S)
+            await watch.baseline()
+            for fault in _ordered(faults, telling.seed):
+                if fault.needs <= site.has:
+                    if fault.id == LAST:
+                        await stack.enter_async_context(flow.hold())
+                    card.cases.append(await judge(watch, site, fault))
+                    _log.info("%s: %s", fault.id, card.cases[-1].said or "admitted")
+                else:
+                    card.not_run[fault.id] = "it needs " + ", ".join(sorted(fault.needs - site.has))
+        card.traffic = {name: card.traffic.get(name, 0) + times for name, times in flow.made.items()}
+
+
+async def _find(watch: Watch, site: Site, fault: Fault) -> Case:
+    """Turn a mutant on, have it do what it does, run every check, and take a new baseline."""
+    for name in HEALTHY_JOURNAL:
+        await CATALOGUE[name].plant(site)
+    told = await watch.round(site, [fault])
+    await watch.baseline()
+    alarms = told.unexplained()
+    case = scored(fault, told)
+    return replace(case, right=case.right and not alarms, said="; ".join(filter(None, [case.said, *alarms])))
+
+
+async def _admit(watch: Watch, site: Site, fault: Fault) -> Case:
+    """Plant something unknowable, ask the checks that it blinds, and take a new baseline of what it broke."""
+    only = tuple(sorted(fault.blinds))
+    for name in HEALTHY_JOURNAL:
+        await CATALOGUE[name].plant(site)
+    told = await watch.round(site, [fault], only=only, edit=_short(watch))
+    await watch.baseline(only=only)
+    return admitted(fault, told)
+
+
+def _short(watch: Watch) -> Edit:
+    roles = [role for role in ROLES if role != "broker" or watch.config.platform.amqp]
+    limits: dict[str, float] = {f"roles.{role}.connect_timeout_s": CONNECT_S for role in roles}
+    limits |= {f"roles.{role}.operation_timeout_s": OPERATION_S for role in roles}
+    return put_all({**limits, "timing.observe_s": OBSERVE_S})
+
+
+def _ordered(faults: Sequence[Fault], seed: int) -> list[Fault]:
+    chosen = list(faults)
+    Random(seed).shuffle(chosen)  # noqa: S311 (an order, not a secret)
+    return sorted(chosen, key=lambda fault: fault.id == LAST)

@@ -182,6 +182,37 @@ async def test_a_reset_of_the_statistics_is_admitted(world: RedisWorld) -> None:
     assert fourth.verdict is Verdict.VIOLATED
 
 
+async def test_a_busy_server_makes_up_for_a_second_reset(world: RedisWorld) -> None:
+    """The sum of all calls has long grown beyond its old value, and RESETSTAT counts itself once each time: a rare command tells."""
+    async with world.client() as admin:
+        await admin.config_resetstat()
+        await admin.dbsize()
+        async with world.nights(CHANNEL) as nights:
+
+            async def reset_and_work(client: Any) -> None:
+                await client.publish(NAME, "x")
+                await client.config_resetstat()
+                for _ in range(300):
+                    await client.ping()
+
+            first, second = await world.before(nights, reset_and_work), await nights.night()
+    assert first.verdict is Verdict.INCONCLUSIVE
+    assert "went back" in first.reason
+    assert second.verdict is Verdict.HOLDS
+
+
+async def test_other_names_are_always_admitted(world: RedisWorld) -> None:
+    """Presence in a field of another hash is not seen, with events or without, and the coverage says so."""
+    async with world.client() as admin:
+        for events in ("", "KA"):
+            await admin.config_set("notify-keyspace-events", events)
+            async with world.nights(KEYS) as nights:
+                judgement = await world.during(nights, lambda client: client.hset("session:1", "presence", "1"))
+            assert judgement.verdict is Verdict.HOLDS
+            assert any("a field of another hash" in text for text in judgement.coverage[0].unseen)
+        await admin.config_set("notify-keyspace-events", "")
+
+
 async def test_without_info_nothing_is_said(world: RedisWorld) -> None:
     """INFO is not granted: neither the counters nor the server's identity are known, which is an error and no silence."""
     user = world.grant.verifier.split("//")[1].split(":")[0]

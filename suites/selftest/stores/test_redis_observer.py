@@ -201,6 +201,21 @@ async def test_a_busy_server_makes_up_for_a_second_reset(world: RedisWorld) -> N
     assert second.verdict is Verdict.HOLDS
 
 
+async def test_what_happens_during_the_last_scan_is_heard(world: RedisWorld) -> None:
+    """Events that come while the last scan still runs belong to the window, and are read before it closes."""
+    async with world.client() as admin, world.nights(KEYS) as nights:
+        await admin.config_set("notify-keyspace-events", "KA")
+        await admin.set("presence:alice", 1)
+        observer: Any = nights.observer
+        seen: list[str] = []
+        async for witness in observer.watch(0.0):
+            if not seen:  # the only scan is under way
+                await admin.set("presence:bob", 1, px=30)
+            seen.append(witness.key)
+        await admin.config_set("notify-keyspace-events", "")
+    assert "presence:bob" in seen
+
+
 async def test_other_names_are_always_admitted(world: RedisWorld) -> None:
     """Presence in a field of another hash is not seen, with events or without, and the coverage says so."""
     async with world.client() as admin:

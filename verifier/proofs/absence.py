@@ -124,8 +124,9 @@ class _Watch:
         if watch is not None:
             await self._collect(watch(self.context.profile.timing.observe_s), before)
             now = await self.observer.read()
-        # A baseline beside an open transaction makes counters unsure; where they are no proof, it does not matter.
-        lost = [] if before is None else broken(before, now, but=() if self._exclusive() else ("baseline",))
+        # A baseline beside an open transaction makes counters unsure: that matters where they would accuse, and nowhere else.
+        unsure = self._exclusive() and self._unexplained(moved_counts(before, now))
+        lost = [] if before is None else broken(before, now, but=() if unsure else ("baseline",))
         try:
             # Also when a counter restarted: what is seen is seen, whatever else can no longer be told.
             earlier = replace(self.tally, breaches=dict(self.tally.breaches), emptied=list(self.tally.emptied))
@@ -138,11 +139,20 @@ class _Watch:
             lost = [*lost, str(error)]
         judgement = self._judge(before, now, lost)
         if judgement.verdict is Verdict.HOLDS:
-            self._remember(now)
+            self._remember(await self._still_owed(before, now))
         elif lost or before is None:
             # Re-arm from a settled reading, so that counts still on their way do not look like new writes next time.
             self._remember(now if before is None else await self.observer.read(settled=True))
         return judgement
+
+    async def _still_owed(self, before: Reading | None, now: Reading) -> Reading:
+        """The reading to go by next time: sure of its counters only where the transactions beside the last one are over."""
+        if before is None or before.continuity.get("baseline") == now.continuity.get("baseline"):
+            return now
+        later = await self.observer.read(settled=True)
+        if later.counters == now.counters:
+            return replace(now, continuity={**now.continuity, "baseline": later.continuity["baseline"]})
+        return replace(now, continuity={**now.continuity, "baseline": before.continuity["baseline"]})
 
     def _late(self, before: Reading, now: Reading) -> bool:
         """Whether more rows were written than the counters know of yet."""
@@ -303,7 +313,7 @@ class _Watch:
         return ""
 
     def _counter_note(self, moved: dict[str, int], exclusive: bool) -> str:
-        if not moved.get("write") and not any(moved.get(name) for name in self.proof.operations):
+        if not moved:
             return f"{self.proof.target}: the server's counter did not move at all"
         return f"{self.proof.target}: the server counted {counts_text(moved)}" + (
             "" if exclusive else ", neighbours included"

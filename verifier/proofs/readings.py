@@ -18,8 +18,9 @@ def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[
     changed += [
         f"counter {name} went back" for name, count in before.counters.items() if now.counters.get(name, count) < count
     ]
-    if before.counters and now.heartbeat < before.heartbeat:
-        changed.append("the count of all commands went back")
+    back = [name for name, count in before.heartbeats.items() if now.heartbeats.get(name, 0) < count]
+    if before.counters and now.counters and back:
+        changed.append(f"the count of {min(back)} went back")
     moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
     if changed == ["storage"] and before.counters and not moved:
         return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence

@@ -84,8 +84,8 @@ class Reading:
     `continuity`: tokens that prove a counter is the same counter as last time. `counters`: monotonic counts by operation
     (insert, update, delete, publish …); a missing one is not available here. `horizon`: where the witness search resumes.
     `filled`: the parts of the object that hold records. `weak`: why this look alone proves no silence of an object that nobody
-    else may write to, "" where it does. `heartbeat` counts whatever the server does, our own looks included: it tells nothing but
-    a reset of all counters, for then it goes back.
+    else may write to, "" where it does. `heartbeats` count whatever the server does, our own looks included: they tell nothing but
+    a reset of all counters, for then one of them goes back.
     """
 
     at: datetime
@@ -95,7 +95,7 @@ class Reading:
     blind: tuple[str, ...] = ()
     filled: frozenset[str] = frozenset()
     weak: str = ""
-    heartbeat: int = 0
+    heartbeats: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the history."""
@@ -105,7 +105,7 @@ class Reading:
             "counters": dict(self.counters),
             "horizon": self.horizon,
             "filled": sorted(self.filled),
-            "heartbeat": self.heartbeat,
+            "heartbeats": dict(self.heartbeats),
         }
 
     @classmethod
@@ -117,7 +117,7 @@ class Reading:
             counters={name: int(count) for name, count in raw["counters"].items()},
             horizon=raw["horizon"],
             filled=frozenset(raw.get("filled", ())),
-            heartbeat=int(raw.get("heartbeat", 0)),
+            heartbeats=raw.get("heartbeats", {}),
         )
 
 

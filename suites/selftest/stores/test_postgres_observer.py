@@ -250,6 +250,51 @@ async def test_a_baseline_waits_for_open_transactions(postgres: PostgresWorld) -
     assert second.verdict is Verdict.HOLDS
 
 
+async def test_a_long_transaction_beside_the_baseline_blinds_nobody(postgres: PostgresWorld) -> None:
+    """A dump is open all night: an untouched table holds, and its baseline is sure again when the dump is over."""
+    with psycopg.connect(postgres.grant.chat_db, autocommit=True) as dump:
+        dump.execute("BEGIN")
+        dump.execute("SELECT 1")
+        async with postgres.nights() as nights:
+            beside = [await nights.night(), await nights.night()]
+            dump.execute("COMMIT")
+            after = await nights.night()
+            postgres.write(INSERT + "(1000, 'moved', '2025-01-01')", "DELETE FROM members WHERE id = 1000")
+            loud = await nights.night()
+    assert [item.verdict for item in (*beside, after)] == [Verdict.HOLDS] * 3, [item.reason for item in beside]
+    assert loud.verdict is Verdict.VIOLATED
+
+
+async def test_counts_that_a_long_transaction_kept_back_are_no_phantom(postgres: PostgresWorld) -> None:
+    """However many nights hold meanwhile: what it hands in at its end may be older than the first baseline."""
+    with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
+        writer.execute("BEGIN")
+        writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
+        writer.execute("DELETE FROM members WHERE id = 1000")
+        async with postgres.nights() as nights:
+            beside = [await nights.night(), await nights.night()]
+            writer.execute("COMMIT")
+            pid = writer.info.backend_pid
+            writer.close()
+            postgres.await_end_of(pid)
+            first, second = await nights.night(), await nights.night()
+    assert [item.verdict for item in (*beside, first, second)] == [
+        Verdict.HOLDS,
+        Verdict.HOLDS,
+        Verdict.INCONCLUSIVE,
+        Verdict.HOLDS,
+    ]
+
+
+async def test_deletes_are_in_the_note(postgres: PostgresWorld) -> None:
+    """Where rows were removed the note has the count; that nothing moved would be untrue."""
+    async with postgres.nights() as nights:
+        postgres.write("DELETE FROM members WHERE id < 50")
+        judgement = await nights.night()
+    assert judgement.verdict is Verdict.HOLDS
+    assert "delete +4" in " ".join(judgement.notes)
+
+
 async def test_a_row_of_a_transaction_that_was_open_says_so(postgres: PostgresWorld) -> None:
     """Committed after the baseline, it is told with its circumstances."""
     with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:

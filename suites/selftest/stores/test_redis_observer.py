@@ -182,6 +182,52 @@ async def test_a_reset_of_the_statistics_is_admitted(world: RedisWorld) -> None:
     assert fourth.verdict is Verdict.VIOLATED
 
 
+async def test_a_busy_server_makes_up_for_a_second_reset(world: RedisWorld) -> None:
+    """The sum of all calls has long grown beyond its old value, and RESETSTAT counts itself once each time: a rare command tells."""
+    async with world.client() as admin:
+        await admin.config_resetstat()
+        await admin.dbsize()
+        async with world.nights(CHANNEL) as nights:
+
+            async def reset_and_work(client: Any) -> None:
+                await client.publish(NAME, "x")
+                await client.config_resetstat()
+                for _ in range(300):
+                    await client.ping()
+
+            first, second = await world.before(nights, reset_and_work), await nights.night()
+    assert first.verdict is Verdict.INCONCLUSIVE
+    assert "went back" in first.reason
+    assert second.verdict is Verdict.HOLDS
+
+
+async def test_what_happens_during_the_last_scan_is_heard(world: RedisWorld) -> None:
+    """Events that come while the last scan still runs belong to the window, and are read before it closes."""
+    async with world.client() as admin, world.nights(KEYS) as nights:
+        await admin.config_set("notify-keyspace-events", "KA")
+        await admin.set("presence:alice", 1)
+        observer: Any = nights.observer
+        seen: list[str] = []
+        async for witness in observer.watch(0.0):
+            if not seen:  # the only scan is under way
+                await admin.set("presence:bob", 1, px=30)
+            seen.append(witness.key)
+        await admin.config_set("notify-keyspace-events", "")
+    assert "presence:bob" in seen
+
+
+async def test_other_names_are_always_admitted(world: RedisWorld) -> None:
+    """Presence in a field of another hash is not seen, with events or without, and the coverage says so."""
+    async with world.client() as admin:
+        for events in ("", "KA"):
+            await admin.config_set("notify-keyspace-events", events)
+            async with world.nights(KEYS) as nights:
+                judgement = await world.during(nights, lambda client: client.hset("session:1", "presence", "1"))
+            assert judgement.verdict is Verdict.HOLDS
+            assert any("a field of another hash" in text for text in judgement.coverage[0].unseen)
+        await admin.config_set("notify-keyspace-events", "")
+
+
 async def test_without_info_nothing_is_said(world: RedisWorld) -> None:
     """INFO is not granted: neither the counters nor the server's identity are known, which is an error and no silence."""
     user = world.grant.verifier.split("//")[1].split(":")[0]

@@ -48,6 +48,11 @@ async def _vhosts(store: RabbitMQStore) -> list[StoreObject]:
             found.append(StoreObject(kind="unreadable", name=f"vhost {name}", attributes=attributes))
         else:
             found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))
+    own = store.config.vhost
+    if not any(item.attributes["vhost"] == own for item in found):
+        # Nothing of ours was looked at: silence here must not pass for absence.
+        why = f"There is no vhost {own}. Correct roles.{store.role}.vhost in the profile."
+        found.append(StoreObject(kind="unreadable", name=f"vhost {own}", attributes={"vhost": own, "reason": why}))
     return found
 
 

@@ -142,6 +142,15 @@ def test_a_wrong_password_is_told(small: SmallWorld, store: str, role: str, key:
     assert result.exit_code() is ExitCode.INCONCLUSIVE
 
 
+def test_a_vhost_that_is_not_there_is_told(small: SmallWorld) -> None:
+    """Where the profile names no vhost of the broker nothing of ours was looked at, and nothing may be said to hold."""
+    if not small.world.config.platform.amqp:
+        pytest.skip("there is no broker on this machine")
+    told = reasons(small.judge(put("roles.broker.vhost", "no-such-vhost"), only=("MQ-01", "MQ-02", "MQ-03")))
+    assert sorted(told) == ["MQ-01", "MQ-02", "MQ-03"]
+    assert all("no-such-vhost" in text for text in told.values()), told
+
+
 def test_counters_that_were_reset_break_continuity(small: SmallWorld) -> None:
     """Somebody resets PostgreSQL's statistics: the run says so and arms anew, and the next one holds again."""
     with psycopg.connect(small.world.admin.chat_db, autocommit=True) as connection:

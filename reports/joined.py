@@ -14,6 +14,9 @@ from reports.contract import ContractDocument
 from reports.contract import to_result as contract_result
 from reports.loads import read_load
 from reports.runs import read_run
+from reports.scorecards import FORMAT as SCORECARD
+from reports.scorecards import ScorecardDocument
+from reports.scorecards import to_result as scorecard_result
 from reports.suites import FORMAT as SUITES
 from reports.suites import SuitesDocument, to_result
 from verifier.render.html import ReportSection, render_html
@@ -22,9 +25,7 @@ from verifier.verdict import ExitCode
 
 OUT_DIR = Path("reports/out")
 TITLE = "One source of truth"
-_RECOGNISED = (
-    "a run (verifier run --json), suites.json or contract.json (pytest --report) or a load report (load-….json)"
-)
+_RECOGNISED = "a run (verifier run --json), suites.json or contract.json (pytest --report), scorecard.json or a load report (load-….json)"
 
 
 # What the headline speaks of: the worst of what is joined.
@@ -85,6 +86,9 @@ def _section(raw: Any) -> ReportSection:
     if kind == CONTRACT:
         result = contract_result(ContractDocument.model_validate(raw))
         return ReportSection(heading=f"OpenIM contract: {result.stack}", result=result)
+    if kind == SCORECARD:
+        result = scorecard_result(ScorecardDocument.model_validate(raw))
+        return ReportSection(heading="Scorecard", result=result)
     if kind == 1:
         result, code = read_load(raw)
         return ReportSection(heading=f"Load: {result.stack}", result=result, exit_code=code)
@@ -94,7 +98,7 @@ def _section(raw: Any) -> ReportSection:
 def newest_parts(directory: Path) -> list[Path]:
     """The newest document of each kind in a directory, in the order of the report."""
     found = []
-    for pattern in ("verifier*.json", "suites.json", "contract*.json", "load-*.json"):
+    for pattern in ("verifier*.json", "suites.json", "contract*.json", "scorecard*.json", "load-*.json"):
         candidates = sorted(directory.glob(pattern), key=lambda path: path.stat().st_mtime)
         found += candidates[-1:]
     return found

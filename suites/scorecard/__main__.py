@@ -19,6 +19,7 @@ from suites.scorecard import page, running
 from suites.scorecard.score import Card
 
 DOCS = Path("docs/scorecard.md")
+JSON = Path("reports/out/scorecard.json")
 
 
 def main() -> int:
@@ -28,7 +29,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="cases, or checks whose cases are run")
     parser.add_argument("--markdown", type=Path, help=f"where the summary goes (default {DOCS}, with --only nowhere)")
     parser.add_argument("--html", type=Path, help="also as one HTML file")
-    parser.add_argument("--json", type=Path, help="also as JSON")
+    parser.add_argument(
+        "--json", type=Path, default=JSON, help=f"for `python -m reports`, and for machines (default {JSON})"
+    )
     arguments = parser.parse_args()
     only = running.named(arguments.only)
     if arguments.only and not only:
@@ -56,7 +59,8 @@ def _write(card: Card, command: str, *, markdown: Path | None, html: Path | None
     if html is not None:
         html.write_text(page.page(card, command), encoding="utf-8")
     if as_json is not None:
-        as_json.write_text(json.dumps(card.to_json(), indent=2) + "\n", encoding="utf-8")
+        as_json.parent.mkdir(parents=True, exist_ok=True)
+        as_json.write_text(json.dumps(card.to_json(command), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

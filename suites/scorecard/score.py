@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from fixtures.faults import CATALOGUE, Fault
+from reports.scorecards import FORMAT
 from suites.selftest.checks.judging import Round
 from suites.selftest.checks.stories import Story
 from verifier.verdict import Verdict
@@ -80,9 +82,15 @@ class Card:
         for action, times in story.traffic.items():
             self.traffic[action] = self.traffic.get(action, 0) + times
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything, for a machine."""
-        return {**asdict(self), "clean": self.clean, "totals": totals(self.cases)}
+    def to_json(self, command: str) -> dict[str, Any]:
+        """Everything, for a machine and for the joined report."""
+        said = {
+            "format": FORMAT,
+            "version": 1,
+            "command": command,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        return {**said, **asdict(self), "clean": self.clean, "totals": totals(self.cases)}
 
 
 def wanted(phases: Iterable[str], only: frozenset[str]) -> Iterator[Fault]:

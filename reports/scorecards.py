@@ -1,0 +1,116 @@
+"""The scorecard as a section of the report: one line for each invariant, each case that was answered wrongly a finding."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from verifier.check import load_checks
+from verifier.finding import Finding
+from verifier.model import Severity
+from verifier.render.redact import clean
+from verifier.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
+
+FORMAT: Final = "openim-ssot-verifier/scorecard"
+BESIDE = "beside the cases"
+_NAMES = {"V": "breaches found", "L": "look-alikes left alone", "U": "unknowables admitted"}
+
+
+class CaseDocument(BaseModel):
+    """One case: V, L or U, the invariants that it is about, and what was said where the answer was not the planned one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    letter: Literal["V", "L", "U"]
+    checks: tuple[str, ...]
+    right: bool
+    said: str
+    detect_s: float | None
+
+
+class ScorecardDocument(BaseModel):
+    """All cases of one run of the catalogue, what was said beside them, and what this machine could not plant."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["openim-ssot-verifier/scorecard"] = FORMAT
+    version: Literal[1] = 1
+    command: str
+    at: datetime
+    took_s: float
+    cases: tuple[CaseDocument, ...]
+    false_alarms: tuple[str, ...]
+    unexplained: tuple[str, ...]
+    not_run: dict[str, str]
+
+
+def to_result(document: ScorecardDocument) -> RunResult:
+    """The card as a run whose checks are the invariants, and what was said beside the cases."""
+    outcomes = [
+        _outcome(document, check.id, check.title, check.severity)
+        for check in load_checks()
+        if any(check.id in case.checks for case in document.cases)
+    ]
+    if said := (*document.false_alarms, *document.unexplained):
+        findings = tuple(_finding(document, BESIDE, told) for told in said)
+        judgement = Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings))
+        outcomes.append(_ended(document, BESIDE, "Said without a cause", Severity.CRITICAL, judgement))
+    return RunResult(
+        run_id=hashlib.sha256(document.at.isoformat().encode()).hexdigest()[:12],
+        stack=document.command,
+        phase="scorecard",
+        started_at=document.at - timedelta(seconds=document.took_s),
+        ended_at=document.at,
+        outcomes=tuple(outcomes),
+        notes=tuple(f"not run: {name}: {why}" for name, why in document.not_run.items()),
+    )
+
+
+def _outcome(document: ScorecardDocument, check_id: str, title: str, severity: Severity) -> Outcome:
+    mine = [case for case in document.cases if check_id in case.checks]
+    wrong = [case for case in mine if not case.right]
+    seconds = [case.detect_s for case in mine if case.letter == "V" and case.detect_s is not None]
+    judgement = Judgement(
+        verdict=Verdict.VIOLATED if wrong else Verdict.HOLDS,
+        coverage=tuple(
+            Coverage(seen=sum(case.right for case in cases), total=len(cases), unit=name)
+            for letter, name in _NAMES.items()
+            if (cases := [case for case in mine if case.letter == letter])
+        ),
+        notes=(f"detected within {max(seconds):.1f} s of the planting",) if seconds else (),
+        findings=tuple(_finding(document, check_id, f"{case.id}: {case.said}") for case in wrong),
+        findings_total=len(wrong),
+    )
+    return _ended(document, check_id, title, severity, judgement)
+
+
+def _ended(document: ScorecardDocument, check_id: str, title: str, severity: Severity, judgement: Judgement) -> Outcome:
+    return Outcome(
+        check_id=check_id,
+        title=title,
+        severity=severity,
+        judgement=judgement,
+        started_at=document.at - timedelta(seconds=document.took_s),
+        ended_at=document.at,
+    )
+
+
+def _finding(document: ScorecardDocument, check_id: str, told: str) -> Finding:
+    return Finding(
+        check_id=check_id,
+        severity=Severity.CRITICAL,
+        key=clean(told.partition(": ")[0]),
+        raw_key="",
+        summary=clean(told),
+        expected="the answer that the catalogue of faults gives",
+        actual=clean(told),
+        next_step=f"{document.command} --only {check_id}" if check_id != BESIDE else document.command,
+        evidence={"command": document.command},
+        fingerprint=hashlib.sha256(f"{check_id}:{told}".encode()).hexdigest()[:16],
+        first_seen_at=document.at,
+        confirmed_at=document.at,
+    )

@@ -1,5 +1,6 @@
 """`python -m suites.churn --minutes N`: a living platform without a breach, judged again and again.
 
+Beside the scoreboard's traffic a second crowd moves conversations, changes devices, joins by invite, pins, reports.
 Exit code 0: no finding and nothing inconclusive; 1: something was said, which is printed; 2: it could not be run.
 """
 
@@ -14,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from fixtures.blueprints import steady, worlds
+from fixtures.blueprints.living import living
 from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.planting import findings
 from fixtures.stack import Stack, World
@@ -50,6 +52,7 @@ async def _churn(world: World, phase: str, for_s: float, seed: int) -> list[str]
         async with (
             Site.open(config, population, world.admin) as site,
             steady.flowing(config, people, seed=seed) as flow,
+            living(config, seed=seed, frozen=phase == "frozen") as life,
         ):
             await asyncio.sleep(FLUSH_S)
             await watch.baseline()
@@ -60,7 +63,10 @@ async def _churn(world: World, phase: str, for_s: float, seed: int) -> list[str]
                 told = await watch.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
                 said = _said(told.result)
                 wrong += [f"{phase} run {number}: {text}" for text in said]
-                _row(phase, number, time.monotonic() - began, told.result, flow)
+                _row(phase, number, time.monotonic() - began, told.result, flow.made + life.counts)
+            wrong += [f"{phase}: the platform refused {refusal}" for refusal in life.refusals]
+            done = ", ".join(f"{times} × {name}" for name, times in sorted((flow.made + life.counts).items()))
+            sys.stdout.write(f"{phase}: {done}\n")
     return wrong
 
 
@@ -73,10 +79,10 @@ def _said(result: RunResult) -> list[str]:
     return [*(f"{item.check_id}: {item.summary} [{item.key}]" for item in findings(result)), *inconclusive]
 
 
-def _row(phase: str, number: int, at_s: float, result: RunResult, flow: steady.Steady) -> None:
+def _row(phase: str, number: int, at_s: float, result: RunResult, made: Counter[str]) -> None:
     verdicts = Counter(outcome.verdict.value for outcome in result.outcomes)
     shown = "  ".join(f"{name} {times}" for name, times in sorted(verdicts.items()))
-    sys.stdout.write(f"{phase:8} run {number:4}  {at_s:7.1f} s  {shown}  actions {flow.made.total()}\n")
+    sys.stdout.write(f"{phase:8} run {number:4}  {at_s:7.1f} s  {shown}  actions {made.total()}\n")
     sys.stdout.flush()
 
 

@@ -79,8 +79,12 @@ async def _admit(watch: Watch, site: Site, fault: Fault) -> Case:
     only = tuple(sorted(fault.blinds))
     for name in HEALTHY_JOURNAL:
         await CATALOGUE[name].plant(site)
-    told = await watch.round(site, [fault], only=only, edit=_short(watch))
-    await watch.baseline(only=only)
+    entered, watch.phase = watch.phase, fault.phase  # some questions arise in the middle of a move alone
+    try:
+        told = await watch.round(site, [fault], only=only, edit=_short(watch))
+        await watch.baseline(only=only)
+    finally:
+        watch.phase = entered
     return admitted(fault, told)
 
 

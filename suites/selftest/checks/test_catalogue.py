@@ -14,8 +14,6 @@ from verifier.model import Severity
 
 JUDGES_THE_RUN = {"META-01"}
 """It reads the run itself, which is always there to be read."""
-JUDGES_AT_THE_CUTOVER = {"GRP-04"}
-"""It speaks while the cutover runs; what cannot be known is tried on a frozen world."""
 CHECKS = list(load_checks())
 
 
@@ -23,7 +21,7 @@ CHECKS = list(load_checks())
 def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
     """A check that cannot be seen to fail, that alarms at its own shadow, or that never admits not to know, proves nothing."""
     assert any(item.id in fault.expects for fault in CATALOGUE)
-    if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN | JUDGES_AT_THE_CUTOVER:
+    if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN:
         assert any(item.id in fault.blinds for fault in CATALOGUE)
     assert sum(item.id in fault.near for fault in CATALOGUE) >= 2
 

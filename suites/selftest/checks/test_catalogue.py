@@ -22,7 +22,7 @@ def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
     """A check that cannot be seen to fail, that alarms at its own shadow, or that never admits not to know, proves nothing."""
     assert any(item.id in fault.expects for fault in CATALOGUE)
     if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN:
-        assert any(item.id in fault.blinds for fault in CATALOGUE)
+        assert any(item.id in fault.blinds for fault in CATALOGUE if fault.kind == "unknowable")
     assert sum(item.id in fault.near for fault in CATALOGUE) >= 2
 
 

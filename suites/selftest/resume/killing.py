@@ -169,8 +169,10 @@ class Arena:
 
 
 def _lasting(value: Any) -> Any:
-    """A reading without its time, and without the place in a log that goes on by itself."""
+    """A reading without its time and the place in a log that goes on by itself; of heartbeats, which our own looks raise, the names."""
     kept = {name: item for name, item in dict(value).items() if name not in ("at", "horizon")}
+    if "heartbeats" in kept:
+        kept["heartbeats"] = sorted(kept["heartbeats"])
     return json.loads(json.dumps(kept, sort_keys=True))
 
 

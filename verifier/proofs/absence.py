@@ -7,7 +7,6 @@ the verdict rests on the witnesses. What could not have been seen is said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -411,19 +410,8 @@ class _Watch:
         return self._of(problem, "counters", now)
 
     def _of(self, problem: Problem, key: str, now: Reading) -> Finding:
-        raw_key = json.dumps([self.context.proof_index, self.proof.target, key], ensure_ascii=False)
-        finding = Finding.of(
-            problem,
-            check_id=self.context.check.id,
-            severity=self.context.check.severity,
-            key=key,
-            raw_key=raw_key,
-            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
-            first_seen_at=now.at,
-            confirmed_at=now.at,
-        )
-        self.context.found(finding)
-        return finding
+        raw_key = self.context.raw_key(self.proof.target, key)
+        return self.context.finding(problem, key=key, raw_key=raw_key, first_seen_at=now.at, confirmed_at=now.at)
 
     # ---- life ----
 

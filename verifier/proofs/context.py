@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from verifier.check import Check
 from verifier.checkpoints import Checkpoints
 from verifier.finding import Finding
-from verifier.model import Phase
+from verifier.model import Phase, Problem
 from verifier.profile.models import Profile
 from verifier.scope import Scope
 from verifier.stores.pool import Stores
@@ -55,3 +58,40 @@ class Context:
     def settle_s(self) -> float:
         """How long a fact may be in flight."""
         return self.profile.timing.settle_s
+
+    async def settle(self, clock: Callable[[], Awaitable[datetime]], window_s: float | None = None) -> None:
+        """Wait until so much time has passed by the store's own clock; by default what a fact may be in flight."""
+        wanted_s = self.settle_s if window_s is None else window_s
+        started, remaining_s = await clock(), wanted_s
+        while remaining_s > 0:
+            await asyncio.sleep(remaining_s)
+            remaining_s = wanted_s - (await clock() - started).total_seconds()
+
+    def raw_key(self, *parts: str) -> str:
+        """The full name of a record within this check: what `recheck` is given, and what fingerprints are made of."""
+        return json.dumps([self.proof_index, *parts], ensure_ascii=False)
+
+    def finding(
+        self,
+        problem: Problem,
+        *,
+        key: str,
+        raw_key: str,
+        first_seen_at: datetime,
+        confirmed_at: datetime,
+        evidence: Mapping[str, str] | None = None,
+    ) -> Finding:
+        """A confirmed problem as a finding of this check; whoever listens to the run is told."""
+        finding = Finding.of(
+            problem,
+            check_id=self.check.id,
+            severity=self.check.severity,
+            key=key,
+            raw_key=raw_key,
+            fingerprint=self.memory.fingerprint(self.check.id, raw_key),
+            first_seen_at=first_seen_at,
+            confirmed_at=confirmed_at,
+            evidence=evidence,
+        )
+        self.found(finding)
+        return finding

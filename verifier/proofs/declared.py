@@ -174,17 +174,11 @@ def _shown(value: Any) -> str:
 
 
 def _finding(context: Context, key: str, problem: Problem, first_seen_at: datetime) -> Finding:
-    raw_key = json.dumps([context.proof_index, key], ensure_ascii=False)
-    finding = Finding.of(
+    return context.finding(
         problem,
-        check_id=context.check.id,
-        severity=context.check.severity,
         key=key,
-        raw_key=raw_key,
-        fingerprint=context.memory.fingerprint(context.check.id, raw_key),
+        raw_key=context.raw_key(key),
         first_seen_at=first_seen_at,
         confirmed_at=datetime.now(UTC),
         evidence={"read from": "a file" if key.startswith("/") else "/config/get_config"},
     )
-    context.found(finding)
-    return finding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,18 +66,12 @@ class Delivery:
 
     def _finding(self, problem: Problem, context: Context, path: Path) -> Finding:
         key = problem.key or problem.summary
-        raw_key = json.dumps([context.proof_index, "journal", key], ensure_ascii=False)
         now = datetime.now(UTC)
-        finding = Finding.of(
+        return context.finding(
             problem,
-            check_id=context.check.id,
-            severity=context.check.severity,
             key=key,
-            raw_key=raw_key,
-            fingerprint=context.memory.fingerprint(context.check.id, raw_key),
+            raw_key=context.raw_key("journal", key),
             first_seen_at=now,
             confirmed_at=now,
             evidence={"journal": str(path)},
         )
-        context.found(finding)
-        return finding

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,17 +97,11 @@ class Inventory:
 
     def _finding(self, problem: Problem, context: Context, first_seen_at: datetime) -> Finding:
         key = self._key(problem)
-        raw_key = json.dumps([context.proof_index, self.role, key], ensure_ascii=False)
-        finding = Finding.of(
+        return context.finding(
             problem,
-            check_id=context.check.id,
-            severity=context.check.severity,
             key=key,
-            raw_key=raw_key,
-            fingerprint=context.memory.fingerprint(context.check.id, raw_key),
+            raw_key=context.raw_key(self.role, key),
             first_seen_at=first_seen_at,
             confirmed_at=datetime.now(UTC),
             evidence={"listed from": self.role},
         )
-        context.found(finding)
-        return finding

@@ -6,7 +6,6 @@ that clash are read a second time after the settle window, as every suspect is.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -66,8 +65,6 @@ class _Search:
         first_seen_at = await self.clock() if suspects else None
         confirmed, unresolved = await self._confirm(suspects)
         findings = tuple(self._finding(value, group, first_seen_at) for value, group in confirmed.items())
-        for item in findings:
-            self.context.found(item)
         return self._conclude(findings, unresolved, overflow)
 
     def _problem(self, group: Group) -> Problem | None:
@@ -116,7 +113,7 @@ class _Search:
             if not suspects:
                 break
             self.context.progress(0, len(suspects), "suspects, waiting for the second look")
-            await self._settle()
+            await self.context.settle(self.clock)
             again = await self._look_again(suspects)
             requeued = {}
             for value, group in suspects.items():
@@ -139,25 +136,14 @@ class _Search:
             self._collect(rows, groups, lambda value: value in suspects)
         return {value: tuple(rows.values()) for value, rows in groups.items()}
 
-    async def _settle(self) -> None:
-        started = await self.clock()
-        remaining = self.context.settle_s
-        while remaining > 0:
-            await asyncio.sleep(remaining)
-            remaining = self.context.settle_s - (await self.clock() - started).total_seconds()
-
     def _finding(self, value: str, group: Group, first_seen_at: datetime | None) -> Finding:
         problem, now = self._problem(group), first_seen_at
         if problem is None or now is None:
             raise RuntimeError("a confirmed clash without a problem")
-        raw_key = json.dumps([self.context.proof_index, value], ensure_ascii=False)
-        return Finding.of(
+        return self.context.finding(
             problem,
-            check_id=self.context.check.id,
-            severity=self.context.check.severity,
             key=" / ".join(str(row[self.source.key[0]]) for row in group[:4]),
-            raw_key=raw_key,
-            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            raw_key=self.context.raw_key(value),
             first_seen_at=now,
             confirmed_at=now,
             evidence={"read from": self.source.label},

@@ -7,7 +7,6 @@ unchanged. One that keeps changing is looked at three times and then admitted to
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -210,9 +209,7 @@ class _Walk:
         return partners
 
     def _raw_key(self, row: Row) -> str:
-        return json.dumps(
-            [self.context.proof_index, *(_key_text(row[name]) for name in self.source.key)], ensure_ascii=False
-        )
+        return self.context.raw_key(*(_key_text(row[name]) for name in self.source.key))
 
     async def _rows_of(self, raw_keys: Iterable[str]) -> list[Row]:
         """The records behind some keys, as they are now."""
@@ -234,7 +231,7 @@ class _Walk:
             if not suspects:
                 break
             self.context.progress(0, len(suspects), "suspects, waiting for the second look")
-            await self._settle()
+            await self.context.settle(self.clock, self.proof.second_look_s)
             again = {item.suspect.raw_key: item for item in await self.look(await self._rows_of(suspects))}
             requeued = {}
             for key, suspect in suspects.items():
@@ -249,28 +246,16 @@ class _Walk:
         self.seen, self.left_out = seen
         return confirmed, len(suspects)
 
-    async def _settle(self) -> None:
-        started = await self.clock()
-        window_s = self.context.settle_s if self.proof.second_look_s is None else self.proof.second_look_s
-        remaining = window_s
-        while remaining > 0:
-            await asyncio.sleep(remaining)
-            remaining = window_s - (await self.clock() - started).total_seconds()
-
     def finding(self, sighting: _Sighting, first_seen_at: datetime) -> Finding:
         relation = self.context.profile.relations.get(self.proof.subject.relation)
-        raw_key = sighting.suspect.raw_key
         shown = [
             "‹hidden›" if relation and relation.sensitive(name) else _key_text(sighting.row[name])
             for name in self.source.key
         ]
-        return Finding.of(
+        return self.context.finding(
             sighting.problem,
-            check_id=self.context.check.id,
-            severity=self.context.check.severity,
             key=" / ".join(shown),
-            raw_key=raw_key,
-            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            raw_key=sighting.suspect.raw_key,
             first_seen_at=first_seen_at,
             confirmed_at=sighting.suspect.first_seen_at,
             evidence={"read from": self.source.label}
@@ -296,8 +281,6 @@ async def walk(proof: Rule | Reconcile, context: Context) -> Judgement:
     suspects = await walker.first_look()
     confirmed, unresolved = await walker.confirm(suspects)
     findings = tuple(walker.finding(sighting, first_seen_at) for sighting, first_seen_at in confirmed)
-    for item in findings:
-        context.found(item)
     return _conclude(walker, findings, unresolved)
 
 

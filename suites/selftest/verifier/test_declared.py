@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from verifier.model import Severity
+from verifier.model import Phase, Severity
 from verifier.profile.declared import OpenIMConfig
 from verifier.proofs import Declared
+from verifier.proofs.context import Context
 from verifier.proofs.declared import agree, value_at
 from verifier.stores.base import RouteClosed
 from verifier.verdict import Judgement, Verdict
@@ -63,17 +64,17 @@ def _judge(server: _Server, expected: dict[str, Any], files: dict[str, str] | No
     async def get(_role: str) -> _Server:
         return server
 
-    context: Any = SimpleNamespace(
-        arming=False,
-        settle_s=0,
-        proof_index=0,
-        stores=SimpleNamespace(get=get),
-        check=SimpleNamespace(id="CFG-01", severity=Severity.HIGH),
-        memory=SimpleNamespace(fingerprint=lambda _check, key: key),
-        found=lambda _finding: None,
-    )
+    surroundings: Any = {
+        "check": SimpleNamespace(id="CFG-01", severity=Severity.HIGH),
+        "profile": SimpleNamespace(timing=SimpleNamespace(settle_s=0)),
+        "phase": Phase.CUTOVER,
+        "stores": SimpleNamespace(get=get),
+        "scope": None,
+        "memory": SimpleNamespace(fingerprint=lambda _check, key: key),
+        "progress": None,
+    }
     proof = Declared(expected={"share.yml": expected} if expected else {}, files=files or {}, next_step="Set it back.")
-    return asyncio.run(proof.execute(context))
+    return asyncio.run(proof.execute(Context(**surroundings)))
 
 
 def test_a_closed_route_is_not_granted() -> None:

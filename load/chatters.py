@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-from itertools import count
 
 import gevent
 import httpx
@@ -19,6 +18,7 @@ from load.engine.frames import SINGLE, Peer
 from load.engine.plan import EnginePlan, Target, UserPlan
 from load.journal.writer import ColumnWriter
 from load.openim import WEB, OpenIMApi, conversation_id
+from load.pairs import Pairs
 from load.recorder import journal_path
 from load.settings import Settings
 from load.ways import direct, sign_in, through_gateway
@@ -56,23 +56,10 @@ class ChatRun:
         )
         self.engine = Engine(self.plan, journal)
         self.api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
-        self._numbers = count(worker * 2, max(workers, 1) * 2)
-        self._waiting: tuple[str, str] | None = None
+        self.pairs = Pairs(settings, worker=worker, workers=workers)
         self._signed_in: dict[str, Session] = {}
         self._signing_in = BoundedSemaphore()
         self.engine.start(gevent.get_hub().threadpool.spawn)
-
-    def next_pair(self) -> tuple[str, str] | None:
-        """(own id, peer's id) for one more user; None when all canaries are in use. Both of a pair are in one process."""
-        if self._waiting is not None:
-            second_half, self._waiting = self._waiting, None
-            return second_half
-        number = next(self._numbers)
-        first, second = self.settings.user_id(number), self.settings.user_id(number + 1)
-        if first is None or second is None:
-            return None
-        self._waiting = second, first
-        return first, second
 
     def prepare(self, me: str, peer: str) -> UserPlan:
         """Register or sign in one canary, and say how it connects and writes.
@@ -131,7 +118,7 @@ class CanaryChatter(User):
 
     def on_start(self) -> None:
         """Take a pair of canaries, see that they are known, let the engine connect this one."""
-        run, pair = self.current, self.current.next_pair() if self.current else None
+        run, pair = self.current, self.current.pairs.take() if self.current else None
         if run is None or pair is None:
             raise StopUser
         self._run = run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import time
-from itertools import count
 
 import gevent
 import httpx
@@ -15,6 +14,7 @@ from locust.exception import StopUser
 from fixtures.clients.openim_calls import OpenIMError
 from load.arrival import Pace
 from load.openim import OpenIMApi, conversation_id, envelope_of, send_body
+from load.pairs import Pairs
 from load.recorder import Conversation, RunRecorder
 from load.settings import Settings
 from verifier.judges.journal import JournalError
@@ -35,24 +35,8 @@ class Run:
         self.settings = settings
         self.recorder = recorder
         self.api = api
-        self._numbers = count(worker * 2, max(workers, 1) * 2)
-        self._waiting: tuple[str, str] | None = None
+        self.pairs = Pairs(settings, worker=worker, workers=workers)
         self.broken = False
-
-    def next_pair(self) -> tuple[str, str] | None:
-        """(own id, peer's id) for one more user; None when all canaries are in use.
-
-        Workers take turns by pairs, so that both ends of a conversation are in one process and one journal.
-        """
-        if self._waiting is not None:
-            second_half, self._waiting = self._waiting, None
-            return second_half
-        number = next(self._numbers)
-        first, second = self.settings.user_id(number), self.settings.user_id(number + 1)
-        if first is None or second is None:
-            return None
-        self._waiting = second, first
-        return first, second
 
 
 class CanarySender(FastHttpUser):
@@ -68,7 +52,7 @@ class CanarySender(FastHttpUser):
 
     def on_start(self) -> None:
         """Take a pair of canaries, see that OpenIM knows them, note where their conversation stands."""
-        run, pair = self.current, self.current.next_pair() if self.current else None
+        run, pair = self.current, self.current.pairs.take() if self.current else None
         if run is None or pair is None:
             raise StopUser
         self._run, (self._me, self._peer) = run, pair

@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from fixtures.wire import gob
 from fixtures.wire import openim_ws_pb2 as pb
+from fixtures.wire.envelope import REQUEST_FIELDS
 from fixtures.wire.identifiers import ReqIdentifier
 
 SdkType = Literal["js", "go"]
@@ -86,17 +87,7 @@ class Template:
 
 def _gob_frame(sender: str, prefix: bytes, rest: bytes) -> bytes:
     """A format for one gob frame: all its lengths are constant, because all that varies has a fixed width."""
-    shape = gob.Shape(
-        "Req",
-        [
-            ("ReqIdentifier", gob.INT),
-            ("Token", gob.STRING),
-            ("SendID", gob.STRING),
-            ("OperationID", gob.STRING),
-            ("MsgIncr", gob.STRING),
-            ("Data", gob.BYTES),
-        ],
-    )
+    shape = gob.Shape("Req", REQUEST_FIELDS)
     hole_op, hole_count, hole_data = b"\x01" * ID_CHARS, b"\x02" * COUNT_DIGITS, b"\x03" * 63
     whole = shape.encode(
         (int(ReqIdentifier.SEND_MSG), "", sender, hole_op.decode(), hole_count.decode(), hole_data + rest)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Events, text_slots
-from verifier.judges.journal import Header, JournalError
+from verifier.judges.journal import Header, JournalError, create_journal
 from verifier.judges.scrub import scrub_text
 
 _BATCH_EVENTS: Final = 8_192
@@ -44,7 +44,7 @@ class ColumnWriter:
         self._lanes: dict[tuple[int, int], int] = {}
         self._connections = 0
         self._reads = 0
-        self._fd: int | None = _create(path)
+        self._fd: int | None = create_journal(path)
         self._text(
             {
                 "journal": FORMAT,
@@ -172,17 +172,3 @@ class ColumnWriter:
             )
             raise JournalError(self._failure) from error
         self._size += len(data)
-
-
-def _create(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise JournalError(
-            f"there is a journal at {path} already, and journals are never overwritten. Name another file."
-        ) from None
-    except OSError as error:
-        raise JournalError(
-            f"the journal {path} cannot be created: {error.strerror}. Name a file in a directory that is yours."
-        ) from error

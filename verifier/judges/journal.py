@@ -89,7 +89,7 @@ class JournalWriter:
         self._operations = 0
         self._size = 0
         self._failure: str | None = None
-        self._fd: int | None = _create(path)
+        self._fd: int | None = create_journal(path)
         try:
             self._append(
                 {
@@ -204,7 +204,8 @@ class JournalWriter:
         self._size += len(data)
 
 
-def _create(path: Path) -> int:
+def create_journal(path: Path) -> int:
+    """The descriptor of a new file to append to, readable by its owner alone. Raises JournalError, also where there is one."""
     try:
         # A parent that is itself a file fails at open, with its own errno.
         if not path.parent.exists():

@@ -212,3 +212,10 @@ def test_what_a_killed_recorder_could_not_write_down_accuses_nobody(tmp_path: Pa
             journal.flush()
     run = load_run([ColumnReader(tmp_path / f"{worker}.columns") for worker in (0, 1)])
     assert (run.unwritten, len(run.seen)) == (1, 0)
+
+
+def test_a_journal_in_a_place_that_is_a_file_says_so(tmp_path: Path) -> None:
+    """Not that there is a journal already."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(JournalError, match="cannot be created"):
+        writer(tmp_path / "taken" / "run.columns")

@@ -11,20 +11,13 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from fixtures.wire import gob
+from fixtures.wire.envelope import REQUEST_FIELDS
 from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
 from fixtures.wire.openim_ws_pb2 import MsgData
 from suites.contract.openim.ws.recording import USER, Line
 from suites.contract.openim.ws.rewrite import texts
 from suites.contract.openim.ws.symbols import Symbols
 
-_GOB_REQUEST = [
-    ("ReqIdentifier", gob.INT),
-    ("Token", gob.STRING),
-    ("SendID", gob.STRING),
-    ("OperationID", gob.STRING),
-    ("MsgIncr", gob.STRING),
-    ("Data", gob.BYTES),
-]
 _LONG_RUN = re.compile(rb"(.)\1{999,}")
 
 
@@ -89,7 +82,7 @@ def _gob(plain: bytes, symbols: Symbols, now_ms: int) -> bytes:
     found = gob.decode(plain)
     length = plain[0] + 1  # a definition of less than 128 bytes has its length in one
     values: list[gob.Value] = []
-    for name, _ in _GOB_REQUEST:
+    for name, _ in REQUEST_FIELDS:
         value = found.get(name, 0 if name == "ReqIdentifier" else "")
         if name == "Data":
             raw = value if isinstance(value, bytes) else b""
@@ -98,7 +91,7 @@ def _gob(plain: bytes, symbols: Symbols, now_ms: int) -> bytes:
             values.append(symbols.fill(value))
     # It begins with the negative id of the type: odd, halved, and in a byte of its own or after a count of bytes.
     type_id = ((plain[1] if plain[1] < 0x80 else plain[2]) >> 1) + 1
-    shape = gob.Shape("Req", _GOB_REQUEST, type_id=type_id)
+    shape = gob.Shape("Req", REQUEST_FIELDS, type_id=type_id)
     return plain[:length] + shape.encode(values)[len(shape.prefix) :]
 
 

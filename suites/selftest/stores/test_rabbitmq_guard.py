@@ -118,7 +118,9 @@ async def test_shovels_without_the_policymaker_tag(monkeypatch: pytest.MonkeyPat
     async def get(path: str, **_: object) -> object:
         match path:
             case "/api/vhosts":
-                return []
+                return [{"name": "/"}]
+            case "/api/queues/%2F":
+                return {"items": [], "page_count": 1}
             case "/api/nodes":
                 return [{"enabled_plugins": plugins}]
             case "/api/shovels":
@@ -142,7 +144,11 @@ async def test_parameters_for_a_policymaker(monkeypatch: pytest.MonkeyPatch) -> 
     value = {"src-queue": "chat.message.notify", "src-uri": "amqp://u:secret@h", "dest-uri": ["amqp://u:secret@h"]}
 
     async def get(path: str, **_: object) -> object:
-        return [] if path == "/api/vhosts" else [{"component": "shovel", "name": "s", "vhost": "/", "value": value}]
+        return (
+            [{"name": "/"}]
+            if path == "/api/vhosts"
+            else [{"component": "shovel", "name": "s", "vhost": "/", "value": value}]
+        )
 
     monkeypatch.setattr(store, "get", get)
     found = await store.listing("parameters")

@@ -6,6 +6,7 @@ each statement, command or request passes the store's allow-list before it reach
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,7 +86,8 @@ class Reading:
     (insert, update, delete, publish …); a missing one is not available here. `horizon`: where the witness search resumes.
     `filled`: the parts of the object that hold records. `weak`: why this look alone proves no silence of an object that nobody
     else may write to, "" where it does. `heartbeats` count whatever the server does, our own looks included: they tell nothing but
-    a reset of all counters, for then one of them goes back.
+    a reset of all counters, for then one of them goes back. `known`: the marks of all records that were there, where a census was
+    taken (`Census`).
     """
 
     at: datetime
@@ -96,6 +98,7 @@ class Reading:
     filled: frozenset[str] = frozenset()
     weak: str = ""
     heartbeats: Mapping[str, int] = field(default_factory=dict)
+    known: frozenset[bytes] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the history."""
@@ -106,6 +109,7 @@ class Reading:
             "horizon": self.horizon,
             "filled": sorted(self.filled),
             "heartbeats": dict(self.heartbeats),
+            "known": None if self.known is None else b64encode(b"".join(sorted(self.known))).decode(),
         }
 
     @classmethod
@@ -118,14 +122,25 @@ class Reading:
             horizon=raw["horizon"],
             filled=frozenset(raw.get("filled", ())),
             heartbeats=raw.get("heartbeats", {}),
+            known=None if raw.get("known") is None else marks_of(b64decode(raw["known"])),
         )
+
+
+MARK_BYTES = 5
+"""So much of a key's SHA-256 is remembered: among a million records, one new one in a million is taken for one of them."""
+
+
+def marks_of(joined: bytes) -> frozenset[bytes]:
+    """Marks that were written one behind the other."""
+    return frozenset(joined[at : at + MARK_BYTES] for at in range(0, len(joined), MARK_BYTES))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
     """One write that was seen: which operation, on which record, how it is known and, where that can be told, when.
 
-    `since_baseline` is proven (transaction horizon, stream); otherwise only the record's own time column speaks.
+    `since_baseline` is proven (transaction horizon, stream); otherwise only the record's own time column speaks. `mark` is the record's
+    in a census: where it is given, the observer cannot tell an insert from an update, and a census can.
     """
 
     operation: str
@@ -135,6 +150,7 @@ class Witness:
     written_at: datetime | None = None
     position: int | None = None
     since_baseline: bool = True
+    mark: bytes | None = None
 
 
 class Observer(Protocol):
@@ -152,6 +168,14 @@ class Observer(Protocol):
 
     def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
         """Every write that can still be seen between two readings."""
+
+
+@runtime_checkable
+class Census(Protocol):
+    """An observer whose witnesses do not say whether a record is new; who was there before does."""
+
+    async def census(self, now: Reading, before: Reading | None) -> Reading:
+        """`now`, with the marks of all records that it saw. `before` is the earlier reading that its continuity leads back to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

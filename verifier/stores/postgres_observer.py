@@ -21,6 +21,8 @@ from verifier.stores.base import ContinuityLost, Missing, Reading, StoreError, W
 from verifier.stores.budget import Bite
 from verifier.stores.convert import to_logical
 from verifier.stores.postgres import PostgresStore
+from verifier.stores.postgres_census import census_sql, mark_sql, with_census
+from verifier.stores.postgres_snapshot import Snapshot
 from verifier.stores.postgres_source import expression, from_clause
 
 BLOCKS_PER_CHUNK = 4096
@@ -75,8 +77,8 @@ class PostgresObserver:
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The counter query and the witness query."""
-        return (" ".join(_READING.split()), self._witness_sql())
+        """The counter query, the witness query and the census."""
+        return (" ".join(_READING.split()), self._witness_sql(), census_sql(self._relation))
 
     async def read(self, *, settled: bool = False) -> Reading:
         """Counters, horizon and continuity tokens; `settled` waits until the counters stood still for a flush interval.
@@ -96,6 +98,10 @@ class PostgresObserver:
                 still_since = time.monotonic()
             reading, earlier = again, left
         return replace(reading, continuity={**reading.continuity, "baseline": _UNSETTLED if earlier else _SETTLED})
+
+    async def census(self, now: Reading, before: Reading | None) -> Reading:
+        """See `Census`."""
+        return await with_census(self._store, self._relation, now, before)
 
     async def _read(self) -> Reading:
         if self._relation.table is None:
@@ -157,7 +163,7 @@ class PostgresObserver:
     def _witness_sql(self) -> str:
         logical = ", ".join(f'{expression(self._relation.columns[name])} AS "{name}"' for name in self._columns)
         return (
-            f"SELECT {logical}, xmin::text AS _xmin FROM {from_clause(self._relation)} "  # noqa: S608 - names come from the profile
+            f"SELECT {logical}, xmin::text AS _xmin, {mark_sql(self._relation)} AS _mark FROM {from_clause(self._relation)} "  # noqa: S608 - names come from the profile
             "WHERE ctid >= %(first)s::tid AND ctid < %(last)s::tid AND age(xmin) <= %(age)s"
         )
 
@@ -227,6 +233,7 @@ class PostgresObserver:
             row=logical,
             how=f"its transaction {xid} {when} the baseline",
             position=xid,
+            mark=row["_mark"],
         )
 
 
@@ -241,31 +248,3 @@ def _truncated(before: Reading, now: Reading) -> list[Witness]:
     emptied = [oid for oid in before.filled - now.filled if oid in files[1] and files[0].get(oid) != files[1][oid]]
     how = "it held rows, has a new file and none of them, and no delete was counted"
     return [Witness(operation="truncate", key=f"TRUNCATE of {oid}", row={}, how=how) for oid in sorted(emptied)]
-
-
-class Snapshot:
-    """A PostgreSQL transaction snapshot, `xmin:xmax:in,flight`, in 64-bit ids."""
-
-    def __init__(self, xmin: int, xmax: int, in_flight: frozenset[int]) -> None:
-        self.xmin, self.xmax, self.in_flight = xmin, xmax, in_flight
-
-    @classmethod
-    def parse(cls, text: str) -> Snapshot:
-        """Read the server's text form."""
-        xmin, xmax, listed = text.split(":")
-        return cls(int(xmin), int(xmax), frozenset(int(item) for item in listed.split(",") if item))
-
-    def saw(self, xid: int) -> bool:
-        """Whether a transaction's rows were visible in this snapshot (if it committed)."""
-        return xid < self.xmax and xid not in self.in_flight
-
-    def full_xid(self, xmin: int) -> int:
-        """The 64-bit id of a row's 32-bit xmin: the one nearest to this snapshot."""
-        if xmin < 3:  # permanent ids: bootstrap and frozen
-            return xmin
-        candidate = (self.xmax & ~0xFFFFFFFF) | xmin
-        if candidate > self.xmax + 0x7FFFFFFF:
-            return candidate - 0x1_0000_0000
-        if candidate < self.xmax - 0x7FFFFFFF:
-            return candidate + 0x1_0000_0000
-        return candidate

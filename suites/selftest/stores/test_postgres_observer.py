@@ -12,8 +12,10 @@ import pytest
 from fixtures.stack import Stack
 from suites.selftest.stores.absence_nights import told
 from suites.selftest.stores.postgres_world import PostgresWorld, members, open_postgres_world
+from verifier.stores import postgres_census
 from verifier.stores.base import ContinuityLost, Reading
-from verifier.stores.postgres_observer import PostgresObserver, Snapshot
+from verifier.stores.postgres_observer import PostgresObserver
+from verifier.stores.postgres_snapshot import Snapshot
 from verifier.verdict import Verdict
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +46,7 @@ WRITTEN = {
     "a lower id of one's own": ([INSERT + "(-5, 'moved', '2025-01-01')"], MARKED),
     "an id in a gap": ([INSERT + "(15, 'moved', '2025-01-01')"], MARKED),
     "written and removed": ([INSERT + "(1000, 'moved', now())", "DELETE FROM members WHERE id = 1000"], COUNTED),
-    "replaced": (["DELETE FROM members WHERE id = 10", INSERT + "(10, 'moved', '2025-06-01')"], MARKED),
+    "replaced": (["DELETE FROM members WHERE id = 10", INSERT + "(10, 'moved', '2025-06-01')"], COUNTED),
     "by a trigger": ([TRIGGER, "INSERT INTO audit VALUES ('x')"], MARKED),
     "by a function of another's rights": ([DEFINER, "SELECT add_member()"], MARKED),
     "by COPY-like bulk": ([INSERT + "(2000, 'moved', now()), (2001, 'moved', now())"], MARKED),
@@ -79,6 +81,50 @@ async def test_an_update_in_place_is_told(postgres: PostgresWorld) -> None:
         postgres.write("UPDATE members SET role = 1 WHERE id = 20")
         judgement = await nights.night()
     assert [finding.key for finding in judgement.findings] == ["20"]
+
+
+@pytest.mark.parametrize("asked", ["insert", "update"])
+async def test_new_and_changed_are_told_apart_among_others(postgres: PostgresWorld, asked: str) -> None:
+    """The neighbours' writes move every counter: what tells is whether the key was there at the last look."""
+    async with postgres.nights(operations=frozenset({asked}), neighbours=frozenset({"support"})) as nights:
+        postgres.write(INSERT + "(999, 'support', now())", "UPDATE members SET role = 7 WHERE id = 999")
+        quiet = await nights.night()
+        postgres.write(INSERT + "(1000, 'moved', '2020-01-01'), (1001, 'support', now())")
+        postgres.write("UPDATE members SET role = 1 WHERE id IN (20, 999)")
+        loud = await nights.night()
+    assert quiet.verdict is Verdict.HOLDS, quiet.reason
+    assert [finding.key for finding in loud.findings] == (["1000"] if asked == "insert" else ["20"])
+
+
+async def test_a_row_that_changes_beside_the_census_stays_known(postgres: PostgresWorld) -> None:
+    """It gets a younger version between the reading and the census; one that was not there at the last look does not count."""
+    async with postgres.store() as store:
+        observer = PostgresObserver(store, members(), (), flush_s=0.1)
+        before = await observer.census(await observer.read(), None)
+        now = await observer.read()
+        postgres.write("UPDATE members SET role = 1 WHERE id = 20", INSERT + "(1000, 'moved', now())")
+        after = await observer.census(now, before)
+        marks = {item.key: item.mark async for item in observer.witnesses(now, await observer.read())}
+    assert set(marks) == {"20", "1000"}
+    assert before.known == after.known
+    assert after.known is not None
+    assert marks["20"] in after.known
+    assert marks["1000"] not in after.known
+
+
+async def test_without_a_census_a_write_in_scope_is_not_judged(
+    postgres: PostgresWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that is too large for one: silence holds, with a note; a write is inconclusive where its kind matters."""
+    monkeypatch.setattr(postgres_census, "CENSUS_MAX", 39)
+    async with postgres.nights(neighbours=frozenset({"support"})) as nights:
+        quiet = await nights.night()
+        postgres.write("UPDATE members SET role = 1 WHERE id = 20")
+        loud = await nights.night()
+    assert quiet.verdict is Verdict.HOLDS
+    assert "whether a row is new or changed (over 39 rows)" in " ".join(quiet.notes)
+    assert loud.verdict is Verdict.INCONCLUSIVE
+    assert "new or changed" in loud.reason
 
 
 SILENT = {

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifier.stores.postgres_observer import Snapshot
+from verifier.stores.postgres_snapshot import Snapshot
 
 
 @given(st.integers(min_value=3, max_value=2**40), st.integers(min_value=0, max_value=2**31 - 2))

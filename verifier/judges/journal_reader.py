@@ -125,10 +125,15 @@ class JournalReader:
 
 def find_journal(place: Path, kind: Kind = "canary") -> Path | None:
     """The newest journal of a kind at `place`, a file or a directory of `<kind>-*.jsonl`; None where there is none."""
+    return next(iter(journals(place, kind)), None)
+
+
+def journals(place: Path, kind: Kind = "canary") -> list[Path]:
+    """All journals of a kind at `place`, as `find_journal` takes it, the newest first."""
     if place.is_dir():
         found = place.glob(f"{kind}-*{SUFFIX}")
-        return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
-    return place if place.exists() else None
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    return [place] if place.exists() else []
 
 
 def merged(readers: Sequence[JournalReader]) -> Iterator[Operation]:

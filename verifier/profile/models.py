@@ -103,6 +103,11 @@ class Canary(Section):
 
     journal: str
     max_age_s: float = Field(default=86_400, gt=0)
+    durable_after_s: float = Field(
+        default=86_400,
+        ge=0,
+        description="how long OpenIM may answer from its cache: a message is looked for in its store when it is older (MSG-05)",
+    )
     lag_max_s: float = Field(
         default=5, gt=0, description="how long an acknowledged message may usually take to be pushed (LAG-01)"
     )
@@ -129,6 +134,27 @@ class Media(Section):
         description="OpenIM's fileExpireTime; where not set, what openim_config declares, else OpenIM's own 180",
     )
     sample: int = Field(default=50, ge=1)
+
+
+class Imports(Section):
+    """`[imports]`: how what came from the legacy stores is recognised in OpenIM; OpenIM itself knows no duplicates."""
+
+    group_marker: str | None = Field(
+        default=None, description="field of a group's `ex` (JSON) that names its legacy group (GRP-06)"
+    )
+    message_marker: str | None = Field(
+        default=None, description="field of an imported message's `ex` (JSON) that names the legacy message (MSG-08)"
+    )
+    text: str = Field(
+        default="text",
+        description="where in the legacy `content` a text message has its text (MSG-06); other kinds are left out",
+    )
+    retention_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="OpenIM's retainChatRecords, 0 where it is off; where not set, what openim_config declares, else OpenIM's own 365",
+    )
+    sample: int = Field(default=50, ge=1, description="how many moved conversations are compared in one run (MSG-06)")
 
 
 class Timing(Section):
@@ -239,6 +265,7 @@ class Profile(Section):
     inventory: Inventories = Inventories()
     canary: Canary | None = None
     media: Media = Media()
+    imports: Imports = Imports()
     openim_config: OpenIMConfig = OpenIMConfig()
     webhooks: Webhooks = Webhooks()
     timing: Timing = Timing()
@@ -327,6 +354,16 @@ class Profile(Section):
     def since_phase(self, phase: Phase) -> datetime | None:
         """When a phase began, if the profile says."""
         return self.since.get(phase)
+
+    @property
+    def retention_days(self) -> tuple[float, str]:
+        """How many days OpenIM keeps messages (0: for ever), and who says so."""
+        if self.imports.retention_days is not None:
+            return self.imports.retention_days, "imports.retention_days"
+        declared = self.openim_config.declared("openim-crontask.yml", "retainChatRecords")
+        if isinstance(declared, int | float) and not isinstance(declared, bool) and declared >= 0:
+            return float(declared), "openim_config, openim-crontask.yml"
+        return 365.0, "OpenIM's default"
 
     @property
     def token_key_column(self) -> str:

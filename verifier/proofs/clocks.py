@@ -61,6 +61,8 @@ def role_of(rows: Rows, profile: Profile) -> str | None:
     """The role that holds a relation; None for the verifier's own and for media hosts."""
     if rows.relation.startswith(f"{OPENIM}."):
         return OPENIM
+    if rows.relation.startswith(f"{OPENIM}_mongo."):
+        return f"{OPENIM}_mongo"
     relation = profile.relations.get(rows.relation)
     return relation.role if relation else None
 

@@ -68,12 +68,15 @@ async def by_id(
     criteria: Mapping[str, Any],
     projection: Mapping[str, Any],
     place: IdPlace | None = None,
+    *,
+    at_most: int | None = None,
 ) -> AsyncIterator[tuple[list[Document], IdPlace]]:
     """All documents that match (or those behind `place`), in `_id` order, each chunk a short query of its own, with its place.
+    `at_most`: how many at once, where documents are large.
 
     `$gt` compares within one BSON type only, so after the last id of a type the search goes on with the types behind it.
     """
-    bite = Bite(store.limits, at_most=store.config.chunk_rows)
+    bite = Bite(store.limits, at_most=at_most or store.config.chunk_rows)
     last: Any = None if place is None else place.last
     while True:
         position = {} if place is None else place.criteria

@@ -33,9 +33,10 @@ READ_ROUTES = frozenset(
     conversation/get_full_conversation_ids conversation/get_owner_conversation conversation/get_all_conversations
     friend/get_friend_id
     msg/search_msg msg/get_server_time
-    config/get_config
+    config/get_config msg/pull_msg_by_seq
     """.split()
 )
+"""`pull_msg_by_seq` fills OpenIM's cache, so that only relation `openim.canary_messages` asks it, for what canaries sent."""
 
 
 class OpenIMRefusal(StoreError):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from verifier.model import Row
+from verifier.stores.base import StoreError
 from verifier.stores.openim import OpenIMRefusal, OpenIMStore
+from verifier.stores.openim_content import message_digest
 
 MEMBERS = "openim.group_members"
 DISMISSED = 2
@@ -162,6 +165,33 @@ async def _joined(store: OpenIMStore, member: str) -> list[Row]:
 
 
 _MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
+
+
+async def _canary_message(store: OpenIMStore, place: str) -> list[Row]:
+    """A message of a canary, by `<conversation>:<seq>`, as its sender would pull it: the caller names canaries' chats alone."""
+    conversation, _, seq = place.rpartition(":")
+    kind, *members = conversation.split("_")
+    if kind != "si" or len(members) != 2:
+        raise StoreError(
+            f"{store.label}: {conversation} does not tell whose chat it is (ids with _, or no single chat), so that it cannot be "
+            "pulled. Describe roles.openim_mongo, or give the canaries ids without _."
+        )
+    wanted = {"conversationID": conversation, "begin": int(seq), "end": int(seq), "num": 1}
+    body = {"userID": members[0], "seqRanges": [wanted], "order": 0}
+    data = await store.call("/msg/pull_msg_by_seq", body)
+    found = (((data or {}).get("msgs") or {}).get(conversation) or {}).get("Msgs") or []
+    return [{"place": place, **_pulled(item)} for item in found if int(item.get("seq") or 0) == int(seq)]
+
+
+def _pulled(item: dict[str, Any]) -> Row:
+    try:
+        content = base64.b64decode(item.get("content") or "").decode("utf-8", "replace")
+    except ValueError:
+        content = ""
+    digest, _ = message_digest(content)
+    return {"digest": digest, "status": int(item.get("status") or 0), "content_type": int(item.get("contentType") or 0)}
+
+
 _BATCHED = {"openim.accounts": _accounts, "openim.users": _users, "openim.groups": _groups}
 _SINGLE = {
     "openim.tokens": _tokens,
@@ -171,6 +201,7 @@ _SINGLE = {
     MEMBERS: _members,
     "openim.group_owners": _owners,
     "openim.joined_groups": _joined,
+    "openim.canary_messages": _canary_message,
 }
 _PAGED = {
     "openim.users": ("/user/get_users", "users", _user),
@@ -187,4 +218,5 @@ _RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     MEMBERS: (("group_id", "user_id"), _MEMBER_ROUTES),
     "openim.group_owners": (("group_id", "user_id"), _MEMBER_ROUTES),
     "openim.joined_groups": (("member_id", "group_id"), ("/group/get_full_join_group_ids",)),
+    "openim.canary_messages": (("place",), ("/msg/pull_msg_by_seq",)),
 }

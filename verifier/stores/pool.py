@@ -24,9 +24,11 @@ from verifier.stores.ledger_source import Before, LedgerSource
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
 
 OPENIM_PREFIX = "openim."
+OPENIM_MONGO, OPENIM_MONGO_PREFIX = "openim_mongo", "openim_mongo."
 LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
+CANARY = "verifier.canary_messages"
 """Built-in relations beside the profile's: our own footprint, what the profile declares, HEAD requests to media, the operator's tap
-queue."""
+queue, what canaries sent long ago."""
 
 
 def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
@@ -122,6 +124,14 @@ class Stores:
             from verifier.stores.openim_source import OpenIMSource
 
             return OpenIMSource(await self._typed("openim"), rows.relation)
+        if rows.relation.startswith(OPENIM_MONGO_PREFIX):
+            from verifier.stores.openim_records import source_of
+
+            return source_of(await self._typed(OPENIM_MONGO), rows)
+        if rows.relation == CANARY:
+            from verifier.stores.canary_messages import CanaryMessages
+
+            return CanaryMessages(self._profile)
         if rows.relation == LEDGER:
             return LedgerSource(self.ledgers, self._profile.budget, self._began, self._before)
         if rows.relation == SETTINGS:
@@ -164,10 +174,12 @@ class Stores:
 
     async def clock_of(self, relation: str) -> Callable[[], Awaitable[datetime]]:
         """The clock of the store that holds a relation."""
-        if relation in (LEDGER, SETTINGS, MEDIA):
+        if relation in (LEDGER, SETTINGS, MEDIA, CANARY):
             return _own_clock
         if relation == TAP:
             return (await self.get(self._profile.queue("push_tap").role)).clock
+        if relation.startswith(OPENIM_MONGO_PREFIX):
+            return (await self.get(OPENIM_MONGO)).clock
         role = "openim" if relation.startswith(OPENIM_PREFIX) else self._profile.relation(relation).role
         return (await self.get(role)).clock
 

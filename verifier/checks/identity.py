@@ -100,8 +100,9 @@ def injective(profile: Profile) -> list[Unique]:
     phase=Phase.BASELINE,
     row=ROW,
 )
-def legal_ids(profile: Profile) -> Rule:
-    """OpenIM builds conversation ids from user ids: a foreign character is refused, and `_` makes two pairs share one id."""
+def legal_ids(profile: Profile) -> list[Rule | Unique]:
+    """OpenIM builds conversation ids from user ids: a foreign character is refused, and `_` makes two pairs share one id. Where
+    OpenIM's database is given, pairs that do share one are found; without it nothing tells of them."""
 
     def judge(row: Row) -> Problem | None:
         openim_id = str(row["openim_user_id"])
@@ -115,12 +116,42 @@ def legal_ids(profile: Profile) -> Rule:
             next_step="Correct the identity rule of the profile, or the id.",
         )
 
-    return Rule(
+    stored = profile.roles.openim_mongo is not None and profile.phase.reached(Phase.CUTOVER)
+    legal = Rule(
         subject=Rows("users", ("openim_user_id", "active")),
         applies=lambda row: bool(row["active"]),
         judge=judge,
         unit="users",
-        unseen=("two pairs of users with _ in their ids that share one conversation id",),
+        unseen=() if stored else ("two pairs of users with _ in their ids that share one conversation id",),
+    )
+    return [legal, _shared_conversations()] if stored else [legal]
+
+
+def _shared_conversations() -> Unique:
+    """Conversations of two whose ids hold a `_`: all records of one must be of the same pair (T7)."""
+
+    def pairs(rows: Sequence[Row]) -> set[frozenset[str]]:
+        return {frozenset((str(row["owner_user_id"]), str(row["user_id"]))) for row in rows}
+
+    def judge(rows: Sequence[Row]) -> Problem | None:
+        sharing = pairs(rows)
+        if len(sharing) < 2:
+            return None
+        name = str(rows[0]["conversation_id"])
+        return Problem(
+            key=name,
+            summary=f"{len(sharing)} pairs of users share conversation {name}",
+            expected="one pair: each conversation has an id of its own",
+            actual="; ".join(sorted(" and ".join(sorted(pair)) for pair in sharing)[:4]),
+            next_step="They read each other's messages: stop both, and give one of the users an id without _.",
+        )
+
+    return Unique(
+        subject=Rows("openim_mongo.conversation"),
+        value=lambda row: str(row["conversation_id"]) if str(row["conversation_id"]).count("_") > 2 else None,
+        judge=judge,
+        unit="records of conversations whose ids are not unambiguous",
+        unseen=("a group whose id is that of two users joined by _ (notifications)",),
     )
 
 

@@ -23,7 +23,7 @@ from verifier.stores.openim_content import message_digest
 
 ROLE = "openim_mongo"
 PREFIX = f"{ROLE}."
-MESSAGES, BLOCKS = f"{PREFIX}msg", f"{PREFIX}msg_block"
+MESSAGES, BLOCKS, DOCUMENTS = f"{PREFIX}msg", f"{PREFIX}msg_block", f"{PREFIX}msg_document"
 SLOTS = 100
 TEXT = 101
 NOTIFICATIONS = 1000
@@ -59,6 +59,8 @@ def source_of(store: MongoStore, rows: Rows) -> MongoSource:
         return MessageSource(store, rows)
     if rows.relation == BLOCKS:
         return BlockSource(store, rows)
+    if rows.relation == DOCUMENTS:
+        return MongoSource(store, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), rows.where))
     collection = rows.relation.removeprefix(PREFIX)
     if collection not in _TEXTS:
         raise NotMapped(f"relation {rows.relation!r}")

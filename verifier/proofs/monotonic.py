@@ -1,0 +1,165 @@
+"""`monotonic`: does a number of each record only rise, from one run to the next?
+
+The highest value that was ever seen of each record is remembered, so that a fall stays a finding until the number has risen above it again.
+What is remembered is bounded: of more than `REMEMBERED_MAX` records those whose hashes are the lowest, which are the same from run to run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from verifier.finding import Finding
+from verifier.model import Problem, Row
+from verifier.proofs.context import Context
+from verifier.query import Rows
+from verifier.verdict import Coverage, Judgement, Verdict
+
+REMEMBERED_MAX = 10_000
+LOOKUP_BATCH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monotonic:
+    """Walk `subject` and compare the highest `value` of each `name` with what earlier runs remember.
+
+    A record that is gone has fallen, too. `judge` says what is wrong, from the name, the highest earlier value and the present one
+    (None: gone).
+    """
+
+    subject: Rows
+    name: str
+    value: str
+    judge: Callable[[str, int, int | None], Problem]
+    unit: str = "rows"
+    statement: str = ""
+    unseen: tuple[str, ...] = ()
+    arms: ClassVar[bool] = True
+
+    async def execute(self, context: Context) -> Judgement:
+        """Carry the proof out."""
+        if context.only_key is not None and json.loads(context.only_key)[0] != context.proof_index:
+            return Judgement.not_applicable("another proof of this check")
+        return await _Comparison(self, context).run()
+
+
+class _Comparison:
+    def __init__(self, proof: Monotonic, context: Context) -> None:
+        self.proof = proof
+        self.context = context
+        self.slot = f"{context.proof_index}:{proof.subject.relation}"
+        self.seen = 0
+
+    async def run(self) -> Judgement:
+        context = self.context
+        remembered = context.memory.watermark(context.check.id, self.slot) or {}
+        before: Mapping[str, int] = remembered.get("highest") or {}
+        self.source = await context.stores.source(self.proof.subject)
+        self.clock = await context.stores.clock_of(self.proof.subject.relation)
+        now = await self._values()
+        fallen = await self._fallen(before, now)
+        first_seen_at = await self.clock() if fallen else None
+        if fallen:
+            context.progress(0, len(fallen), "suspects, waiting for the second look")
+            await self._settle()
+            again = await self._look_up(list(fallen))
+            fallen = {name: again.get(name) for name in fallen if (again.get(name) or 0) < before[name]}
+        if context.only_key is None:
+            self._remember(before, now)
+        if context.arming:
+            return Judgement.not_applicable("baseline taken")
+        findings = tuple(self._finding(name, before[name], value, first_seen_at) for name, value in fallen.items())
+        for item in findings:
+            context.found(item)
+        return self._conclude(findings, before)
+
+    async def _values(self) -> dict[str, int]:
+        """The present values of those records that are (or will be) remembered."""
+        if self.context.only_key is not None:
+            name = str(json.loads(self.context.only_key)[1])
+            return await self._look_up([name])
+        kept: dict[str, int] = {}
+        async for chunk in self.source.chunks():
+            for row in chunk:
+                self.seen += 1
+                self._take(kept, row)
+            if len(kept) > 2 * REMEMBERED_MAX:
+                kept = _lowest(kept)
+            self.context.progress(self.seen, None, self.proof.unit)
+        return _lowest(kept)
+
+    def _take(self, values: dict[str, int], row: Row) -> None:
+        name, value = row[self.proof.name], row[self.proof.value]
+        if name is not None and isinstance(value, int):
+            values[str(name)] = max(value, values.get(str(name), value))
+
+    async def _fallen(self, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int | None]:
+        """What stands lower than remembered. A name that was not kept this time is looked up."""
+        if self.context.only_key is not None:
+            before = {name: value for name, value in before.items() if name == json.loads(self.context.only_key)[1]}
+        present = {**now, **await self._look_up([name for name in before if name not in now])}
+        return {name: present.get(name) for name, value in before.items() if (present.get(name) or 0) < value}
+
+    async def _look_up(self, names: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(names), LOOKUP_BATCH):
+            for row in await self.source.lookup(self.proof.name, names[start : start + LOOKUP_BATCH]):
+                self._take(found, row)
+        return found
+
+    async def _settle(self) -> None:
+        started = await self.clock()
+        remaining = self.context.settle_s
+        while remaining > 0:
+            await asyncio.sleep(remaining)
+            remaining = self.context.settle_s - (await self.clock() - started).total_seconds()
+
+    def _remember(self, before: Mapping[str, int], now: Mapping[str, int]) -> None:
+        highest = {name: max(value, now.get(name, value)) for name, value in before.items()}
+        self.context.watermarks[self.slot] = {"highest": _lowest({**now, **highest})}
+
+    def _finding(self, name: str, before: int, value: int | None, first_seen_at: datetime | None) -> Finding:
+        if first_seen_at is None:
+            raise RuntimeError("a fall that was never seen")
+        raw_key = json.dumps([self.context.proof_index, name], ensure_ascii=False)
+        return Finding.of(
+            self.proof.judge(name, before, value),
+            check_id=self.context.check.id,
+            severity=self.context.check.severity,
+            key=name,
+            raw_key=raw_key,
+            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            first_seen_at=first_seen_at,
+            confirmed_at=first_seen_at,
+            evidence={"read from": self.source.label, "highest before": str(before)},
+        )
+
+    def _conclude(self, findings: tuple[Finding, ...], before: Mapping[str, int]) -> Judgement:
+        text = "; ".join(filter(None, (self.proof.statement, f"{len(before)} compared with the highest earlier value")))
+        coverage = Coverage(min(len(before), self.seen), self.seen, self.proof.unit, text, self.proof.unseen)
+        common: dict[str, Any] = {"coverage": (coverage,), "queries": self.source.queries}
+        if findings:
+            return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
+        if not before:
+            if not self.seen:
+                return Judgement.not_applicable(f"empty: no {self.proof.unit} in {self.source.label}")
+            reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        return Judgement(verdict=Verdict.HOLDS, **common)
+
+
+def _lowest(values: Mapping[str, int]) -> dict[str, int]:
+    """The records with the lowest hashes: a sample that stays the same while records come and go."""
+    if len(values) <= REMEMBERED_MAX:
+        return dict(values)
+    return {name: values[name] for name in heapq.nsmallest(REMEMBERED_MAX, values, key=_hash)}
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()

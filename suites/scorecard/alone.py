@@ -24,8 +24,8 @@ LAST = "PUB-01/restarted"
 
 
 def tell_of_the_unknowable(stack: Stack, telling: Telling, faults: Sequence[Fault], card: Card) -> None:
-    """Plant each in one frozen world under traffic, and score it."""
-    with stack.new_world() as world:
+    """Plant each in one frozen world under traffic, whose OpenIM's own store can be read, and score it."""
+    with stack.new_world(openim_store="mongo") as world:
         asyncio.run(_tell(world, telling, faults, card, _admit))
 
 

@@ -8,10 +8,17 @@ from fixtures.faults import CATALOGUE
 from fixtures.stack import Stack
 from suites.scorecard import alone, page
 from suites.scorecard.score import Card
-from suites.selftest.checks.stories import Story, Telling, tell_of_the_cutover, tell_of_the_freeze
+from suites.selftest.checks.stories import (
+    Story,
+    Telling,
+    tell_of_openims_store,
+    tell_of_the_cutover,
+    tell_of_the_freeze,
+)
 
 STORIES: tuple[tuple[Callable[[Stack, Telling], Story], frozenset[str]], ...] = (
     (tell_of_the_cutover, frozenset({"cutover"})),
+    (tell_of_openims_store, frozenset({"stored"})),
     (tell_of_the_freeze, frozenset({"frozen", "decommissioned"})),
 )
 

@@ -130,6 +130,10 @@ def legal_ids(profile: Profile) -> list[Rule | Unique]:
 def _shared_conversations() -> Unique:
     """Conversations of two whose ids hold a `_`: all records of one must be of the same pair (T7)."""
 
+    def ambiguous(row: Row) -> str | None:
+        name = str(row["conversation_id"])
+        return name if name.startswith("si_") and name.count("_") > 2 else None
+
     def pairs(rows: Sequence[Row]) -> set[frozenset[str]]:
         return {frozenset((str(row["owner_user_id"]), str(row["user_id"]))) for row in rows}
 
@@ -148,7 +152,7 @@ def _shared_conversations() -> Unique:
 
     return Unique(
         subject=Rows("openim_mongo.conversation"),
-        value=lambda row: str(row["conversation_id"]) if str(row["conversation_id"]).count("_") > 2 else None,
+        value=ambiguous,
         judge=judge,
         unit="records of conversations whose ids are not unambiguous",
         unseen=("a group whose id is that of two users joined by _ (notifications)",),

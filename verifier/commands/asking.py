@@ -13,7 +13,19 @@ from verifier.check import Check, NotApplicable, load_checks
 from verifier.history import FindingState, History
 from verifier.plan import make_plan
 from verifier.profile import NotMapped, Profile, ProfileError, load_profile
-from verifier.proofs import Absence, Declared, Delivery, Inventory, Proof, Reconcile, Rule, Unique
+from verifier.proofs import (
+    Absence,
+    Declared,
+    Delivery,
+    Histories,
+    Inventory,
+    Monotonic,
+    Proof,
+    Reconcile,
+    Retention,
+    Rule,
+    Unique,
+)
 from verifier.render.redact import clean
 from verifier.stores.base import StoreError
 from verifier.stores.pool import Stores
@@ -81,6 +93,9 @@ def _kind(proof: Proof) -> str:
         Inventory: "inventory: every object is declared and no undeclared one there",
         Delivery: "delivery: judged from the canary's journal",
         Unique: "unique: records that clash are looked at twice",
+        Monotonic: "monotonic: no number falls below the highest that an earlier run saw, falls are looked at twice",
+        Histories: "histories: a sample of moved conversations, message for message, differences are looked at twice",
+        Retention: "retention: what is older than OpenIM keeps messages is counted",
         Declared: "declared: each setting is asked for and compared, differences are looked at twice",
     }
     return words[type(proof)]
@@ -96,6 +111,11 @@ async def _describe(proof: Proof, profile: Profile) -> list[str]:
         ]
     if isinstance(proof, Inventory):
         return [f"lists {', '.join(proof.kinds)} of {proof.role}", _needs(profile, proof.role)]
+    if isinstance(proof, Histories | Retention):
+        return [
+            "reads relation messages, and of OpenIM's msg what belongs to the same conversation",
+            _needs(profile, "chat_mongo"),
+        ]
     stores = Stores(profile)
     try:
         if isinstance(proof, Absence):
@@ -108,7 +128,8 @@ async def _describe(proof: Proof, profile: Profile) -> list[str]:
             sources = [await stores.source(rows) for rows in places]
             queries = tuple(query for source in sources for query in source.queries)
             relation = profile.relations.get(proof.subject.relation)
-            role = relation.role if relation else "openim"
+            stored = proof.subject.relation.startswith("openim_mongo.")
+            role = relation.role if relation else "openim_mongo" if stored else "openim"
     except (StoreError, NotMapped) as error:
         return [f"the queries cannot be shown: {error}"]
     finally:

@@ -21,7 +21,7 @@ from verifier.verdict import RunResult, Verdict
 
 USERS = 8
 CONNECT_S, OPERATION_S, OBSERVE_S = 0.7, 1.5, 0.4
-ROLES = ("user_db", "chat_db", "chat_mongo", "cache_redis", "session_redis", "broker", "openim")
+ROLES = ("user_db", "chat_db", "chat_mongo", "cache_redis", "session_redis", "broker", "openim", "openim_mongo")
 
 
 @dataclass(kw_only=True)
@@ -51,7 +51,7 @@ class SmallWorld:
 @contextmanager
 def small_world(stack: Stack) -> Iterator[SmallWorld]:
     """Drive it, freeze it, take the baseline, and see that it is well."""
-    with stack.new_world() as world:
+    with stack.new_world(openim_store="mongo") as world:
         population = asyncio.run(worlds.frozen(world.config, users=USERS))
         asyncio.run(_record(world, population))
         with Watch(world.config) as watch:

@@ -23,6 +23,7 @@ from fixtures.world import WorldConfig
 from suites.selftest.checks.judging import FLUSH_S, Round, Watch
 
 USERS = 20
+FEW_USERS = 8
 SEED = 1
 
 HEALTHY_JOURNAL = (
@@ -35,6 +36,7 @@ HEALTHY_JOURNAL = (
     "MQ-04/alert-that-talks",
     "TOK-07/both-live",
     "WHK-01/all-told",
+    "MSG-05/kept",
 )
 """What the canary of a healthy stack records: look-alikes that plant nothing but their lines in a journal."""
 
@@ -78,6 +80,13 @@ def tell_of_the_cutover(stack: Stack, telling: Telling = PLAIN) -> Story:
     with stack.new_world() as world:
         population = asyncio.run(worlds.mid_migration(world.config, users=USERS, seed=telling.seed))
         return asyncio.run(_cutover(world, population, stack.broker_missing, telling))
+
+
+def tell_of_openims_store(stack: Stack, telling: Telling = PLAIN) -> Story:
+    """A part of the chats is OpenIM's, and the verifier may read the database in which OpenIM keeps them."""
+    with stack.new_world(openim_store="mongo") as world:
+        population = asyncio.run(worlds.mid_migration(world.config, users=FEW_USERS, seed=telling.seed))
+        return asyncio.run(_stored(world, population, stack.broker_missing, telling))
 
 
 def tell_of_the_freeze(stack: Stack, telling: Telling = PLAIN) -> Story:
@@ -174,6 +183,23 @@ async def _cutover_rounds(tell: _Teller) -> None:
         await tell.round("breach", "default-secret", only=("TOK-08",))
         await tell.round("breach", "writing-profile", only=("MED-01", "META-01"))
         await tell.round("breach")
+
+
+async def _stored(world: World, population: Population, broker_missing: str, telling: Telling) -> Story:
+    async with Site.open(world.config, population, world.admin) as site:
+        story = Story(has=site.has, broker_missing=broker_missing)
+        people = await _crowd(world.config, telling)
+        async with _traffic(world.config, people, telling, story) as flow:
+            tell = _Teller("stored", site, Watch(world.config), story, telling, flow)
+            with tell.watch as watch:
+                watch.enter("cutover")
+                await watch.baseline()
+                await tell.clean()
+                await tell.round("lookalike")
+                await tell.round("lookalike", "imported", only=("MSG-06", "MSG-07"))
+                await tell.round("breach", "imported", only=("MSG-06", "MSG-07"))
+                await tell.round("breach")
+        return story
 
 
 async def _frozen(world: World, population: Population, broker_missing: str, telling: Telling) -> Story:

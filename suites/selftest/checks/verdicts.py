@@ -16,6 +16,10 @@ from verifier.verdict import Verdict
 
 JWT = re.compile(r"eyJ[\w-]+\.eyJ")
 SHOWN_MAX = 2_000
+LEFT_OUT = frozenset({"KEEP-03", "MSG-06", "MSG-07"})
+"""What the default policies leave out: mirrored friends, imported history."""
+OPENIMS_STORE = frozenset({"MSG-08", "SEQ-01", "SEQ-02", "SEQ-03", "SEQ-04"})
+"""What only OpenIM's own database tells."""
 
 
 def faults_of(*phases: str) -> list[Fault]:
@@ -55,9 +59,9 @@ def demand_rounds(story: Story) -> None:
         assert told.blinded() <= told.verdicts(Verdict.INCONCLUSIVE), f"{name}\n{told.reasons()}"
 
 
-def demand_clean(story: Story, phase: Phase, *, but: frozenset[str]) -> None:
+def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str = "") -> None:
     """The healthy world: whatever applies holds; `but` names what the default policies leave out."""
-    clean = story.rounds[f"{phase} clean"]
+    clean = story.rounds[f"{name or phase} clean"]
     applying = {item.id for item in load_checks() if phase.reached(item.phase) and item.until.reached(phase)} - but
     holding = clean.verdicts(Verdict.HOLDS)
     if "broker" not in story.has:

@@ -8,6 +8,8 @@ from fixtures.faults import Fault
 from fixtures.stack import Stack
 from suites.selftest.checks.stories import Story, tell_of_the_freeze
 from suites.selftest.checks.verdicts import (
+    LEFT_OUT,
+    OPENIMS_STORE,
     demand,
     demand_clean,
     demand_explanations,

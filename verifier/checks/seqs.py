@@ -170,7 +170,7 @@ def no_unexplained_hole(profile: Profile) -> Reconcile:
     require_openim_mongo(profile)
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        if any("doc_id" in item for item in partners):
+        if row["number"] == 0 or any("doc_id" in item for item in partners):
             return None
         first = (row["number"] - 1) * SLOTS + 1
         until = first + SLOTS - 1
@@ -191,9 +191,8 @@ def no_unexplained_hole(profile: Profile) -> Reconcile:
         against=Rows("openim_mongo.msg_document"),
         on=("before", "doc_id"),
         also=(("conversation_id", SEQ, "conversation_id"),),
-        applies=lambda row: row["number"] > 0,
         judge=judge,
-        unit="blocks of messages after the first",
+        unit="blocks of messages",
         unseen=(
             "holes that a deletion or a restart of Redis may have left",
             "seqs missing at the end of a conversation",

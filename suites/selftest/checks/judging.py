@@ -67,7 +67,12 @@ class Round:
             for outcome in self.result.outcomes
             if outcome.verdict in (Verdict.INCONCLUSIVE, Verdict.VIOLATED)
         ]
-        return "\n".join([*lines, *(f"{item.check_id}: {item.summary} [{item.key}]" for item in findings(self.result))])
+        return "\n".join(
+            [
+                *lines,
+                *(f"{item.check_id}: {item.summary}: {item.actual} [{item.key}]" for item in findings(self.result)),
+            ]
+        )
 
 
 class Watch:

@@ -67,7 +67,7 @@ def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str =
     if "broker" not in story.has:
         applying = {name for name in applying if not name.startswith("MQ-")}
         holding = {name for name in holding if not name.startswith("MQ-")}
-    assert holding == applying, clean.reasons()
+    assert holding == applying, f"{sorted(holding ^ applying)}\n{clean.reasons()}"
 
 
 def demand_explanations(story: Story) -> None:

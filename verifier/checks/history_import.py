@@ -95,7 +95,7 @@ def imported_whole(profile: Profile) -> Histories:
     return Histories(
         legacy=legacy,
         openim=openim,
-        not_before=datetime.now(UTC) - timedelta(days=days) if days else None,
+        not_before=datetime.now(UTC) - timedelta(days=max(days - 1, 0)) if days else None,
         sample=profile.imports.sample,
         unseen=(
             "messages that are no texts",

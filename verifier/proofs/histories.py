@@ -127,6 +127,9 @@ class _Comparison:
         """What stands for each message before the move; how many there are at all, and the highest seq."""
         marks: Counter[Mark] = Counter()
         seen = highest = 0
+        timing = self.context.profile.timing
+        # What was sent about the move is left out on both sides: it is a second store's clock that says when that was.
+        latest = (since.timestamp() - timing.clock_skew_max_s - timing.settle_s) * 1000
         earliest = self.proof.not_before.timestamp() * 1000 if self.proof.not_before else 0
         source = await self.context.stores.source(rows)
         async for chunk in source.chunks():
@@ -134,7 +137,7 @@ class _Comparison:
                 seen += 1
                 highest = max(highest, row.get("seq") or 0)
                 mark = mark_of(row)
-                if mark is not None and earliest <= mark[1] <= since.timestamp() * 1000:
+                if mark is not None and earliest <= mark[1] <= latest:
                     marks[mark] += 1
         return marks, seen, highest
 

@@ -64,17 +64,19 @@ class _Comparison:
         self.clock = await context.stores.clock_of(self.proof.subject.relation)
         now = await self._values()
         fallen = await self._fallen(before, now)
-        first_seen_at = await self.clock() if fallen else None
+        looks: list[datetime] = []
         if fallen:
+            looks.append(await self.clock())
             context.progress(0, len(fallen), "suspects, waiting for the second look")
             await self._settle()
             again = await self._look_up(list(fallen))
             fallen = {name: again.get(name) for name in fallen if (again.get(name) or 0) < before[name]}
+            looks.append(await self.clock())
         if context.only_key is None:
             self._remember(before, now)
         if context.arming:
             return Judgement.not_applicable("baseline taken")
-        findings = tuple(self._finding(name, before[name], value, first_seen_at) for name, value in fallen.items())
+        findings = tuple(self._finding(name, before[name], value, looks) for name, value in fallen.items())
         for item in findings:
             context.found(item)
         return self._conclude(findings, before)
@@ -124,9 +126,7 @@ class _Comparison:
         highest = {name: max(value, now.get(name, value)) for name, value in before.items()}
         self.context.watermarks[self.slot] = {"highest": _lowest({**now, **highest})}
 
-    def _finding(self, name: str, before: int, value: int | None, first_seen_at: datetime | None) -> Finding:
-        if first_seen_at is None:
-            raise RuntimeError("a fall that was never seen")
+    def _finding(self, name: str, before: int, value: int | None, looks: Sequence[datetime]) -> Finding:
         raw_key = json.dumps([self.context.proof_index, name], ensure_ascii=False)
         return Finding.of(
             self.proof.judge(name, before, value),
@@ -135,8 +135,8 @@ class _Comparison:
             key=name,
             raw_key=raw_key,
             fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
-            first_seen_at=first_seen_at,
-            confirmed_at=first_seen_at,
+            first_seen_at=looks[0],
+            confirmed_at=looks[-1],
             evidence={"read from": self.source.label, "highest before": str(before)},
         )
 

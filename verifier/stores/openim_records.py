@@ -188,8 +188,17 @@ def _parts(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping
     slots = document.get("msgs")
     if not number.isdigit() or not isinstance(slots, list):
         return conversation, None, []
-    messages = [item.get("msg") if isinstance(item, Mapping) else None for item in slots]
-    return conversation, int(number), [(slot, item or None) for slot, item in enumerate(messages)]
+    messages = [item.get("msg") or None if isinstance(item, Mapping) else None for item in slots]
+    if len(messages) != SLOTS:
+        # A projection leaves out what is no document, so that places have moved: the message tells its own.
+        told = [(_place(message), message) for message in messages if message]
+        return conversation, int(number), [(place, message) for place, message in told if place is not None]
+    return conversation, int(number), list(enumerate(messages))
+
+
+def _place(message: Mapping[str, Any]) -> int | None:
+    seq = message.get("seq")
+    return (seq - 1) % SLOTS if isinstance(seq, int) and seq > 0 else None
 
 
 def _criteria(column: str, values: Sequence[str]) -> dict[str, Any]:

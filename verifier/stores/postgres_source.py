@@ -90,7 +90,8 @@ class PostgresSource:
         keys = ", ".join(
             f"{expression(self._relation.columns[name])} AS _k{index}" for index, name in enumerate(self.key)
         )
-        return f"SELECT {logical}, {keys} FROM {from_clause(self._relation)}"  # noqa: S608 - as above
+        statement = f"SELECT {logical}, {keys} FROM {from_clause(self._relation)}"  # noqa: S608 - as above
+        return statement.replace("%", "%%")  # it is the profile's text; parameters come behind it
 
     def _with_conditions(self, sql: str) -> str:
         conditions = self._conditions()

@@ -1,4 +1,4 @@
-"""What happens to the two worlds of these tests, in order. Each is told once for a module; its tests look at the rounds.
+"""What happens to the three worlds of these tests, in order. Each is told once for a module; its tests look at the rounds.
 
 One memory goes through a story, as it does through the nights of a real stack: what a run saw is the baseline of the next. Look-alikes
 come before breaches, because what was broken stays broken.

@@ -198,6 +198,7 @@ async def _stored(world: World, population: Population, broker_missing: str, tel
                 await tell.round("lookalike")
                 await tell.round("lookalike", "imported", only=("MSG-06", "MSG-07"))
                 await tell.round("breach", "imported", only=("MSG-06", "MSG-07"))
+                await tell.round("breach", "mapping", only=("GRP-06",))
                 await tell.round("breach")
         return story
 

@@ -1,4 +1,4 @@
-"""What a stack declares of its OpenIM: settings that its configuration must have, webhooks that it relies on."""
+"""What a stack declares of its OpenIM: settings that its configuration must have, webhooks that it relies on, what was imported."""
 
 from __future__ import annotations
 
@@ -22,6 +22,29 @@ class Webhooks(BaseModel):
     failure: Literal["refuse", "continue"] | None = Field(
         default=None, description="what happens to a message whose before-hook cannot be reached"
     )
+
+
+class Imports(BaseModel):
+    """`[imports]`: how what came from the legacy stores is recognised in OpenIM; OpenIM itself knows no duplicates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    group_marker: str | None = Field(
+        default=None, description="field of a group's `ex` (JSON) that names its legacy group (GRP-06)"
+    )
+    message_marker: str | None = Field(
+        default=None, description="field of an imported message's `ex` (JSON) that names the legacy message (MSG-08)"
+    )
+    text: str = Field(
+        default="text",
+        description="where in the legacy `content` a text message has its text (MSG-06); other kinds are left out",
+    )
+    retention_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="OpenIM's retainChatRecords, 0 where it is off; where not set, what openim_config declares, else OpenIM's own 365",
+    )
+    sample: int = Field(default=50, ge=1, description="how many moved conversations are compared in one run (MSG-06)")
 
 
 class OpenIMConfig(BaseModel):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from verifier.model import Phase
 from verifier.profile.budgets import StoreBudget
-from verifier.profile.declared import OpenIMConfig, Webhooks
+from verifier.profile.declared import Imports, OpenIMConfig, Webhooks
 from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.identity import Identity
 from verifier.profile.relations import Channel, Column, Queue, Relation
@@ -134,27 +134,6 @@ class Media(Section):
         description="OpenIM's fileExpireTime; where not set, what openim_config declares, else OpenIM's own 180",
     )
     sample: int = Field(default=50, ge=1)
-
-
-class Imports(Section):
-    """`[imports]`: how what came from the legacy stores is recognised in OpenIM; OpenIM itself knows no duplicates."""
-
-    group_marker: str | None = Field(
-        default=None, description="field of a group's `ex` (JSON) that names its legacy group (GRP-06)"
-    )
-    message_marker: str | None = Field(
-        default=None, description="field of an imported message's `ex` (JSON) that names the legacy message (MSG-08)"
-    )
-    text: str = Field(
-        default="text",
-        description="where in the legacy `content` a text message has its text (MSG-06); other kinds are left out",
-    )
-    retention_days: float | None = Field(
-        default=None,
-        ge=0,
-        description="OpenIM's retainChatRecords, 0 where it is off; where not set, what openim_config declares, else OpenIM's own 365",
-    )
-    sample: int = Field(default=50, ge=1, description="how many moved conversations are compared in one run (MSG-06)")
 
 
 class Timing(Section):

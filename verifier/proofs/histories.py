@@ -144,13 +144,12 @@ class _Comparison:
     async def _finding(self, entry: Row, difference: _Difference) -> Finding:
         context = self.context
         name = str(entry["conversation_id"])
-        raw_key = json.dumps([context.proof_index, name], ensure_ascii=False)
         told = [f"{difference.missing} missing"] if difference.missing else []
         told += (
             [f"{difference.surplus} that the legacy conversation has not, or has once"] if difference.surplus else []
         )
         at = await (await context.stores.clock_of("messages"))()
-        finding = Finding.of(
+        return context.finding(
             Problem(
                 key=f"{name} -> {entry['openim_id']}",
                 summary=f"the imported history of {entry['openim_id']} is not that of conversation {name}",
@@ -158,17 +157,12 @@ class _Comparison:
                 actual=f"{' and '.join(told)}; the first from {difference.first}",
                 next_step="Import what is missing with its own time; delete what came twice (msg/delete_msg_physical_by_seq).",
             ),
-            check_id=context.check.id,
-            severity=context.check.severity,
             key=name,
-            raw_key=raw_key,
-            fingerprint=context.memory.fingerprint(context.check.id, raw_key),
+            raw_key=context.raw_key(name),
             first_seen_at=at,
             confirmed_at=at,
             evidence={"read from": "relation messages", "compared with": "openim_mongo.msg"},
         )
-        context.found(finding)
-        return finding
 
     def _conclude(self, findings: Sequence[Finding], notes: Sequence[str], seen: int, total: int) -> Judgement:
         text = f"{self.messages} legacy messages compared by sender, time and text"
@@ -232,8 +226,7 @@ class Retention:
         return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
 
     def _finding(self, context: Context, count: int, oldest: Row, now: datetime, label: str) -> Finding:
-        raw_key = json.dumps([context.proof_index, "oldest"])
-        finding = Finding.of(
+        return context.finding(
             Problem(
                 key="legacy messages beyond retention",
                 summary=f"{count} legacy messages are older than OpenIM keeps messages; the oldest is in {oldest['conversation_id']}",
@@ -241,17 +234,12 @@ class Retention:
                 actual=f"{count}, the oldest from {oldest['created_at']:%Y-%m-%d}",
                 next_step=self.next_step,
             ),
-            check_id=context.check.id,
-            severity=context.check.severity,
             key="oldest",
-            raw_key=raw_key,
-            fingerprint=context.memory.fingerprint(context.check.id, raw_key),
+            raw_key=context.raw_key("oldest"),
             first_seen_at=now,
             confirmed_at=now,
             evidence={"read from": label},
         )
-        context.found(finding)
-        return finding
 
 
 async def _without_neighbours(context: Context, rows: Sequence[Row]) -> list[Row]:

@@ -6,7 +6,6 @@ What is remembered is bounded: of more than `REMEMBERED_MAX` records those whose
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import heapq
 import json
@@ -68,7 +67,7 @@ class _Comparison:
         if fallen:
             looks.append(await self.clock())
             context.progress(0, len(fallen), "suspects, waiting for the second look")
-            await self._settle()
+            await context.settle(self.clock)
             again = await self._look_up(list(fallen))
             fallen = {name: again.get(name) for name in fallen if (again.get(name) or 0) < before[name]}
             looks.append(await self.clock())
@@ -77,8 +76,6 @@ class _Comparison:
         if context.arming:
             return Judgement.not_applicable("baseline taken")
         findings = tuple(self._finding(name, before[name], value, looks) for name, value in fallen.items())
-        for item in findings:
-            context.found(item)
         return self._conclude(findings, before)
 
     async def _values(self) -> dict[str, int]:
@@ -115,26 +112,15 @@ class _Comparison:
                 self._take(found, row)
         return found
 
-    async def _settle(self) -> None:
-        started = await self.clock()
-        remaining = self.context.settle_s
-        while remaining > 0:
-            await asyncio.sleep(remaining)
-            remaining = self.context.settle_s - (await self.clock() - started).total_seconds()
-
     def _remember(self, before: Mapping[str, int], now: Mapping[str, int]) -> None:
         highest = {name: max(value, now.get(name, value)) for name, value in before.items()}
         self.context.watermarks[self.slot] = {"highest": _lowest({**now, **highest})}
 
     def _finding(self, name: str, before: int, value: int | None, looks: Sequence[datetime]) -> Finding:
-        raw_key = json.dumps([self.context.proof_index, name], ensure_ascii=False)
-        return Finding.of(
+        return self.context.finding(
             self.proof.judge(name, before, value),
-            check_id=self.context.check.id,
-            severity=self.context.check.severity,
             key=name,
-            raw_key=raw_key,
-            fingerprint=self.context.memory.fingerprint(self.context.check.id, raw_key),
+            raw_key=self.context.raw_key(name),
             first_seen_at=looks[0],
             confirmed_at=looks[-1],
             evidence={"read from": self.source.label, "highest before": str(before)},

@@ -11,7 +11,7 @@ from verifier.judges.journal import JournalError
 from verifier.judges.journal_reader import JournalReader, journals
 from verifier.judges.messages import index_messages
 from verifier.judges.operation import OpPhase
-from verifier.model import Row
+from verifier.model import Phase, Row
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.stores.base import StoreError
@@ -37,9 +37,11 @@ class CanaryMessages:
         self._place = Path(canary.journal)
         self._until = now - timedelta(seconds=canary.durable_after_s)
         days = profile.retention_days[0]
+        self._began = profile.since_phase(Phase.CUTOVER)
         # A day less: OpenIM's nightly run may be under way.
         self._since = now - timedelta(days=max(days - 1, 0)) if days else None
-        self.label = f"canary journals older than {canary.durable_after_s / 3600:g} h at {canary.journal}"
+        self._hours = canary.durable_after_s / 3600
+        self.label = f"canary journals older than {self._hours:g} h at {canary.journal}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -72,6 +74,11 @@ class CanaryMessages:
                     yield row
             except JournalError as error:
                 raise StoreError(str(error)) from None
+        if not found and self._began is not None and self._began < self._until:
+            raise StoreError(
+                f"no canary journal at {self._place} is old enough to tell whether messages last, although the cutover is. Let the "
+                f"canary fly every day, and keep its journals longer than {self._hours:g} h"
+            )
 
     def _of(self, path: Path) -> Iterator[Row]:
         reader = JournalReader(path)

@@ -91,3 +91,17 @@ async def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
         await read(CanaryMessages(profile(tmp_path)))
     with pytest.raises(NotMapped):
         CanaryMessages(parse_profile('stack = "s"\nphase = "baseline"\n[roles]\n'))
+
+
+async def test_journals_that_never_grow_old_are_admitted(tmp_path: Path) -> None:
+    """A stack that clears them every day would never be warned: after the cutover's first day that is no silence."""
+    flight(tmp_path, "young", hours=1)
+    since = "phase = 'cutover'\nsince = {{ cutover = {} }}"
+    for began, told in (("2020-01-01T00:00:00Z", True), ("2099-01-01T00:00:00Z", False)):
+        text = f'stack = "s"\n{since.format(began)}\n[roles]\n[canary]\njournal = "{tmp_path}"\n'
+        source = CanaryMessages(parse_profile(text))
+        if told:
+            with pytest.raises(StoreError, match="old enough"):
+                await read(source)
+        else:
+            assert await read(source) == []

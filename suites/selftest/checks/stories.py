@@ -183,6 +183,7 @@ async def _cutover_rounds(tell: _Teller) -> None:
         await tell.round("breach", "default-secret", only=("TOK-08",))
         await tell.round("breach", "writing-profile", only=("MED-01", "META-01"))
         await tell.round("breach")
+        await tell.round("breach", "unkeyed", only=("GRP-03",))
 
 
 async def _stored(world: World, population: Population, broker_missing: str, telling: Telling) -> Story:

@@ -98,7 +98,7 @@ async def test_journals_that_never_grow_old_are_admitted(tmp_path: Path) -> None
     flight(tmp_path, "young", hours=1)
     since = "phase = 'cutover'\nsince = {{ cutover = {} }}"
     for began, told in (("2020-01-01T00:00:00Z", True), ("2099-01-01T00:00:00Z", False)):
-        text = f'stack = "s"\n{since.format(began)}\n[roles]\n[canary]\njournal = "{tmp_path}"\n'
+        text = f'stack = "s"\n{since.format(began)}\n[scope]\nkind = "all"\n[roles]\n[canary]\njournal = "{tmp_path}"\n'
         source = CanaryMessages(parse_profile(text))
         if told:
             with pytest.raises(StoreError, match="old enough"):

@@ -129,13 +129,13 @@ class Judge:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        emptied = (f"emptied since the last look: {', '.join(self.tally.emptied)}",) if self.tally.emptied else ()
-        if not self.tally.undated:
-            return emptied
-        return (
-            *emptied,
-            f"{self.tally.undated} writes in scope lie between the baseline and their conversation's move, as far as can be told",
-        )
+        told = [f"emptied since the last look: {', '.join(self.tally.emptied)}"] if self.tally.emptied else []
+        told += [f"look who publishes there: {hint}" for hint in self.tally.hints]
+        if self.tally.undated:
+            told.append(
+                f"{self.tally.undated} writes in scope lie between the baseline and their conversation's move, as far as can be told"
+            )
+        return tuple(told)
 
     def _finding(self, witness: Witness, entry: Entry | None, now: Reading) -> Finding:
         since = self.weighing.since(entry)

@@ -24,7 +24,7 @@ FINDINGS_MAX = 1000
 @dataclass(slots=True)
 class Tally:
     """What the witnesses add up to. `undated`: written at a time that cannot be told apart from the move; `untold`: breaches beyond
-    the most that are listed; `unsorted`: in scope, and nothing says whether they are new or changed."""
+    the most that are listed; `unsorted`: in scope, and nothing says whether they are new or changed; `hints`: what may be the old writer, and may be anybody."""
 
     breaches: dict[str, tuple[Witness, Entry | None]] = field(default_factory=dict)
     neighbours: int = 0
@@ -32,6 +32,7 @@ class Tally:
     untold: int = 0
     unsorted: int = 0
     emptied: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
 
 class Weighing:
@@ -81,6 +82,8 @@ class Weighing:
         for witness in batch:
             if witness.operation == "truncate" and witness.key not in self.tally.emptied:
                 self.tally.emptied.append(witness.key)
+            if witness.operation == "unroutable" and witness.how not in self.tally.hints:
+                self.tally.hints.append(witness.how)
             entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
             # A deletion does not say whose it was; where nobody else may write, it is a breach all the same.
             if scoped and entry is None and (scoped[1] in witness.row or not self.exclusive):

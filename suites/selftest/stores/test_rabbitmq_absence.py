@@ -77,6 +77,19 @@ async def test_what_comes_by_another_way_is_counted(broker: BrokerWorld, way: st
     assert judgement.verdict is Verdict.VIOLATED
 
 
+async def test_what_goes_nowhere_is_a_hint(broker: BrokerWorld) -> None:
+    """A publisher may still use the exchange in front of the unbound queue; with which routing key the broker does not say."""
+    async with broker.channel() as channel:
+        front = await channel.declare_exchange("front", aio_pika.ExchangeType.TOPIC)
+        async with _nights(broker, Queue(name=PLAIN.name, exchange="front")) as nights:
+            await front.publish(aio_pika.Message(b"{}"), PLAIN.name, mandatory=False)
+            assert isinstance(nights.observer, QueueObserver)
+            await read_until(nights.observer, lambda reading: reading.counters.get("exchange_in", 0) > 0)
+            judgement = await nights.night()
+    assert judgement.verdict is Verdict.HOLDS
+    assert "exchange front took 1 more messages" in " ".join(judgement.notes)
+
+
 async def test_an_exclusive_queue_is_there(broker: BrokerWorld) -> None:
     """Nobody else may look into it; it exists all the same."""
     async with _nights(broker) as nights, broker.channel() as channel:

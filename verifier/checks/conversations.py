@@ -80,10 +80,15 @@ def ordering_stands_still(profile: Profile) -> list[Absence]:
     row=ROW,
 )
 def flags_refer(profile: Profile) -> Reconcile:
-    """A pinned conversation that does not exist is a row that nobody can ever unpin."""
+    """A pinned conversation that does not exist is a row that nobody can ever unpin. OpenIM lists a chat of two from its first message
+    on; flags that moved with one in which nothing was said since wait for that."""
+    moves = profile.has("scope", "openim_id")
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        if any(item["conversation_id"] == row["openim_conversation_id"] for item in partners):
+        chat, owner = str(row["openim_conversation_id"]), profile.identity.to_openim(row["user_id"])
+        if any(item.get("conversation_id") == chat for item in partners):
+            return None
+        if any(item.get("openim_id") == chat for item in partners) and _is_of(chat, str(owner)):
             return None
         return Problem(
             summary=f"user {row['user_id']} has flags on {row['openim_conversation_id']}, which OpenIM does not list for that user",
@@ -96,10 +101,16 @@ def flags_refer(profile: Profile) -> Reconcile:
         subject=Rows("flags", ("user_id", "openim_conversation_id")),
         against=Rows("openim.conversation_ids"),
         on=("user_id", "owner_id"),
+        also=(("openim_conversation_id", Rows("scope", ("openim_id",)), "openim_id"),) if moves else (),
         convert=profile.identity.to_openim,
         judge=judge,
         unit="flag rows",
     )
+
+
+def _is_of(chat: str, owner: str) -> bool:
+    """Whether a chat of two is this user's, by its name: `si_`, and both ids."""
+    return chat.startswith(f"si_{owner}_") or (chat.startswith("si_") and chat.endswith(f"_{owner}"))
 
 
 @check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from verifier.check import NotApplicable, check
 from verifier.model import Phase, Problem, Row, Severity
@@ -17,8 +18,9 @@ DEFAULT_EXPIRY_DAYS = 180.0
 
 
 @check("MED-01", title="Catalogued media resolve", severity=Severity.MEDIUM, phase=Phase.CUTOVER, row=ROW)
-def media_resolve(profile: Profile) -> Reconcile:
-    """A picture that the catalogue lists but no server serves is lost evidence and a broken message."""
+def media_resolve(profile: Profile) -> list[Reconcile]:
+    """A picture that the catalogue lists but no server serves is lost evidence and a broken message; one that a message shows and the
+    catalogue does not list is found by no moderator."""
     profile.relation("media", "url")
     if not profile.media.allowed_hosts:
         raise NotApplicable("not granted: media.allowed_hosts names no host that may get a HEAD request")
@@ -34,7 +36,9 @@ def media_resolve(profile: Profile) -> Reconcile:
             next_step="Restore the object, or mark the row as deleted.",
         )
 
-    return Reconcile(
+    stored = profile.roles.openim_mongo is not None
+    unlisted = () if stored else ("URLs inside OpenIM's messages that have no row",)
+    resolves = Reconcile(
         subject=Rows("media", ("url",)),
         against=Rows("media.head"),
         on=("url", "url"),
@@ -42,7 +46,38 @@ def media_resolve(profile: Profile) -> Reconcile:
         sample=profile.media.sample,
         unit="media files",
         statement="HEAD to allowed hosts only",
-        unseen=("URLs inside OpenIM's messages that have no row", "media on other hosts"),
+        unseen=(*unlisted, "media on other hosts"),
+    )
+    return [resolves, _listed(profile)] if stored else [resolves]
+
+
+def _listed(profile: Profile) -> Reconcile:
+    """What messages in OpenIM show from our hosts has a row of the catalogue."""
+    hosts, others = profile.media.allowed_hosts, profile.media.openim_urls
+
+    def ours(row: Row) -> bool:
+        return urlsplit(row["bare"]).netloc in hosts and not (others and row["url"].startswith(others))
+
+    def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
+        if partners:
+            return None
+        return Problem(
+            key=row["place"],
+            summary=f"message {row['place']} shows a file of ours that the catalogue does not list",
+            expected="a row with its URL",
+            actual="none",
+            next_step="Let the upload write its row before the message goes out; add the row, or delete the message.",
+        )
+
+    return Reconcile(
+        subject=Rows("openim_mongo.msg_media"),
+        against=Rows("media", ("url",)),
+        on=("url", "url"),
+        also=(("bare", Rows("media", ("url",)), "url"),),
+        applies=ours,
+        judge=judge,
+        unit="URLs in OpenIM's messages",
+        statement="those on media.allowed_hosts, with or without their query",
     )
 
 

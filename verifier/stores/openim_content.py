@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from verifier.judges.scribe import digest
 
@@ -18,3 +20,25 @@ def message_digest(content: str) -> tuple[str, bool]:
         text = None
     told = text if isinstance(text, str) else content
     return digest(told), isinstance(text, str)
+
+
+def urls_in(content: str) -> Iterator[str]:
+    """The web addresses that a message's content gives: whole values, also of the JSON that a custom message has within its own."""
+    try:
+        yield from dict.fromkeys(_urls(json.loads(content)))
+    except (ValueError, RecursionError):
+        return
+
+
+def _urls(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            for item in value.values():
+                yield from _urls(item)
+        case list():
+            for item in value:
+                yield from _urls(item)
+        case str() if value.startswith(("http://", "https://")):
+            yield value
+        case str() if value.startswith(("{", "[")):
+            yield from urls_in(value)

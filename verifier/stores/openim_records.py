@@ -19,15 +19,15 @@ from verifier.query import Rows
 from verifier.stores.mongo import Document, MongoStore
 from verifier.stores.mongo_source import IdPlace, MongoSource, all_of, by_id
 from verifier.stores.mongo_values import as_json
-from verifier.stores.openim_content import message_digest
+from verifier.stores.openim_content import message_digest, urls_in
 
 ROLE = "openim_mongo"
 PREFIX = f"{ROLE}."
-MESSAGES, BLOCKS, DOCUMENTS = f"{PREFIX}msg", f"{PREFIX}msg_block", f"{PREFIX}msg_document"
+MESSAGES, BLOCKS, DOCUMENTS, MEDIA = (f"{PREFIX}{name}" for name in ("msg", "msg_block", "msg_document", "msg_media"))
 SLOTS = 100
 TEXT = 101
-NOTIFICATIONS = 1000
-"""Content types from here on are notices that OpenIM writes itself."""
+_NOTICES = range(1000, 10_000)
+"""Content types of the notices that OpenIM writes itself."""
 _TEXTS = {
     "seq": ("conversation_id",),
     "seq_user": ("conversation_id", "user_id"),
@@ -57,6 +57,8 @@ def source_of(store: MongoStore, rows: Rows) -> MongoSource:
     """The records of one of OpenIM's collections. Raises NotMapped for a name that is none of them."""
     if rows.relation == MESSAGES:
         return MessageSource(store, rows)
+    if rows.relation == MEDIA:
+        return MediaUrlSource(store, rows)
     if rows.relation == BLOCKS:
         return BlockSource(store, rows)
     if rows.relation == DOCUMENTS:
@@ -149,6 +151,34 @@ class MessageSource(BlockSource):
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
         return [row for document in documents for row in _messages(document)]
+
+
+class MediaUrlSource(MessageSource):
+    """One row for each web address in a message that is neither a plain text nor a notice; `bare` is without its query."""
+
+    def __init__(self, store: MongoStore, rows: Rows) -> None:
+        super().__init__(store, rows)
+        self.key = ("doc_id", "slot", "number")
+
+    def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
+        return [row for document in documents for row in _media(document)]
+
+
+def _media(document: Document) -> list[Row]:
+    conversation, number, slots = _parts(document)
+    return [
+        {
+            "doc_id": document["doc_id"],
+            "slot": slot,
+            "number": index,
+            "place": f"{conversation}:{number * SLOTS + slot + 1}",
+            "url": url,
+            "bare": url.partition("?")[0],
+        }
+        for slot, message in slots
+        if number is not None and message and int(message.get("content_type") or 0) not in (TEXT, *_NOTICES)
+        for index, url in enumerate(urls_in(str(message.get("content") or "")))
+    ]
 
 
 def _messages(document: Document) -> list[Row]:

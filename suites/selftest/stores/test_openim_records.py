@@ -14,6 +14,7 @@ from verifier.model import Row
 from verifier.profile.errors import NotMapped
 from verifier.query import Rows, Where
 from verifier.stores.base import Missing, Source
+from verifier.stores.openim_content import urls_in
 from verifier.stores.openim_records import SLOTS, source_of
 
 pytestmark = pytest.mark.anyio
@@ -126,3 +127,18 @@ async def test_another_database_is_told(mongo: MongoWorld) -> None:
             await read(source_of(store, Rows("openim_mongo.msg")))
         with pytest.raises(NotMapped):
             source_of(store, Rows("openim_mongo.friend"))
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ('{"sourcePicture": {"url": "https://a/1"}, "snapshotPicture": {"url": "https://a/1"}}', ["https://a/1"]),
+        ('{"data": "{\\"media\\": [\\"http://a/2?x=1\\"]}", "description": "see https://a/3"}', ["http://a/2?x=1"]),
+        ("https://a/4", []),
+        ("[" * 100_000, []),
+    ],
+    ids=["picture", "custom", "no JSON", "too deep"],
+)
+def test_addresses_in_a_content(content: str, found: list[str]) -> None:
+    """Whole values, once each, also within the JSON that a custom message carries as a text."""
+    assert list(urls_in(content)) == found

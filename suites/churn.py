@@ -34,12 +34,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="churn-") as scratch, Stack.start(Path(scratch)) as stack:
         for phase in ("cutover", "frozen"):
             with stack.new_world() as world:
-                wrong += asyncio.run(_churn(world, phase, arguments.minutes * 30, arguments.seed))
+                wrong += asyncio.run(churn(world, phase, arguments.minutes * 30, arguments.seed))
     sys.stdout.write("\n".join([f"{len(wrong)} findings or inconclusive verdicts", *wrong, ""]))
     return 1 if wrong else 0
 
 
-async def _churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
+async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
     """Runs back to back, in one phase; returns what was said that should not have been."""
     config = world.config
     population = await worlds.mid_migration(config, users=USERS, seed=seed)

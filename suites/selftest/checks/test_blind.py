@@ -23,7 +23,8 @@ from verifier.verdict import ExitCode, RunResult, Verdict
 
 pytestmark = pytest.mark.timeout(400)
 
-IN_TIME_S = 25.0
+IN_TIME_S = 120.0
+"""Well beyond every time limit of the profile together, on a busy machine too: whoever takes longer waits for ever."""
 STORES = sorted(NEEDS)
 
 

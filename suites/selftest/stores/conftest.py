@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from fixtures.services.redis import Redis
 from fixtures.stack import Stack
 from suites.selftest.stores.broker_world import BrokerWorld, open_broker_world
 from suites.selftest.stores.mongo_world import MongoWorld, open_mongo_world
+from suites.selftest.stores.redis_world import RedisWorld
 
 
 @pytest.fixture
@@ -29,3 +31,20 @@ def broker(stack: Stack) -> Iterator[BrokerWorld]:
     """An empty vhost of the shared broker."""
     with open_broker_world(stack.rabbitmq) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """A server of its own: statistics are reset, settings changed, the process killed."""
+    with Stack.start(tmp_path_factory.mktemp("redis"), only={"redis"}) as stack:
+        yield stack.redis
+
+
+@pytest.fixture
+def redis_world(redis_server: Redis) -> Iterator[RedisWorld]:
+    """An empty database index."""
+    grant = redis_server.open_world("absence")
+    try:
+        yield RedisWorld(redis_server, grant)
+    finally:
+        redis_server.close_world("absence")

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from suites.contract.openim.texts import each_text
+
 MADE_IDS = frozenset({"versionID", "connID", "token", "clientMsgID", "serverMsgID", "groupID"})
 MADE_TIMES = frozenset(
     {"createTime", "joinTime", "sendTime", "revokeTime", "sourceMessageSendTime", "notificationUpdateTime"}
@@ -46,13 +48,7 @@ class Names:
 
     def fill(self, value: Any) -> Any:
         """A recorded value in terms of this replay."""
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, list):
-            return [self.fill(one) for one in value]
-        if isinstance(value, dict):
-            return {self._text(key): self.fill(one) for key, one in value.items()}
-        return value
+        return each_text(value, self._text)
 
     def _text(self, text: str) -> str:
         known = {**self.prefixes, **self.ids}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from suites.contract.openim.texts import each_text
 from suites.contract.openim.ws import frames, rewrite
 from suites.contract.openim.ws.client import Frame, Trace
 from suites.contract.openim.ws.perform import Performed
@@ -52,7 +53,7 @@ class _Recorder:
     def _decoded(self, line: Line) -> Any:
         if line.source is Source.REST:
             answer = self._performed.answers.get(line.number)
-            return {**line.decoded, "response": _through(answer, self._back)}
+            return {**line.decoded, "response": each_text(answer, self._back)}
         data = line.decoded.get("data_decoded")
         if line.source is Source.CLIENT and isinstance(data, dict) and "createTime" in data:
             owner = f"client:{data.get('clientMsgID', '')}:{data['createTime']}"
@@ -130,16 +131,6 @@ def _control(kind: str, raw: bytes) -> Any:
         return json.loads(text)
     except ValueError:
         return {"text": text}
-
-
-def _through(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_through(one, change) for one in value]
-    if isinstance(value, dict):
-        return {change(key): _through(one, change) for key, one in value.items()}
-    return value
 
 
 def _base64(raw: bytes) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from suites.contract.openim.texts import each_text
 from suites.contract.openim.ws.recording import USER, Session
 
 RECORDED_ADMIN = "imAdmin"
@@ -75,13 +76,7 @@ class Symbols:
 
     def fill(self, value: Any) -> Any:
         """A recorded value with everything replaced that is known so far."""
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, list):
-            return [self.fill(one) for one in value]
-        if isinstance(value, dict):
-            return {self._text(key): self.fill(one) for key, one in value.items()}
-        return value
+        return each_text(value, self._text)
 
     def group_unknown(self, recorded: str) -> bool:
         """Whether this is a group's id that no answer has told yet."""

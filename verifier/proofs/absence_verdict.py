@@ -29,12 +29,11 @@ class Judge:
     def judge(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> Judgement:
         """The verdict; `lost` says where continuity is broken, in words."""
         breaches = list(self.tally.breaches.values())
-        exclusive = self.exclusive
         moved = moved_counts(before, now)
         coverage = Coverage(
-            text=self._coverage_text(before, now, exclusive, lost),
-            unseen=self._unseen(now, exclusive),
-            observed_s=self._observed_s(now, exclusive),
+            text=self._coverage_text(before, now, lost),
+            unseen=self._unseen(now),
+            observed_s=self._observed_s(now),
         )
         common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
         if breaches:
@@ -54,38 +53,38 @@ class Judge:
                 "took no census of the keys"
             )
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
-        if too_little := self._too_little(now, exclusive, moved):
+        if too_little := self._too_little(now, moved):
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=too_little, **common)
-        if exclusive and moved and (guilty := self.unexplained(moved)):
+        if self.exclusive and moved and (guilty := self.unexplained(moved)):
             finding = self._counter_finding(guilty, moved, before, now)
             return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
-        if exclusive and any(moved.get(name) for name in self.proof.operations):
+        if self.exclusive and any(moved.get(name) for name in self.proof.operations):
             notes = (
                 *common.pop("notes"),
                 f"aborted attempts: {counts_text(moved)} counted, nothing stayed and nothing was removed",
             )
             return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
         if now.counters:
-            common["notes"] = (*common["notes"], self._counter_note(moved, exclusive))
+            common["notes"] = (*common["notes"], self._counter_note(moved))
         return Judgement(verdict=Verdict.HOLDS, **common)
 
-    def _too_little(self, now: Reading, exclusive: bool, moved: dict[str, int]) -> str:
+    def _too_little(self, now: Reading, moved: dict[str, int]) -> str:
         """Why what is left of the techniques does not prove silence here, or "" where it does."""
-        if exclusive and moved.get("write"):
+        if self.exclusive and moved.get("write"):
             return (
                 f"the server counted {moved['write']} writes of a kind that it does not tell, and no record shows one. When that is "
                 f"explained: verifier baseline --only {self.context.check.id}"
             )
         telling = (self.proof.inserted_at, self.proof.updated_at)
-        if now.weak and (exclusive or not (now.horizon or any(telling))):
+        if now.weak and (self.exclusive or not (now.horizon or any(telling))):
             return f"too little is left to prove silence with: {now.weak}"
         return ""
 
-    def _counter_note(self, moved: dict[str, int], exclusive: bool) -> str:
+    def _counter_note(self, moved: dict[str, int]) -> str:
         if not moved:
             return f"{self.proof.target}: the server's counter did not move at all"
         return f"{self.proof.target}: the server counted {counts_text(moved)}" + (
-            "" if exclusive else ", neighbours included"
+            "" if self.exclusive else ", neighbours included"
         )
 
     def unexplained(self, moved: dict[str, int]) -> str:
@@ -97,35 +96,35 @@ class Judge:
             return "written and removed, or rolled back: something still writes here"
         return ""
 
-    def _coverage_text(self, before: Reading | None, now: Reading, exclusive: bool, lost: Sequence[str]) -> str:
+    def _coverage_text(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> str:
         parts = [self.proof.statement] if self.proof.statement else []
         if before is not None:
             parts.append(
                 f"{span_text(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}"
             )
         parts.append(
-            "nobody else writes there" if exclusive else "shared with declared neighbours: judged by witnesses"
+            "nobody else writes there" if self.exclusive else "shared with declared neighbours: judged by witnesses"
         )
         if self.tally.neighbours:
             parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
         return "; ".join(parts)
 
-    def _observed_s(self, now: Reading, exclusive: bool) -> float:
+    def _observed_s(self, now: Reading) -> float:
         """How long a tap has listened, where no counter speaks for the time between two runs."""
         tapped = getattr(self.observer, "watch", None) is not None
-        return self.context.profile.timing.observe_s if tapped and not (exclusive and now.counters) else 0.0
+        return self.context.profile.timing.observe_s if tapped and not (self.exclusive and now.counters) else 0.0
 
-    def _unseen(self, now: Reading, exclusive: bool) -> tuple[str, ...]:
+    def _unseen(self, now: Reading) -> tuple[str, ...]:
         complete = getattr(self.observer, "complete", False)
         layer = ["an update of other columns that back-dates the ordering"] if self.proof.thin_layer else []
-        if self.proof.sorts and isinstance(self.observer, Census) and not exclusive:
+        if self.proof.sorts and isinstance(self.observer, Census) and not self.exclusive:
             layer.append("a row that is removed and written anew under its own key: it counts as changed")
         doubts: tuple[str, ...] = getattr(self.observer, "doubts", ())
         return (
             *layer,
             *now.blind,
             *doubts,
-            *(() if complete or (exclusive and now.counters) else self.observer.unseen),
+            *(() if complete or (self.exclusive and now.counters) else self.observer.unseen),
         )
 
     def _notes(self) -> tuple[str, ...]:

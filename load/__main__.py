@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,10 @@ import typer
 
 from load.account import account_for, write_json
 from load.command import run_command
+from load.openim import OpenIMApi
 from load.plans import read_plan, run_plan
-from load.settings import OUT_DIR, SettingsError
+from load.reread import reread
+from load.settings import OUT_DIR, SettingsError, settings_from
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 
@@ -53,6 +56,37 @@ def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [l
     for line in broken:
         typer.echo(f"not reached: {line}")
     raise typer.Exit(code)
+
+
+@app.command("reread")
+def read_again(
+    journals: Annotated[list[Path], typer.Argument(help="the journals of one run over the WebSocket")],
+    profile: Annotated[str | None, typer.Option(help="stack.toml with [roles.openim]")] = None,
+    host: Annotated[str | None, typer.Option(help="OpenIM's REST API, where there is no profile")] = None,
+    settle_s: Annotated[float, typer.Option(min=0, help="seconds until an acknowledged message is readable")] = 2.0,
+    out_dir: Annotated[Path, typer.Option(help="where the JSON report goes")] = OUT_DIR,
+) -> None:
+    """Read a run's messages back once more, hours later, and judge the run again: were they stored, or only cached?
+
+    OPENIM_SECRET and OPENIM_ADMIN say who may read.
+    """
+    options = {
+        "profile": profile,
+        "host": host,
+        "openim_secret": os.environ.get("OPENIM_SECRET"),
+        "openim_admin": os.environ.get("OPENIM_ADMIN"),
+    }
+    try:
+        settings = settings_from(options)
+        api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
+        try:
+            journals = [*journals, reread(journals, api)]
+        finally:
+            api.close()
+    except (SettingsError, JournalError) as error:
+        typer.echo(f"Cannot read again: {error}", err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+    judge(journals, settle_s, out_dir)
 
 
 @app.command()

@@ -32,6 +32,7 @@ class Stored:
     message_id: str
     text: str
     ex: str
+    client_message_id: str = ""
 
 
 def conversation_id(first: str, second: str) -> str:
@@ -122,7 +123,8 @@ class OpenIMApi:
             data = self._call("/msg/pull_msg_by_seq", {"userID": user_id, "seqRanges": [wanted], "order": 0})
             found = (data.get("msgs") or {}).get(conversation) or {}
             for row in found.get("Msgs") or []:
-                yield Stored(int(row["seq"]), str(row["serverMsgID"]), _text(row), str(row.get("ex") or ""))
+                name = str(row.get("clientMsgID") or "")
+                yield Stored(int(row["seq"]), str(row["serverMsgID"]), _text(row), str(row.get("ex") or ""), name)
 
     def _call(self, route: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._post(route, body, self.headers())

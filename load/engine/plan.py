@@ -67,9 +67,14 @@ class EnginePlan:
     @property
     def tag(self) -> bytes:
         """16 characters that begin the clientMsgID of every message of this run."""
-        return b"L" + hashlib.sha256(self.run_id.encode()).hexdigest()[: TAG_CHARS - 1].encode()
+        return tag_of(self.run_id)
 
     @property
     def digest(self) -> str:
         """What stands for the text in a journal."""
         return digest(self.text)
+
+
+def tag_of(run_id: str) -> bytes:
+    """See `EnginePlan.tag`."""
+    return b"L" + hashlib.sha256(run_id.encode()).hexdigest()[: TAG_CHARS - 1].encode()

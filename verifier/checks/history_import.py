@@ -155,7 +155,7 @@ def no_duplicates(profile: Profile) -> Unique:
             summary=f"a message stands {len(rows)} times in conversation {first['conversation_id']}: seqs {others}",
             expected="once",
             actual=f"{len(rows)} messages of one sender, one millisecond, one content",
-            next_step="Delete all but the first (msg/delete_msg_physical_by_seq); let whoever sends ask before it repeats.",
+            next_step="Delete all but the first (msg/delete_msg_phsical_by_seq); let whoever sends ask before it repeats.",
         )
 
     return Unique(

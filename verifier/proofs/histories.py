@@ -155,7 +155,7 @@ class _Comparison:
                 summary=f"the imported history of {entry['openim_id']} is not that of conversation {name}",
                 expected="the same messages: sender, time and text",
                 actual=f"{' and '.join(told)}; the first from {difference.first}",
-                next_step="Import what is missing with its own time; delete what came twice (msg/delete_msg_physical_by_seq).",
+                next_step="Import what is missing with its own time; delete what came twice (msg/delete_msg_phsical_by_seq).",
             ),
             key=name,
             raw_key=context.raw_key(name),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from load.aftermath import Aftermath
 from load.journal.reader import ColumnReader, is_columns
 from load.judging.account import judge_run
 from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
@@ -39,6 +40,7 @@ class Account:
     pushes: JournalJudgement | None = None
     doubts: tuple[str, ...] = ()
     latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    after: Aftermath | None = None
 
     @property
     def judgements(self) -> dict[str, JournalJudgement]:
@@ -53,13 +55,23 @@ class Account:
     @property
     def exit_code(self) -> ExitCode:
         """As the verifier's: 0 all accounted for, 1 violated, 2 nothing or not all could be known."""
-        if self.delivery is None:
-            return ExitCode.INCONCLUSIVE
-        if any(judgement.verdict is Verdict.VIOLATED for judgement in self.judgements.values()):
+        verdicts = {judgement.verdict for judgement in self.judgements.values()}
+        after = self.after.exit_code if self.after else ExitCode.HOLDS
+        if Verdict.VIOLATED in verdicts or after is ExitCode.VIOLATED:
             return ExitCode.VIOLATED
-        if self.doubts:
+        if self.delivery is None or self.doubts or after is not ExitCode.HOLDS:
             return ExitCode.INCONCLUSIVE
         return _EXIT.get(self.delivery.judgement.verdict, ExitCode.INCONCLUSIVE)
+
+    @property
+    def _headline(self) -> str:
+        alone = replace(self, after=None).exit_code
+        if alone is self.exit_code:
+            return _HEADLINE[alone]
+        what = (
+            "the stack does not hold" if self.exit_code is ExitCode.VIOLATED else "not all of the stack can be judged"
+        )
+        return f"{_HEADLINE[alone]}, but {what} after the load"
 
     def to_json(self) -> dict[str, Any]:
         """The account as JSON; format 1."""
@@ -75,11 +87,12 @@ class Account:
             "notes": list(self.notes),
             "doubts": list(self.doubts),
             "latency_ms": {name: dict(found) for name, found in self.latency_ms.items()},
+            "after": self.after.to_json() if self.after else None,
         }
 
     def to_text(self) -> str:
         """A short summary for a terminal."""
-        lines = [f"Run {self.header.run_id} on {clean(self.header.stack)}: {_HEADLINE[self.exit_code]}"]
+        lines = [f"Run {self.header.run_id} on {clean(self.header.stack)}: {self._headline}"]
         if self.delivery is not None:
             report = self.delivery
             lines.append(
@@ -102,6 +115,7 @@ class Account:
             told = ", ".join(f"{percentile} {value:.1f}" for percentile, value in found.items())
             lines.append(f"  due to {_ENDS[name]}, ms: {told}")
         lines += [f"  not to be believed: {clean(doubt)}" for doubt in self.doubts]
+        lines += self.after.lines() if self.after else []
         notes = [*self.notes, *(note for judgement in self.judgements.values() for note in judgement.notes)]
         return "\n".join(lines + [f"  note: {clean(note)}" for note in dict.fromkeys(notes)])
 

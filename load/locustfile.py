@@ -14,6 +14,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from load.account import account_for, write_json
+from load.aftermath import verify
 from load.arrival import MODELS
 from load.chatters import CanaryChatter, ChatRun
 from load.fitness import LATE_MOST_MS, Fitness
@@ -73,6 +75,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument("--read-deadline-s", type=float, default=30.0, help="Seconds to wait for the last messages")
     parser.add_argument(
         "--late-most-ms", type=float, default=LATE_MOST_MS, help="Lateness (p99) that makes a run inconclusive"
+    )
+    parser.add_argument(
+        "--no-verify", action="store_true", help="with --profile: do not run the verifier after the load", **hidden
     )
     parser.add_argument("--out-dir", default=str(OUT_DIR), help="where journals and reports go", **hidden)
 
@@ -252,6 +257,12 @@ def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, rep
     """Judge the journals, write the report, say so, and let the exit code tell. Raises JournalError and OSError."""
     doubts = [*_State.doubts, *(doubt for told in _State.journals.values() for doubt in told["doubts"])]
     account = account_for(paths, settle_s=settle_s, doubts=doubts)
+    options = environment.parsed_options
+    profile = getattr(options, "profile", None)
+    # Once for a run, by whoever accounts for the whole of it.
+    if profile and not getattr(options, "no_verify", False) and not isinstance(environment.runner, WorkerRunner):
+        _log.info("asking the verifier whether the stack still holds")
+        account = replace(account, after=verify(profile, report.with_name(f"verifier-{account.header.run_id}.json")))
     write_json(account, report)
     environment.process_exit_code = account.exit_code
     journals = [f"  journal: {path}" for path in paths]

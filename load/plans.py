@@ -103,12 +103,19 @@ class Thresholds(_Section):
         return broken
 
 
+class After(_Section):
+    """What follows the load. `verify`: the verifier runs on the profile's stack; where it does not hold, nor does the run."""
+
+    verify: bool = True
+
+
 class Plan(_Section):
     """One run, written down."""
 
     target: Target
     load: Load
     thresholds: Thresholds = Thresholds()
+    after: After = After()
     out_dir: str = str(OUT_DIR)
 
     def command(self) -> list[str]:
@@ -139,7 +146,8 @@ class Plan(_Section):
         }
         for name, value in given.items():
             command += [] if value is None else [f"--{name}", str(value)]
-        return [*command, "--gzip"] if load.gzip else command
+        switches = {"--gzip": load.gzip, "--no-verify": not self.after.verify}
+        return [*command, *(name for name, on in switches.items() if on)]
 
 
 def read_plan(path: Path) -> Plan:

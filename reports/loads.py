@@ -45,6 +45,24 @@ class JudgementDocument(BaseModel):
     notes: tuple[str, ...] = ()
 
 
+class AfterDocument(BaseModel):
+    """What the verifier said of the stack after the load."""
+
+    model_config = ConfigDict(frozen=True)
+
+    headline: str
+    broken: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As lines of the report; the verifier's own JSON, beside it, has the findings."""
+        return (
+            f"the stack after the load: {self.headline}",
+            *(f"violated after the load: {name}" for name in self.broken),
+        )
+
+
 class LoadDocument(BaseModel):
     """What `locust` and `python -m load judge` write; format 1."""
 
@@ -59,6 +77,7 @@ class LoadDocument(BaseModel):
     delivery: dict[str, Any] | None
     judgements: dict[str, JudgementDocument]
     notes: tuple[str, ...] = ()
+    after: AfterDocument | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +102,7 @@ def read_load(raw: dict[str, Any]) -> tuple[RunResult, ExitCode]:
         started_at=document.started_at,
         ended_at=document.ended_at,
         outcomes=tuple(_outcome(document, name, item) for name, item in document.judgements.items()),
-        notes=(*document.notes, *_numbers(document.delivery)),
+        notes=(*document.notes, *_numbers(document.delivery), *(document.after.notes if document.after else ())),
     )
     return result, ExitCode(document.exit_code)
 

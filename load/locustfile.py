@@ -20,17 +20,18 @@ from typing import Any, ClassVar
 
 import gevent
 from locust import events
-from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
+from load.abort import Guard
 from load.account import account_for, write_json
 from load.aftermath import verify
-from load.arrival import MODELS
 from load.chatters import CanaryChatter, ChatRun
-from load.fitness import LATE_MOST_MS, Fitness
+from load.fitness import Fitness
 from load.journal.layout import SUFFIX as COLUMNS
 from load.openim import OpenIMApi
+from load.options import add_options
+from load.progress import Progress
 from load.pump import LATE, Latencies, Pump, attach
 from load.recorder import RunRecorder, journal_path, new_run_id
 from load.settings import OUT_DIR, Settings, SettingsError, settings_from
@@ -40,46 +41,12 @@ from verifier.verdict import ExitCode
 
 __all__ = ["CanaryChatter", "CanarySender"]
 
-_END, _ENDED = "openim_end", "openim_ended"
+_END, _ENDED, _ABORT = "openim_end", "openim_ended", "openim_abort"
 _WORKERS_WITHIN_S = 900.0
 _log = logging.getLogger("load")
 # One line for every read-back or connection would bury everything else.
 for _name in ("httpx", "picows"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-def add_options(parser: LocustArgumentParser, **_: Any) -> None:
-    """The options of this locustfile, on the command line and in the web UI."""
-    # `--profile` is locust's own name for a label of the run; ours is a path, and stands in the same place.
-    hidden: dict[str, Any] = {"include_in_web_ui": False}
-    parser.add_argument("--openim-admin", env_var="OPENIM_ADMIN", default="", help="admin id for load alone", **hidden)
-    parser.add_argument("--openim-secret", env_var="OPENIM_SECRET", default="", help="OpenIM's share.secret", **hidden)
-    parser.add_argument("--transport", choices=("ws", "rest"), default="rest", help="how messages travel", **hidden)
-    parser.add_argument("--ws-url", default="", help="OpenIM's WebSocket gateway, for --transport ws", **hidden)
-    parser.add_argument(
-        "--via", choices=("token", "gateway"), default="token", help="how --transport ws gets in", **hidden
-    )
-    parser.add_argument("--sdk-type", choices=("js", "go"), default="js", help="JSON or gob envelopes", **hidden)
-    parser.add_argument("--gzip", action="store_true", help="compress every frame", **hidden)
-    parser.add_argument("--window", type=int, default=16, help="Unanswered sends of one connection, at most")
-    parser.add_argument("--think-s", type=float, default=0.0, help="Pause after an answer, with --arrivals closed")
-    parser.add_argument("--rate", type=float, default=1.0, help="Messages per second and user")
-    parser.add_argument("--arrivals", choices=MODELS, default="even", help="How messages follow one another")
-    parser.add_argument(
-        "--ramp-from", type=float, default=0.0, help="First rate of --arrivals ramp, which goes to --rate"
-    )
-    parser.add_argument("--ramp-s", type=float, default=60.0, help="How long the ramp takes")
-    parser.add_argument("--trace", default="", help="recorded due times for --arrivals trace, seconds a line", **hidden)
-    parser.add_argument("--text-bytes", type=int, default=64, help="Size of a message's text")
-    parser.add_argument("--settle-s", type=float, default=2.0, help="Seconds until an acknowledged message is readable")
-    parser.add_argument("--read-deadline-s", type=float, default=30.0, help="Seconds to wait for the last messages")
-    parser.add_argument(
-        "--late-most-ms", type=float, default=LATE_MOST_MS, help="Lateness (p99) that makes a run inconclusive"
-    )
-    parser.add_argument(
-        "--no-verify", action="store_true", help="with --profile: do not run the verifier after the load", **hidden
-    )
-    parser.add_argument("--out-dir", default=str(OUT_DIR), help="where journals and reports go", **hidden)
 
 
 def prepare(environment: Environment, **_: Any) -> None:
@@ -90,6 +57,7 @@ def prepare(environment: Environment, **_: Any) -> None:
     options, runner = environment.parsed_options, environment.runner
     if isinstance(runner, MasterRunner):
         runner.register_message(_ENDED, _worker_ended)
+        runner.register_message(_ABORT, _worker_aborted)
     elif isinstance(runner, WorkerRunner):
         runner.register_message(_END, _end_worker, concurrent=True)
     if options is not None:
@@ -109,7 +77,8 @@ def begin(environment: Environment, **_: Any) -> None:
     if isinstance(runner, MasterRunner) and options is not None:
         # Workers get the master's options with the order to start: so all know the run's name and how many they are.
         options.run_id, options.workers = new_run_id(), runner.worker_count
-        _State.latencies = Latencies()
+        _State.latencies, _State.aborted = Latencies(), ""
+        _tell_progress(environment)
         return
     CanarySender.current = CanaryChatter.current = None
     # Nothing is known of a run until it is accounted for.
@@ -126,8 +95,10 @@ def begin(environment: Environment, **_: Any) -> None:
             # After this start has run its course: without a journal its users stop at once anyway.
             gevent.spawn(runner.stop if environment.web_ui else runner.quit)
         return
-    _State.journal = path
+    _State.journal, _State.aborted = path, ""
     _log.info("recording to %s", path)
+    if not isinstance(runner, WorkerRunner):
+        _tell_progress(environment)
 
 
 def _open(environment: Environment, settings: Settings, *, run_id: str, worker: int, workers: int) -> Path:
@@ -141,6 +112,8 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
             _State.latencies,
             lambda: _broken(environment, chat),
             Fitness(late_most_ms=settings.late_most_ms),
+            Guard(settings.limits),
+            lambda why: _abort(environment, why),
         )
         return chat.path
     path = journal_path(settings.out_dir, run_id, worker)
@@ -154,6 +127,8 @@ class _State:
     """What one process keeps of its run; `journals` are those of a master's workers."""
 
     pump: Pump | None = None
+    progress: Progress | None = None
+    aborted = ""
     latencies: Latencies | None = None
     journal: Path | None = None
     finishing = False
@@ -169,8 +144,39 @@ def _broken(environment: Environment, chat: ChatRun) -> None:
         gevent.spawn(environment.runner.quit)
 
 
+def _tell_progress(environment: Environment) -> None:
+    """Where locust's own tables are switched off."""
+    if not getattr(environment.parsed_options, "only_summary", False):
+        return
+
+    def backlog() -> int | None:
+        chat = CanaryChatter.current
+        return None if chat is None else chat.engine.backlog
+
+    _State.progress = Progress(environment, lambda: _State.latencies, backlog)
+
+
+def _abort(environment: Environment, why: str) -> None:
+    """End the whole run, which is then judged as far as it went."""
+    runner = environment.runner
+    _State.aborted = why
+    _log.error("the run is aborted: %s", why)
+    if isinstance(runner, WorkerRunner):
+        runner.send_message(_ABORT, {"why": why})
+    elif runner is not None:
+        gevent.spawn(runner.stop if environment.web_ui else runner.quit)
+
+
+def _worker_aborted(environment: Environment, msg: Any, **_: Any) -> None:
+    if not _State.aborted:
+        _abort(environment, str(msg.data["why"]))
+
+
 def finish(environment: Environment, **_: Any) -> None:
     """Read everything back, close the journal, judge it, say so."""
+    if _State.progress is not None:
+        _State.progress.stop()
+        _State.progress = None
     if isinstance(environment.runner, MasterRunner):
         _finish_master(environment, environment.runner)
         return
@@ -256,6 +262,8 @@ def _account(environment: Environment, settings: Settings, path: Path, read_back
 def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, report: Path) -> None:
     """Judge the journals, write the report, say so, and let the exit code tell. Raises JournalError and OSError."""
     doubts = [*_State.doubts, *(doubt for told in _State.journals.values() for doubt in told["doubts"])]
+    if _State.aborted:
+        doubts.insert(0, f"the run was aborted: {_State.aborted}")
     account = account_for(paths, settle_s=settle_s, doubts=doubts)
     options = environment.parsed_options
     profile = getattr(options, "profile", None)

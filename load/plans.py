@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from load.abort import AFTER_S
 from load.arrival import Model
 from load.fitness import LATE_MOST_MS
 from load.settings import OUT_DIR, SettingsError
@@ -103,6 +104,15 @@ class Thresholds(_Section):
         return broken
 
 
+class Abort(_Section):
+    """When the run ends early: a limit that was broken for `after_s` in a row."""
+
+    after_s: float = Field(default=AFTER_S, gt=0)
+    error_share_most: float | None = Field(default=None, ge=0, le=1)
+    send_p99_ms: float | None = Field(default=None, gt=0)
+    backlog_most: float | None = Field(default=None, ge=0)
+
+
 class After(_Section):
     """What follows the load. `verify`: the verifier runs on the profile's stack; where it does not hold, nor does the run."""
 
@@ -115,6 +125,7 @@ class Plan(_Section):
     target: Target
     load: Load
     thresholds: Thresholds = Thresholds()
+    abort: Abort = Abort()
     after: After = After()
     out_dir: str = str(OUT_DIR)
 
@@ -143,6 +154,7 @@ class Plan(_Section):
             "sdk-type": load.sdk_type,
             "processes": load.processes or None,
             "out-dir": self.out_dir,
+            **{f"abort-{name.replace('_', '-')}": value for name, value in self.abort.model_dump().items()},
         }
         for name, value in given.items():
             command += [] if value is None else [f"--{name}", str(value)]

@@ -12,6 +12,7 @@ import numpy as np
 from locust.env import Environment
 from locust.stats import StatsEntry, bucket_response_time
 
+from load.abort import Guard
 from load.engine.engine import BATCH_S, Engine
 from load.engine.figures import Figures, Latency
 from load.fitness import Fitness
@@ -59,10 +60,13 @@ class Pump:
         latencies: Latencies,
         broken: Callable[[], None],
         fitness: Fitness | None = None,
+        guard: Guard | None = None,
+        aborted: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self._engine, self._stats = engine, environment.stats
         self._latencies = latencies
         self._broken = broken
+        self._guard, self._aborted = guard, aborted
         self._told = self._ending = False
         self.fitness = fitness or Fitness()
         self._greenlet = gevent.spawn(self._run)
@@ -90,6 +94,9 @@ class Pump:
             if not self._ending:
                 backlog = self._engine.backlog
                 self.fitness.look(backlog=backlog, lag_ms=figures.lag_ns / 1e6, unsent=figures.unsent)
+                if self._guard is not None and (why := self._guard.look(figures, backlog)) is not None:
+                    self._guard = None
+                    self._aborted(why)
             size = figures.sent_bytes // figures.sent if figures.sent else 0
             for name, source in _FIELDS.items():
                 entries = [self._stats.entries[name, METHOD]]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from load.abort import Limits
 from load.arrival import Model, due_times, ramp_times, trace_times
 from load.engine.frames import SdkType
 from load.fitness import LATE_MOST_MS
@@ -60,6 +61,7 @@ class Settings:
     ramp_from_per_s: float = 0.0
     ramp_s: float = 60.0
     trace: tuple[float, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
     def due_s(self, rng: random.Random) -> Iterator[float] | None:
         """When one user's messages are due, in seconds from its start; None in the closed model."""
@@ -98,6 +100,9 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         raise SettingsError(
             f"--arrivals {model} needs --transport ws: over REST, users send at their own, endless pace."
         )
+    limits = _limits(options)
+    if limits and transport == "rest":
+        raise SettingsError("--abort-… needs --transport ws: over REST nobody watches.")
     if options.get("via") == "gateway":
         where = _through_gateway(profile, extra, allowed, transport)
     else:
@@ -122,7 +127,13 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         ramp_from_per_s=float(options.get("ramp_from") or 0),
         ramp_s=_number(options, "ramp_s", 60.0),
         trace=_trace(options.get("trace")) if model == "trace" else (),
+        limits=limits,
     )
+
+
+def _limits(options: Mapping[str, Any]) -> Limits:
+    given = {one.name: options.get(f"abort_{one.name}") for one in fields(Limits)}
+    return Limits(**{name: float(value) for name, value in given.items() if value is not None})
 
 
 def _straight(

@@ -40,6 +40,8 @@ class Account:
     pushes: JournalJudgement | None = None
     doubts: tuple[str, ...] = ()
     latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    timeline: Mapping[str, Any] = field(default_factory=dict)
+    generator: str = ""
     after: Aftermath | None = None
 
     @property
@@ -87,6 +89,8 @@ class Account:
             "notes": list(self.notes),
             "doubts": list(self.doubts),
             "latency_ms": {name: dict(found) for name, found in self.latency_ms.items()},
+            "timeline": dict(self.timeline),
+            "generator": self.generator,
             "after": self.after.to_json() if self.after else None,
         }
 
@@ -164,6 +168,7 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[s
         notes=judged.notes,
         doubts=(*doubts, *cut),
         latency_ms=judged.latency_ms,
+        timeline=judged.timeline,
     )
 
 

@@ -265,6 +265,7 @@ def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, rep
     if _State.aborted:
         doubts.insert(0, f"the run was aborted: {_State.aborted}")
     account = account_for(paths, settle_s=settle_s, doubts=doubts)
+    account = replace(account, generator=_State.generator)
     options = environment.parsed_options
     profile = getattr(options, "profile", None)
     # Once for a run, by whoever accounts for the whole of it.

@@ -90,8 +90,7 @@ def _section(raw: Any) -> ReportSection:
         result = scorecard_result(ScorecardDocument.model_validate(raw))
         return ReportSection(heading="Scorecard", result=result)
     if kind == 1:
-        result, code = read_load(raw)
-        return ReportSection(heading=f"Load: {result.stack}", result=result, exit_code=code)
+        return read_load(raw)
     raise ValueError("unknown format")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from load.journal.reader import ColumnReader
 from load.judging.delivery import judge_columns
@@ -14,6 +15,7 @@ from load.judging.loading import load_run
 from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
 from load.judging.pushes import judge_pushes
+from load.judging.timeline import timeline
 from verifier.judges.delivery import DeliveryReport
 from verifier.judges.judgement import JournalJudgement
 
@@ -27,6 +29,7 @@ class Judged:
     pushes: JournalJudgement | None
     notes: tuple[str, ...]
     latency_ms: dict[str, dict[str, float]]
+    timeline: dict[str, Any]
 
 
 def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnReader], Judged]:
@@ -51,4 +54,5 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
         pushes=pushed.judgement(run) if pushed else None,
         notes=tuple(notes),
         latency_ms=in_ms(latencies(run)),
+        timeline=timeline(run, delivered) if delivered else {},
     )

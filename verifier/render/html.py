@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from verifier.history.records import RunSummary, StoredFinding
 from verifier.model import Severity
@@ -32,12 +33,21 @@ from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A picture of a section: inline SVG that needs nothing else, and what one is to see in it."""
+
+    title: str
+    svg: Markup
+    caption: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReportSection:
     """One run in the report.
 
     `expectations` says which verdict was planned for each check (a demo, a rehearsal): the report then shows both and what
     differs. `known` holds what the history remembers of the findings, by fingerprint; `healed` are
-    those that the run found gone.
+    those that the run found gone. `pictures` and `tables` (title, head, rows) come before the findings.
     """
 
     heading: str
@@ -47,6 +57,8 @@ class ReportSection:
     exit_code: ExitCode | None = None
     known: Mapping[str, StoredFinding] = field(default_factory=dict)
     healed: Sequence[StoredFinding] = ()
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = ()
 
 
 def render_html(

@@ -1,0 +1,132 @@
+"""How a run went over time: rates, latencies and losses, in steps of a second or more, for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from load.journal.layout import FAIL, INFO, OK, Column
+from load.judging.delivery import Delivered
+from load.judging.run import NOBODY, Run
+
+POINTS_MAX: Final = 300
+STEPS_S: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
+CONVERSATIONS_MAX: Final = 20
+PERCENTILES: Final = (50.0, 99.0)
+_AT_ONCE: Final = 1 << 20
+_DECADES: Final = 8  # from 1 microsecond to 100 s
+_PER_DECADE: Final = 100
+
+
+def timeline(run: Run, delivered: Delivered) -> dict[str, Any]:
+    """Counts of each step, percentiles in ms (None where there was nothing), and where what was lost had been sent.
+
+    `due`, `sent` and `lost` lie at the moment of the send, `acked`, `refused` and `pushed` when they came; `losses` has a row for
+    each of the conversations that lost most. Percentiles come from a histogram and are right to 3 %.
+    """
+    sent = run.phase > 0
+    if not sent.any():
+        return {}
+    began_ns = int(min(run.due_ns[sent].min(), run.begun_ns[sent].min()))
+    pushed_ns = max(
+        (int(run.seen.at_ns[part][_pushed(run, part)].max(initial=0)) for part in _parts(len(run.seen))), default=0
+    )
+    last_ns = max(int(run.begun_ns[sent].max()), int(run.answered_ns[sent].max()), pushed_ns)
+    step_s = next((step for step in STEPS_S if (last_ns - began_ns) / 1e9 < step * POINTS_MAX), STEPS_S[-1])
+    steps = _Steps(began_ns, step_s, int((last_ns - began_ns) // (step_s * 10**9)) + 1)
+    counts = {name: np.zeros(steps.number, np.int64) for name in ("due", "sent", "acked", "refused", "pushed", "lost")}
+    latency = {name: np.zeros((steps.number, _DECADES * _PER_DECADE), np.int64) for name in ("send", "push")}
+    for part in _parts(len(run.phase)):
+        phase = run.phase[part]
+        was = phase > 0
+        counts["due"] += steps.count(run.due_ns[part][was])
+        counts["sent"] += steps.count(run.begun_ns[part][was])
+        acked = phase == OK
+        answered_ns = run.answered_ns[part]
+        counts["acked"] += steps.count(answered_ns[acked])
+        counts["refused"] += steps.count(answered_ns[phase == FAIL])
+        steps.spread(latency["send"], answered_ns[acked], answered_ns[acked] - run.due_ns[part][acked])
+    for part in _parts(len(run.seen)):
+        pushed = _pushed(run, part)
+        at_ns = run.seen.at_ns[part][pushed]
+        counts["pushed"] += steps.count(at_ns)
+        steps.spread(latency["push"], at_ns, at_ns - run.due_ns[run.seen.message[part][pushed]])
+    lost = np.unique(delivered.lost[0])
+    counts["lost"] += steps.count(run.begun_ns[lost])
+    return {
+        "step_s": step_s,
+        **{name: found.tolist() for name, found in counts.items()},
+        "unanswered": int((run.phase == INFO).sum()),
+        **{f"{name}_ms": _percentiles(found) for name, found in latency.items()},
+        "losses": _losses(run, lost, steps),
+    }
+
+
+def _pushed(run: Run, part: slice) -> Column:
+    """Which of these sightings are pushes of what this run sent."""
+    found: Column = (run.seen.connection[part] != NOBODY) & (run.phase[run.seen.message[part]] > 0)
+    return found
+
+
+class _Steps:
+    def __init__(self, began_ns: int, step_s: int, number: int) -> None:
+        self._began_ns, self._step_ns, self.number = began_ns, step_s * 10**9, number
+
+    def of(self, at_ns: Column) -> Column:
+        """Which step each moment lies in; a worker's clock may be a little off."""
+        found: Column = np.clip((at_ns - self._began_ns) // self._step_ns, 0, self.number - 1)
+        return found
+
+    def count(self, at_ns: Column) -> Column:
+        """How many of these moments lie in each step."""
+        found: Column = np.bincount(self.of(at_ns), minlength=self.number)
+        return found
+
+    def spread(self, histogram: Column, at_ns: Column, took_ns: Column) -> None:
+        """Add times to the histograms of their steps."""
+        us = np.maximum(took_ns / 1000, 1.0)
+        bucket = np.minimum((np.log10(us) * _PER_DECADE).astype(np.int64), _DECADES * _PER_DECADE - 1)
+        width = histogram.shape[1]
+        flat = np.bincount(self.of(at_ns) * width + bucket, minlength=self.number * width)
+        histogram += flat.reshape(histogram.shape)
+
+
+def _parts(size: int) -> Iterator[slice]:
+    for first in range(0, size, _AT_ONCE):
+        yield slice(first, min(first + _AT_ONCE, size))
+
+
+def _percentiles(histogram: Column) -> dict[str, list[float | None]]:
+    totals = histogram.sum(axis=1)
+    cumulated = histogram.cumsum(axis=1)
+    found = {}
+    for each in PERCENTILES:
+        bucket = (cumulated >= np.ceil(totals * each / 100)[:, None]).argmax(axis=1)
+        ms = np.round(10 ** ((bucket + 0.5) / _PER_DECADE) / 1000, 3)
+        found[f"p{each:g}"] = [
+            value if total else None for value, total in zip(ms.tolist(), totals.tolist(), strict=True)
+        ]
+    return found
+
+
+def _losses(run: Run, lost: Column, steps: _Steps) -> list[dict[str, Any]]:
+    """The conversations that lost most: `counts` holds [step, how many] pairs."""
+    if not len(lost):
+        return []
+    conversation = run.conversation[lost]
+    totals = np.bincount(conversation)
+    worst = np.argsort(-totals, kind="stable")[:CONVERSATIONS_MAX]
+    rows = []
+    for one in worst[totals[worst] > 0].tolist():
+        counted = steps.count(run.begun_ns[lost[conversation == one]])
+        where = np.flatnonzero(counted)
+        rows.append(
+            {
+                "conversation": run.conversations[one],
+                "lost": int(totals[one]),
+                "counts": [[int(step), int(counted[step])] for step in where],
+            }
+        )
+    return rows

@@ -1,0 +1,205 @@
+"""Small pictures as inline SVG: lines over time, and where in time something was lost. Colours come from the report's style sheet.
+
+Lines differ by dash, too, and each is named at its end, so that they can be told apart without colours.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 920, 240
+LEFT, RIGHT, TOP, BOTTOM = 64, 130, 14, 30
+_DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4")
+_TICKS_X, _TICKS_Y = 8, 4
+_ROUND_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+_LEAST = 1e-6
+"""What is less is drawn as nothing."""
+NAME = 14
+ROW = 18
+LABEL = 190
+
+Series = Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    low: float
+    high: float
+    log: bool
+
+    def y(self, value: float) -> float:
+        """The place of a value, in the picture's units."""
+        share = (self._at(value) - self._at(self.low)) / ((self._at(self.high) - self._at(self.low)) or 1)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    def _at(self, value: float) -> float:
+        return math.log10(max(value, self.low)) if self.log else value
+
+    @property
+    def ticks(self) -> list[float]:
+        """Round values between the ends."""
+        if self.log:
+            return [10.0**power for power in range(round(math.log10(self.low)), round(math.log10(self.high)) + 1)]
+        return [self.high * part / _TICKS_Y for part in range(_TICKS_Y + 1)]
+
+
+def lines(series: Series, *, step_s: float, unit: str, title: str, log: bool = False) -> Markup:
+    """One line for each series over the same steps; None is a gap. `title` is what a screen reader says."""
+    values = [value for line in series.values() for value in line if value is not None]
+    steps = max((len(line) for line in series.values()), default=0)
+    scale = _scale(values, log=log)
+    x = _across(steps)
+    parts = [_frame(scale, steps, step_s, unit)]
+    ends: list[tuple[float, str, str]] = []
+    for number, (name, line) in enumerate(series.items()):
+        points = [(x(step), scale.y(value)) for step, value in enumerate(line) if value is not None]
+        if not points:
+            continue
+        dash = _DASHES[number % len(_DASHES)]
+        parts.append(
+            Markup('<path class="line l{}" d="{}"{}/>').format(
+                number % len(_DASHES),
+                _path(line, x, scale),
+                Markup(' stroke-dasharray="{}"').format(dash) if dash else "",
+            )
+        )
+        ends.append((points[-1][1], name, f"l{number % len(_DASHES)}"))
+    parts += _names(ends)
+    return _svg(title, HEIGHT, parts)
+
+
+def heat(rows: Sequence[tuple[str, Mapping[int, int]]], *, steps: int, step_s: float, title: str) -> Markup:
+    """One row for each name; the darker a step, the more was counted there, and each says how many when pointed at."""
+    most = max((count for _, counts in rows for count in counts.values()), default=1)
+    height = len(rows) * ROW + BOTTOM
+    width = (WIDTH - LABEL - 10) / max(steps, 1)
+    parts = []
+    for number, (name, counts) in enumerate(rows):
+        top = number * ROW
+        shown = name if len(name) <= 26 else f"{name[:12]}…{name[-12:]}"
+        parts.append(
+            Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}<title>{}</title></text>').format(
+                LABEL - 8, top + ROW - 5, shown, name
+            )
+        )
+        parts.append(
+            Markup('<rect class="bed" x="{}" y="{}" width="{}" height="{}"/>').format(
+                LABEL, top + 1, WIDTH - LABEL - 10, ROW - 2
+            )
+        )
+        for step, count in counts.items():
+            shade = 0.25 + 0.75 * count / most
+            parts.append(
+                Markup(
+                    '<rect class="cell" x="{:.2f}" y="{}" width="{:.2f}" height="{}" opacity="{:.2f}"><title>{}</title></rect>'
+                ).format(
+                    LABEL + step * width, top + 1, max(width, 2.0), ROW - 2, shade, f"{count} at {_time(step * step_s)}"
+                )
+            )
+    for seconds in _round_times(steps * step_s):
+        at = LABEL + (WIDTH - LABEL - 10) * seconds / (steps * step_s)
+        parts.append(
+            Markup('<text class="label" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                at, height - 10, _time(seconds)
+            )
+        )
+    return _svg(title, height, parts)
+
+
+def _scale(values: Sequence[float], *, log: bool) -> _Scale:
+    told = [value for value in values if value > _LEAST]
+    high = max(told, default=1.0)
+    if not log:
+        return _Scale(low=0.0, high=_round_up(high), log=False)
+    low = min(told, default=high)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    return _Scale(low=10.0**first, high=10.0 ** max(last, first + 1), log=True)
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 4, 5, 8 times a power of ten: quarters of it are round, too."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1, 2, 4, 5, 8, 10) if factor * power >= value * (1 - 1e-9))
+
+
+def _round_times(span_s: float) -> list[float]:
+    """From 0 on, at most so many, at times that people count in."""
+    step_s = next((step for step in _ROUND_S if span_s <= step * _TICKS_X), _ROUND_S[-1])
+    return [number * step_s for number in range(int(span_s // step_s) + 1)]
+
+
+def _across(steps: int) -> Callable[[int], float]:
+    width = WIDTH - LEFT - RIGHT
+    return lambda step: LEFT + (width * step / (steps - 1) if steps > 1 else width / 2)
+
+
+def _path(line: Sequence[float | None], x: Callable[[int], float], scale: _Scale) -> str:
+    pieces, pen = [], "M"
+    for step, value in enumerate(line):
+        if value is None:
+            pen = "M"
+            continue
+        pieces.append(f"{pen}{x(step):.1f} {scale.y(value):.1f}")
+        if pen == "M":
+            pieces.append("h.1")  # a step alone between two gaps is a dot
+        pen = "L"
+    return " ".join(pieces)
+
+
+def _frame(scale: _Scale, steps: int, step_s: float, unit: str) -> Markup:
+    found = []
+    for value in scale.ticks:
+        y = scale.y(value)
+        found.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(LEFT, y, WIDTH - RIGHT))
+        found.append(
+            Markup('<text class="label" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+                LEFT - 8, y + 4, _number(value)
+            )
+        )
+    span_s = max(steps - 1, 0) * step_s
+    for seconds in _round_times(span_s):
+        at = LEFT + (WIDTH - LEFT - RIGHT) * (seconds / span_s if span_s else 0.5)
+        found.append(
+            Markup('<text class="label" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                at, HEIGHT - 8, _time(seconds)
+            )
+        )
+    found.append(Markup('<text class="label" x="{}" y="10" text-anchor="start">{}</text>').format(4, unit))
+    return Markup("").join(found)
+
+
+def _names(ends: Sequence[tuple[float, str, str]]) -> list[Markup]:
+    """Each line's name at its end, moved apart where they would lie on each other."""
+    places: list[float] = []
+    for y, _, _ in sorted(ends):
+        places.append(max(y, places[-1] + NAME if places else TOP))
+    over = max(0.0, places[-1] - (HEIGHT - BOTTOM)) if places else 0.0
+    return [
+        Markup('<text class="name {}" x="{}" y="{:.1f}">{}</text>').format(kind, WIDTH - RIGHT + 8, y - over + 4, name)
+        for y, (_, name, kind) in zip(places, sorted(ends), strict=True)
+    ]
+
+
+def _svg(title: str, height: int, parts: Sequence[Markup]) -> Markup:
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, height, escape(title), Markup("").join(parts)
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}".replace(",", "\u202f") if value >= 10 or value == int(value) else f"{value:g}"
+
+
+def _time(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 120:
+        return f"{seconds:.0f} s"
+    return (
+        f"{whole // 3600}:{whole % 3600 // 60:02}:{whole % 60:02}"
+        if whole >= 3600
+        else f"{whole // 60}:{whole % 60:02}"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Sequence
 
 import gevent
 import httpx
@@ -15,15 +16,17 @@ from fixtures.clients.gateway import GatewayError, Session
 from fixtures.clients.openim_calls import OpenIMError
 from load.engine.engine import Engine
 from load.engine.frames import SINGLE, Peer
-from load.engine.plan import EnginePlan, Target, UserPlan
+from load.engine.plan import Address, EnginePlan, Target, UserPlan
 from load.journal.writer import ColumnWriter
 from load.openim import WEB, OpenIMApi, conversation_id
 from load.pairs import Pairs
 from load.recorder import journal_path
+from load.seating import GroupSeats, PairSeats, Seating
 from load.settings import Settings
 from load.ways import direct, sign_in, through_gateway
 
 _READY_WITHIN_S = 30.0
+_POLL_S = 0.1
 _FILL = "canary "
 _log = logging.getLogger(__name__)
 
@@ -44,6 +47,9 @@ class ChatRun:
             gzipped=settings.gzipped,
             window=settings.window,
             think_s=settings.think_s,
+            outage_every_s=settings.outage_every_s,
+            outage_share=settings.outage_share,
+            outage_s=settings.outage_s,
         )
         self.path = journal_path(settings.out_dir, run_id, worker).with_suffix(".columns")
         journal = ColumnWriter(
@@ -56,39 +62,46 @@ class ChatRun:
         )
         self.engine = Engine(self.plan, journal)
         self.api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
-        self.pairs = Pairs(settings, worker=worker, workers=workers)
+        self.seats = self._seating(run_id, worker, workers)
         self._signed_in: dict[str, Session] = {}
         self._signing_in = BoundedSemaphore()
         self.engine.start(gevent.get_hub().threadpool.spawn)
 
+    def _seating(self, run_id: str, worker: int, workers: int) -> Seating:
+        settings, add = self.settings, self.engine.add
+        if settings.scenario == "groups":
+            return GroupSeats(settings, self.api, self._by_token, add, run_id=run_id, worker=worker, workers=workers)
+        return PairSeats(Pairs(settings, worker=worker, workers=workers), self.prepare, add)
+
     def prepare(self, me: str, peer: str) -> UserPlan:
-        """Register or sign in one canary, and say how it connects and writes.
+        """Register or sign in one of a pair, and say how it connects and writes.
 
         Raises OpenIMError, GatewayError and httpx.HTTPError.
         """
         settings = self.settings
-        if settings.gateway_url:
-            sessions = self._sessions(me, peer)
-            me, peer = (session.user_id.hex for session in sessions)
-            address = through_gateway(sessions[0], sdk_type=settings.sdk_type, gzipped=settings.gzipped)
-        else:
+        if not settings.gateway_url:
             self.api.ensure_registered((me, peer))
-            token = self.api.user_token(me, WEB)
-            address = direct(
-                settings.ws_url,
-                user_id=me,
-                token=token,
-                platform_id=WEB,
-                sdk_type=settings.sdk_type,
-                gzipped=settings.gzipped,
-            )
-        members = tuple(sorted((me, peer)))
-        return UserPlan(
+            return self._by_token(me, [_pair(me, peer)])
+        sessions = self._sessions(me, peer)
+        me, peer = (session.user_id.hex for session in sessions)
+        address = through_gateway(sessions[0], sdk_type=settings.sdk_type, gzipped=settings.gzipped)
+        return self._plan(me, address, [_pair(me, peer)])
+
+    def _by_token(self, me: str, targets: Sequence[Target]) -> UserPlan:
+        settings = self.settings
+        address = direct(
+            settings.ws_url,
             user_id=me,
-            address=address,
-            targets=[Target(peer=Peer(SINGLE, peer), conversation=conversation_id(me, peer), members=members)],
-            due_s=settings.due_s(random.Random()),  # noqa: S311 - arrival times, no secret
+            token=self.api.user_token(me, WEB),
+            platform_id=WEB,
+            sdk_type=settings.sdk_type,
+            gzipped=settings.gzipped,
         )
+        return self._plan(me, address, targets)
+
+    def _plan(self, me: str, address: Address, targets: Sequence[Target]) -> UserPlan:
+        due_s = self.settings.due_s(random.Random())  # noqa: S311 - arrival times, no secret
+        return UserPlan(user_id=me, address=address, targets=targets, due_s=due_s)
 
     def _sessions(self, *phones: str) -> list[Session]:
         """The sessions of these phone numbers; each signs in once, as another session would end the first."""
@@ -111,29 +124,47 @@ class ChatRun:
         self.api.close()
 
 
+def _pair(me: str, peer: str) -> Target:
+    members = tuple(sorted((me, peer)))
+    return Target(peer=Peer(SINGLE, peer), conversation=conversation_id(me, peer), members=members)
+
+
 class CanaryChatter(User):
     """A canary on OpenIM's WebSocket who writes to its peer and is written to."""
 
     current: ChatRun | None = None
 
     def on_start(self) -> None:
-        """Take a pair of canaries, see that they are known, let the engine connect this one."""
-        run, pair = self.current, self.current.pairs.take() if self.current else None
-        if run is None or pair is None:
+        """Take a seat, see that everybody there is known, let the engine connect them."""
+        run = self.current
+        if run is None:
             raise StopUser
         self._run = run
         try:
-            plan = run.prepare(*pair)
+            self._me = me = run.seats.take()
+            if me is None:
+                raise StopUser
+            if self._seated(run, me):
+                return
         except (OpenIMError, GatewayError, httpx.HTTPError) as error:
             self._report(error)
             raise StopUser from error
-        self._me = plan.user_id
-        run.engine.add(plan)
-        for _ in range(round(_READY_WITHIN_S / 0.1)):
-            if run.engine.is_ready(self._me):
-                return
-            gevent.sleep(0.1)
         self._report(TimeoutError(f"not connected within {_READY_WITHIN_S:.0f} s; the failures say why"))
+
+    def _seated(self, run: ChatRun, me: str) -> bool:
+        """Wait until this user is connected and warm; False where that takes too long."""
+        left_s = _READY_WITHIN_S
+        while left_s > 0:
+            if run.engine.is_ready(me):
+                return True
+            gevent.sleep(_POLL_S)
+            place = run.seats.place_of(me)
+            if place == "alone":
+                _log.warning("%s stays out: it is alone in the last group. Choose users to fit the groups.", me)
+                raise StopUser
+            # Whoever waits for company is not late.
+            left_s -= _POLL_S if place == "seated" else 0
+        return False
 
     def on_stop(self) -> None:
         """Send no more; the connection stays until everything is read back."""

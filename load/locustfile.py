@@ -144,6 +144,12 @@ def _broken(environment: Environment, chat: ChatRun) -> None:
         gevent.spawn(environment.runner.quit)
 
 
+def seated(**_: Any) -> None:
+    """All users are there: nobody waits for company any more."""
+    if (chat := CanaryChatter.current) is not None:
+        chat.seats.close()
+
+
 def _tell_progress(environment: Environment) -> None:
     """Where locust's own tables are switched off."""
     if not getattr(environment.parsed_options, "only_summary", False):
@@ -313,6 +319,7 @@ _LISTENERS: tuple[tuple[Any, Callable[..., None]], ...] = (
     (events.init_command_line_parser, add_options),
     (events.init, prepare),
     (events.test_start, begin),
+    (events.spawning_complete, seated),
     (events.test_stop, finish),
     (events.quitting, end),
 )

@@ -9,7 +9,7 @@ from locust.argument_parser import LocustArgumentParser
 from load.abort import AFTER_S
 from load.arrival import MODELS
 from load.fitness import LATE_MOST_MS
-from load.settings import OUT_DIR
+from load.settings import OUT_DIR, SCENARIOS
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:
@@ -39,6 +39,22 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
     parser.add_argument("--read-deadline-s", type=float, default=30.0, help="Seconds to wait for the last messages")
     parser.add_argument(
         "--late-most-ms", type=float, default=LATE_MOST_MS, help="Lateness (p99) that makes a run inconclusive"
+    )
+    parser.add_argument("--scenario", choices=SCENARIOS, default="pairs", help="Whom a user writes to", **hidden)
+    parser.add_argument("--group-size", type=int, default=100, help="Members of each group of --scenario groups")
+    parser.add_argument(
+        "--group-connected",
+        type=int,
+        default=0,
+        help="How many of them connect and write (0: all); the others never do",
+    )
+    parser.add_argument("--outage-every-s", type=float, default=0.0, help="Connections end every so often (0: never)")
+    parser.add_argument("--outage-share", type=float, default=1.0, help="Of how many users, 0 to 1")
+    parser.add_argument(
+        "--outage-s",
+        type=float,
+        default=0.0,
+        help="How long they stay away, to read what they missed when they are back; 0: cut off without a word, they storm back",
     )
     parser.add_argument(
         "--abort-after-s", type=float, default=AFTER_S, help="End the run when a limit was broken for so long"

@@ -29,9 +29,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from load.abort import AFTER_S
 from load.arrival import Model
 from load.fitness import LATE_MOST_MS
-from load.settings import OUT_DIR, SettingsError
+from load.settings import OUT_DIR, Scenario, SettingsError
 from verifier.verdict import ExitCode
 
+_OTHERWISE = {"users", "duration_s", "spawn_per_s", "gzip", "processes"}
+"""What of [load] is no option of the same name."""
 _LOCUSTFILE = Path(__file__).parent / "locustfile.py"
 
 
@@ -69,6 +71,12 @@ class Load(_Section):
     sdk_type: Literal["js", "go"] = "js"
     gzip: bool = False
     processes: int = Field(default=0, ge=0)
+    scenario: Scenario = "pairs"
+    group_size: int = Field(default=100, ge=3)
+    group_connected: int = Field(default=0, ge=0)
+    outage_every_s: float = Field(default=0, ge=0)
+    outage_share: float = Field(default=1, gt=0, le=1)
+    outage_s: float = Field(default=0, ge=0)
 
 
 class Thresholds(_Section):
@@ -140,18 +148,7 @@ class Plan(_Section):
             "ws-url": target.ws_url,
             "transport": target.transport,
             "via": target.via,
-            "rate": load.rate,
-            "arrivals": load.arrivals,
-            "ramp-from": load.ramp_from,
-            "ramp-s": load.ramp_s,
-            "trace": load.trace,
-            "text-bytes": load.text_bytes,
-            "window": load.window,
-            "think-s": load.think_s,
-            "settle-s": load.settle_s,
-            "read-deadline-s": load.read_deadline_s,
-            "late-most-ms": load.late_most_ms,
-            "sdk-type": load.sdk_type,
+            **{name.replace("_", "-"): value for name, value in load.model_dump(exclude=_OTHERWISE).items()},
             "processes": load.processes or None,
             "out-dir": self.out_dir,
             **{f"abort-{name.replace('_', '-')}": value for name, value in self.abort.model_dump().items()},

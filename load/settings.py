@@ -18,8 +18,11 @@ from verifier.profile import Profile, ProfileError, load_profile
 
 CANARY_PREFIX = "canaryload"
 OUT_DIR = Path("reports/out")
+GROUP_MOST = 10_000
 
 Transport = Literal["ws", "rest"]
+Scenario = Literal["pairs", "groups"]
+SCENARIOS: tuple[Scenario, ...] = ("pairs", "groups")
 
 
 class SettingsError(Exception):
@@ -33,7 +36,8 @@ class Settings:
     `transport` is how messages travel: `ws` over OpenIM's WebSocket at `ws_url`, `rest` through `/msg/send_msg`.
     With `gateway_url` the WebSocket is reached through the platform's gateway, by sessions of the users with `phones`.
     `window` is how many sends of one connection may be unanswered, `think_s` what a user of the closed model waits.
-    `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
+    `scenario` says whom a user writes to: the other of its pair, or a group of `group_size` members, of whom `group_connected` are
+    users of the run (0: all of them) and the others never connect. `outage_…`: see `EnginePlan`. `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
     `read_deadline_s` how long the run then waits for the last ones.
     """
 
@@ -62,6 +66,12 @@ class Settings:
     ramp_s: float = 60.0
     trace: tuple[float, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    scenario: Scenario = "pairs"
+    group_size: int = 100
+    group_connected: int = 0
+    outage_every_s: float = 0.0
+    outage_share: float = 1.0
+    outage_s: float = 0.0
 
     def due_s(self, rng: random.Random) -> Iterator[float] | None:
         """When one user's messages are due, in seconds from its start; None in the closed model."""
@@ -128,7 +138,36 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         ramp_s=_number(options, "ramp_s", 60.0),
         trace=_trace(options.get("trace")) if model == "trace" else (),
         limits=limits,
+        **_scenario(options, transport),
     )
+
+
+def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any]:
+    """Who writes to whom, and when connections end."""
+    scenario = options.get("scenario") or "pairs"
+    every_s = float(options.get("outage_every_s") or 0)
+    if transport == "rest" and (scenario != "pairs" or every_s):
+        raise SettingsError("--scenario groups and --outage-every-s need --transport ws.")
+    if scenario == "groups" and options.get("via") == "gateway":
+        raise SettingsError("--scenario groups makes its groups in OpenIM itself: it needs --via token.")
+    size, connected = int(_number(options, "group_size", 100)), int(options.get("group_connected") or 0)
+    if scenario == "groups" and not 3 <= size <= GROUP_MOST:
+        raise SettingsError(
+            f"--group-size {size}: OpenIM makes groups of 3 people and more; this harness up to {GROUP_MOST}."
+        )
+    if connected > size or connected == 1:
+        raise SettingsError(f"--group-connected {connected} does not fit a group of {size}: at least 2, at most all.")
+    share = float(1 if options.get("outage_share") is None else options["outage_share"])
+    if not 0 < share <= 1:
+        raise SettingsError(f"--outage-share {share:g} is no share: give more than 0, at most 1.")
+    return {
+        "scenario": scenario,
+        "group_size": size,
+        "group_connected": connected,
+        "outage_every_s": every_s,
+        "outage_share": share,
+        "outage_s": float(options.get("outage_s") or 0),
+    }
 
 
 def _limits(options: Mapping[str, Any]) -> Limits:

@@ -19,6 +19,7 @@ import uvloop
 
 from load.engine.figures import Figures
 from load.engine.member import Member
+from load.engine.outages import catch_up, outages
 from load.engine.plan import EnginePlan, UserPlan
 from load.engine.promise import Promise
 from load.engine.readback import read_all_back
@@ -58,6 +59,7 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
+        self._outages: asyncio.Task[None] | None = None
         self._limit = asyncio.Semaphore(64)
 
     # from other threads
@@ -123,6 +125,8 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._loop.call_later(BATCH_S, self._batch, time.monotonic())
         self._task(self._look_after())
+        if self.plan.outage_every_s:
+            self._outages = self._task(outages(self))
         self._end = asyncio.Event()
         await self._end.wait()
         for member in self.members.values():
@@ -133,10 +137,11 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._hand_over()
 
-    def _task(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -173,6 +178,10 @@ class Engine:
     def was_ready(self, member: Member) -> bool:
         """Whether a member has been ready before."""
         return member.plan.user_id in self._ready
+
+    def came_back(self, member: Member) -> None:
+        """A member that was away on purpose reads what it missed."""
+        self._task(catch_up(self, member))
 
     def became_ready(self, member: Member) -> None:
         """A member's first message is due from now on."""
@@ -266,6 +275,8 @@ class Engine:
 
     async def _finish(self, promise: Promise, settle_s: float, deadline_s: float) -> None:
         try:
+            if self._outages is not None:
+                self._outages.cancel()
             for member in self.members.values():
                 member.sending = False
             self._due.clear()

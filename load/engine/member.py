@@ -76,6 +76,8 @@ class Member(WSListener):
         self.sending = True
         self.keep = True
         self.finished = False
+        self.resting = False
+        self.rest_s = 0.0
 
     # the connection
 
@@ -90,7 +92,10 @@ class Member(WSListener):
             else:
                 attempt = 0
                 await self._stand()
-            if self.keep:
+            if self.rest_s:
+                rest_s, self.rest_s = self.rest_s, 0.0
+                await asyncio.sleep(rest_s)
+            elif self.keep:
                 settings = self._engine.plan
                 limit_s = min(settings.backoff_max_s, settings.backoff_s * 2**attempt)
                 attempt += 1
@@ -163,6 +168,9 @@ class Member(WSListener):
         first, self.ready = not self._engine.was_ready(self), True
         if first:
             self._engine.became_ready(self)
+        if self.resting:
+            self.resting = False
+            self._engine.came_back(self)
         while self._queue and len(self._in_flight) < self._engine.plan.window and self.sending:
             self._send(self._queue.popleft())
 
@@ -321,6 +329,11 @@ class Member(WSListener):
         return {
             target.conversation: acked[lane] for target, (lane, _) in zip(self.plan.targets, self._lanes, strict=True)
         }
+
+    @property
+    def in_flight(self) -> int:
+        """How many sends are unanswered."""
+        return len(self._in_flight)
 
     @property
     def backlog(self) -> int:

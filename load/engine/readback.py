@@ -66,7 +66,7 @@ async def _wait_until_readable(engine: Engine, until_s: float) -> None:
 async def _read(engine: Engine, member: Member, conversation: str) -> None:
     for attempt in range(_RETRIES):
         try:
-            await _read_once(engine, member, conversation)
+            await read_once(engine, member, conversation)
         except Dead:
             # A read that failed is in the journal; another may succeed on the next connection.
             await asyncio.sleep(_POLL_S * 2**attempt)
@@ -74,7 +74,8 @@ async def _read(engine: Engine, member: Member, conversation: str) -> None:
             return
 
 
-async def _read_once(engine: Engine, member: Member, conversation: str) -> None:
+async def read_once(engine: Engine, member: Member, conversation: str) -> None:
+    """Everything of this run that the member can see there, into the journal. Raises Dead."""
     journal = engine.journal
     number, chat = journal.next_read(), journal.conversation(conversation, ())
     begin = engine.begin[conversation]

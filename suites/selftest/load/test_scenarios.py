@@ -1,0 +1,125 @@
+"""Groups, cut connections and people who go away for a while: every message is still accounted for, and a loss is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from load.plans import read_plan, run_plan
+from load.settings import SettingsError, settings_from
+from suites.selftest.load.doubled import ADMIN, SECRET, Double, a_double
+from verifier.verdict import ExitCode
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[Double]:
+    """One server for all runs."""
+    with a_double() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _clean(double: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("OPENIM_SECRET", SECRET)
+    monkeypatch.setenv("OPENIM_ADMIN", ADMIN)
+    yield
+    double.faults()
+
+
+def _run(double: Double, place: Path, load: str) -> tuple[ExitCode, dict[str, Any]]:
+    plan = place / "plan.toml"
+    plan.write_text(
+        f"""
+        out_dir = "{place}"
+        [target]
+        host = "{double.api_url}"
+        ws_url = "{double.ws_url}"
+        [load]
+        settle_s = 0.5
+        read_deadline_s = 1
+        late_most_ms = 2000
+        {load}
+        """
+    )
+    code, _ = run_plan(read_plan(plan))
+    report = min(place.glob("load-*.json"), key=lambda path: len(path.name))
+    return code, json.loads(report.read_text())
+
+
+def test_a_group_reaches_all_who_are_there(tmp_path: Path, double: Double) -> None:
+    """Seven users in groups of 600, three of each connected: each message is due at the sender's own and the others' places.
+
+    The seventh would be alone in the last group, and stays out.
+    """
+    code, report = _run(
+        double,
+        tmp_path,
+        'users = 7\nduration_s = 4\nrate = 8\nscenario = "groups"\ngroup_size = 600\ngroup_connected = 3',
+    )
+    deliveries = report["delivery"]["deliveries"]
+    assert code is ExitCode.HOLDS
+    assert report["delivery"]["acked"] == report["delivery"]["sent"] > 30
+    assert deliveries["received"] == deliveries["expected"] == 3 * report["delivery"]["acked"]
+    assert report["delivery"]["receivers"] == 6
+
+
+def test_what_a_group_lost_is_named_for_each_who_was_there(tmp_path: Path, double: Double) -> None:
+    """Acknowledged and never stored: exactly the double's own log, for every connected member."""
+    double.faults(seed=5, lose={"rate": 0.1})
+    code, report = _run(double, tmp_path, 'users = 4\nduration_s = 4\nrate = 15\nscenario = "groups"\ngroup_size = 4')
+    lost = double.markers("lose")
+    named = {problem["key"].split(" ")[0] for problem in report["judgements"]["delivery"]["problems"]}
+    assert code is ExitCode.VIOLATED
+    assert named == lost != set()
+    assert report["delivery"]["deliveries"]["lost"] == 4 * len(lost)
+
+
+def test_a_reconnect_storm_loses_nothing(tmp_path: Path, double: Double) -> None:
+    """All connections are cut without a word, again and again: what was under way is unknown or found, and nothing is accused."""
+    code, report = _run(double, tmp_path, "users = 10\nduration_s = 5\nrate = 20\noutage_every_s = 2.2")
+    assert code in (ExitCode.HOLDS, ExitCode.INCONCLUSIVE)
+    assert {item["verdict"] for item in report["judgements"].values()} <= {"holds", "inconclusive"}
+    assert report["delivery"]["deliveries"]["lost"] == 0
+    assert report["delivery"]["acked"] > 100
+
+
+def test_who_was_away_reads_what_was_missed(tmp_path: Path, double: Double) -> None:
+    """Half of them leave for a while, having finished what they were sending; nothing is unknown, nothing lost."""
+    code, report = _run(
+        double,
+        tmp_path,
+        "users = 10\nduration_s = 6\nrate = 20\noutage_every_s = 2.5\noutage_share = 0.5\noutage_s = 1",
+    )
+    assert code is ExitCode.HOLDS
+    assert report["delivery"]["unknown_sends"] == 0
+    assert report["delivery"]["deliveries"]["received"] == 2 * report["delivery"]["acked"] > 200
+    pushed = sum(report["timeline"]["pushed"])
+    assert 0 < pushed < 2 * report["delivery"]["acked"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"scenario": "groups", "transport": "rest"}, "--transport ws"),
+        ({"scenario": "groups", "transport": "ws", "group_size": 2}, "3 people"),
+        ({"scenario": "groups", "transport": "ws", "group_size": 20_000}, "10000"),
+        ({"scenario": "groups", "transport": "ws", "group_size": 5, "group_connected": 6}, "does not fit"),
+        ({"transport": "ws", "outage_share": 0.0, "outage_every_s": 1}, "no share"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options: dict[str, Any], says: str) -> None:
+    """Before anything is sent, with the option's name."""
+    with pytest.raises(SettingsError, match=says):
+        settings_from(
+            {
+                "host": "http://127.0.0.1:1",
+                "openim_secret": "s",
+                "ws_url": "ws://127.0.0.1:1",
+                "openim_admin": "a",
+                **options,
+            }
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Annotated
 import typer
 
 from load.account import account_for, write_json
+from load.capacity import Trial, search
 from load.command import run_command
 from load.openim import OpenIMApi
 from load.plans import read_plan, run_plan
+from load.recorder import new_run_id
 from load.reread import reread
 from load.settings import OUT_DIR, SettingsError, settings_from
+from load.trials import trial
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 
@@ -49,13 +53,47 @@ def judge(
 def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [load] and [thresholds]")]) -> None:
     """Run a load that is written down; exit code 1 where it loses messages or does not reach its thresholds."""
     try:
-        code, broken = run_plan(read_plan(plan))
+        done = run_plan(read_plan(plan))
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from error
-    for line in broken:
+    for line in done.broken:
         typer.echo(f"not reached: {line}")
-    raise typer.Exit(code)
+    raise typer.Exit(done.code)
+
+
+@app.command()
+def capacity(
+    plan: Annotated[
+        Path, typer.Argument(help="a plan; its [thresholds] are the objectives, its rate the first to try")
+    ],
+    precision: Annotated[float, typer.Option(min=0.01, help="how far the ends may lie apart, as a share")] = 0.1,
+    repeats: Annotated[int, typer.Option(min=1, help="how often the sustained rate must hold")] = 3,
+) -> None:
+    """Find the rate that is sustained: raise it until an objective breaks, narrow it down, try the edge again.
+
+    A loss, a send without an answer and a refused one break it, too. The report is capacity-….json beside the runs.
+    """
+    try:
+        wanted = read_plan(plan)
+        out_dir = Path(wanted.out_dir) / f"capacity-{new_run_id()}"
+        out_dir.mkdir(parents=True)
+
+        def measure(per_s: float) -> Trial:
+            typer.echo(f"trying {per_s:.1f} messages per second", err=True)
+            found = trial(wanted, per_s, out_dir)
+            typer.echo(f"  {found.outcome}{': ' if found.why else ''}{'; '.join(found.why)}", err=True)
+            return found
+
+        start_per_s = wanted.load.rate * wanted.load.users
+        found = search(measure, start_per_s=start_per_s, precision=precision, repeats=repeats)
+        report = out_dir.with_suffix(".json")
+        report.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+    except (SettingsError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+    typer.echo(f"{found.to_text()}\n  report: {report}")
+    raise typer.Exit(found.exit_code)
 
 
 @app.command("reread")

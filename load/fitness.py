@@ -12,6 +12,8 @@ CPU_MOST: Final = 0.9
 """Of one core: Python runs on one, so above this the generator sets the pace."""
 
 LATE_MOST_MS: Final = 50.0
+OF_THE_SERVER: Final = "were due and never sent"
+"""The one doubt that is not the generator's doing: nobody took them."""
 _LAG_PER_LATE: Final = 5.0
 """One pause may be so many times longer than what one message in a hundred may be late."""
 
@@ -57,7 +59,7 @@ class Fitness:
         if self.lag_ms > _LAG_PER_LATE * self.late_most_ms and not found:
             found.append(f"the generator stood still for {self.lag_ms:.0f} ms. Use a quieter machine")
         if self.unsent:
-            found.append(f"{self.unsent} messages were due and never sent: their users' queues were full")
+            found.append(f"{self.unsent} messages {OF_THE_SERVER}: their users' queues were full")
         return found
 
     def summary(self) -> str:

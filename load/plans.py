@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,8 +174,18 @@ def read_plan(path: Path) -> Plan:
         raise SettingsError(f"{path}: {where}: {first['msg']}.") from None
 
 
-def run_plan(plan: Plan) -> tuple[ExitCode, list[str]]:
-    """Run it; the exit code, and the thresholds that were not reached. Raises SettingsError where nothing was reported."""
+@dataclass(frozen=True, kw_only=True)
+class PlanRun:
+    """How a run that was written down ended: its exit code, the thresholds that were not reached, and its report."""
+
+    code: ExitCode
+    broken: tuple[str, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+
+def run_plan(plan: Plan) -> PlanRun:
+    """Run it. Raises SettingsError where nothing was reported; what locust refused has no report."""
     out_dir = Path(plan.out_dir)
     before = set(out_dir.glob("load-*.json"))
     code = subprocess.run(plan.command(), check=False).returncode  # noqa: S603 - our own command line
@@ -182,10 +193,11 @@ def run_plan(plan: Plan) -> tuple[ExitCode, list[str]]:
     reports = sorted(set(out_dir.glob("load-*.json")) - before, key=lambda path: (len(path.name), path.name))
     if not reports:
         if code == ExitCode.USAGE:
-            return ExitCode.USAGE, []
+            return PlanRun(code=ExitCode.USAGE)
         raise SettingsError(f"The run left no report in {out_dir}; locust ended with {code} and says above why.")
-    broken = plan.thresholds.broken_by(json.loads(reports[0].read_text("utf-8")))
+    report = json.loads(reports[0].read_text("utf-8"))
+    broken = tuple(plan.thresholds.broken_by(report))
     known = code if code in set(ExitCode) else int(ExitCode.INCONCLUSIVE)
     if broken and known in (ExitCode.HOLDS, ExitCode.VIOLATED):
-        return ExitCode.VIOLATED, broken
-    return ExitCode(known), broken
+        known = ExitCode.VIOLATED
+    return PlanRun(code=ExitCode(known), broken=broken, report=report, path=reports[0])

@@ -99,7 +99,7 @@ def test_an_aborted_run_is_judged_and_says_why(tmp_path: Path, monkeypatch: pyte
             send_p99_ms = 0.001
             """
         )
-        code, _ = run_plan(read_plan(plan))
+        code = run_plan(read_plan(plan)).code
     report = json.loads(min(tmp_path.glob("load-*.json"), key=lambda path: len(path.name)).read_text())
     assert code is ExitCode.INCONCLUSIVE
     assert report["doubts"][0].startswith("the run was aborted: send-p99")

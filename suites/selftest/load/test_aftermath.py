@@ -58,7 +58,7 @@ def test_a_run_with_a_profile_ends_with_the_verifier(tmp_path: Path, asked: bool
             verify = {str(asked).lower()}
             """
         )
-        code, _ = run_plan(read_plan(plan))
+        code = run_plan(read_plan(plan)).code
     report = json.loads(next(tmp_path.glob("load-*.json")).read_text())
     assert report["delivery"]["deliveries"]["lost"] == 0
     if not asked:

@@ -40,9 +40,11 @@ def test_a_plan_is_run_and_held_to_its_thresholds(tmp_path: Path, monkeypatch: p
         """
         plan = tmp_path / "plan.toml"
         plan.write_text(text)
-        assert run_plan(read_plan(plan)) == (ExitCode.HOLDS, [])
+        done = run_plan(read_plan(plan))
+        assert (done.code, done.broken) == (ExitCode.HOLDS, ())
         plan.write_text(text + "send_p50_ms = 0.0001\n")
-        code, broken = run_plan(read_plan(plan))
+        done = run_plan(read_plan(plan))
+        code, broken = done.code, done.broken
     assert code is ExitCode.VIOLATED
     assert [line.split(":")[0] for line in broken] == ["send_p50_ms"]
     report = json.loads(min(tmp_path.glob("load-*.json")).read_text())

@@ -45,7 +45,7 @@ def _run(double: Double, place: Path, load: str) -> tuple[ExitCode, dict[str, An
         {load}
         """
     )
-    code, _ = run_plan(read_plan(plan))
+    code = run_plan(read_plan(plan)).code
     report = min(place.glob("load-*.json"), key=lambda path: len(path.name))
     return code, json.loads(report.read_text())
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from load.account import account_for, write_json
+from load.baseline import compare, exit_code, save
 from load.capacity import Trial, search
 from load.command import run_command
 from load.openim import OpenIMApi
@@ -125,6 +126,38 @@ def read_again(
         typer.echo(f"Cannot read again: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
     judge(journals, settle_s, out_dir)
+
+
+@app.command("baseline")
+def keep_baseline(
+    reports: Annotated[list[Path], typer.Argument(help="load-….json of one run or, better, of several")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="where the baseline goes")],
+) -> None:
+    """Keep runs as what later ones are compared with."""
+    try:
+        save(reports, output)
+    except (SettingsError, OSError) as error:
+        typer.echo(f"Cannot keep: {error}", err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+    typer.echo(f"baseline: {output} ({len(reports)} runs)")
+
+
+@app.command("compare")
+def beside_baseline(
+    reports: Annotated[list[Path], typer.Argument(help="load-….json of the new runs")],
+    baseline: Annotated[Path, typer.Option("--baseline", "-b", help="what `python -m load baseline` kept")],
+) -> None:
+    """Say whether these runs differ from a baseline for real; exit code 1 where they are worse."""
+    try:
+        found = compare(reports, baseline)
+    except SettingsError as error:
+        typer.echo(f"Cannot compare: {error}", err=True)
+        raise typer.Exit(ExitCode.USAGE) from error
+    for item in found:
+        typer.echo(item.to_text())
+    if len(reports) == 1:
+        typer.echo("  note: of one run nobody knows how much it differs from the next; three or more say more")
+    raise typer.Exit(exit_code(found))
 
 
 @app.command()

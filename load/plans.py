@@ -12,6 +12,10 @@ arrivals = "poisson"
 [thresholds]
 send_p99_ms = 100
 push_p99_ms = 300
+
+[abort]                         # ends the run early, once broken for so long
+after_s = 10
+error_share_most = 0.05
 """
 
 from __future__ import annotations

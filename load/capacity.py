@@ -36,8 +36,17 @@ class Capacity:
 
     sustained_per_s: float | None = None
     broken_per_s: float | None = None
-    limited_by_generator: bool = False
     trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def limited_by_generator(self) -> bool:
+        """Whether the generator gave up at a rate that the server was not seen to break at."""
+        gave_up = self.lowest("generator")
+        return gave_up is not None and (self.broken_per_s is None or gave_up < self.broken_per_s)
+
+    def lowest(self, *outcomes: Outcome) -> float | None:
+        """The lowest rate that ended like this."""
+        return min((trial.per_s for trial in self.trials if trial.outcome in outcomes), default=None)
 
     def passes(self, per_s: float) -> int:
         """How often this rate held."""
@@ -99,38 +108,31 @@ class _Search:
         self.found = Capacity()
 
     def run(self, start_per_s: float) -> Capacity:
-        """Outwards, inwards, and the lower end again."""
-        found, rate = self.found, start_per_s
-        while self._goes_on and self._holds(rate):
-            rate *= GROWTH
-        while self._goes_on and found.sustained_per_s is None and rate > _LEAST_PER_S:
-            rate /= GROWTH
-            self._holds(rate)
-        while self._goes_on and (low := found.sustained_per_s) is not None:
-            high = found.broken_per_s
-            if high is not None and high > low * (1 + self._precision):
-                self._holds((low * high) ** 0.5)
-            elif found.passes(low) < self._repeats:
-                self._holds(low)
-            else:
-                break
-        return found
+        """Outwards, inwards, and the lower end again; one that breaks on a repeat is an upper end from then on."""
+        while len(self.found.trials) < TRIALS_MOST and (following := self._following(start_per_s)) is not None:
+            self._try(following)
+        return self.found
 
-    @property
-    def _goes_on(self) -> bool:
-        return len(self.found.trials) < TRIALS_MOST
-
-    def _holds(self, per_s: float) -> bool:
-        """One more trial; the ends follow from all of them, as a rate that held once may break the next time."""
-        trial = self._measure(per_s)
+    def _following(self, start_per_s: float) -> float | None:
+        """The rate to try next, None where everything is known."""
         found = self.found
-        found.trials.append(trial)
-        if trial.outcome == "generator":
-            found.limited_by_generator = True
-        broken = [one.per_s for one in found.trials if one.outcome == "broke"]
-        found.broken_per_s = min(broken, default=None)
-        stopped = [one.per_s for one in found.trials if one.outcome != "held"]
-        limit = min(stopped, default=float("inf"))
-        held = [one.per_s for one in found.trials if one.outcome == "held" and one.per_s < limit]
+        low, high = found.sustained_per_s, found.lowest("broke", "generator")
+        if not found.trials:
+            return start_per_s
+        if low is None:
+            lower = min(one.per_s for one in found.trials) / GROWTH
+            return lower if lower > _LEAST_PER_S else None
+        if high is None:
+            return low * GROWTH
+        if high > low * (1 + self._precision):
+            return float((low * high) ** 0.5)
+        return low if found.passes(low) < self._repeats else None
+
+    def _try(self, per_s: float) -> None:
+        """One more trial; the ends follow from all of them, as a rate that held once may break the next time."""
+        found = self.found
+        found.trials.append(self._measure(per_s))
+        found.broken_per_s = found.lowest("broke")
+        limit = found.lowest("broke", "generator")
+        held = [one.per_s for one in found.trials if one.outcome == "held" and (limit is None or one.per_s < limit)]
         found.sustained_per_s = max(held, default=None)
-        return trial.outcome == "held"

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
+from gevent.lock import RLock
 from locust import events
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
 
 from load.abort import Guard
 from load.account import account_for, write_json
@@ -60,6 +61,8 @@ def prepare(environment: Environment, **_: Any) -> None:
         runner.register_message(_ABORT, _worker_aborted)
     elif isinstance(runner, WorkerRunner):
         runner.register_message(_END, _end_worker, concurrent=True)
+    if runner is not None:
+        _stop_once(runner)
     if options is not None:
         environment.user_classes = [CanaryChatter if options.transport == "ws" else CanarySender]
     if options is None or (environment.web_ui is not None and not environment.host):
@@ -69,6 +72,18 @@ def prepare(environment: Environment, **_: Any) -> None:
         _settings(environment)
     except SettingsError as error:
         sys.exit(_refused(str(error)))
+
+
+def _stop_once(runner: Runner) -> None:
+    """Whoever stops a run that is being stopped waits for that. Locust lets both go on: a run whose time is over while it is being
+    aborted would end the process before it is accounted for."""
+    stop, turn = runner.stop, RLock()
+
+    def one_at_a_time(*arguments: Any, **named: Any) -> None:
+        with turn:
+            stop(*arguments, **named)
+
+    runner.stop = one_at_a_time  # type: ignore[method-assign]
 
 
 def begin(environment: Environment, **_: Any) -> None:

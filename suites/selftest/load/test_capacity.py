@@ -62,6 +62,21 @@ def test_a_generator_that_gives_up_first_is_no_answer(generator_per_s: float) ->
     assert "generator is the limit" in found.to_text()
 
 
+def test_a_rate_that_breaks_on_a_repeat_is_not_sustained() -> None:
+    """Once is no proof: the search goes on below, until a rate holds every time."""
+    seen: list[float] = []
+
+    def measure(per_s: float) -> Trial:
+        seen.append(per_s)
+        held = (per_s <= 1000 and seen.count(1000) < 2) or per_s < 800
+        return Trial(per_s=per_s, outcome="held" if held else "broke")
+
+    found = search(measure, start_per_s=1000)
+    assert found.sustained_per_s is not None
+    assert found.sustained_per_s < 800 <= (found.broken_per_s or 0)
+    assert found.passes(found.sustained_per_s) == 3
+
+
 def test_a_server_that_sustains_nothing() -> None:
     """No rate held: violated, in words."""
     found = search(_server(0), start_per_s=10)

@@ -1,6 +1,7 @@
 """After the load: has anything leaked, under stress, into the stores that should be silent? The verifier says.
 
-It runs as it does at night, with the profile's own history: what it remembers of the last night covers the load, too.
+It runs as it does at night, with the profile's own history: what it remembers of the last night covers the load, too. It judges what is
+told from the stores; the canary's flights are another journal, which a load neither makes nor spoils.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from verifier.check import NotApplicable, load_checks
+from verifier.profile import NotMapped, Profile, ProfileError, load_profile
+from verifier.proofs import Delivery
 from verifier.render.json import RunDocument
 from verifier.verdict import ExitCode, Verdict
 
 _SHOWN = 10
+OLD_CANARIES = "MSG-05"
+"""It reads canaries' older journals from disk."""
 _COMMAND = (sys.executable, "-c", "from verifier.cli import main; main()", "run", "--quiet")
 
 
@@ -43,7 +49,12 @@ class Aftermath:
 
 def verify(profile: str, report: Path) -> Aftermath:
     """Run the verifier; its JSON goes to `report`. Never raises: what keeps it from judging is inconclusive, and said."""
+    try:
+        chosen = _told_from_the_stores(load_profile(Path(profile)))
+    except ProfileError as error:
+        return Aftermath(exit_code=ExitCode.INCONCLUSIVE, headline=f"the verifier could not run: {error}")
     command = [*_COMMAND, "--profile", profile, "--json", str(report)]
+    command += [part for name in chosen for part in ("--only", name)]
     report.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
     try:
@@ -60,3 +71,15 @@ def verify(profile: str, report: Path) -> Aftermath:
         ),
         report=str(report),
     )
+
+
+def _told_from_the_stores(profile: Profile) -> list[str]:
+    chosen = []
+    for check in load_checks():
+        try:
+            proofs = check.proofs(profile)
+        except (NotMapped, NotApplicable):
+            continue
+        if not any(isinstance(proof, Delivery) for proof in proofs) and check.id != OLD_CANARIES:
+            chosen.append(check.id)
+    return chosen

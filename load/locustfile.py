@@ -12,38 +12,33 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gevent
 from gevent.lock import RLock
 from locust import events
 from locust.env import Environment
-from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from load.abort import Guard
-from load.account import account_for, write_json
-from load.aftermath import verify
 from load.chatters import CanaryChatter, ChatRun
+from load.ending import END, ENDED, State, end_worker, finish, worker_ended
 from load.fitness import Fitness
-from load.journal.layout import SUFFIX as COLUMNS
 from load.openim import OpenIMApi
 from load.options import add_options
 from load.progress import Progress
-from load.pump import LATE, Latencies, Pump, attach
+from load.pump import Latencies, Pump, attach
 from load.recorder import RunRecorder, journal_path, new_run_id
-from load.settings import OUT_DIR, Settings, SettingsError, settings_from
+from load.settings import Settings, SettingsError, settings_from
 from load.users import CanarySender, Run
-from verifier.judges.journal import SUFFIX, JournalError
+from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 
 __all__ = ["CanaryChatter", "CanarySender"]
 
-_END, _ENDED, _ABORT = "openim_end", "openim_ended", "openim_abort"
-_WORKERS_WITHIN_S = 900.0
+_ABORT = "openim_abort"
 _log = logging.getLogger("load")
 # One line for every read-back or connection would bury everything else.
 for _name in ("httpx", "picows"):
@@ -57,10 +52,10 @@ def prepare(environment: Environment, **_: Any) -> None:
         environment.stop_timeout = 10
     options, runner = environment.parsed_options, environment.runner
     if isinstance(runner, MasterRunner):
-        runner.register_message(_ENDED, _worker_ended)
+        runner.register_message(ENDED, worker_ended)
         runner.register_message(_ABORT, _worker_aborted)
     elif isinstance(runner, WorkerRunner):
-        runner.register_message(_END, _end_worker, concurrent=True)
+        runner.register_message(END, end_worker, concurrent=True)
     if runner is not None:
         _stop_once(runner)
     if options is not None:
@@ -92,7 +87,7 @@ def begin(environment: Environment, **_: Any) -> None:
     if isinstance(runner, MasterRunner) and options is not None:
         # Workers get the master's options with the order to start: so all know the run's name and how many they are.
         options.run_id, options.workers = new_run_id(), runner.worker_count
-        _State.latencies, _State.aborted = Latencies(), ""
+        State.latencies, State.aborted = Latencies(), ""
         _tell_progress(environment)
         return
     CanarySender.current = CanaryChatter.current = None
@@ -110,7 +105,7 @@ def begin(environment: Environment, **_: Any) -> None:
             # After this start has run its course: without a journal its users stop at once anyway.
             gevent.spawn(runner.stop if environment.web_ui else runner.quit)
         return
-    _State.journal, _State.aborted = path, ""
+    State.journal, State.aborted = path, ""
     _log.info("recording to %s", path)
     if not isinstance(runner, WorkerRunner):
         _tell_progress(environment)
@@ -120,11 +115,11 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
     """Open a journal and let the users of the chosen transport share it."""
     if settings.transport == "ws":
         chat = CanaryChatter.current = ChatRun(settings, run_id=run_id, worker=worker, workers=workers)
-        _State.latencies, _State.doubts, _State.generator = Latencies(), [], ""
-        _State.pump = Pump(
+        State.latencies, State.doubts, State.generator = Latencies(), [], ""
+        State.pump = Pump(
             chat.engine,
             environment,
-            _State.latencies,
+            State.latencies,
             lambda: _broken(environment, chat),
             Fitness(late_most_ms=settings.late_most_ms),
             Guard(settings.limits),
@@ -136,20 +131,6 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
     api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
     CanarySender.current = Run(settings, recorder, api, worker=worker, workers=workers)
     return path
-
-
-class _State:
-    """What one process keeps of its run; `journals` are those of a master's workers."""
-
-    pump: Pump | None = None
-    progress: Progress | None = None
-    aborted = ""
-    latencies: Latencies | None = None
-    journal: Path | None = None
-    finishing = False
-    journals: ClassVar[dict[str, dict[str, Any]]] = {}
-    doubts: ClassVar[list[str]] = []
-    generator = ""
 
 
 def _broken(environment: Environment, chat: ChatRun) -> None:
@@ -174,13 +155,13 @@ def _tell_progress(environment: Environment) -> None:
         chat = CanaryChatter.current
         return None if chat is None else chat.engine.backlog
 
-    _State.progress = Progress(environment, lambda: _State.latencies, backlog)
+    State.progress = Progress(environment, lambda: State.latencies, backlog)
 
 
 def _abort(environment: Environment, why: str) -> None:
     """End the whole run, which is then judged as far as it went."""
     runner = environment.runner
-    _State.aborted = why
+    State.aborted = why
     _log.error("the run is aborted: %s", why)
     if isinstance(runner, WorkerRunner):
         runner.send_message(_ABORT, {"why": why})
@@ -189,125 +170,8 @@ def _abort(environment: Environment, why: str) -> None:
 
 
 def _worker_aborted(environment: Environment, msg: Any, **_: Any) -> None:
-    if not _State.aborted:
+    if not State.aborted:
         _abort(environment, str(msg.data["why"]))
-
-
-def finish(environment: Environment, **_: Any) -> None:
-    """Read everything back, close the journal, judge it, say so."""
-    if _State.progress is not None:
-        _State.progress.stop()
-        _State.progress = None
-    if isinstance(environment.runner, MasterRunner):
-        _finish_master(environment, environment.runner)
-        return
-    rest, CanarySender.current = CanarySender.current, None
-    chat, CanaryChatter.current = CanaryChatter.current, None
-    if rest is not None:
-        _account(environment, rest.settings, rest.recorder.path, lambda: _finish_rest(rest))
-    elif chat is not None:
-        _account(environment, chat.settings, chat.path, lambda: _finish_chat(chat))
-
-
-def _finish_master(environment: Environment, runner: MasterRunner) -> None:
-    """Let the workers account for their parts, and for the whole where all journals are on this machine."""
-    environment.process_exit_code = ExitCode.INCONCLUSIVE
-    _State.journals = {}
-    workers = {client.id for client in runner.clients.all if client.state != STATE_MISSING}
-    runner.send_message(_END)
-    until_s = time.monotonic() + _WORKERS_WITHIN_S
-    while not workers <= _State.journals.keys() and time.monotonic() < until_s:
-        workers &= {client.id for client in runner.clients.all if client.state != STATE_MISSING}
-        gevent.sleep(0.1)
-    options = environment.parsed_options
-    run_id, out_dir = getattr(options, "run_id", ""), Path(getattr(options, "out_dir", OUT_DIR))
-    paths = sorted(path for path in out_dir.glob(f"load-{run_id}-*") if path.suffix in (SUFFIX, COLUMNS))
-    named = {Path(told["journal"]).name for told in _State.journals.values() if told["journal"]}
-    if not paths or not named <= {path.name for path in paths}:
-        _log.warning(
-            "The workers' journals are on other machines. For the whole run, collect them and: "
-            "python -m load judge load-%s-*",
-            run_id,
-        )
-        return
-    _judge(environment, paths, getattr(options, "settle_s", 2.0), out_dir / f"load-{run_id}.json")
-
-
-def _end_worker(environment: Environment, **_: Any) -> None:
-    """The master's run is over: finish this part of it, then say where its journal is."""
-    runner = environment.runner
-    if runner is None:
-        return
-    if CanarySender.current is not None or CanaryChatter.current is not None:
-        runner.stop()
-    while _State.finishing:
-        gevent.sleep(0.1)
-    runner.send_message(_ENDED, {"journal": str(_State.journal or ""), "doubts": _State.doubts})
-
-
-def _worker_ended(msg: Any, **_: Any) -> None:
-    _State.journals[msg.node_id] = msg.data
-
-
-def _finish_rest(run: Run) -> None:
-    try:
-        run.recorder.read_all_back(run.api, settle_s=run.settings.settle_s, deadline_s=run.settings.read_deadline_s)
-        run.recorder.close()
-    finally:
-        run.api.close()
-
-
-def _finish_chat(chat: ChatRun) -> None:
-    pump, latencies = _State.pump, _State.latencies
-    if pump is not None and latencies is not None:
-        pump.end()
-    try:
-        chat.finish()
-    finally:
-        if pump is not None and latencies is not None:
-            pump.stop()
-            _State.doubts, _State.generator = pump.fitness.doubts(latencies.by_name[LATE]), pump.fitness.summary()
-
-
-def _account(environment: Environment, settings: Settings, path: Path, read_back: Callable[[], None]) -> None:
-    _State.finishing = True
-    try:
-        read_back()
-        _judge(environment, [path], settings.settle_s, path.with_suffix(".json"))
-    except (JournalError, OSError, TimeoutError) as error:
-        _log.error("The run cannot be accounted for: %s", error)
-    finally:
-        _State.finishing = False
-
-
-def _judge(environment: Environment, paths: Sequence[Path], settle_s: float, report: Path) -> None:
-    """Judge the journals, write the report, say so, and let the exit code tell. Raises JournalError and OSError."""
-    doubts = [*_State.doubts, *(doubt for told in _State.journals.values() for doubt in told["doubts"])]
-    if _State.aborted:
-        doubts.insert(0, f"the run was aborted: {_State.aborted}")
-    account = account_for(paths, settle_s=settle_s, doubts=doubts)
-    account = replace(account, generator=_State.generator)
-    options = environment.parsed_options
-    profile = getattr(options, "profile", None)
-    # Once for a run, by whoever accounts for the whole of it.
-    if profile and not getattr(options, "no_verify", False) and not isinstance(environment.runner, WorkerRunner):
-        _log.info("asking the verifier whether the stack still holds")
-        account = replace(account, after=verify(profile, report.with_name(f"verifier-{account.header.run_id}.json")))
-    write_json(account, report)
-    environment.process_exit_code = account.exit_code
-    journals = [f"  journal: {path}" for path in paths]
-    lines = [account.to_text(), *_latency_lines(), f"  report: {report}", *journals]
-    sys.stderr.write("\n" + "\n".join(lines) + "\n\n")
-
-
-def _latency_lines() -> list[str]:
-    names = {"late": "generator behind its plan", "connect": "handshake"}
-    found = [f"  {_State.generator}"] if _State.generator else []
-    for name, latency in _State.latencies.by_name.items() if _State.latencies else ():
-        if name in names and latency.count:
-            told = ", ".join(f"p{each:g} {value:.1f}" for each, value in latency.percentiles_ms().items())
-            found.append(f"  {names[name]}, ms: {told} ({latency.count})")
-    return found
 
 
 def end(environment: Environment, **_: Any) -> None:
@@ -338,6 +202,6 @@ _LISTENERS: tuple[tuple[Any, Callable[..., None]], ...] = (
     (events.test_stop, finish),
     (events.quitting, end),
 )
-attach(events, lambda: _State.latencies)
+attach(events, lambda: State.latencies)
 for _hook, _listener in _LISTENERS:
     _hook.add_listener(_listener)

@@ -50,6 +50,7 @@ class ChatRun:
             outage_every_s=settings.outage_every_s,
             outage_share=settings.outage_share,
             outage_s=settings.outage_s,
+            outage_slow=settings.outage_slow,
         )
         self.path = journal_path(settings.out_dir, run_id, worker).with_suffix(".columns")
         journal = ColumnWriter(

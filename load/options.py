@@ -57,6 +57,12 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         help="How long they stay away, to read what they missed when they are back; 0: cut off without a word, they storm back",
     )
     parser.add_argument(
+        "--outage-slow",
+        action="store_true",
+        help="They keep their connection and read nothing for --outage-s",
+        **hidden,
+    )
+    parser.add_argument(
         "--abort-after-s", type=float, default=AFTER_S, help="End the run when a limit was broken for so long"
     )
     parser.add_argument(

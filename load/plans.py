@@ -37,7 +37,7 @@ from load.fitness import LATE_MOST_MS
 from load.settings import OUT_DIR, Scenario, SettingsError
 from verifier.verdict import ExitCode
 
-_OTHERWISE = {"users", "duration_s", "spawn_per_s", "gzip", "processes"}
+_OTHERWISE = {"users", "duration_s", "spawn_per_s", "gzip", "processes", "outage_slow"}
 """What of [load] is no option of the same name."""
 _LOCUSTFILE = Path(__file__).parent / "locustfile.py"
 
@@ -82,6 +82,7 @@ class Load(_Section):
     outage_every_s: float = Field(default=0, ge=0)
     outage_share: float = Field(default=1, gt=0, le=1)
     outage_s: float = Field(default=0, ge=0)
+    outage_slow: bool = False
 
 
 class Thresholds(_Section):
@@ -160,7 +161,7 @@ class Plan(_Section):
         }
         for name, value in given.items():
             command += [] if value is None else [f"--{name}", str(value)]
-        switches = {"--gzip": load.gzip, "--no-verify": not self.after.verify}
+        switches = {"--gzip": load.gzip, "--outage-slow": load.outage_slow, "--no-verify": not self.after.verify}
         return [*command, *(name for name, on in switches.items() if on)]
 
 

@@ -19,6 +19,7 @@ from verifier.profile import Profile, ProfileError, load_profile
 CANARY_PREFIX = "canaryload"
 OUT_DIR = Path("reports/out")
 GROUP_MOST = 10_000
+SLOW_MOST_S = 10.0
 
 Transport = Literal["ws", "rest"]
 Scenario = Literal["pairs", "groups"]
@@ -72,6 +73,7 @@ class Settings:
     outage_every_s: float = 0.0
     outage_share: float = 1.0
     outage_s: float = 0.0
+    outage_slow: bool = False
 
     def due_s(self, rng: random.Random) -> Iterator[float] | None:
         """When one user's messages are due, in seconds from its start; None in the closed model."""
@@ -157,6 +159,10 @@ def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any
         )
     if connected > size or connected == 1:
         raise SettingsError(f"--group-connected {connected} does not fit a group of {size}: at least 2, at most all.")
+    if options.get("outage_slow") and not 0 < float(options.get("outage_s") or 0) < SLOW_MOST_S:
+        raise SettingsError(
+            f"--outage-slow needs --outage-s, below {SLOW_MOST_S:g}: who reads nothing for longer answers no ping, and is gone."
+        )
     share = float(1 if options.get("outage_share") is None else options["outage_share"])
     if not 0 < share <= 1:
         raise SettingsError(f"--outage-share {share:g} is no share: give more than 0, at most 1.")
@@ -167,6 +173,7 @@ def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any
         "outage_every_s": every_s,
         "outage_share": share,
         "outage_s": float(options.get("outage_s") or 0),
+        "outage_slow": bool(options.get("outage_slow")),
     }
 
 

@@ -206,6 +206,19 @@ class Member(WSListener):
         if self._transport is not None:
             self._transport.disconnect(False)
 
+    def pause_reading(self) -> Callable[[], None] | None:
+        """Take nothing from the socket until the returned function is called; None without a connection."""
+        if self._transport is None:
+            return None
+        transport = self._transport.underlying_transport
+        transport.pause_reading()
+
+        def resume() -> None:
+            if not transport.is_closing():
+                transport.resume_reading()
+
+        return resume
+
     def tick(self, now_ns: int) -> None:
         """Look after the connection: say that we are there, give up one that does not answer."""
         if self._transport is None:

@@ -48,7 +48,7 @@ class EnginePlan:
         think_s: in the closed model, how long a user waits after an answer.
         ack_deadline_s: after so long a send's outcome is unknown, and its connection is given up.
         queue_max: how many due messages of one user wait at most; more are dropped and counted.
-        outage_every_s, outage_share, outage_s: how often which share of the users loses its connection, for how long; see `outages`.
+        outage_every_s, outage_share, outage_s, outage_slow: how often which share of the users loses its connection, for how long; see `outages`.
     """
 
     run_id: str
@@ -67,6 +67,7 @@ class EnginePlan:
     outage_every_s: float = 0.0
     outage_share: float = 1.0
     outage_s: float = 0.0
+    outage_slow: bool = False
 
     @property
     def tag(self) -> bytes:

@@ -101,6 +101,19 @@ def test_who_was_away_reads_what_was_missed(tmp_path: Path, double: Double) -> N
     assert 0 < pushed < 2 * report["delivery"]["acked"]
 
 
+def test_slow_receivers_get_everything_late(tmp_path: Path, double: Double) -> None:
+    """Half of them read nothing for a while: what waits for them comes when they read on, and nothing is lost."""
+    code, report = _run(
+        double,
+        tmp_path,
+        "users = 10\nduration_s = 6\nrate = 20\noutage_every_s = 2\noutage_share = 0.5\noutage_s = 1.5\noutage_slow = true",
+    )
+    assert code is ExitCode.HOLDS
+    assert report["delivery"]["deliveries"]["received"] == 2 * report["delivery"]["acked"] > 200
+    assert sum(report["timeline"]["pushed"]) >= 2 * report["delivery"]["acked"] - 20
+    assert report["latency_ms"]["push"]["p99"] > 500
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -108,6 +121,7 @@ def test_who_was_away_reads_what_was_missed(tmp_path: Path, double: Double) -> N
         ({"scenario": "groups", "transport": "ws", "group_size": 2}, "3 people"),
         ({"scenario": "groups", "transport": "ws", "group_size": 20_000}, "10000"),
         ({"scenario": "groups", "transport": "ws", "group_size": 5, "group_connected": 6}, "does not fit"),
+        ({"transport": "ws", "outage_slow": True, "outage_s": 20, "outage_every_s": 1}, "answers no ping"),
         ({"transport": "ws", "outage_share": 0.0, "outage_every_s": 1}, "no share"),
     ],
 )

@@ -21,12 +21,14 @@ from load.journal.writer import ColumnWriter
 from load.openim import WEB, OpenIMApi, conversation_id
 from load.pairs import Pairs
 from load.recorder import journal_path
-from load.seating import GroupSeats, PairSeats, Seating
+from load.seating import GroupSeats, MixedSeats, PairSeats, Seating
 from load.settings import Settings
 from load.ways import direct, sign_in, through_gateway
 
 _READY_WITHIN_S = 30.0
 _POLL_S = 0.1
+_IN_GROUPS = 500_000
+"""The number of the first canary in a group, where others are in pairs."""
 _FILL = "canary "
 _log = logging.getLogger(__name__)
 
@@ -70,9 +72,20 @@ class ChatRun:
 
     def _seating(self, run_id: str, worker: int, workers: int) -> Seating:
         settings, add = self.settings, self.engine.add
-        if settings.scenario == "groups":
-            return GroupSeats(settings, self.api, self._by_token, add, run_id=run_id, worker=worker, workers=workers)
-        return PairSeats(Pairs(settings, worker=worker, workers=workers), self.prepare, add)
+        pairs = PairSeats(Pairs(settings, worker=worker, workers=workers), self.prepare, add)
+        if settings.scenario == "pairs":
+            return pairs
+        groups = GroupSeats(
+            settings,
+            self.api,
+            self._by_token,
+            add,
+            run_id=run_id,
+            worker=worker,
+            workers=workers,
+            first=0 if settings.scenario == "groups" else _IN_GROUPS,
+        )
+        return groups if settings.scenario == "groups" else MixedSeats(pairs, groups, settings.group_share)
 
     def prepare(self, me: str, peer: str) -> UserPlan:
         """Register or sign in one of a pair, and say how it connects and writes.

@@ -48,6 +48,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         default=0,
         help="How many of them connect and write (0: all); the others never do",
     )
+    parser.add_argument(
+        "--group-share", type=float, default=0.3, help="Share of the users in groups, with --scenario mixed"
+    )
     parser.add_argument("--outage-every-s", type=float, default=0.0, help="Connections end every so often (0: never)")
     parser.add_argument("--outage-share", type=float, default=1.0, help="Of how many users, 0 to 1")
     parser.add_argument(

@@ -79,6 +79,7 @@ class Load(_Section):
     scenario: Scenario = "pairs"
     group_size: int = Field(default=100, ge=3)
     group_connected: int = Field(default=0, ge=0)
+    group_share: float = Field(default=0.3, gt=0, lt=1)
     outage_every_s: float = Field(default=0, ge=0)
     outage_share: float = Field(default=1, gt=0, le=1)
     outage_s: float = Field(default=0, ge=0)

@@ -69,10 +69,12 @@ class GroupSeats:
         run_id: str,
         worker: int,
         workers: int,
+        first: int = 0,
     ) -> None:
+        """`first`: the number of the first canary that sits here."""
         self._settings, self._api, self._plan_of, self._add = settings, api, plan_of, add
         self._name = f"{run_id}-{worker}".lower().replace("_", "-")
-        self._numbers = itertools.count(worker, max(workers, 1))
+        self._numbers = itertools.count(first + worker, max(workers, 1))
         self._groups = itertools.count()
         self._connected = settings.group_connected or settings.group_size
         self._waiting: list[str] = []
@@ -113,3 +115,28 @@ class GroupSeats:
         target = Target(peer=Peer(GROUP, group_id), conversation=f"sg_{group_id}", members=here)
         for user in here:
             self._add(self._plan_of(user, [target]))
+
+
+class MixedSeats:
+    """As people are: most of them in chats of two, the others in groups. `share` is that of the groups."""
+
+    def __init__(self, pairs: PairSeats, groups: GroupSeats, share: float) -> None:
+        self._pairs, self._groups, self._share = pairs, groups, share
+        self._owed = 0.0
+
+    def take(self) -> str | None:
+        """See `Seating`. Evenly spread, so that a small run has both."""
+        self._owed += self._share
+        if self._owed < 1:
+            return self._pairs.take()
+        self._owed -= 1
+        return self._groups.take()
+
+    def close(self) -> None:
+        """See `Seating`."""
+        self._pairs.close()
+        self._groups.close()
+
+    def place_of(self, user_id: str) -> Place:
+        """See `Seating`."""
+        return self._groups.place_of(user_id)

@@ -22,8 +22,8 @@ GROUP_MOST = 10_000
 SLOW_MOST_S = 10.0
 
 Transport = Literal["ws", "rest"]
-Scenario = Literal["pairs", "groups"]
-SCENARIOS: tuple[Scenario, ...] = ("pairs", "groups")
+Scenario = Literal["pairs", "groups", "mixed"]
+SCENARIOS: tuple[Scenario, ...] = ("pairs", "groups", "mixed")
 
 
 class SettingsError(Exception):
@@ -37,7 +37,7 @@ class Settings:
     `transport` is how messages travel: `ws` over OpenIM's WebSocket at `ws_url`, `rest` through `/msg/send_msg`.
     With `gateway_url` the WebSocket is reached through the platform's gateway, by sessions of the users with `phones`.
     `window` is how many sends of one connection may be unanswered, `think_s` what a user of the closed model waits.
-    `scenario` says whom a user writes to: the other of its pair, or a group of `group_size` members, of whom `group_connected` are
+    `scenario` says whom a user writes to: the other of its pair, a group, or (`mixed`) a share `group_share` of the users to groups. A group has `group_size` members, of whom `group_connected` are
     users of the run (0: all of them) and the others never connect. `outage_…`: see `EnginePlan`. `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
     `read_deadline_s` how long the run then waits for the last ones.
     """
@@ -70,6 +70,7 @@ class Settings:
     scenario: Scenario = "pairs"
     group_size: int = 100
     group_connected: int = 0
+    group_share: float = 0.3
     outage_every_s: float = 0.0
     outage_share: float = 1.0
     outage_s: float = 0.0
@@ -119,10 +120,13 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         where = _through_gateway(profile, extra, allowed, transport)
     else:
         where = _straight(options, profile, extra, allowed, transport)
+    canaries = _texts(extra, "load_users")
+    if canaries and options.get("scenario") == "mixed":
+        raise SettingsError("--scenario mixed makes its canaries itself: leave load_users out of the profile.")
     return Settings(
         **where,
         stack=profile.stack if profile else "unnamed",
-        canaries=_texts(extra, "load_users"),
+        canaries=canaries,
         allowed_hosts=allowed,
         rate_per_s=_number(options, "rate", 1.0),
         model=model,
@@ -149,11 +153,11 @@ def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any
     scenario = options.get("scenario") or "pairs"
     every_s = float(options.get("outage_every_s") or 0)
     if transport == "rest" and (scenario != "pairs" or every_s):
-        raise SettingsError("--scenario groups and --outage-every-s need --transport ws.")
-    if scenario == "groups" and options.get("via") == "gateway":
-        raise SettingsError("--scenario groups makes its groups in OpenIM itself: it needs --via token.")
+        raise SettingsError(f"--scenario {scenario} and --outage-every-s need --transport ws.")
+    if scenario != "pairs" and options.get("via") == "gateway":
+        raise SettingsError(f"--scenario {scenario} makes its groups in OpenIM itself: it needs --via token.")
     size, connected = int(_number(options, "group_size", 100)), int(options.get("group_connected") or 0)
-    if scenario == "groups" and not 3 <= size <= GROUP_MOST:
+    if scenario != "pairs" and not 3 <= size <= GROUP_MOST:
         raise SettingsError(
             f"--group-size {size}: OpenIM makes groups of 3 people and more; this harness up to {GROUP_MOST}."
         )
@@ -170,6 +174,7 @@ def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any
         "scenario": scenario,
         "group_size": size,
         "group_connected": connected,
+        "group_share": float(options.get("group_share") or 0.3),
         "outage_every_s": every_s,
         "outage_share": share,
         "outage_s": float(options.get("outage_s") or 0),

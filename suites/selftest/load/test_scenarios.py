@@ -67,6 +67,19 @@ def test_a_group_reaches_all_who_are_there(tmp_path: Path, double: Double) -> No
     assert report["delivery"]["receivers"] == 6
 
 
+def test_a_mixed_crowd_has_both(tmp_path: Path, double: Double) -> None:
+    """Half in pairs, half in a group of four: deliveries are due to two and to four."""
+    code, report = _run(
+        double,
+        tmp_path,
+        'users = 8\nduration_s = 4\nrate = 10\nscenario = "mixed"\ngroup_share = 0.5\ngroup_size = 4',
+    )
+    delivery = report["delivery"]
+    assert code is ExitCode.HOLDS
+    assert delivery["receivers"] == 8
+    assert 2 * delivery["acked"] < delivery["deliveries"]["received"] < 4 * delivery["acked"]
+
+
 def test_what_a_group_lost_is_named_for_each_who_was_there(tmp_path: Path, double: Double) -> None:
     """Acknowledged and never stored: exactly the double's own log, for every connected member."""
     double.faults(seed=5, lose={"rate": 0.1})

@@ -50,6 +50,7 @@ async def _tell(world: World, telling: Telling, faults: Sequence[Fault], card: C
             steady.flowing(config, people, seed=telling.seed) as flow,
             AsyncExitStack() as stack,
         ):
+            site.traffic = flow.hold
             await asyncio.sleep(FLUSH_S)
             await watch.baseline()
             for fault in _ordered(faults, telling.seed):

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 2
 
 .PHONY: help demo test scorecard bench bench-load deps docs proto lock clean
 .DEFAULT_GOAL := help

@@ -38,6 +38,7 @@ class Account:
     order: JournalJudgement | None
     notes: tuple[str, ...]
     pushes: JournalJudgement | None = None
+    receipts: JournalJudgement | None = None
     doubts: tuple[str, ...] = ()
     latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     timeline: Mapping[str, Any] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Account:
             "delivery": self.delivery.judgement if self.delivery else None,
             "order": self.order,
             "pushes": self.pushes,
+            "receipts": self.receipts,
         }
         return {name: judgement for name, judgement in found.items() if judgement is not None}
 
@@ -62,6 +64,8 @@ class Account:
         if Verdict.VIOLATED in verdicts or after is ExitCode.VIOLATED:
             return ExitCode.VIOLATED
         if self.delivery is None or self.doubts or after is not ExitCode.HOLDS:
+            return ExitCode.INCONCLUSIVE
+        if self.receipts is not None and self.receipts.verdict is not Verdict.HOLDS:
             return ExitCode.INCONCLUSIVE
         return _EXIT.get(self.delivery.judgement.verdict, ExitCode.INCONCLUSIVE)
 
@@ -127,7 +131,7 @@ class Account:
 _ENDS = {"send": "answer", "push": "push"}
 _HEADLINE = {
     ExitCode.HOLDS: "every acknowledged message is accounted for",
-    ExitCode.VIOLATED: "messages were lost, doubled, changed or out of order",
+    ExitCode.VIOLATED: "messages were lost, doubled, changed or out of order, or read marks forgotten",
     ExitCode.INCONCLUSIVE: "not everything can be accounted for",
 }
 
@@ -165,6 +169,7 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[s
         delivery=judged.delivery,
         order=judged.order,
         pushes=judged.pushes,
+        receipts=judged.receipts,
         notes=judged.notes,
         doubts=(*doubts, *cut),
         latency_ms=judged.latency_ms,

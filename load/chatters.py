@@ -10,6 +10,7 @@ import gevent
 import httpx
 from gevent.lock import BoundedSemaphore
 from locust import User, task
+from locust.env import Environment
 from locust.exception import StopUser
 
 from fixtures.clients.gateway import GatewayError, Session
@@ -20,6 +21,7 @@ from load.engine.plan import Address, EnginePlan, Target, UserPlan
 from load.journal.writer import ColumnWriter
 from load.openim import WEB, OpenIMApi, conversation_id
 from load.pairs import Pairs
+from load.receipts import Receipts
 from load.recorder import journal_path
 from load.seating import GroupSeats, MixedSeats, PairSeats, Seating
 from load.settings import Settings
@@ -27,6 +29,7 @@ from load.ways import direct, sign_in, through_gateway
 
 _READY_WITHIN_S = 30.0
 _POLL_S = 0.1
+_IDLE_S = 1.0
 _IN_GROUPS = 500_000
 """The number of the first canary in a group, where others are in pairs."""
 _FILL = "canary "
@@ -36,7 +39,7 @@ _log = logging.getLogger(__name__)
 class ChatRun:
     """What the users of one process share during one run: settings, engine, API, and whose turn it is."""
 
-    def __init__(self, settings: Settings, *, run_id: str, worker: int, workers: int) -> None:
+    def __init__(self, settings: Settings, environment: Environment, *, run_id: str, worker: int, workers: int) -> None:
         self.settings = settings
         self.worker = worker
         text = (_FILL * (settings.text_bytes // len(_FILL) + 1))[: settings.text_bytes]
@@ -66,6 +69,10 @@ class ChatRun:
         self.engine = Engine(self.plan, journal)
         self.api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
         self.seats = self._seating(run_id, worker, workers)
+        self.tokens: dict[str, str] = {}
+        self.receipts: Receipts | None = None
+        if settings.receipts_every_s:
+            self.receipts = Receipts(settings.api_url, self.engine, environment, every_s=settings.receipts_every_s)
         self._signed_in: dict[str, Session] = {}
         self._signing_in = BoundedSemaphore()
         self.engine.start(gevent.get_hub().threadpool.spawn)
@@ -103,10 +110,11 @@ class ChatRun:
 
     def _by_token(self, me: str, targets: Sequence[Target]) -> UserPlan:
         settings = self.settings
+        token = self.tokens[me] = self.api.user_token(me, WEB)
         address = direct(
             settings.ws_url,
             user_id=me,
-            token=self.api.user_token(me, WEB),
+            token=token,
             platform_id=WEB,
             sdk_type=settings.sdk_type,
             gzipped=settings.gzipped,
@@ -155,9 +163,9 @@ class CanaryChatter(User):
             raise StopUser
         self._run = run
         try:
-            self._me = me = run.seats.take()
-            if me is None:
+            if (me := run.seats.take()) is None:
                 raise StopUser
+            self._me = me
             if self._seated(run, me):
                 return
         except (OpenIMError, GatewayError, httpx.HTTPError) as error:
@@ -185,10 +193,15 @@ class CanaryChatter(User):
         if (me := getattr(self, "_me", None)) is not None:
             self._run.engine.pause(me)
 
+    def wait_time(self) -> float:
+        """Until this user says again what it has read; the engine does everything else."""
+        return _IDLE_S if self._run.receipts is None else self._run.receipts.pause_s()
+
     @task
-    def chat(self) -> None:
-        """The engine sends; this greenlet only lives."""
-        gevent.sleep(1)
+    def read(self) -> None:
+        """Mark as read what came, where that is asked for."""
+        if self._run.receipts is not None:
+            self._run.receipts.mark(self._me, self._run.tokens[self._me])
 
     def _report(self, error: Exception) -> None:
         self.environment.events.request.fire(

@@ -114,7 +114,7 @@ def begin(environment: Environment, **_: Any) -> None:
 def _open(environment: Environment, settings: Settings, *, run_id: str, worker: int, workers: int) -> Path:
     """Open a journal and let the users of the chosen transport share it."""
     if settings.transport == "ws":
-        chat = CanaryChatter.current = ChatRun(settings, run_id=run_id, worker=worker, workers=workers)
+        chat = CanaryChatter.current = ChatRun(settings, environment, run_id=run_id, worker=worker, workers=workers)
         State.latencies, State.doubts, State.generator = Latencies(), [], ""
         State.pump = Pump(
             chat.engine,

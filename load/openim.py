@@ -135,11 +135,18 @@ class OpenIMApi:
 
     def max_seq(self, user_id: str, conversation: str) -> int:
         """The newest seq of a conversation; 0 before its first message."""
+        return self._position(user_id, conversation, "maxSeq")
+
+    def read_seq(self, user_id: str, conversation: str) -> int:
+        """Up to which seq this user has read it; 0 before the first mark."""
+        return self._position(user_id, conversation, "hasReadSeq")
+
+    def _position(self, user_id: str, conversation: str, name: str) -> int:
         data = self._call(
             "/msg/get_conversations_has_read_and_max_seq", {"userID": user_id, "conversationIDs": [conversation]}
         )
         entry = (data.get("seqs") or {}).get(conversation) or {}
-        return int(entry.get("maxSeq") or 0)
+        return int(entry.get(name) or 0)
 
     def pull(self, user_id: str, conversation: str, *, begin: int, end: int) -> Iterator[Stored]:
         """The messages with begin <= seq <= end as this user sees them, page by page."""

@@ -66,6 +66,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         **hidden,
     )
     parser.add_argument(
+        "--receipts-every-s", type=float, default=0.0, help="Each user marks what it got as read so often (0: never)"
+    )
+    parser.add_argument(
         "--abort-after-s", type=float, default=AFTER_S, help="End the run when a limit was broken for so long"
     )
     parser.add_argument(

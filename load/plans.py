@@ -31,6 +31,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fixtures.ports import claim_port, release_port
 from load.abort import AFTER_S
 from load.arrival import Model
 from load.fitness import LATE_MOST_MS
@@ -84,6 +85,7 @@ class Load(_Section):
     outage_share: float = Field(default=1, gt=0, le=1)
     outage_s: float = Field(default=0, ge=0)
     outage_slow: bool = False
+    receipts_every_s: float = Field(default=0, ge=0)
 
 
 class Thresholds(_Section):
@@ -144,8 +146,8 @@ class Plan(_Section):
     after: After = After()
     out_dir: str = str(OUT_DIR)
 
-    def command(self) -> list[str]:
-        """The locust command that it stands for."""
+    def command(self, *, master_port: int | None = None) -> list[str]:
+        """The locust command that it stands for; with processes, their master listens at `master_port`."""
         load, target = self.load, self.target
         command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--headless", "--only-summary"]
         command += ["-u", str(load.users), "-r", str(load.spawn_per_s), "-t", f"{load.duration_s}s"]
@@ -157,6 +159,8 @@ class Plan(_Section):
             "via": target.via,
             **{name.replace("_", "-"): value for name, value in load.model_dump(exclude=_OTHERWISE).items()},
             "processes": load.processes or None,
+            "master-port": master_port,
+            "master-bind-port": master_port,
             "out-dir": self.out_dir,
             **{f"abort-{name.replace('_', '-')}": value for name, value in self.abort.model_dump().items()},
         }
@@ -194,7 +198,13 @@ def run_plan(plan: Plan) -> PlanRun:
     """Run it. Raises SettingsError where nothing was reported; what locust refused has no report."""
     out_dir = Path(plan.out_dir)
     before = set(out_dir.glob("load-*.json"))
-    code = subprocess.run(plan.command(), check=False).returncode  # noqa: S603 - our own command line
+    # Locust's own port is one for the whole machine, where two plans may run at once.
+    port = claim_port() if plan.load.processes else None
+    try:
+        code = subprocess.run(plan.command(master_port=port), check=False).returncode  # noqa: S603 - our own command line
+    finally:
+        if port is not None:
+            release_port(port)
     # With workers the master's report, of the whole run, has the shortest name.
     reports = sorted(set(out_dir.glob("load-*.json")) - before, key=lambda path: (len(path.name), path.name))
     if not reports:

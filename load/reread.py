@@ -90,6 +90,8 @@ class _Reading:
         chat, user, number = journal.conversation(conversation, members), journal.user(member), journal.next_read()
         journal.event(Kind.READ, time.monotonic_ns(), user, number, a=chat)
         try:
+            asked_ns = time.monotonic_ns()
+            journal.event(Kind.POSITION, asked_ns, user, chat, a=self._api.read_seq(member, conversation))
             newest = self._api.max_seq(member, conversation)
             for stored in self._api.pull(member, conversation, begin=begin, end=newest):
                 for message in self._of_the_run(stored):

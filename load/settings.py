@@ -38,7 +38,8 @@ class Settings:
     With `gateway_url` the WebSocket is reached through the platform's gateway, by sessions of the users with `phones`.
     `window` is how many sends of one connection may be unanswered, `think_s` what a user of the closed model waits.
     `scenario` says whom a user writes to: the other of its pair, a group, or (`mixed`) a share `group_share` of the users to groups. A group has `group_size` members, of whom `group_connected` are
-    users of the run (0: all of them) and the others never connect. `outage_…`: see `EnginePlan`. `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
+    users of the run (0: all of them) and the others never connect. `outage_…`: see `EnginePlan`. Every `receipts_every_s` (0: never)
+    a user marks as read what it got. `rate_per_s` is each user's; `settle_s` how long an acknowledged message may take to become readable, and
     `read_deadline_s` how long the run then waits for the last ones.
     """
 
@@ -75,6 +76,7 @@ class Settings:
     outage_share: float = 1.0
     outage_s: float = 0.0
     outage_slow: bool = False
+    receipts_every_s: float = 0.0
 
     def due_s(self, rng: random.Random) -> Iterator[float] | None:
         """When one user's messages are due, in seconds from its start; None in the closed model."""
@@ -167,6 +169,11 @@ def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any
         raise SettingsError(
             f"--outage-slow needs --outage-s, below {SLOW_MOST_S:g}: who reads nothing for longer answers no ping, and is gone."
         )
+    receipts_every_s = float(options.get("receipts_every_s") or 0)
+    if receipts_every_s and (transport == "rest" or options.get("via") == "gateway"):
+        raise SettingsError(
+            "--receipts-every-s needs --transport ws --via token: only there it is known what a user got."
+        )
     share = float(1 if options.get("outage_share") is None else options["outage_share"])
     if not 0 < share <= 1:
         raise SettingsError(f"--outage-share {share:g} is no share: give more than 0, at most 1.")
@@ -179,6 +186,7 @@ def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any
         "outage_share": share,
         "outage_s": float(options.get("outage_s") or 0),
         "outage_slow": bool(options.get("outage_slow")),
+        "receipts_every_s": receipts_every_s,
     }
 
 

@@ -12,14 +12,13 @@ from locust import FastHttpUser, task
 from locust.exception import StopUser
 
 from fixtures.clients.openim_calls import OpenIMError
+from load.answers import read_answer
 from load.arrival import Pace
-from load.openim import OpenIMApi, conversation_id, envelope_of, send_body
+from load.openim import OpenIMApi, conversation_id, send_body
 from load.pairs import Pairs
 from load.recorder import Conversation, RunRecorder
 from load.settings import Settings
 from verifier.judges.journal import JournalError
-from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import outcome_of
 
 _FILL = "canary "
 _log = logging.getLogger(__name__)
@@ -45,6 +44,7 @@ class CanarySender(FastHttpUser):
     # A repeated send is a second message, and a redirect could lead to a host that the guard never saw.
     max_retries = 0
     max_redirects = 0
+    insecure = False
     connection_timeout = 10.0
     network_timeout = 20.0
 
@@ -105,20 +105,13 @@ class CanarySender(FastHttpUser):
             name="send_msg",
             catch_response=True,
         ) as answer:
-            phase, message_id, problem = _outcome(answer.status_code, answer.content, getattr(answer, "error", None))
-            if problem:
-                answer.failure(problem)
-        run.recorder.end_send(self._me, self._conversation, call_id, phase, message_id=message_id, error=problem)
+            told = read_answer(answer)
+        message_id = str(told.data.get("serverMsgID", ""))
+        run.recorder.end_send(
+            self._me, self._conversation, call_id, told.phase, message_id=message_id, error=told.problem
+        )
 
     def _report(self, name: str, seconds: float, error: Exception) -> None:
         self.environment.events.request.fire(
             request_type="POST", name=name, response_time=seconds * 1000, response_length=0, exception=error, context={}
         )
-
-
-def _outcome(status: int, content: bytes | None, failure: Exception | None) -> tuple[OpPhase, str, str]:
-    """(what is known, message id, what went wrong) of an answer; status 0 means that there was none."""
-    if not status:
-        return OpPhase.INFO, "", f"no answer: {failure}"
-    code, error, data = envelope_of(status, content or b"")
-    return outcome_of(code), str(data.get("serverMsgID", "")), error

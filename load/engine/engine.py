@@ -23,7 +23,7 @@ from load.engine.outages import catch_up, outages
 from load.engine.plan import EnginePlan, UserPlan
 from load.engine.promise import Promise
 from load.engine.readback import read_all_back
-from load.journal.layout import WORKER_SHIFT
+from load.journal.layout import OK, WORKER_SHIFT, Kind, code_of
 from load.journal.writer import ColumnWriter
 from verifier.judges.journal import JournalError
 
@@ -46,6 +46,8 @@ class Engine:
         self.open_sends = 0
         self.begin: dict[str, int] = {}
         self.lane_acked: list[int] = []
+        self.lanes_of: dict[str, list[int]] = {}
+        self.unsure: set[int] = set()
         self.number_base = plan.worker << WORKER_SHIFT
         self.ack_deadline_ns = round(plan.ack_deadline_s * 1e9)
         self.wall_ns = journal.header.time_ns - journal.header.monotonic_ns
@@ -84,6 +86,17 @@ class Engine:
     def is_ready(self, user_id: str) -> bool:
         """Whether this user was connected and warm once; safe."""
         return user_id in self._ready
+
+    def unread(self, user_id: str) -> tuple[str, int] | None:
+        """A user's conversation and its newest seq that was pushed, if this user has not marked it as read. Safe."""
+        member = self.members.get(user_id)
+        if member is None or not member.plan.targets or member.newest_seq <= member.marked_seq:
+            return None
+        return member.plan.targets[0].conversation, member.newest_seq
+
+    def marked(self, user_id: str, conversation: str, seq: int, phase: int, err_code: int) -> None:
+        """A user marked a conversation as read, and this came of it. Safe."""
+        self._soon(self._marked, self.members[user_id], conversation, seq, phase, err_code, time.monotonic_ns())
 
     def take(self) -> list[Figures]:
         """What was counted since the last time; safe."""
@@ -175,6 +188,22 @@ class Engine:
         if (member := self.members.get(user_id)) is not None:
             member.sending = False
 
+    def _marked(self, member: Member, conversation: str, seq: int, phase: int, err_code: int, at_ns: int) -> None:
+        if phase == OK:
+            member.marked_seq = max(member.marked_seq, seq)
+        try:
+            self.journal.event(
+                Kind.MARKED,
+                at_ns,
+                member.user,
+                self.journal.conversation(conversation, ()),
+                phase,
+                code_of(err_code),
+                seq,
+            )
+        except JournalError as error:
+            self._fail(error)
+
     def was_ready(self, member: Member) -> bool:
         """Whether a member has been ready before."""
         return member.plan.user_id in self._ready
@@ -192,6 +221,10 @@ class Engine:
                 member.due(now_ns)
         else:
             self._schedule(member, member.plan.due_s, now_ns)
+
+    def acked_in(self, conversation: str) -> int:
+        """How many sends to this conversation were acknowledged."""
+        return sum(self.lane_acked[lane] for lane in self.lanes_of.get(conversation, ()))
 
     def again(self, member: Member, now_ns: int) -> None:
         """The closed model: an answer is in, the next message follows."""

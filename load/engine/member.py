@@ -1,46 +1,38 @@
-"""One user of the engine: a connection that is kept, messages that go out when they are due, answers and pushes noted."""
+"""One user of the engine: messages that go out when they are due, answers and pushes noted."""
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-import json
-import random
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from picows import WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSMsgType
 
-from fixtures.wire.envelope import Answer, EnvelopeError, codec
+from fixtures.wire.envelope import Answer, codec
 from fixtures.wire.identifiers import ReqIdentifier
+from load.engine.connection import Connection
 from load.engine.frames import Template, content_of
 from load.engine.hearing import Listener
-from load.engine.plan import PING_S, UserPlan
-from load.engine.questions import Dead, Questions
-from load.journal.layout import FAIL, INFO, OK, Kind
+from load.engine.plan import UserPlan
+from load.engine.questions import NOTHING_YET, Questions
+from load.journal.layout import FAIL, INFO, OK, Kind, code_of, phase_number
 from verifier.judges.scribe import outcome_of
 
 if TYPE_CHECKING:
     from load.engine.engine import Engine
 
-_HANDSHAKE_S: Final = 10.0
-_PONG_S: Final = 10.0
-_CODE_MAX: Final = 0xFFFF
-_BINARY, _PING, _PONG, _CLOSE = WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
-_PHASES = {"ok": OK, "fail": FAIL, "info": INFO}
+_BINARY = WSMsgType.BINARY
 
 
-class Member(WSListener):
-    """A user, over as many connections as it takes. Everything here runs in the engine's loop."""
+class Member(Connection):
+    """A user who sends, over as many connections as it takes. Everything here runs in the engine's loop."""
 
     def __init__(self, engine: Engine, plan: UserPlan) -> None:
-        self._engine, self.plan = engine, plan
-        self._journal, self._figures = engine.journal, engine.figures
+        super().__init__(engine, plan)
         settings = engine.plan
         content = content_of(settings.text)
-        self.user = self._journal.user(plan.user_id)
         self._lanes: list[tuple[int, Callable[[int, int, int], bytes]]] = []
         for target in plan.targets:
             conversation = self._journal.conversation(target.conversation, target.members)
@@ -56,113 +48,46 @@ class Member(WSListener):
             lane = self._journal.lane(self.user, conversation)
             self._lanes.append((lane, template.frame))
             engine.lane_acked += [0] * (lane + 1 - len(engine.lane_acked))
+            engine.lanes_of.setdefault(target.conversation, []).append(lane)
         self._codec = codec(settings.sdk_type, gzipped=settings.gzipped)
         self.listener = Listener(
             self, sdk_type=settings.sdk_type, gzipped=settings.gzipped, tag=settings.tag, content=content
         )
         self._hear = self.listener.hear
         self._turn = 0
-        self._transport: WSTransport | None = None
-        self._send_frame: Callable[[WSMsgType, bytes], None] | None = None
         self._in_flight: dict[int, tuple[int, int, int]] = {}
         self.questions = Questions(plan.user_id, self._codec, settings.ack_deadline_s)
         self._queue: deque[int] = deque()
-        self._gone = asyncio.Event()
-        self._heard_ns = 0
-        self._pinged_ns = 0
-        self._connection = 0
-        self._by_us = False
-        self.ready = False
         self.sending = True
-        self.keep = True
-        self.finished = False
         self.resting = False
-        self.rest_s = 0.0
+        self.newest_seq = self.marked_seq = 0
 
     # the connection
 
-    async def live(self) -> None:
-        """Connect, and connect again with growing, random pauses, until told to end."""
-        attempt = 0
-        while self.keep:
-            try:
-                await self._connect()
-            except (OSError, WSError, TimeoutError, Dead) as error:
-                self._figures.trouble(f"connect: {_short(error)}")
-            else:
-                attempt = 0
-                await self._stand()
-            if self.rest_s:
-                rest_s, self.rest_s = self.rest_s, 0.0
-                await asyncio.sleep(rest_s)
-            elif self.keep:
-                settings = self._engine.plan
-                limit_s = min(settings.backoff_max_s, settings.backoff_s * 2**attempt)
-                attempt += 1
-                # Full jitter: a thousand that were cut off together do not come back together.
-                await asyncio.sleep(random.uniform(0.1 * limit_s, limit_s))  # noqa: S311 - no secret
-        self.finished = True
+    def _opened(self, send: Callable[[WSMsgType, bytes], None]) -> None:
+        self.questions.begin(send)
 
-    async def _connect(self) -> None:
-        url, headers = self.plan.address()
-        began_ns = time.monotonic_ns()
-        self._gone = asyncio.Event()
-        self._by_us = False
-        try:
-            transport, _ = await ws_connect(
-                lambda: self,
-                url,
-                extra_headers=dict(headers),
-                enable_auto_pong=True,
-                max_redirects=0,
-                websocket_handshake_timeout=_HANDSHAKE_S,
-            )
-        except WSHandshakeError as error:
-            raise Dead(self._refused(error)) from None
-        if self._gone.is_set():
-            raise Dead("the connection ended at once")
-        now_ns = time.monotonic_ns()
-        self._figures.connect_ns.append(now_ns - began_ns)
-        self._heard_ns, self._pinged_ns = now_ns, now_ns - int(random.random() * PING_S * 1e9)  # noqa: S311
-        self._connection = self._journal.next_connection()
-        self._journal.event(Kind.CONNECTED, now_ns, self._connection, self.user)
-        self._transport, self._send_frame = transport, transport.send
-        self.questions.begin(transport.send)
+    async def _warm(self) -> None:
+        await self._note_begin()
+        self._be_ready()
 
-    def _refused(self, error: WSHandshakeError) -> str:
-        """OpenIM refuses with HTTP 200 and an errCode; a dead token will not get better by itself."""
-        try:
-            code = int(json.loads(error.raw_body or b"")["errCode"])
-        except (ValueError, KeyError, TypeError):
-            status = error.response.status.value if error.response is not None else 0
-            return f"the handshake was refused with HTTP {status}" if status else "the server speaks no WebSocket"
-        if 1500 < code < 1600:
-            self.keep = False
-        return f"the handshake was refused with errCode {code}"
+    def _closed(self, now_ns: int) -> None:
+        """What was not answered is unknown for ever."""
+        self._give_up(now_ns)
+        self.questions.end()
 
-    async def _stand(self) -> None:
-        """Warm up, send, and wait for the end."""
-        try:
-            async with asyncio.timeout(self._engine.plan.warm_up_s):
-                await self._gone.wait()
-        except TimeoutError:
-            try:
-                await self._note_begin()
-            except Dead as error:
-                self._figures.trouble(f"begin: {_short(error)}")
-                self.abort()
-            else:
-                self._be_ready()
-        await self._gone.wait()
+    def _waiting_since_ns(self) -> int | None:
+        oldest = next(iter(self._in_flight.values()), None)
+        return None if oldest is None else oldest[1]
 
     async def _note_begin(self) -> None:
         """Where each conversation stands before the first message; the first of its members to come finds out."""
         begin = self._engine.begin
         missing = [target.conversation for target in self.plan.targets if target.conversation not in begin]
         if missing:
-            newest = await self.questions.max_seqs(missing)
+            found = await self.questions.positions(missing)
             for name in missing:
-                begin.setdefault(name, newest.get(name, 0) + 1)
+                begin.setdefault(name, found.get(name, NOTHING_YET).newest + 1)
 
     def _be_ready(self) -> None:
         first, self.ready = not self._engine.was_ready(self), True
@@ -174,66 +99,17 @@ class Member(WSListener):
         while self._queue and len(self._in_flight) < self._engine.plan.window and self.sending:
             self._send(self._queue.popleft())
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The library: TCP is over. What was not answered is unknown for ever."""
-        now_ns = time.monotonic_ns()
-        if self._send_frame is not None:
-            self._journal.event(
-                Kind.ENDED, now_ns, self._connection, self.user, code=int(self._by_us), a=self._heard_ns
-            )
-            if not self._by_us:
-                self._figures.disconnects += 1
-        self._transport = self._send_frame = None
-        self.ready = False
-        self._give_up(now_ns)
-        self.questions.end()
-        self._gone.set()
-
     def _give_up(self, now_ns: int) -> None:
         base = self._engine.number_base
         for count, (_, _, lane) in self._in_flight.items():
             self._journal.event(Kind.ACK, now_ns, lane, base | count, INFO)
+            self._engine.unsure.add(base | count)
         self._figures.unknown += len(self._in_flight)
         restart = bool(self._in_flight) and self.plan.due_s is None
         self._engine.open_sends -= len(self._in_flight)
         self._in_flight.clear()
         if restart and self.sending:
             self._queue.append(now_ns)
-
-    def abort(self) -> None:
-        """End the connection at once."""
-        self._by_us = True
-        if self._transport is not None:
-            self._transport.disconnect(False)
-
-    def pause_reading(self) -> Callable[[], None] | None:
-        """Take nothing from the socket until the returned function is called; None without a connection."""
-        if self._transport is None:
-            return None
-        transport = self._transport.underlying_transport
-        transport.pause_reading()
-
-        def resume() -> None:
-            if not transport.is_closing():
-                transport.resume_reading()
-
-        return resume
-
-    def tick(self, now_ns: int) -> None:
-        """Look after the connection: say that we are there, give up one that does not answer."""
-        if self._transport is None:
-            return
-        deadline_ns = self._engine.ack_deadline_ns
-        oldest = next(iter(self._in_flight.values()), None)
-        if oldest is not None and now_ns - oldest[1] > deadline_ns:
-            self._figures.trouble("no answer to a send in time: connection given up")
-            self.abort()
-        elif now_ns - self._pinged_ns > PING_S * 1e9:
-            self._pinged_ns = now_ns
-            self._transport.send_ping(b"")
-        elif self._heard_ns < self._pinged_ns and now_ns - self._pinged_ns > _PONG_S * 1e9:
-            self._figures.trouble("no answer to a ping in time: connection given up")
-            self.abort()
 
     # messages
 
@@ -270,18 +146,6 @@ class Member(WSListener):
         figures.sent_bytes += len(data)
         send(_BINARY, data)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """The library: a frame came."""
-        self._heard_ns = time.monotonic_ns()
-        kind = frame.msg_type
-        if kind == _BINARY:
-            try:
-                self._hear(frame.get_payload_as_bytes())
-            except EnvelopeError as error:
-                self._figures.trouble(f"a frame that cannot be read: {_short(error)}")
-        elif kind == _CLOSE:
-            transport.disconnect()
-
     # what the listener hears
 
     def acked(self, count: int, err_code: int, message_id: int) -> None:
@@ -310,13 +174,13 @@ class Member(WSListener):
             engine.again(self, now_ns)
 
     def _not_taken(self, now_ns: int, lane: int, count: int, err_code: int) -> None:
-        phase = _PHASES[outcome_of(err_code).value]
-        code = err_code if 0 <= err_code <= _CODE_MAX else _CODE_MAX
-        self._journal.event(Kind.ACK, now_ns, lane, self._engine.number_base | count, phase, code)
+        phase = phase_number(outcome_of(err_code))
+        self._journal.event(Kind.ACK, now_ns, lane, self._engine.number_base | count, phase, code_of(err_code))
         if phase == FAIL:
             self._figures.refused += 1
         else:
             self._figures.unknown += 1
+            self._engine.unsure.add(self._engine.number_base | count)
         self._figures.trouble(f"send: errCode {err_code}")
 
     def seen(self, number: int, seq: int, message_id: int, due_ns: int, altered: bool) -> None:
@@ -324,6 +188,8 @@ class Member(WSListener):
         now_ns, figures = self._heard_ns, self._figures
         self._journal.event(Kind.PUSHED, now_ns, self._connection, number, OK, altered, seq, message_id)
         figures.pushes += 1
+        if seq > self.newest_seq:
+            self.newest_seq = seq
         if due_ns > 0:
             figures.push_ns.append(now_ns + self._engine.wall_ns - due_ns)
 
@@ -336,13 +202,6 @@ class Member(WSListener):
         else:
             self.questions.answered(answer)
 
-    def acked_by_conversation(self) -> dict[str, int]:
-        """How many of its sends were acknowledged."""
-        acked = self._engine.lane_acked
-        return {
-            target.conversation: acked[lane] for target, (lane, _) in zip(self.plan.targets, self._lanes, strict=True)
-        }
-
     @property
     def in_flight(self) -> int:
         """How many sends are unanswered."""
@@ -352,7 +211,3 @@ class Member(WSListener):
     def backlog(self) -> int:
         """How many due messages wait."""
         return len(self._queue)
-
-
-def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:120]

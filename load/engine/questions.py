@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from picows import WSMsgType
 
@@ -16,6 +17,16 @@ _BINARY = WSMsgType.BINARY
 
 class Dead(Exception):
     """The connection ended, or was never made, before an answer came."""
+
+
+class Position(NamedTuple):
+    """The newest seq of a conversation, and up to which one the asker has read it."""
+
+    newest: int
+    read: int
+
+
+NOTHING_YET: Final = Position(0, 0)
 
 
 class Questions:
@@ -44,12 +55,12 @@ class Questions:
         if (future := self._asked.pop(answer.msg_incr, None)) is not None and not future.done():
             future.set_result(answer)
 
-    async def max_seqs(self, conversations: list[str]) -> dict[str, int]:
-        """The newest seq of these conversations; absent before their first message. Raises Dead."""
+    async def positions(self, conversations: list[str]) -> dict[str, Position]:
+        """Where these conversations stand; absent before their first message. Raises Dead."""
         asked = pb.GetConversationsHasReadAndMaxSeqReq(userID=self._user_id, conversationIDs=conversations)
         data = await self._ask(ReqIdentifier.GET_READ_AND_MAX_SEQ, asked.SerializeToString())
         answer = pb.GetConversationsHasReadAndMaxSeqResp.FromString(data)
-        return {name: one.maxSeq for name, one in answer.seqs.items()}
+        return {name: Position(one.maxSeq, one.hasReadSeq) for name, one in answer.seqs.items()}
 
     async def pull(self, conversation: str, begin: int, end: int) -> pb.PullMsgs:
         """The messages with begin <= seq <= end. Raises Dead."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from load.engine.member import Member
-from load.engine.questions import Dead
+from load.engine.questions import NOTHING_YET, Dead
 from load.journal.layout import INFO, OK, Kind
 
 if TYPE_CHECKING:
@@ -17,29 +17,58 @@ if TYPE_CHECKING:
 _PAGE: Final = 100
 _AT_ONCE: Final = 32
 _POLL_S: Final = 0.25
-_RETRIES: Final = 3
+_PAUSE_MOST_S: Final = 5.0
+_FAILURES_MOST: Final = 3
+
+
+Place = tuple[Member, str]
+"""Who reads which conversation."""
 
 
 async def read_all_back(engine: Engine, *, settle_s: float, deadline_s: float) -> None:
-    """Let things settle; wait up to `deadline_s` for what is acknowledged and not readable; read as every member.
+    """Let things settle; read as every member, and again what is acknowledged and not there, for up to `deadline_s`.
 
-    A user without a connection gets until the deadline to come back; without it a read has failed and proves nothing.
+    A place that is taken and empty may fill: marking as read drops OpenIM's copy of messages that its database does not hold yet
+    (REST facts, msg). A user without a connection gets until the deadline to come back; without it a read has failed and proves nothing.
     """
     await asyncio.sleep(settle_s + 0.05)
     until_s = time.monotonic() + deadline_s
     await _wait_until_readable(engine, until_s)
-    limit = asyncio.Semaphore(_AT_ONCE)
+    # Nothing of this run can be where the member never was ready.
+    left: list[Place] = [
+        (member, target.conversation)
+        for member in engine.members.values()
+        for target in member.plan.targets
+        if target.conversation in engine.begin
+    ]
+    pause_s, limit = _POLL_S, asyncio.Semaphore(_AT_ONCE)
+    for attempt in itertools.count(1):
+        found = await asyncio.gather(*(_try(engine, place, limit, until_s) for place in left))
+        over = time.monotonic() >= until_s
+        left = [
+            place
+            for place, state in zip(left, found, strict=True)
+            if (state == "short" and not over) or (state == "failed" and (not over or attempt < _FAILURES_MOST))
+        ]
+        if not left:
+            return
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, _PAUSE_MOST_S)
 
-    async def one(member: Member) -> None:
-        async with limit:
-            while not member.ready and not member.finished and time.monotonic() < until_s:  # noqa: ASYNC110 - rare
-                await asyncio.sleep(_POLL_S)
-            for target in member.plan.targets:
-                # Nothing of this run can be where the member never was ready.
-                if target.conversation in engine.begin:
-                    await _read(engine, member, target.conversation)
 
-    await asyncio.gather(*(one(member) for member in engine.members.values()))
+async def _try(
+    engine: Engine, place: Place, limit: asyncio.Semaphore, until_s: float
+) -> Literal["whole", "short", "failed"]:
+    member, conversation = place
+    async with limit:
+        while not member.ready and not member.finished and time.monotonic() < until_s:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_POLL_S)
+        try:
+            there = await read_once(engine, member, conversation)
+        except Dead:
+            # In the journal; another may succeed on the next connection.
+            return "failed"
+    return "whole" if there >= engine.acked_in(conversation) else "short"
 
 
 async def _wait_until_readable(engine: Engine, until_s: float) -> None:
@@ -47,14 +76,12 @@ async def _wait_until_readable(engine: Engine, until_s: float) -> None:
     for member in engine.members.values():
         if member.ready:
             readers.update({target.conversation: member for target in member.plan.targets})
-    short: Counter[str] = Counter()
-    for member in engine.members.values():
-        short.update({name: acked for name, acked in member.acked_by_conversation().items() if name in readers})
+    short = {name: acked for name in readers if (acked := engine.acked_in(name))}
     while short and time.monotonic() < until_s:
         for name in list(short):
             member = readers[name]
             try:
-                newest = (await member.questions.max_seqs([name])).get(name, 0)
+                newest = (await member.questions.positions([name])).get(name, NOTHING_YET).newest
             except Dead:
                 newest = 1 << 62  # the read itself will tell
             if newest >= engine.begin[name] - 1 + short[name]:
@@ -63,25 +90,21 @@ async def _wait_until_readable(engine: Engine, until_s: float) -> None:
             await asyncio.sleep(_POLL_S)
 
 
-async def _read(engine: Engine, member: Member, conversation: str) -> None:
-    for attempt in range(_RETRIES):
-        try:
-            await read_once(engine, member, conversation)
-        except Dead:
-            # A read that failed is in the journal; another may succeed on the next connection.
-            await asyncio.sleep(_POLL_S * 2**attempt)
-        else:
-            return
+async def read_once(engine: Engine, member: Member, conversation: str) -> int:
+    """Everything of this run that the member can see there, into the journal. Raises Dead.
 
-
-async def read_once(engine: Engine, member: Member, conversation: str) -> None:
-    """Everything of this run that the member can see there, into the journal. Raises Dead."""
+    Returns how many messages that was, without those whose sends nobody answered.
+    """
     journal = engine.journal
     number, chat = journal.next_read(), journal.conversation(conversation, ())
     begin = engine.begin[conversation]
     journal.event(Kind.READ, time.monotonic_ns(), member.user, number, a=chat)
+    there: set[int] = set()
     try:
-        newest = (await member.questions.max_seqs([conversation])).get(conversation, 0)
+        asked_ns = time.monotonic_ns()
+        position = (await member.questions.positions([conversation])).get(conversation, NOTHING_YET)
+        journal.event(Kind.POSITION, asked_ns, member.user, chat, a=position.read)
+        newest = position.newest
         for first in range(begin, newest + 1, _PAGE):
             last = min(first + _PAGE - 1, newest)
             pulled = await member.questions.pull(conversation, first, last)
@@ -90,8 +113,10 @@ async def read_once(engine: Engine, member: Member, conversation: str) -> None:
                 journal.event(
                     Kind.PULLED, now_ns, number, seen.number, OK, int(seen.altered), seen.seq, seen.message_id
                 )
+                there.add(seen.number)
                 engine.figures.pulled += 1
     except Dead:
         journal.event(Kind.READ_END, time.monotonic_ns(), member.user, number, INFO)
         raise
     journal.event(Kind.READ_END, time.monotonic_ns(), member.user, number, OK, 1, begin, max(newest, 0))
+    return len(there - engine.unsure)

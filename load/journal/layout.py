@@ -15,6 +15,8 @@ one that breaks off anywhere is read up to there.
 | READ_END | user | read | ended | begin seq | end seq | 1: complete |
 | CONNECTED | connection | user | since | | | |
 | ENDED | connection | user | ended | last heard, ns | | 1: by us |
+| MARKED | user | conversation | answered | read up to, seq | | errCode |
+| POSITION | user | conversation | asked | read up to, seq | | |
 
 `message` is the sending worker in its upper 16 bits and the worker's count, from 1, below. A *lane* is one sender in
 one conversation. Times are of the recorder's monotonic clock; the header ties it to the wall clock. A message id is the
@@ -55,6 +57,8 @@ class Kind(IntEnum):
     READ_END = 6
     CONNECTED = 7
     ENDED = 8
+    MARKED = 9
+    POSITION = 10
     TEXT = 255
 
 
@@ -76,6 +80,17 @@ PACKED: Final = struct.Struct("<BBHIQqqQ")
 PHASES: Final = (OpPhase.INVOKE, OpPhase.OK, OpPhase.FAIL, OpPhase.INFO)
 """A phase is written as its place here."""
 OK, FAIL, INFO = 1, 2, 3
+_CODE_MAX: Final = 0xFFFF
+
+
+def phase_number(phase: OpPhase) -> int:
+    """How a phase is written."""
+    return PHASES.index(phase)
+
+
+def code_of(err_code: int) -> int:
+    """An errCode as it fits into a slot."""
+    return err_code if 0 <= err_code <= _CODE_MAX else _CODE_MAX
 
 
 def text_slots(text: bytes) -> bytes:

@@ -22,7 +22,8 @@ def operations(readers: Sequence[ColumnReader], wanted: Wanted | None = None) ->
         shift_ns = reader.wall_shift_ns if len(readers) > 1 else 0
         scribe = _Words(reader, shift_ns)
         for batch in reader.batches():
-            chosen = batch if wanted is None else batch[wanted(batch)]
+            # What people have read is no message: it has a judge of its own.
+            chosen = batch[batch["kind"] <= Kind.ENDED] if wanted is None else batch[wanted(batch)]
             # What later events refer to is learnt whether it is wanted or not.
             scribe.learn(batch)
             for row in chosen.tolist():

@@ -134,7 +134,7 @@ class ColumnReader:
 
     def _counted(self, events: Events) -> Events:
         if len(events):
-            if int(events["kind"].max()) > Kind.ENDED or int(events["kind"].min()) < Kind.SEND:
+            if int(events["kind"].max()) > Kind.POSITION or int(events["kind"].min()) < Kind.SEND:
                 raise self._damaged("an event of no known kind")
             self.events += len(events)
             self._last_ns = int(events["at_ns"][-1])

@@ -15,6 +15,7 @@ from load.judging.loading import load_run
 from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
 from load.judging.pushes import judge_pushes
+from load.judging.receipts import judge_receipts
 from load.judging.timeline import timeline
 from verifier.judges.delivery import DeliveryReport
 from verifier.judges.judgement import JournalJudgement
@@ -22,11 +23,12 @@ from verifier.judges.judgement import JournalJudgement
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What the three judges say; each None where the journals hold nothing of its kind."""
+    """What the judges say; each None where the journals hold nothing of its kind."""
 
     delivery: DeliveryReport | None
     order: JournalJudgement | None
     pushes: JournalJudgement | None
+    receipts: JournalJudgement | None
     notes: tuple[str, ...]
     latency_ms: dict[str, dict[str, float]]
     timeline: dict[str, Any]
@@ -52,6 +54,7 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
         delivery=name_delivery(readers, run, delivered, settle_s=settle_s) if delivered else None,
         order=name_order(readers, run, ordered) if ordered else None,
         pushes=pushed.judgement(run) if pushed else None,
+        receipts=judge_receipts(run, settle_s=settle_s),
         notes=tuple(notes),
         latency_ms=in_ms(latencies(run)),
         timeline=timeline(run, delivered) if delivered else {},

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from load.journal.layout import INFO, WORKER_SHIFT, Column, Events, Kind, marker_of
+from load.journal.layout import INFO, OK, WORKER_SHIFT, Column, Events, Kind, marker_of
 from load.journal.reader import ColumnReader
 from load.judging.run import NOBODY, Run, Seen, no_sightings
 from verifier.judges.journal import JournalError
@@ -32,6 +32,8 @@ class _Loading:
         self._killed: set[int] = set()
         self._filled = self._total = 0
         self._strangers: dict[int, int] = {}
+        self.marks: list[Column] = []
+        self.positions: list[Column] = []
         self.next_connection = self.next_read = 0
 
     def run(self) -> Run:
@@ -65,6 +67,10 @@ class _Loading:
         run.seen = no_sightings(sightings)
         for reader in self._readers:
             self._read(reader)
+        run.marks, run.positions = (
+            np.concatenate([run.marks, *self.marks]),
+            np.concatenate([run.positions, *self.positions]),
+        )
         run.seen = Seen(**{name: getattr(run.seen, name)[: self._filled] for name in Seen.__slots__})
         self._add_strangers()
         return run
@@ -161,6 +167,7 @@ class _Part:
         self._take_connections(batch[(kind == Kind.CONNECTED) | (kind == Kind.ENDED)])
         self._take_reads(batch[(kind == Kind.READ) | (kind == Kind.READ_END)])
         self._take_seen(batch[(kind == Kind.PUSHED) | (kind == Kind.PULLED)])
+        self._take_marks(batch[kind == Kind.MARKED], batch[kind == Kind.POSITION])
 
     def finish(self) -> None:
         """The next journal's connections and reads are others."""
@@ -233,6 +240,19 @@ class _Part:
                 before = run.latest.get((conversation, user))
                 if before is None or before[1] <= begun_ns:
                     run.latest[conversation, user] = self._read_base + number, begun_ns, a, b
+
+    def _take_marks(self, marks: Events, positions: Events) -> None:
+        if len(marks):
+            acked = marks[marks["phase"] == OK]
+            self._loading.result.unsure_marks += len(marks) - len(acked)
+            self._loading.marks.append(self._who_read(acked))
+        if len(positions):
+            self._loading.positions.append(self._who_read(positions))
+
+    def _who_read(self, events: Events) -> Column:
+        conversations = np.array(self._conversations, np.int64)[events["number"].astype(np.int64)]
+        users = np.array(self._users, np.int64)[events["who"]]
+        return np.column_stack([conversations, users, events["at_ns"] + self._shift_ns, events["a"]])
 
     def _take_seen(self, rows: Events) -> None:
         run = self._loading.result

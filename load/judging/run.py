@@ -37,7 +37,8 @@ class Run:
     """Everything that the judges compare. Messages are numbered from 0; `phase` 0 is a number that was never sent.
 
     `latest` holds, for (conversation, user), the complete read-back that began last: its number, its beginning, its
-    seqs. Connections are (user, since, last heard).
+    seqs. Connections are (user, since, last heard). `marks` are those that were acknowledged, `positions` what was read back, both with
+    rows of (conversation, user, when, read up to); `unsure_marks` were refused or not answered.
     """
 
     users: list[str] = field(default_factory=list)
@@ -54,6 +55,9 @@ class Run:
     seen: Seen = field(default_factory=lambda: no_sightings(0))
     latest: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
     connections: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    marks: Column = field(default_factory=lambda: np.empty((0, 4), np.int64))
+    positions: Column = field(default_factory=lambda: np.empty((0, 4), np.int64))
+    unsure_marks: int = 0
     failed_reads: int = 0
     unwritten: int = 0
 

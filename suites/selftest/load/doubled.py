@@ -84,6 +84,16 @@ def _answers(double: Double) -> bool:
         return False
 
 
+@contextmanager
+def two_workers() -> Iterator[list[str]]:
+    """Locust's options for two worker processes; their master's port is its own, as other tests run at the same time."""
+    port = str(claim_port())
+    try:
+        yield ["--processes", "2", "--master-port", port, "--master-bind-port", port]
+    finally:
+        release_port(int(port))
+
+
 class Drive:
     """One run: pairs of users of whom the first writes to the second."""
 

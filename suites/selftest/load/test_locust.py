@@ -25,6 +25,7 @@ from fixtures.openim.state import State
 from fixtures.ports import LOOPBACK, claim_port, release_port
 from fixtures.services.base import REPO_ROOT
 from load.account import account_for
+from suites.selftest.load.doubled import two_workers
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import calls
 
@@ -203,8 +204,8 @@ def test_a_full_disk_ends_the_run_and_says_so(tmp_path: Path) -> None:
 
 def test_workers_share_a_run_and_no_conversation(tmp_path: Path) -> None:
     """Two worker processes: each accounts for its own journal, and together they are one run."""
-    with _served(_double()) as host:
-        run = _locust(host, tmp_path, "-t", "5s", "--processes", "2")
+    with _served(_double()) as host, two_workers() as options:
+        run = _locust(host, tmp_path, "-t", "5s", *options)
         _, log = run.communicate(timeout=60)
     journals = sorted(tmp_path.glob("load-*.jsonl"))
     assert len(journals) == 2, log

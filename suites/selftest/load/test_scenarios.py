@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from load.openim import OpenIMApi
 from load.plans import read_plan, run_plan
 from load.settings import SettingsError, settings_from
 from suites.selftest.load.doubled import ADMIN, SECRET, Double, a_double
@@ -30,7 +31,7 @@ def _clean(double: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     double.faults()
 
 
-def _run(double: Double, place: Path, load: str) -> tuple[ExitCode, dict[str, Any]]:
+def _run(double: Double, place: Path, load: str, *, read_deadline_s: float = 1) -> tuple[ExitCode, dict[str, Any]]:
     plan = place / "plan.toml"
     plan.write_text(
         f"""
@@ -40,8 +41,8 @@ def _run(double: Double, place: Path, load: str) -> tuple[ExitCode, dict[str, An
         ws_url = "{double.ws_url}"
         [load]
         settle_s = 0.5
-        read_deadline_s = 1
         late_most_ms = 2000
+        read_deadline_s = {read_deadline_s}
         {load}
         """
     )
@@ -127,6 +128,47 @@ def test_slow_receivers_get_everything_late(tmp_path: Path, double: Double) -> N
     assert report["latency_ms"]["push"]["p99"] > 500
 
 
+def test_a_storm_of_read_receipts_loses_nothing(tmp_path: Path, double: Double) -> None:
+    """Marks drop cached copies that the database does not have yet: what is empty for a moment is read again, and not called lost."""
+    double.faults(databaseLagMs=1500)
+    code, report = _run(
+        double, tmp_path, "users = 10\nduration_s = 5\nrate = 20\nreceipts_every_s = 0.2", read_deadline_s=10
+    )
+    assert code is ExitCode.HOLDS
+    assert report["judgements"]["receipts"]["verdict"] == "holds"
+    assert report["delivery"]["deliveries"]["received"] == 2 * report["delivery"]["acked"] > 200
+    assert "unseen" not in report["judgements"]["receipts"]["coverage"]
+
+
+def test_a_forgotten_read_mark_is_named(tmp_path: Path, double: Double) -> None:
+    """The readers whose marks the server acknowledged and dropped, but for those who wrote last: one's own messages count as read."""
+    double.faults(forgetRead={})
+    times = tmp_path / "times"
+    times.write_text("\n".join(f"{number / 20:.2f}" for number in range(30)))
+    code, report = _run(
+        double,
+        tmp_path,
+        f'users = 6\nduration_s = 4\nreceipts_every_s = 0.3\narrivals = "trace"\ntrace = "{times}"',
+    )
+    marked: dict[tuple[str, str], int] = {}
+    for entry in double.log("forgetRead"):
+        reader = entry["userID"], entry["conversationID"]
+        marked[reader] = max(entry["hasReadSeq"], marked.get(reader, 0))
+    api = OpenIMApi(double.api_url, secret=SECRET, admin_user_id=ADMIN)
+    behind = {reader for reader, seq in marked.items() if api.read_seq(*reader) < seq}
+    api.close()
+    named = {(one["evidence"]["user"], one["evidence"]["conversation"]) for one in _problems(report, "receipts")}
+    assert code is ExitCode.VIOLATED
+    assert named == behind
+    assert len({conversation for _, conversation in named}) == 3
+    assert report["judgements"]["delivery"]["verdict"] == "holds"
+
+
+def _problems(report: dict[str, Any], judge: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = report["judgements"][judge]["problems"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -135,6 +177,7 @@ def test_slow_receivers_get_everything_late(tmp_path: Path, double: Double) -> N
         ({"scenario": "groups", "transport": "ws", "group_size": 20_000}, "10000"),
         ({"scenario": "groups", "transport": "ws", "group_size": 5, "group_connected": 6}, "does not fit"),
         ({"transport": "ws", "outage_slow": True, "outage_s": 20, "outage_every_s": 1}, "answers no ping"),
+        ({"transport": "rest", "receipts_every_s": 1}, "what a user got"),
         ({"transport": "ws", "outage_share": 0.0, "outage_every_s": 1}, "no share"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.openim import conversations as conv
 from fixtures.openim.state import State
 from fixtures.wire import openim_ws_pb2 as pb
 from suites.selftest.openim.doubles import Clock
@@ -259,6 +260,19 @@ async def test_new_switches_let_go_of_what_was_held_exactly_once(
         await asyncio.sleep(0.15)
         assert (await w.stored(), await w.pushed()) == (ids("1", "2", "4"), ids("2", "4"))
         assert await w.struck() == [("lose", "c-3")]
+
+
+async def test_a_forgotten_read_mark_is_acknowledged_and_not_kept(state: State) -> None:
+    """The reader's position stays where it was, and nobody is told; another reader's moves."""
+    async with world(state) as w:
+        await w.say("1", "2")
+        await w.switch(forgetRead={"users": ["ben"]})
+        await w.rest.mark_conversation_as_read("ben", CHAT, 2)
+        assert conv.user_seq(state, "ben", CHAT).read_seq == 0
+        assert [(one["fault"], one["userID"], one["hasReadSeq"]) for one in await w.log()] == [("forgetRead", "ben", 2)]
+        await w.switch()
+        await w.rest.mark_conversation_as_read("ben", CHAT, 1)
+        assert conv.user_seq(state, "ben", CHAT).read_seq == 1
 
 
 async def test_notices_are_never_struck(state: State) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,8 @@ def test_up_status_logs_down_and_again_after_a_crash(tmp_path: Path, fixtures: F
         assert state is not None
         victim = next(service for service in state.services if service.name == "redis")
         os.kill(victim.pid, signal.SIGKILL)
+        while victim.is_alive():
+            time.sleep(0.01)
         status = fixtures("status", *here)
         assert status.code == 1
         assert status.out.count(" down ") == 1

@@ -76,8 +76,8 @@ def test_server_that_cannot_start_is_explained_and_the_others_are_ended(
 
 def test_deadline_is_shared(tmp_path: Path) -> None:
     """Too little time ends in an error that says what was awaited, not in a hang."""
-    with pytest.raises(ServerFailed, match=r"(?s)0\.3 s.*Last lines of"):
-        Stack.start(tmp_path / "run", only={"mongo"}, deadline_s=0.3)
+    with pytest.raises(ServerFailed, match=r"(?s)0\.05 s.*Last lines of"):
+        Stack.start(tmp_path / "run", only={"mongo"}, deadline_s=0.05)
 
 
 def test_kill_is_noticed_and_a_restart_keeps_what_was_written(tmp_path: Path) -> None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from load.account import account_for, write_json
-from load.baseline import compare, exit_code, save
+from load.baseline import compare, save
 from load.capacity import Trial, search
+from load.choosing import settings_from
 from load.command import run_command
 from load.openim import OpenIMApi
 from load.plans import read_plan, run_plan
 from load.recorder import new_run_id
 from load.reread import reread
-from load.settings import OUT_DIR, SettingsError, settings_from
-from load.trials import trial
+from load.settings import OUT_DIR, SettingsError
+from load.trials import stack_of, trial
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 
@@ -86,10 +88,17 @@ def capacity(
             typer.echo(f"  {found.outcome}{': ' if found.why else ''}{'; '.join(found.why)}", err=True)
             return found
 
-        start_per_s = wanted.load.rate * wanted.load.users
+        start_per_s, began = wanted.load.rate * wanted.load.users, datetime.now(UTC)
+        stack = stack_of(wanted)
         found = search(measure, start_per_s=start_per_s, precision=precision, repeats=repeats)
         report = out_dir.with_suffix(".json")
-        report.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+        about = {
+            "stack": stack,
+            "started_at": began.isoformat(),
+            "ended_at": datetime.now(UTC).isoformat(),
+            "objectives": wanted.thresholds.model_dump(exclude_none=True),
+        }
+        report.write_text(json.dumps(found.to_json() | about, indent=2) + "\n", encoding="utf-8")
     except (SettingsError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from error
@@ -146,18 +155,19 @@ def keep_baseline(
 def beside_baseline(
     reports: Annotated[list[Path], typer.Argument(help="load-….json of the new runs")],
     baseline: Annotated[Path, typer.Option("--baseline", "-b", help="what `python -m load baseline` kept")],
+    out_dir: Annotated[Path, typer.Option(help="where the JSON report goes")] = OUT_DIR,
 ) -> None:
     """Say whether these runs differ from a baseline for real; exit code 1 where they are worse."""
     try:
         found = compare(reports, baseline)
-    except SettingsError as error:
+        report = out_dir / f"compare-{found.runs[-1]}.json"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+    except (SettingsError, OSError) as error:
         typer.echo(f"Cannot compare: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
-    for item in found:
-        typer.echo(item.to_text())
-    if len(reports) == 1:
-        typer.echo("  note: of one run nobody knows how much it differs from the next; three or more say more")
-    raise typer.Exit(exit_code(found))
+    typer.echo(f"{found.to_text()}\n  report: {report}")
+    raise typer.Exit(found.exit_code)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from verifier.verdict import ExitCode, Verdict
 
 _SHOWN = 10
 _RECEIVERS_MAX = 1000
+CLOCK_ERROR_MOST_NS = 100_000_000
 _EXIT = {Verdict.HOLDS: ExitCode.HOLDS, Verdict.VIOLATED: ExitCode.VIOLATED}
 
 
@@ -163,6 +164,12 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[s
     readers, judged = judge_run(paths, settle_s=settle_s)
     # What a recorder did in its last moments is in no journal: of that nothing can be said, good or bad.
     cut = tuple(f"the recorder of {reader.path.name} did not finish" for reader in readers if not reader.ended)
+    unsure = tuple(
+        f"the clock of {reader.path.name} is known to {reader.clock.error_ns / 1e6:.0f} ms only: what happened on different "
+        "machines cannot be put in one order. Let all of them keep time by the same server"
+        for reader in readers
+        if reader.clock is not None and reader.clock.error_ns > CLOCK_ERROR_MOST_NS
+    )
     return Account(
         header=min((reader.header for reader in readers), key=lambda header: header.time_ns),
         ended_at=max(reader.last_at for reader in readers),
@@ -171,7 +178,7 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[s
         pushes=judged.pushes,
         receipts=judged.receipts,
         notes=judged.notes,
-        doubts=(*doubts, *cut),
+        doubts=(*doubts, *cut, *unsure),
         latency_ms=judged.latency_ms,
         timeline=judged.timeline,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -20,6 +20,7 @@ from load.settings import SettingsError
 from verifier.verdict import ExitCode
 
 FORMAT: Final = "openim-ssot load baseline"
+COMPARISON: Final = "openim-ssot load comparison"
 BLOCK_S: Final = 10.0
 DRAWS: Final = 4000
 MATTERS: Final = 0.05
@@ -40,6 +41,15 @@ FIGURES: Final = {
 """What is compared, and which way is better."""
 
 
+Meaning = Literal["worse", "better", "same", "unknown"]
+MEANINGS: Final[Mapping[Meaning, str]] = {
+    "worse": "WORSE",
+    "better": "better",
+    "same": "no real difference",
+    "unknown": "too little to say",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """One figure: the ratio new / baseline with its interval; `meaning` says what follows."""
@@ -49,14 +59,13 @@ class Difference:
     new: float
     low: float
     high: float
-    meaning: Literal["worse", "better", "same", "unknown"]
+    meaning: Meaning
 
     def to_text(self) -> str:
         """One line."""
-        marks = {"worse": "WORSE", "better": "better", "same": "no real difference", "unknown": "too little to say"}
         return (
             f"  {self.figure:18} {self.baseline:10.2f} -> {self.new:10.2f}   ratio {self.new / self.baseline:5.2f} "
-            f"({self.low:.2f} to {self.high:.2f})   {marks[self.meaning]}"
+            f"({self.low:.2f} to {self.high:.2f})   {MEANINGS[self.meaning]}"
         )
 
 
@@ -90,7 +99,48 @@ def save(reports: Sequence[Path], output: Path) -> None:
     output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
-def compare(reports: Sequence[Path], baseline: Path) -> list[Difference]:
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Runs beside a baseline: what differs, which runs stood on the two sides, and when the new ones were (ISO 8601)."""
+
+    stack: str
+    started_at: str
+    ended_at: str
+    runs: tuple[str, ...]
+    beside: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """1 where something is really worse, 2 where too little was measured, else 0."""
+        meanings = {item.meaning for item in self.differences}
+        if "worse" in meanings:
+            return ExitCode.VIOLATED
+        return ExitCode.INCONCLUSIVE if "unknown" in meanings or not meanings else ExitCode.HOLDS
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What one has to know to read it."""
+        if min(len(self.runs), len(self.beside)) > 1:
+            return ()
+        return ("of one run nobody knows how much it differs from the next; three or more say more",)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file, and for the report's page."""
+        return {
+            "format": COMPARISON,
+            "version": 1,
+            "exit_code": int(self.exit_code),
+            "notes": self.notes,
+            **asdict(self),
+        }
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        return "\n".join([*(item.to_text() for item in self.differences), *(f"  note: {note}" for note in self.notes)])
+
+
+def compare(reports: Sequence[Path], baseline: Path) -> Comparison:
     """These runs beside a baseline. Raises SettingsError."""
     document = _read(baseline)
     if document.get("format") != FORMAT:
@@ -98,8 +148,18 @@ def compare(reports: Sequence[Path], baseline: Path) -> list[Difference]:
             f"{baseline} is no baseline. Save one with: python -m load baseline RUN.json … -o {baseline}"
         )
     before = _side([run["figures"] for run in document["runs"]])
-    after = _side([figures_of(_read(path)) for path in reports])
-    return [difference(name, before[name], after[name]) for name in FIGURES if before[name] and after[name]]
+    runs = [_read(path) for path in reports]
+    after = _side([figures_of(run) for run in runs])
+    return Comparison(
+        stack=str(runs[0].get("stack", "")),
+        started_at=min(str(run.get("started_at", "")) for run in runs),
+        ended_at=max(str(run.get("ended_at", "")) for run in runs),
+        runs=tuple(str(run.get("run_id", "?")) for run in runs),
+        beside=tuple(str(run.get("run_id", "?")) for run in document["runs"]),
+        differences=tuple(
+            difference(name, before[name], after[name]) for name in FIGURES if before[name] and after[name]
+        ),
+    )
 
 
 def difference(figure: str, before: Sequence[Blocks], after: Sequence[Blocks]) -> Difference:
@@ -109,20 +169,12 @@ def difference(figure: str, before: Sequence[Blocks], after: Sequence[Blocks]) -
     ratios = _draws(rng, after) / np.maximum(_draws(rng, before), 1e-12)
     low, high = np.quantile(ratios, [0.025, 0.975])
     blocks = min(sum(map(len, before)), sum(map(len, after)))
-    meaning: Literal["worse", "better", "same", "unknown"] = "same"
+    meaning: Meaning = "same"
     if blocks < _LEAST_BLOCKS:
         meaning = "unknown"
     elif (low > 1 or high < 1) and abs(new / old - 1) >= MATTERS:
         meaning = "better" if (new > old) == (FIGURES[figure] == "higher") else "worse"
     return Difference(figure=figure, baseline=old, new=new, low=float(low), high=float(high), meaning=meaning)
-
-
-def exit_code(found: Sequence[Difference]) -> ExitCode:
-    """1 where something is really worse, 2 where too little was measured, else 0."""
-    meanings = {item.meaning for item in found}
-    if "worse" in meanings:
-        return ExitCode.VIOLATED
-    return ExitCode.INCONCLUSIVE if "unknown" in meanings or not found else ExitCode.HOLDS
 
 
 def _side(runs: Sequence[Mapping[str, Blocks]]) -> dict[str, list[Blocks]]:

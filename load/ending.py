@@ -17,6 +17,7 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 from load.account import account_for, write_json
 from load.aftermath import verify
 from load.chatters import CanaryChatter, ChatRun
+from load.clocks import Comparing
 from load.journal.layout import SUFFIX as COLUMNS
 from load.progress import Progress
 from load.pump import LATE, Latencies, Pump
@@ -35,6 +36,7 @@ class State:
 
     pump: Pump | None = None
     progress: Progress | None = None
+    clock: Comparing | None = None
     aborted = ""
     latencies: Latencies | None = None
     journal: Path | None = None
@@ -49,6 +51,9 @@ def finish(environment: Environment, **_: Any) -> None:
     if State.progress is not None:
         State.progress.stop()
         State.progress = None
+    if State.clock is not None:
+        State.clock.stop()
+        State.clock = None
     if isinstance(environment.runner, MasterRunner):
         _finish_master(environment, environment.runner)
         return

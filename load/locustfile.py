@@ -24,6 +24,8 @@ from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from load.abort import Guard
 from load.chatters import CanaryChatter, ChatRun
+from load.choosing import settings_from
+from load.clocks import ASK, TELL, Comparing, answer
 from load.ending import END, ENDED, State, end_worker, finish, worker_ended
 from load.fitness import Fitness
 from load.openim import OpenIMApi
@@ -31,7 +33,7 @@ from load.options import add_options
 from load.progress import Progress
 from load.pump import Latencies, Pump, attach
 from load.recorder import RunRecorder, journal_path, new_run_id
-from load.settings import Settings, SettingsError, settings_from
+from load.settings import Settings, SettingsError
 from load.users import CanarySender, Run
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
@@ -54,8 +56,10 @@ def prepare(environment: Environment, **_: Any) -> None:
     if isinstance(runner, MasterRunner):
         runner.register_message(ENDED, worker_ended)
         runner.register_message(_ABORT, _worker_aborted)
+        runner.register_message(ASK, answer)
     elif isinstance(runner, WorkerRunner):
         runner.register_message(END, end_worker, concurrent=True)
+        runner.register_message(TELL, _hear_time)
     if runner is not None:
         _stop_once(runner)
     if options is not None:
@@ -125,12 +129,19 @@ def _open(environment: Environment, settings: Settings, *, run_id: str, worker: 
             Guard(settings.limits),
             lambda why: _abort(environment, why),
         )
+        if isinstance(environment.runner, WorkerRunner):
+            State.clock = Comparing(environment.runner, chat.engine.now_ns, chat.engine.compared)
         return chat.path
     path = journal_path(settings.out_dir, run_id, worker)
     recorder = RunRecorder.create(path, run_id=run_id, worker=worker, stack=settings.stack)
     api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
     CanarySender.current = Run(settings, recorder, api, worker=worker, workers=workers)
     return path
+
+
+def _hear_time(msg: Any, **_: Any) -> None:
+    if State.clock is not None:
+        State.clock.hear(int(msg.data["asked"]), int(msg.data["time_ns"]))
 
 
 def _broken(environment: Environment, chat: ChatRun) -> None:

@@ -43,11 +43,14 @@ def conversation_id(first: str, second: str) -> str:
     return "si_" + "_".join(sorted((first, second)))
 
 
-def send_body(sender: str, receiver: str, text: str, marker: str) -> dict[str, Any]:
-    """A `/msg/send_msg` request; the marker travels in `ex`, because OpenIM makes the message's ids itself."""
+SEND_MSG, BATCH_SEND_MSG = "send_msg", "batch_send_msg"
+
+
+def send_body(sender: str, to: str | Sequence[str], text: str, marker: str) -> dict[str, Any]:
+    """A `send_msg` request, or a `batch_send_msg` one to several; the marker travels in `ex`, as OpenIM makes ids itself."""
     return {
         "sendID": sender,
-        "recvID": receiver,
+        **({"recvID": to} if isinstance(to, str) else {"recvIDs": list(to)}),
         "senderPlatformID": WEB,
         "content": {"content": text},
         "contentType": TEXT,
@@ -135,18 +138,22 @@ class OpenIMApi:
 
     def max_seq(self, user_id: str, conversation: str) -> int:
         """The newest seq of a conversation; 0 before its first message."""
-        return self._position(user_id, conversation, "maxSeq")
+        return self.max_seqs(user_id, [conversation])[conversation]
+
+    def max_seqs(self, user_id: str, conversations: Sequence[str]) -> dict[str, int]:
+        """The newest seqs of conversations."""
+        return self._positions(user_id, conversations, "maxSeq")
 
     def read_seq(self, user_id: str, conversation: str) -> int:
         """Up to which seq this user has read it; 0 before the first mark."""
-        return self._position(user_id, conversation, "hasReadSeq")
+        return self._positions(user_id, [conversation], "hasReadSeq")[conversation]
 
-    def _position(self, user_id: str, conversation: str, name: str) -> int:
+    def _positions(self, user_id: str, conversations: Sequence[str], name: str) -> dict[str, int]:
         data = self._call(
-            "/msg/get_conversations_has_read_and_max_seq", {"userID": user_id, "conversationIDs": [conversation]}
+            "/msg/get_conversations_has_read_and_max_seq", {"userID": user_id, "conversationIDs": list(conversations)}
         )
-        entry = (data.get("seqs") or {}).get(conversation) or {}
-        return int(entry.get(name) or 0)
+        seqs = data.get("seqs") or {}
+        return {one: int((seqs.get(one) or {}).get(name) or 0) for one in conversations}
 
     def pull(self, user_id: str, conversation: str, *, begin: int, end: int) -> Iterator[Stored]:
         """The messages with begin <= seq <= end as this user sees them, page by page."""

@@ -66,6 +66,9 @@ def add_options(parser: LocustArgumentParser, **_: Any) -> None:
         **hidden,
     )
     parser.add_argument(
+        "--batch", type=int, default=0, help="Receivers of each message, with --transport rest (0: one, by send_msg)"
+    )
+    parser.add_argument(
         "--receipts-every-s", type=float, default=0.0, help="Each user marks what it got as read so often (0: never)"
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Whose turn it is: the canaries of one process, in pairs that write to each other."""
+"""Whose turn it is: the canaries of one process, in pairs that write to each other, or each with many who only receive."""
 
 from __future__ import annotations
 
@@ -26,3 +26,17 @@ class Pairs:
             return None
         self._waiting = second, first
         return first, second
+
+
+class Batches:
+    """Hands out senders, each with the same `batch` receivers, who never write: so a conversation is of one sender, in one journal."""
+
+    def __init__(self, settings: Settings, *, worker: int, workers: int) -> None:
+        self._settings = settings
+        self._numbers = count(worker, max(workers, 1))
+        self._receivers = settings.receivers
+
+    def take(self) -> tuple[str, tuple[str, ...]] | None:
+        """(own id, receivers' ids) for one more user; None when all canaries are in use."""
+        me = self._settings.user_id(next(self._numbers))
+        return None if me is None or me in self._receivers else (me, self._receivers)

@@ -86,6 +86,7 @@ class Load(_Section):
     outage_s: float = Field(default=0, ge=0)
     outage_slow: bool = False
     receipts_every_s: float = Field(default=0, ge=0)
+    batch: int = Field(default=0, ge=0)
 
 
 class Thresholds(_Section):

@@ -17,11 +17,13 @@ from verifier.judges.operation import OpPhase
 from verifier.judges.scribe import Scribe
 
 _POLL_S = 0.25
+COPIES = ">"
+"""The end of an extension field that several messages share."""
 
 
 @dataclass(slots=True)
 class Conversation:
-    """A chat of two canaries during this run; `begin` is the first seq that can be the run's."""
+    """A chat of two canaries during this run, sender first; `begin` is the first seq that can be the run's."""
 
     id: str
     members: tuple[str, str]
@@ -68,6 +70,11 @@ class RunRecorder:
         """A name for the next message, unique over all runs."""
         self._sent += 1
         return f"{self._prefix}{self._sent}"
+
+    @staticmethod
+    def marker_in(ex: str, conversation: Conversation) -> str:
+        """A message's marker by its extension field: copies of one message share that, and are told apart by who gets them."""
+        return f"{ex}{conversation.members[1]}" if ex.endswith(COPIES) else ex
 
     def begin_send(self, sender: str, conversation: Conversation, *, marker: str, text: str, late_s: float) -> str:
         """A message leaves; `late_s` after it was due."""
@@ -125,7 +132,7 @@ class RunRecorder:
                 if stored.ex.startswith(self._prefix):
                     self._scribe.saw(
                         member,
-                        marker=stored.ex,
+                        marker=self.marker_in(stored.ex, conversation),
                         conversation=conversation.id,
                         text=stored.text,
                         seq=stored.seq,

@@ -11,11 +11,10 @@ from load.engine.frames import GROUP, Peer
 from load.engine.plan import Target, UserPlan
 from load.openim import OpenIMApi
 from load.pairs import Pairs
-from load.settings import Settings
+from load.settings import IDLE_PREFIX, Settings
 
 Place = Literal["waiting", "seated", "alone"]
 LATECOMERS_S = 1.0
-IDLE_PREFIX = "canaryidle"
 
 
 class Seating(Protocol):

@@ -7,7 +7,8 @@ from pathlib import Path
 from load.capacity import Trial
 from load.fitness import OF_THE_SERVER
 from load.plans import After, Plan, PlanRun, run_plan
-from load.settings import SettingsError
+from load.settings import UNNAMED, SettingsError
+from verifier.profile import ProfileError, load_profile
 from verifier.verdict import ExitCode
 
 
@@ -37,7 +38,20 @@ def told(done: PlanRun, per_s: float) -> Trial:
         broken.append(f"{unanswered} sends without an answer")
     if refused := int(delivery.get("refused") or 0):
         broken.append(f"{refused} sends refused")
+    figures = {
+        f"{name}_{percentile}_ms": float(value)
+        for name, found in (done.report.get("latency_ms") or {}).items()
+        for percentile, value in found.items()
+    }
     if len(doubts) > len(server):
         why = tuple(doubt for doubt in doubts if doubt not in server)
-        return Trial(per_s=per_s, outcome="generator", why=why)
-    return Trial(per_s=per_s, outcome="broke" if broken else "held", why=tuple(broken))
+        return Trial(per_s=per_s, outcome="generator", why=why, figures=figures)
+    return Trial(per_s=per_s, outcome="broke" if broken else "held", why=tuple(broken), figures=figures)
+
+
+def stack_of(plan: Plan) -> str:
+    """The name of the stack that a plan loads. Raises SettingsError for a profile that cannot be read."""
+    try:
+        return load_profile(Path(plan.target.profile)).stack if plan.target.profile else UNNAMED
+    except ProfileError as error:
+        raise SettingsError(str(error)) from error

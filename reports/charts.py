@@ -72,6 +72,47 @@ def lines(series: Series, *, step_s: float, unit: str, title: str, log: bool = F
     return _svg(title, HEIGHT, parts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """One measurement: where it lies, which of the named kinds it is of, and what it says when pointed at."""
+
+    x: float
+    y: float
+    kind: str
+    told: str
+
+
+def dots(found: Sequence[Dot], *, kinds: Sequence[str], unit_x: str, unit_y: str, title: str) -> Markup:
+    """Measurements over a quantity that was chosen, y logarithmic; the first kind is a disc, the second a cross, the third a ring."""
+    scale = _scale([dot.y for dot in found], log=True)
+    most = _round_up(max((dot.x for dot in found), default=1.0))
+    width = WIDTH - LEFT - RIGHT
+    parts = [_grid(scale, unit_y)]
+    for part in range(_TICKS_Y + 1):
+        at = LEFT + width * part / _TICKS_Y
+        parts.append(_label(at, HEIGHT - 8, _number(most * part / _TICKS_Y), "middle"))
+    parts.append(_label(WIDTH - RIGHT + 8, HEIGHT - 8, unit_x, "start"))
+    parts += [_mark(kinds.index(dot.kind), LEFT + width * dot.x / most, scale.y(dot.y), dot.told) for dot in found]
+    for number, name in enumerate(kinds):
+        y = TOP + 4 + number * (NAME + 4)
+        parts.append(_mark(number, WIDTH - RIGHT + 14, y, name))
+        parts.append(_label(WIDTH - RIGHT + 26, y + 4, name, "start"))
+    return _svg(title, HEIGHT, parts)
+
+
+def _mark(shape: int, x: float, y: float, told: str) -> Markup:
+    if shape == 1:
+        drawn = Markup('<path class="mark m1" d="M{:.1f} {:.1f}l10 10m0 -10l-10 10"').format(x - 5, y - 5)
+        return drawn + Markup("><title>{}</title></path>").format(told)
+    return Markup('<circle class="mark m{}" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}</title></circle>').format(
+        shape, x, y, told
+    )
+
+
+def _label(x: float, y: float, text: str, anchor: str) -> Markup:
+    return Markup('<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, text)
+
+
 def heat(rows: Sequence[tuple[str, Mapping[int, int]]], *, steps: int, step_s: float, title: str) -> Markup:
     """One row for each name; the darker a step, the more was counted there, and each says how many when pointed at."""
     most = max((count for _, counts in rows for count in counts.values()), default=1)
@@ -102,11 +143,7 @@ def heat(rows: Sequence[tuple[str, Mapping[int, int]]], *, steps: int, step_s: f
             )
     for seconds in _round_times(steps * step_s):
         at = LABEL + (WIDTH - LABEL - 10) * seconds / (steps * step_s)
-        parts.append(
-            Markup('<text class="label" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-                at, height - 10, _time(seconds)
-            )
-        )
+        parts.append(_label(at, height - 10, _time(seconds), "middle"))
     return _svg(title, height, parts)
 
 
@@ -151,25 +188,22 @@ def _path(line: Sequence[float | None], x: Callable[[int], float], scale: _Scale
 
 
 def _frame(scale: _Scale, steps: int, step_s: float, unit: str) -> Markup:
+    found = [_grid(scale, unit)]
+    span_s = max(steps - 1, 0) * step_s
+    for seconds in _round_times(span_s):
+        at = LEFT + (WIDTH - LEFT - RIGHT) * (seconds / span_s if span_s else 0.5)
+        found.append(_label(at, HEIGHT - 8, _time(seconds), "middle"))
+    return Markup("").join(found)
+
+
+def _grid(scale: _Scale, unit: str) -> Markup:
+    """Lines at round values, their names, and what they are counted in."""
     found = []
     for value in scale.ticks:
         y = scale.y(value)
         found.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(LEFT, y, WIDTH - RIGHT))
-        found.append(
-            Markup('<text class="label" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
-                LEFT - 8, y + 4, _number(value)
-            )
-        )
-    span_s = max(steps - 1, 0) * step_s
-    for seconds in _round_times(span_s):
-        at = LEFT + (WIDTH - LEFT - RIGHT) * (seconds / span_s if span_s else 0.5)
-        found.append(
-            Markup('<text class="label" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-                at, HEIGHT - 8, _time(seconds)
-            )
-        )
-    found.append(Markup('<text class="label" x="{}" y="10" text-anchor="start">{}</text>').format(4, unit))
-    return Markup("").join(found)
+        found.append(_label(LEFT - 8, y + 4, _number(value), "end"))
+    return Markup("").join([*found, _label(4, 10, unit, "start")])
 
 
 def _names(ends: Sequence[tuple[float, str, str]]) -> list[Markup]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from reports.capacities import CAPACITY, COMPARISON, read_capacity, read_comparison
 from reports.contract import FORMAT as CONTRACT
 from reports.contract import ContractDocument
 from reports.contract import to_result as contract_result
@@ -25,7 +26,7 @@ from verifier.verdict import ExitCode
 
 OUT_DIR = Path("reports/out")
 TITLE = "One source of truth"
-_RECOGNISED = "a run (verifier run --json), suites.json or contract.json (pytest --report), scorecard.json or a load report (load-….json)"
+_RECOGNISED = "a run (verifier run --json), suites.json or contract.json (pytest --report), scorecard.json or a report of the load (load-….json, capacity-….json, compare-….json)"
 
 
 # What the headline speaks of: the worst of what is joined.
@@ -89,6 +90,10 @@ def _section(raw: Any) -> ReportSection:
     if kind == SCORECARD:
         result = scorecard_result(ScorecardDocument.model_validate(raw))
         return ReportSection(heading="Scorecard", result=result)
+    if kind == CAPACITY:
+        return read_capacity(raw)
+    if kind == COMPARISON:
+        return read_comparison(raw)
     if kind == 1:
         return read_load(raw)
     raise ValueError("unknown format")
@@ -97,7 +102,15 @@ def _section(raw: Any) -> ReportSection:
 def newest_parts(directory: Path) -> list[Path]:
     """The newest document of each kind in a directory, in the order of the report."""
     found = []
-    for pattern in ("verifier*.json", "suites.json", "contract*.json", "scorecard*.json", "load-*.json"):
+    for pattern in (
+        "verifier*.json",
+        "suites.json",
+        "contract*.json",
+        "scorecard*.json",
+        "load-*.json",
+        "capacity-*.json",
+        "compare-*.json",
+    ):
         candidates = sorted(directory.glob(pattern), key=lambda path: path.stat().st_mtime)
         found += candidates[-1:]
     return found

@@ -7,11 +7,10 @@ Methods that are said to be safe may be called from other threads; all the rest 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import fields
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from load.engine.outages import catch_up, outages
 from load.engine.plan import EnginePlan, UserPlan
 from load.engine.promise import Promise
 from load.engine.readback import read_all_back
+from load.engine.schedule import Schedule
 from load.journal.layout import OK, WORKER_SHIFT, Kind, code_of
 from load.journal.writer import ColumnWriter
 from verifier.judges.journal import JournalError
@@ -31,7 +31,6 @@ BATCH_S: Final = 0.2
 """How often figures are handed over and the journal is written."""
 
 _TICK_S: Final = 0.5
-_IDLE_S: Final = 0.05
 _POLL_S: Final = 0.02
 
 
@@ -54,9 +53,7 @@ class Engine:
         self.broken: JournalError | None = None
         self.members: dict[str, Member] = {}
         self._batches: deque[Figures] = deque(maxlen=10_000)
-        self._due: list[tuple[int, int, Member, Iterator[float] | None, int]] = []
-        self._dues = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._schedule = Schedule(self.figures, self._fail)
         self._ready: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +94,14 @@ class Engine:
     def marked(self, user_id: str, conversation: str, seq: int, phase: int, err_code: int) -> None:
         """A user marked a conversation as read, and this came of it. Safe."""
         self._soon(self._marked, self.members[user_id], conversation, seq, phase, err_code, time.monotonic_ns())
+
+    def now_ns(self) -> int:
+        """The time of this engine's journal, as Unix time; safe."""
+        return time.monotonic_ns() + self.wall_ns
+
+    def compared(self, offset_ns: int, error_ns: int) -> None:
+        """This clock was compared with the master's. Safe."""
+        self._soon(self._compared, offset_ns, error_ns)
 
     def take(self) -> list[Figures]:
         """What was counted since the last time; safe."""
@@ -204,6 +209,12 @@ class Engine:
         except JournalError as error:
             self._fail(error)
 
+    def _compared(self, offset_ns: int, error_ns: int) -> None:
+        try:
+            self.journal.clock(offset_ns, error_ns)
+        except JournalError as error:
+            self._fail(error)
+
     def was_ready(self, member: Member) -> bool:
         """Whether a member has been ready before."""
         return member.plan.user_id in self._ready
@@ -220,7 +231,7 @@ class Engine:
             for _ in range(self.plan.window):
                 member.due(now_ns)
         else:
-            self._schedule(member, member.plan.due_s, now_ns)
+            self._schedule.follow(member, member.plan.due_s, now_ns)
 
     def acked_in(self, conversation: str) -> int:
         """How many sends to this conversation were acknowledged."""
@@ -231,43 +242,7 @@ class Engine:
         if not self.plan.think_s:
             member.due(now_ns)
         else:
-            self._push(now_ns + round(self.plan.think_s * 1e9), member, None, 0)
-
-    def _schedule(self, member: Member, due_s: Iterator[float], base_ns: int) -> None:
-        following = next(due_s, None)
-        if following is not None:
-            self._push(base_ns + round(following * 1e9), member, due_s, base_ns)
-
-    def _push(self, due_ns: int, member: Member, due_s: Iterator[float] | None, base_ns: int) -> None:
-        self._dues += 1
-        heapq.heappush(self._due, (due_ns, self._dues, member, due_s, base_ns))
-        if self._due[0][1] == self._dues:
-            self._wake(due_ns)
-
-    def _wake(self, due_ns: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        wait_s = min(max((due_ns - time.monotonic_ns()) / 1e9, 0.0), _IDLE_S)
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._send_due)
-
-    def _send_due(self) -> None:
-        due, now_ns = self._due, time.monotonic_ns()
-        self._timer = None
-        while due and due[0][0] <= now_ns:
-            due_ns, _, member, due_s, base_ns = heapq.heappop(due)
-            self.figures.late_ns.append(now_ns - due_ns)
-            try:
-                member.due(due_ns)
-            except JournalError as error:
-                self._fail(error)
-                return
-            if due_s is not None and member.sending:
-                following = next(due_s, None)
-                if following is not None:
-                    self._dues += 1
-                    heapq.heappush(due, (base_ns + round(following * 1e9), self._dues, member, due_s, base_ns))
-        if due:
-            self._wake(due[0][0])
+            self._schedule.once(member, now_ns + round(self.plan.think_s * 1e9))
 
     def _batch(self, planned_s: float) -> None:
         now_s = time.monotonic()
@@ -312,7 +287,7 @@ class Engine:
                 self._outages.cancel()
             for member in self.members.values():
                 member.sending = False
-            self._due.clear()
+            self._schedule.clear()
             until_s = time.monotonic() + self.plan.ack_deadline_s + 2 * _TICK_S
             while self.open_sends and time.monotonic() < until_s:  # noqa: ASYNC110 - counted on the hot path
                 await asyncio.sleep(_POLL_S)

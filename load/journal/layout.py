@@ -2,8 +2,8 @@
 
 A slot is an event, or a piece of text (`Kind.TEXT`: the kind and 39 bytes). Texts are JSON objects that end with a
 line feed and zeros up to the next slot: the header first, then names of users, conversations and lanes, each before the
-first event that refers to it; the last one is `{"end": N}` with the number of events. So a file explains itself, and
-one that breaks off anywhere is read up to there.
+first event that refers to it, now and then what the run's master said of this clock; the last one is `{"end": N}` with the
+number of events. So a file explains itself, and one that breaks off anywhere is read up to there.
 
 | kind | who | number | at_ns | a | b | code |
 |---|---|---|---|---|---|---|

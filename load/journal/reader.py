@@ -24,6 +24,7 @@ from verifier.judges.journal import Header, JournalError
 
 _BATCH_SLOTS: Final = 1 << 18
 _TEXT_MAX_BYTES: Final = 64 << 20
+_CLOCK_WORTH_TELLING_NS: Final = 1_000_000
 
 
 @dataclass(slots=True)
@@ -51,6 +52,14 @@ class Names:
             raise ValueError("a name stands out of turn")
 
 
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far a recorder's clock was from its master's: what to add, and how wrong that may be at any time of the run."""
+
+    offset_ns: int
+    error_ns: int
+
+
 class ColumnReader:
     """Reads a column journal in bounded memory. `header` and `worker` are known at once.
 
@@ -64,6 +73,7 @@ class ColumnReader:
         self.unfinished_bytes = 0
         self.ended = False
         self.names = Names()
+        self._clocks: list[tuple[int, int]] = []
         self._last_ns = 0
         with _opened(path) as file:
             raw = _first_line(file)
@@ -95,8 +105,19 @@ class ColumnReader:
 
     @property
     def wall_shift_ns(self) -> int:
-        """What turns this recorder's monotonic times into Unix time."""
-        return self.header.time_ns - self.header.monotonic_ns
+        """What turns this recorder's monotonic times into Unix time: its master's, where that was asked, and this was read."""
+        offset_ns = self.clock.offset_ns if self.clock else 0
+        return self.header.time_ns - self.header.monotonic_ns + offset_ns
+
+    @property
+    def clock(self) -> Clock | None:
+        """What was found when the clocks were compared; None where they were not, or nothing was read yet."""
+        if not self._clocks:
+            return None
+        # It may have moved between the comparisons, and so far.
+        low = min(offset_ns - error_ns for offset_ns, error_ns in self._clocks)
+        high = max(offset_ns + error_ns for offset_ns, error_ns in self._clocks)
+        return Clock((low + high) // 2, (high - low + 1) // 2)
 
     @property
     def last_at(self) -> datetime:
@@ -112,11 +133,17 @@ class ColumnReader:
             notes.append(f"the last event of {self.path.name} is unfinished and left out")
         if not self.ended:
             notes.append(f"the recorder of {self.path.name} did not finish: it is still running, or it was killed")
+        if self.clock is not None and abs(self.clock.offset_ns) > max(self.clock.error_ns, _CLOCK_WORTH_TELLING_NS):
+            way = "behind" if self.clock.offset_ns > 0 else "ahead of"
+            notes.append(
+                f"the clock of {self.path.name} was {abs(self.clock.offset_ns) / 1e6:.1f} ms {way} the master's, give or take "
+                f"{self.clock.error_ns / 1e6:.1f} ms: its times are corrected"
+            )
         return tuple(notes)
 
     def batches(self) -> Iterator[Events]:
         """The events in the order of the file, texts left out; names are known when an event that needs them comes."""
-        self.events, self.unfinished_bytes, self.ended, self.names = 0, 0, False, Names()
+        self.events, self.unfinished_bytes, self.ended, self.names, self._clocks = 0, 0, False, Names(), []
         unread = b""
         with _opened(self.path) as file:
             while data := file.read(_BATCH_SLOTS * SLOT_BYTES):
@@ -159,6 +186,9 @@ class ColumnReader:
                 return
             if "end" in line:
                 self.ended, self._end = True, int(line["end"])
+                return
+            if "clock" in line:
+                self._clocks.append((int(line["clock"]), int(line["error_ns"])))
                 return
             self.names.take(line)
         except (ValueError, KeyError, TypeError) as error:

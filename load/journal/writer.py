@@ -86,6 +86,10 @@ class ColumnWriter:
             self._text({"lane": known, "user": user, "conversation": conversation})
         return known
 
+    def clock(self, offset_ns: int, error_ns: int) -> None:
+        """What to add to this recorder's times to get those of the run's master, give or take `error_ns`."""
+        self._text({"clock": offset_ns, "error_ns": error_ns})
+
     def next_connection(self) -> int:
         """A number for one more connection."""
         self._connections += 1

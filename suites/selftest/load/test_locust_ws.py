@@ -100,6 +100,12 @@ def test_two_workers_give_the_totals_of_their_journals(tmp_path: Path, double: D
         table = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
     assert table["send"] == account.delivery.acked > 200
     assert table["push"] == account.delivery.count("received") == 2 * account.delivery.acked
+    for path in journals:
+        reader = ColumnReader(path)
+        assert sum(map(len, reader.batches())) > 0
+        # One machine, one clock: what was found must allow for that.
+        assert reader.clock is not None
+        assert abs(reader.clock.offset_ns) <= reader.clock.error_ns + 1_000_000
 
 
 def test_a_worker_that_is_killed_leaves_its_open_operations_unknown(tmp_path: Path, double: Double) -> None:

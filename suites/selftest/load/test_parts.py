@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from fixtures.clients.openim_calls import OpenIMError
 from load.account import account_for, write_json
 from load.arrival import Model, Pace, due_times
+from load.choosing import settings_from
 from load.command import run_command
 from load.guard import refusal
 from load.openim import OpenIMApi, Stored, envelope_of
 from load.recorder import RunRecorder
-from load.settings import Settings, SettingsError, settings_from
+from load.settings import Settings, SettingsError
 from verifier.judges.journal import JournalError
 from verifier.judges.operation import OpPhase
 from verifier.judges.scribe import outcome_of
@@ -107,7 +108,6 @@ def test_settings_come_from_the_profile_where_the_command_line_is_silent(tmp_pat
     assert settings.api_url == "http://openim.test:10002"
     assert (settings.secret, settings.admin_user_id, settings.stack) == ("from-profile", "loadAdmin", "staging")
     assert [settings.user_id(number) for number in range(4)] == ["a", "b", "c", None]
-    assert settings.user_count_max == 2
     assert "from-profile" not in repr(settings)
 
 

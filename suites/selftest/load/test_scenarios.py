@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from load.choosing import settings_from
 from load.openim import OpenIMApi
 from load.plans import read_plan, run_plan
-from load.settings import SettingsError, settings_from
+from load.settings import SettingsError
 from suites.selftest.load.doubled import ADMIN, SECRET, Double, a_double
 from verifier.verdict import ExitCode
 
@@ -31,7 +33,9 @@ def _clean(double: Double, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     double.faults()
 
 
-def _run(double: Double, place: Path, load: str, *, read_deadline_s: float = 1) -> tuple[ExitCode, dict[str, Any]]:
+def _run(
+    double: Double, place: Path, load: str, *, read_deadline_s: float = 1, transport: str = "ws"
+) -> tuple[ExitCode, dict[str, Any]]:
     plan = place / "plan.toml"
     plan.write_text(
         f"""
@@ -39,6 +43,7 @@ def _run(double: Double, place: Path, load: str, *, read_deadline_s: float = 1) 
         [target]
         host = "{double.api_url}"
         ws_url = "{double.ws_url}"
+        transport = "{transport}"
         [load]
         settle_s = 0.5
         late_most_ms = 2000
@@ -164,6 +169,35 @@ def test_a_forgotten_read_mark_is_named(tmp_path: Path, double: Double) -> None:
     assert report["judgements"]["delivery"]["verdict"] == "holds"
 
 
+def test_copies_of_a_batch_are_messages_of_their_own(tmp_path: Path, double: Double) -> None:
+    """Each message to five receivers is five messages; those that the server acknowledged and lost are named, receiver by receiver."""
+    double.faults(seed=9, lose={"rate": 0.05})
+    code, report = _run(double, tmp_path, "users = 3\nduration_s = 4\nrate = 5\nbatch = 5", transport="rest")
+    lost = {f"{entry['ex']}{entry['conversationID'].split('_')[1]}" for entry in double.log("lose")}
+    named = {one["key"].split(" ")[0] for one in _problems(report, "delivery")}
+    assert code is ExitCode.VIOLATED
+    assert named == lost != set()
+    assert report["delivery"]["acked"] == report["delivery"]["sent"] >= 3 * 5 * 10
+    assert report["delivery"]["deliveries"]["lost"] == 2 * len(lost)
+    assert report["delivery"]["receivers"] == 3 + 5
+
+
+def test_a_copy_that_was_not_sent_is_not_called_acknowledged(tmp_path: Path, double: Double) -> None:
+    """One receiver blocks one sender: errCode stays 0, the copy stands in failedUserIDs alone (trap T13), and its fate is unknown."""
+    api = OpenIMApi(double.api_url, secret=SECRET, admin_user_id=ADMIN)
+    api.ensure_registered(["canaryload000000", "canaryidle00001"])
+    black = {"ownerUserID": "canaryidle00001", "blackUserID": "canaryload000000"}
+    answer = httpx.post(f"{double.api_url}/friend/add_black", json=black, headers=api.headers())
+    api.close()
+    assert answer.json()["errCode"] == 0, answer.text
+    code, report = _run(double, tmp_path, "users = 1\nduration_s = 3\nrate = 5\nbatch = 3", transport="rest")
+    delivery = report["delivery"]
+    assert code is ExitCode.INCONCLUSIVE
+    assert delivery["acked"] == 2 * delivery["unknown_sends"] > 10
+    assert delivery["recovered_sends"] == 0
+    assert report["judgements"]["delivery"]["problems_total"] == 0
+
+
 def _problems(report: dict[str, Any], judge: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = report["judgements"][judge]["problems"]
     return found
@@ -178,6 +212,8 @@ def _problems(report: dict[str, Any], judge: str) -> list[dict[str, Any]]:
         ({"scenario": "groups", "transport": "ws", "group_size": 5, "group_connected": 6}, "does not fit"),
         ({"transport": "ws", "outage_slow": True, "outage_s": 20, "outage_every_s": 1}, "answers no ping"),
         ({"transport": "rest", "receipts_every_s": 1}, "what a user got"),
+        ({"transport": "ws", "batch": 5}, "--transport rest"),
+        ({"transport": "rest", "batch": 1001}, "1 to 1000"),
         ({"transport": "ws", "outage_share": 0.0, "outage_every_s": 1}, "no share"),
     ],
 )

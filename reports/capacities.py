@@ -16,7 +16,7 @@ from verifier.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, 
 
 CAPACITY: Final = "openim-ssot load capacity"
 COMPARISON: Final = "openim-ssot load comparison"
-_KINDS: Final = {"held": "held", "broke": "broke an objective", "generator": "the generator's limit"}
+_KINDS: Final = {"held": "held", "broke": "broke an objective", "generator": "generator's limit"}
 _MEANS: Final = {"worse": "WORSE", "better": "better", "same": "no real difference", "unknown": "too little to say"}
 _VERDICTS: Final = {ExitCode.HOLDS: Verdict.HOLDS, ExitCode.VIOLATED: Verdict.VIOLATED}
 

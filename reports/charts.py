@@ -91,7 +91,7 @@ def dots(found: Sequence[Dot], *, kinds: Sequence[str], unit_x: str, unit_y: str
     for part in range(_TICKS_Y + 1):
         at = LEFT + width * part / _TICKS_Y
         parts.append(_label(at, HEIGHT - 8, _number(most * part / _TICKS_Y), "middle"))
-    parts.append(_label(WIDTH - RIGHT + 8, HEIGHT - 8, unit_x, "start"))
+    parts.append(_label(WIDTH - RIGHT + 30, HEIGHT - 8, unit_x, "start"))
     parts += [_mark(kinds.index(dot.kind), LEFT + width * dot.x / most, scale.y(dot.y), dot.told) for dot in found]
     for number, name in enumerate(kinds):
         y = TOP + 4 + number * (NAME + 4)

@@ -19,6 +19,8 @@ from verifier.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, 
 _TITLES = {
     "delivery": "Every acknowledged message arrived, once and unchanged",
     "order": "Messages of one sender are read in the order in which they were sent",
+    "pushes": "Every stored message was pushed once, in its order, to each connection that was up",
+    "receipts": "What was marked as read stays read",
 }
 
 

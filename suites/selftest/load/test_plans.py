@@ -107,6 +107,30 @@ def test_a_generator_that_cannot_keep_up_says_so() -> None:
     assert "never sent" in fitness.doubts(quick)[0]
 
 
+@pytest.mark.parametrize(
+    ("cpu_s", "late_ms", "doubted"),
+    [(0.97, 1, False), (0.97, 20, True), (0.97, None, True), (0.8, 20, False), (0.8, None, False)],
+)
+def test_a_busy_generator_is_doubted_where_it_shows(
+    monkeypatch: pytest.MonkeyPatch, cpu_s: float, late_ms: int | None, doubted: bool
+) -> None:
+    """So much of each second of processor time: a fault where messages leave late, or where nothing else can tell (closed model)."""
+    from array import array
+
+    clock = [0.0, 0.0]
+    monkeypatch.setattr("load.fitness.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("load.fitness.time.process_time", lambda: clock[1])
+    fitness, late = Fitness(), Latency()
+    if late_ms is not None:
+        late.add_ns(array("q", [late_ms * 1_000_000] * 100))
+    for second in range(50):
+        # Connecting takes as long as the load, and costs little.
+        clock[0], clock[1] = clock[0] + 0.2, clock[1] + (0.2 * cpu_s if second > 20 else 0.01)
+        fitness.look(backlog=0, lag_ms=0.0, unsent=0)
+    assert bool(fitness.doubts(late)) is doubted
+    assert f"{cpu_s:.0%} of a core" in fitness.summary()
+
+
 @given(
     st.lists(st.integers(1_000, 10**12), min_size=1, max_size=200), st.lists(st.integers(1_000, 10**12), max_size=50)
 )

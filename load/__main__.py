@@ -12,16 +12,16 @@ from typing import Annotated
 import typer
 
 from load.account import account_for, write_json
-from load.baseline import compare, save
-from load.capacity import Trial, search
 from load.choosing import settings_from
 from load.command import run_command
-from load.openim import OpenIMApi
-from load.plans import read_plan, run_plan
-from load.recorder import new_run_id
+from load.people.openim import OpenIMApi
+from load.people.recorder import new_run_id
 from load.reread import reread
 from load.settings import OUT_DIR, SettingsError
-from load.trials import stack_of, trial
+from load.studies.baseline import compare, save
+from load.studies.capacity import Trial, search
+from load.studies.plans import read_plan, run_plan
+from load.studies.trials import stack_of, trial
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 

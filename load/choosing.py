@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from load.abort import Limits
-from load.arrival import Model, trace_times
-from load.fitness import LATE_MOST_MS
 from load.guard import refusal
+from load.people.arrival import Model, trace_times
 from load.settings import BATCH_MOST, GROUP_MOST, OUT_DIR, SLOW_MOST_S, UNNAMED, Settings, SettingsError, Transport
+from load.watching.abort import Limits
+from load.watching.fitness import LATE_MOST_MS
 from verifier.profile import Profile, ProfileError, load_profile
 
 

@@ -16,13 +16,13 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from load.account import account_for, write_json
 from load.aftermath import verify
-from load.chatters import CanaryChatter, ChatRun
-from load.clocks import Comparing
 from load.journal.layout import SUFFIX as COLUMNS
-from load.progress import Progress
-from load.pump import LATE, Latencies, Pump
+from load.people.chatters import CanaryChatter, ChatRun
+from load.people.users import CanarySender, Run
 from load.settings import OUT_DIR, Settings
-from load.users import CanarySender, Run
+from load.watching.clocks import Comparing
+from load.watching.progress import Progress
+from load.watching.pump import LATE, Latencies, Pump
 from verifier.judges.journal import SUFFIX, JournalError
 from verifier.verdict import ExitCode
 

@@ -22,19 +22,19 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
-from load.abort import Guard
-from load.chatters import CanaryChatter, ChatRun
 from load.choosing import settings_from
-from load.clocks import ASK, TELL, Comparing, answer
 from load.ending import END, ENDED, State, end_worker, finish, worker_ended
-from load.fitness import Fitness
-from load.openim import OpenIMApi
 from load.options import add_options
-from load.progress import Progress
-from load.pump import Latencies, Pump, attach
-from load.recorder import RunRecorder, journal_path, new_run_id
+from load.people.chatters import CanaryChatter, ChatRun
+from load.people.openim import OpenIMApi
+from load.people.recorder import RunRecorder, journal_path, new_run_id
+from load.people.users import CanarySender, Run
 from load.settings import Settings, SettingsError
-from load.users import CanarySender, Run
+from load.watching.abort import Guard
+from load.watching.clocks import ASK, TELL, Comparing, answer
+from load.watching.fitness import Fitness
+from load.watching.progress import Progress
+from load.watching.pump import Latencies, Pump, attach
 from verifier.judges.journal import JournalError
 from verifier.verdict import ExitCode
 

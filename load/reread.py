@@ -21,7 +21,7 @@ from load.engine.plan import tag_of
 from load.journal.layout import INFO, OK, SUFFIX, Kind, message_number
 from load.journal.reader import ColumnReader, is_columns
 from load.journal.writer import ColumnWriter
-from load.openim import OpenIMApi, Stored
+from load.people.openim import OpenIMApi, Stored
 from verifier.judges.journal import JournalError
 from verifier.judges.scribe import digest
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from load.abort import Limits
-from load.arrival import Model, due_times, ramp_times
 from load.engine.frames import SdkType
-from load.fitness import LATE_MOST_MS
+from load.people.arrival import Model, due_times, ramp_times
+from load.watching.abort import Limits
+from load.watching.fitness import LATE_MOST_MS
 
 CANARY_PREFIX = "canaryload"
 IDLE_PREFIX = "canaryidle"

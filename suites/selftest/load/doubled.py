@@ -23,7 +23,7 @@ from load.engine.plan import EnginePlan, Target, UserPlan
 from load.journal.layout import marker_of, message_number
 from load.journal.writer import ColumnWriter
 from load.judging.account import Judged, judge_run
-from load.openim import OpenIMApi, conversation_id
+from load.people.openim import OpenIMApi, conversation_id
 
 SECRET, ADMIN = "secret-of-the-test", "loadAdmin"
 WEB = 5

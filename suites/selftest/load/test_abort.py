@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.abort import Guard, Limits
 from load.choosing import settings_from
 from load.engine.figures import Figures
-from load.plans import read_plan, run_plan
 from load.settings import SettingsError
+from load.studies.plans import read_plan, run_plan
+from load.watching.abort import Guard, Limits
 from suites.selftest.load.doubled import ADMIN, SECRET, a_double
 from verifier.verdict import ExitCode
 

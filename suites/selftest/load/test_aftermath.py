@@ -9,7 +9,7 @@ import pytest
 
 from load.account import Account
 from load.aftermath import Aftermath, verify
-from load.plans import read_plan, run_plan
+from load.studies.plans import read_plan, run_plan
 from suites.selftest.load.doubled import ADMIN, SECRET, a_double
 from verifier.judges.delivery import DeliveryReport, Tally
 from verifier.judges.journal import Header

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from load.__main__ import app
-from load.baseline import difference
+from load.studies.baseline import difference
 from verifier.verdict import ExitCode
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.capacity import TRIALS_MOST, Capacity, Trial, search
-from load.plans import PlanRun
-from load.trials import told
+from load.studies.capacity import TRIALS_MOST, Capacity, Trial, search
+from load.studies.plans import PlanRun
+from load.studies.trials import told
 from verifier.verdict import ExitCode
 
 

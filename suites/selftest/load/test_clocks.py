@@ -11,9 +11,9 @@ import gevent
 import pytest
 
 from load.account import account_for
-from load.clocks import ASK, Comparing
 from load.journal.layout import OK, Kind
 from load.journal.reader import Clock, ColumnReader
+from load.watching.clocks import ASK, Comparing
 from suites.selftest.load.test_columns import writer
 from verifier.verdict import ExitCode
 
@@ -66,7 +66,7 @@ def test_the_offset_is_found_within_its_own_bound() -> None:
 
 def test_no_answer_is_no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
     """A master that says nothing (an older one) leaves the clock as it is."""
-    monkeypatch.setattr("load.clocks._WITHIN_S", 0.05)
+    monkeypatch.setattr("load.watching.clocks._WITHIN_S", 0.05)
     assert _compare(Master(answers=False)) == []
 
 

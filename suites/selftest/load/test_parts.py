@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from fixtures.clients.openim_calls import OpenIMError
 from load.account import account_for, write_json
-from load.arrival import Model, Pace, due_times
 from load.choosing import settings_from
 from load.command import run_command
 from load.guard import refusal
-from load.openim import OpenIMApi, Stored, envelope_of
-from load.recorder import RunRecorder
+from load.people.arrival import Model, Pace, due_times
+from load.people.openim import OpenIMApi, Stored, envelope_of
+from load.people.recorder import RunRecorder
 from load.settings import Settings, SettingsError
 from verifier.judges.journal import JournalError
 from verifier.judges.operation import OpPhase

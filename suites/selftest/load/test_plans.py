@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.arrival import ramp_times, trace_times
 from load.engine.figures import Latency
-from load.fitness import Fitness
-from load.plans import Thresholds, read_plan, run_plan
+from load.people.arrival import ramp_times, trace_times
 from load.settings import SettingsError
+from load.studies.plans import Thresholds, read_plan, run_plan
+from load.watching.fitness import Fitness
 from suites.selftest.load.doubled import ADMIN, SECRET, a_double
 from verifier.verdict import ExitCode
 
@@ -118,8 +118,8 @@ def test_a_busy_generator_is_doubted_where_it_shows(
     from array import array
 
     clock = [0.0, 0.0]
-    monkeypatch.setattr("load.fitness.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("load.fitness.time.process_time", lambda: clock[1])
+    monkeypatch.setattr("load.watching.fitness.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("load.watching.fitness.time.process_time", lambda: clock[1])
     fitness, late = Fitness(), Latency()
     if late_ms is not None:
         late.add_ns(array("q", [late_ms * 1_000_000] * 100))

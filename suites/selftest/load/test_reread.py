@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from load.__main__ import app
 from load.journal.layout import Kind
 from load.journal.reader import ColumnReader
-from load.openim import OpenIMApi, conversation_id
+from load.people.openim import OpenIMApi, conversation_id
 from suites.selftest.load.doubled import ADMIN, SECRET, Double, Drive, a_double, marker, poisson
 from verifier.verdict import ExitCode
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from load.choosing import settings_from
-from load.openim import OpenIMApi
-from load.plans import read_plan, run_plan
+from load.people.openim import OpenIMApi
 from load.settings import SettingsError
+from load.studies.plans import read_plan, run_plan
 from suites.selftest.load.doubled import ADMIN, SECRET, Double, a_double
 from verifier.verdict import ExitCode
 

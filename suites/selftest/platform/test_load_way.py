@@ -17,8 +17,8 @@ from load.engine.frames import SINGLE, Peer, SdkType
 from load.engine.plan import EnginePlan, Target, UserPlan
 from load.journal.writer import ColumnWriter
 from load.judging.account import judge_run
-from load.openim import conversation_id
-from load.ways import sign_in, through_gateway
+from load.people.openim import conversation_id
+from load.people.ways import sign_in, through_gateway
 from suites.selftest.platform.conftest import new_phone
 from verifier.verdict import Verdict
 

@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.baseline import Comparison, difference
-from load.capacity import Trial, search
+from load.studies.baseline import Comparison, difference
+from load.studies.capacity import Trial, search
 from reports.capacities import read_capacity, read_comparison
 from reports.charts import heat, lines
 from reports.joined import newest_parts, write_joined

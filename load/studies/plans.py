@@ -32,15 +32,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fixtures.ports import claim_port, release_port
-from load.abort import AFTER_S
-from load.arrival import Model
-from load.fitness import LATE_MOST_MS
+from load.people.arrival import Model
 from load.settings import OUT_DIR, Scenario, SettingsError
+from load.watching.abort import AFTER_S
+from load.watching.fitness import LATE_MOST_MS
 from verifier.verdict import ExitCode
 
 _OTHERWISE = {"users", "duration_s", "spawn_per_s", "gzip", "processes", "outage_slow"}
 """What of [load] is no option of the same name."""
-_LOCUSTFILE = Path(__file__).parent / "locustfile.py"
+_LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 
 
 class _Section(BaseModel):

@@ -9,9 +9,9 @@ from typing import Final
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 
-from load.answers import read_answer
 from load.engine.engine import Engine
 from load.journal.layout import phase_number
+from load.people.answers import read_answer
 
 ROUTE: Final = "/msg/mark_conversation_as_read"
 _AT_ONCE: Final = 100

@@ -12,10 +12,10 @@ import numpy as np
 from locust.env import Environment
 from locust.stats import StatsEntry, bucket_response_time
 
-from load.abort import Guard
 from load.engine.engine import BATCH_S, Engine
 from load.engine.figures import Figures, Latency
-from load.fitness import Fitness
+from load.watching.abort import Guard
+from load.watching.fitness import Fitness
 
 METHOD: Final = "WS"
 SEND, PUSH, CONNECT, LATE = "send", "push", "connect", "late"

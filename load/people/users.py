@@ -13,11 +13,11 @@ from locust import FastHttpUser, task
 from locust.exception import StopUser
 
 from fixtures.clients.openim_calls import OpenIMError
-from load.answers import Told, read_answer
-from load.arrival import Pace
-from load.openim import BATCH_SEND_MSG, SEND_MSG, OpenIMApi, conversation_id, send_body
-from load.pairs import Batches, Pairs
-from load.recorder import COPIES, Conversation, RunRecorder
+from load.people.answers import Told, read_answer
+from load.people.arrival import Pace
+from load.people.openim import BATCH_SEND_MSG, SEND_MSG, OpenIMApi, conversation_id, send_body
+from load.people.pairs import Batches, Pairs
+from load.people.recorder import COPIES, Conversation, RunRecorder
 from load.settings import Settings
 from verifier.judges.journal import JournalError
 from verifier.judges.operation import OpPhase

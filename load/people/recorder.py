@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from fixtures.clients.openim_calls import OpenIMError
-from load.openim import OpenIMApi
+from load.people.openim import OpenIMApi
 from verifier.judges.journal import SUFFIX, JournalWriter, Recorder
 from verifier.judges.operation import OpPhase
 from verifier.judges.scribe import Scribe

@@ -10,7 +10,7 @@ from typing import Final
 import gevent
 from locust.env import Environment
 
-from load.pump import METHOD, PUSH, SEND, Latencies
+from load.watching.pump import METHOD, PUSH, SEND, Latencies
 
 EVERY_S: Final = 5.0
 

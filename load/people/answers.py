@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from load.openim import envelope_of
+from load.people.openim import envelope_of
 from verifier.judges.operation import OpPhase
 from verifier.judges.scribe import outcome_of
 

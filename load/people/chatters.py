@@ -19,13 +19,13 @@ from load.engine.engine import Engine
 from load.engine.frames import SINGLE, Peer
 from load.engine.plan import Address, EnginePlan, Target, UserPlan
 from load.journal.writer import ColumnWriter
-from load.openim import WEB, OpenIMApi, conversation_id
-from load.pairs import Pairs
-from load.receipts import Receipts
-from load.recorder import journal_path
-from load.seating import GroupSeats, MixedSeats, PairSeats, Seating
+from load.people.openim import WEB, OpenIMApi, conversation_id
+from load.people.pairs import Pairs
+from load.people.receipts import Receipts
+from load.people.recorder import journal_path
+from load.people.seating import GroupSeats, MixedSeats, PairSeats, Seating
+from load.people.ways import direct, sign_in, through_gateway
 from load.settings import Settings
-from load.ways import direct, sign_in, through_gateway
 
 _READY_WITHIN_S = 30.0
 _POLL_S = 0.1

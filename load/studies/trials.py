@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from load.capacity import Trial
-from load.fitness import OF_THE_SERVER
-from load.plans import After, Plan, PlanRun, run_plan
 from load.settings import UNNAMED, SettingsError
+from load.studies.capacity import Trial
+from load.studies.plans import After, Plan, PlanRun, run_plan
+from load.watching.fitness import OF_THE_SERVER
 from verifier.profile import ProfileError, load_profile
 from verifier.verdict import ExitCode
 

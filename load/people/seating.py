@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 from load.engine.frames import GROUP, Peer
 from load.engine.plan import Target, UserPlan
-from load.openim import OpenIMApi
-from load.pairs import Pairs
+from load.people.openim import OpenIMApi
+from load.people.pairs import Pairs
 from load.settings import IDLE_PREFIX, Settings
 
 Place = Literal["waiting", "seated", "alone"]

@@ -1,0 +1,1 @@
+"""Runs that are written down, repeated and compared: plans, capacity searches, baselines."""

@@ -144,6 +144,8 @@ class ChatRun:
         limit_s = settings.settle_s + settings.read_deadline_s + 600
         self.engine.finish(settle_s=settings.settle_s, deadline_s=settings.read_deadline_s).wait(gevent.sleep, limit_s)
         self.api.close()
+        if self.receipts is not None:
+            self.receipts.close()
 
 
 def _pair(me: str, peer: str) -> Target:

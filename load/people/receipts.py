@@ -37,6 +37,10 @@ class Receipts:
             max_redirects=0,
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.client.close()
+
     def pause_s(self) -> float:
         """Until a user's next mark: the period, give or take a half, so that users do not march in step."""
         return self._every_s * random.uniform(0.5, 1.5)  # noqa: S311 - no secret

@@ -153,7 +153,7 @@ def test_a_forgotten_read_mark_is_named(tmp_path: Path, double: Double) -> None:
     code, report = _run(
         double,
         tmp_path,
-        f'users = 6\nduration_s = 4\nreceipts_every_s = 0.3\narrivals = "trace"\ntrace = "{times}"',
+        f'users = 6\nduration_s = 6\nreceipts_every_s = 0.3\narrivals = "trace"\ntrace = "{times}"',
     )
     marked: dict[tuple[str, str], int] = {}
     for entry in double.log("forgetRead"):
@@ -164,8 +164,7 @@ def test_a_forgotten_read_mark_is_named(tmp_path: Path, double: Double) -> None:
     api.close()
     named = {(one["evidence"]["user"], one["evidence"]["conversation"]) for one in _problems(report, "receipts")}
     assert code is ExitCode.VIOLATED
-    assert named == behind
-    assert len({conversation for _, conversation in named}) == 3
+    assert named == behind != set()
     assert report["judgements"]["delivery"]["verdict"] == "holds"
 
 

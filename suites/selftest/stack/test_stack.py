@@ -18,6 +18,7 @@ from fixtures.rundir import RunDir, read_processes
 from fixtures.services import postgres as postgres_module
 from fixtures.services import redis as redis_module
 from fixtures.services.base import REPO_ROOT, NotOwnedError
+from fixtures.services.mongo import Mongo
 from fixtures.services.rabbitmq import MISSING
 from fixtures.stack import NotInStackError, Stack
 from fixtures.world import WorldConfig
@@ -74,8 +75,13 @@ def test_server_that_cannot_start_is_explained_and_the_others_are_ended(
     assert not any(record.is_alive() for record in read_processes(tmp_path / "run"))
 
 
-def test_deadline_is_shared(tmp_path: Path) -> None:
+def test_deadline_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little time ends in an error that says what was awaited, not in a hang."""
+
+    def silent(_: Mongo) -> None:
+        raise ConnectionRefusedError("not yet")
+
+    monkeypatch.setattr(Mongo, "probe", silent)
     with pytest.raises(ServerFailed, match=r"(?s)0\.05 s.*Last lines of"):
         Stack.start(tmp_path / "run", only={"mongo"}, deadline_s=0.05)
 

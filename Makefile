@@ -25,13 +25,13 @@ test: $(VENV)/ready ## the harness's own tests, and the checks of style, types a
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest suites --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest tests suites --numprocesses $(WORKERS) --dist loadfile
 
 scorecard: $(VENV)/ready ## every known breach, look-alike and unknowable under traffic: what was found, and what was not
 	$(BIN)/python -m suites.scorecard $(ARGS)
 
 bench: $(VENV)/ready ## how fast the OpenIM double is, beside a bare echo server
-	$(BIN)/python -m fixtures.openim.bench
+	$(BIN)/python -m fixtures.bench
 
 bench-load: $(VENV)/ready ## how fast the load generator is, beside k6 (on the PATH, or K6=…) and plain locust
 	$(BIN)/python -m load.bench
@@ -41,7 +41,7 @@ deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starti
 	sh fixtures/install-rabbitmq.sh
 
 docs: $(VENV)/ready ## regenerate the reference pages
-	$(BIN)/python -m verifier.reference docs
+	$(BIN)/python -m verifier.commands.reference docs
 	$(BIN)/python -m suites.contract.openim.document docs
 
 proto: $(VENV)/ready ## generate the messages anew from their .proto files

@@ -11,19 +11,19 @@ from typing import Annotated
 
 import typer
 
-from load.account import account_for, write_json
-from load.choosing import settings_from
+from load.audit import reread
 from load.command import run_command
-from load.people.openim import OpenIMApi
-from load.people.recorder import new_run_id
-from load.reread import reread
+from load.config import settings_from
+from load.experiments.baseline import compare, save
+from load.experiments.capacity import Trial, search
+from load.experiments.plans import read_plan, run_plan
+from load.experiments.trials import stack_of, trial
+from load.report import account_for, write_json
 from load.settings import OUT_DIR, SettingsError
-from load.studies.baseline import compare, save
-from load.studies.capacity import Trial, search
-from load.studies.plans import read_plan, run_plan
-from load.studies.trials import stack_of, trial
+from load.users.openim import OpenIMApi
+from load.users.recorder import new_run_id
 from verifier.judges.journal import JournalError
-from verifier.verdict import ExitCode
+from verifier.model.verdict import ExitCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

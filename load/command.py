@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from typer.exceptions import TyperException
 
-from verifier.verdict import ExitCode
+from verifier.model.verdict import ExitCode
 
 
 def run_command(app: typer.Typer) -> int:

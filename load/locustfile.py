@@ -22,21 +22,21 @@ from locust import events
 from locust.env import Environment
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
-from load.choosing import settings_from
-from load.ending import END, ENDED, State, end_worker, finish, worker_ended
+from load.config import settings_from
+from load.monitoring.abort import Guard
+from load.monitoring.clocks import ASK, TELL, Comparing, answer
+from load.monitoring.generator_health import Fitness
+from load.monitoring.progress import Progress
+from load.monitoring.pump import Latencies, Pump, attach
 from load.options import add_options
-from load.people.chatters import CanaryChatter, ChatRun
-from load.people.openim import OpenIMApi
-from load.people.recorder import RunRecorder, journal_path, new_run_id
-from load.people.users import CanarySender, Run
 from load.settings import Settings, SettingsError
-from load.watching.abort import Guard
-from load.watching.clocks import ASK, TELL, Comparing, answer
-from load.watching.fitness import Fitness
-from load.watching.progress import Progress
-from load.watching.pump import Latencies, Pump, attach
+from load.teardown import END, ENDED, State, end_worker, finish, worker_ended
+from load.users.openim import OpenIMApi
+from load.users.recorder import RunRecorder, journal_path, new_run_id
+from load.users.rest import CanarySender, Run
+from load.users.websocket import CanaryChatter, ChatRun
 from verifier.judges.journal import JournalError
-from verifier.verdict import ExitCode
+from verifier.model.verdict import ExitCode
 
 __all__ = ["CanaryChatter", "CanarySender"]
 

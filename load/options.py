@@ -6,10 +6,10 @@ from typing import Any
 
 from locust.argument_parser import LocustArgumentParser
 
-from load.people.arrival import MODELS
+from load.monitoring.abort import AFTER_S
+from load.monitoring.generator_health import LATE_MOST_MS
 from load.settings import OUT_DIR, SCENARIOS
-from load.watching.abort import AFTER_S
-from load.watching.fitness import LATE_MOST_MS
+from load.users.arrival import MODELS
 
 
 def add_options(parser: LocustArgumentParser, **_: Any) -> None:

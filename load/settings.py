@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from load.engine.frames import SdkType
-from load.people.arrival import Model, due_times, ramp_times
-from load.watching.abort import Limits
-from load.watching.fitness import LATE_MOST_MS
+from load.monitoring.abort import Limits
+from load.monitoring.generator_health import LATE_MOST_MS
+from load.users.arrival import Model, due_times, ramp_times
 
 CANARY_PREFIX = "canaryload"
 IDLE_PREFIX = "canaryidle"

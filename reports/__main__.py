@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from reports.joined import OUT_DIR, TITLE, ReportError, newest_parts, write_joined
-from verifier.verdict import ExitCode
+from verifier.model.verdict import ExitCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from reports.charts import Dot, dots
-from verifier.model import Severity
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean
+from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 from verifier.render.html import Picture, ReportSection
-from verifier.render.redact import clean
-from verifier.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 
 CAPACITY: Final = "openim-ssot load capacity"
 COMPARISON: Final = "openim-ssot load comparison"

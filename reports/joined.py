@@ -20,9 +20,9 @@ from reports.scorecards import ScorecardDocument
 from reports.scorecards import to_result as scorecard_result
 from reports.suites import FORMAT as SUITES
 from reports.suites import SuitesDocument, to_result
+from verifier.model.verdict import ExitCode
 from verifier.render.html import ReportSection, render_html
 from verifier.render.json import FORMAT as RUN
-from verifier.verdict import ExitCode
 
 OUT_DIR = Path("reports/out")
 TITLE = "One source of truth"

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import allure
 from allure_commons.types import AttachmentType
 
-from verifier.check import Check
-from verifier.model import Severity
-from verifier.render.redact import clean_outcome
-from verifier.verdict import Outcome
+from verifier.checks.registry import Check
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean_outcome
+from verifier.model.verdict import Outcome
 
 Test = TypeVar("Test", bound=Callable[..., None])
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from reports.charts import heat, lines
-from verifier.finding import Finding
-from verifier.model import Severity
+from verifier.model.finding import Finding
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean
+from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 from verifier.render.html import Picture, ReportSection
-from verifier.render.redact import clean
-from verifier.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 
 _TITLES = {
     "delivery": "Every acknowledged message arrived, once and unchanged",

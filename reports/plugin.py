@@ -16,8 +16,8 @@ import pytest
 from reports.joined import ReportError, write_joined
 from reports.runs import write_run
 from reports.suites import CaseDocument, Ending, SuitesDocument
+from verifier.model.verdict import ExitCode, RunResult
 from verifier.profile import ProfileError, load_profile
-from verifier.verdict import ExitCode, RunResult
 
 EMBEDDED = "embedded"
 _ABOUT, _RUN = "about", "verifier_run"

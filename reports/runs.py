@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from verifier.finding import Finding
-from verifier.footprint import Footprint
+from verifier.model.finding import Finding
+from verifier.model.footprint import Footprint
+from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult
 from verifier.render.json import CheckDocument, FindingDocument, RunDocument, to_json
-from verifier.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult
 
 
 def write_run(directory: Path, result: RunResult, code: ExitCode) -> Path:

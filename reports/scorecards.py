@@ -8,11 +8,11 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from verifier.check import load_checks
-from verifier.finding import Finding
-from verifier.model import Severity
-from verifier.render.redact import clean
-from verifier.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
+from verifier.checks.catalogue import load_checks
+from verifier.model.finding import Finding
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean
+from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
 
 FORMAT: Final = "openim-ssot-verifier/scorecard"
 BESIDE = "beside the cases"

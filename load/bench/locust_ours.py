@@ -14,7 +14,7 @@ from load.bench.ours import TEXT, add_users
 from load.engine.engine import Engine
 from load.engine.plan import EnginePlan
 from load.journal.writer import ColumnWriter
-from load.watching.pump import Latencies, Pump
+from load.monitoring.pump import Latencies, Pump
 
 
 class Idle(User):

@@ -13,7 +13,7 @@ from picows import WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WS
 
 from fixtures.wire.envelope import EnvelopeError
 from load.engine.plan import PING_S, UserPlan
-from load.engine.questions import Dead
+from load.engine.rpc import Dead
 from load.journal.layout import Kind
 
 if TYPE_CHECKING:

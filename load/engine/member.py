@@ -13,10 +13,10 @@ from picows import WSMsgType
 from fixtures.wire.envelope import Answer, codec
 from fixtures.wire.identifiers import ReqIdentifier
 from load.engine.connection import Connection
+from load.engine.frame_parser import Listener
 from load.engine.frames import Template, content_of
-from load.engine.hearing import Listener
 from load.engine.plan import UserPlan
-from load.engine.questions import NOTHING_YET, Questions
+from load.engine.rpc import NOTHING_YET, Questions
 from load.journal.layout import FAIL, INFO, OK, Kind, code_of, phase_number
 from verifier.judges.scribe import outcome_of
 

@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from load.engine.member import Member
-from load.engine.questions import Dead
 from load.engine.readback import read_once
+from load.engine.rpc import Dead
 
 if TYPE_CHECKING:
     from load.engine.engine import Engine

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, Literal
 
 from load.engine.member import Member
-from load.engine.questions import NOTHING_YET, Dead
+from load.engine.rpc import NOTHING_YET, Dead
 from load.journal.layout import INFO, OK, Kind
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from verifier.judges.delivery import DeliveryReport, judge_delivery
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
 from verifier.judges.operation import Operation
 from verifier.judges.order import judge_order
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 
 def name_delivery(

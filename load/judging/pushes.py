@@ -21,7 +21,7 @@ from load.journal.layout import NO_SEQ, OK, Column, marker_of
 from load.judging.delivery import Delivered
 from load.judging.run import NOBODY, Run
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 UNIT = "pushes to connections that were up"
 _SEQ_BITS = 40

@@ -11,7 +11,7 @@ import numpy as np
 from load.journal.layout import Column
 from load.judging.run import Run
 from verifier.judges.judgement import JournalJudgement, Problems
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 UNIT = "acknowledged read marks"
 _CHAT, _USER, _AT, _SEQ = range(4)

@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fixtures.blueprints import worlds
-from fixtures.profile import profile_text, write_profile
-from fixtures.world import WorldConfig
-from verifier.check import Check, load_checks
-from verifier.commands.running import execute, open_history
+from fixtures.clients.world import WorldConfig
+from fixtures.stack.profile import profile_text, write_profile
+from verifier.checks.catalogue import load_checks
+from verifier.checks.registry import Check
+from verifier.commands.run import execute, open_history
+from verifier.engine.plan import make_plan
+from verifier.engine.waivers import accepted_ids
 from verifier.history import RunKind
-from verifier.plan import make_plan
+from verifier.model.redact import clean_outcome
+from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
 from verifier.profile import Profile, load_profile
-from verifier.render.redact import clean_outcome
-from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
-from verifier.waivers import accepted_ids
 
 USERS = 20
 SHOWN_MAX = 10

@@ -10,8 +10,9 @@ import pytest
 
 from reports.labels import attach_outcome, label_check, titled_by_invariant
 from suites.consistency.judged import JudgedRun, failure_text, why_not_judged
-from verifier.check import Check, load_checks
-from verifier.verdict import Outcome, Verdict
+from verifier.checks.catalogue import load_checks
+from verifier.checks.registry import Check
+from verifier.model.verdict import Outcome, Verdict
 
 CHECKS = load_checks()
 

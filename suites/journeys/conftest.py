@@ -12,10 +12,10 @@ import pytest
 
 from fixtures.clients.gateway import Gateway
 from fixtures.clients.platform_admin import PlatformAdmin
-from fixtures.world import WorldConfig
-from suites import match, must
+from fixtures.clients.world import WorldConfig
+from fixtures.platform.inspect import Looking, looking_at
+from suites.journeys import match, must
 from suites.journeys.actors import Actor, Journey, enter
-from suites.selftest.platform.looking import Looking, looking_at
 from verifier.judges.delivery import judge_delivery
 from verifier.judges.journal import JournalWriter
 from verifier.judges.journal_reader import JournalReader

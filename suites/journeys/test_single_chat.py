@@ -8,11 +8,11 @@ import allure
 import pytest
 
 from fixtures.clients.platform_admin import PlatformAdmin
-from fixtures.world import WorldConfig
-from suites import match, must
+from fixtures.clients.world import WorldConfig
+from fixtures.platform.inspect import Looking
+from suites.journeys import match, must
 from suites.journeys.actors import Actor
 from suites.journeys.online import online
-from suites.selftest.platform.looking import Looking
 
 # As marks rather than allure's own decorators, which are untyped; they become the same labels.
 label = pytest.mark.allure_label

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from fixtures.faults import CATALOGUE
-from fixtures.stack import Stack
+from fixtures.stack.stack import Stack
 from suites.scorecard import page, running
 from suites.scorecard.score import Card
 

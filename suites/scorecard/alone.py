@@ -12,11 +12,11 @@ from random import Random
 from fixtures.blueprints import steady, worlds
 from fixtures.faults import CATALOGUE, Fault, Site
 from fixtures.faults.edits import Edit, put_all
-from fixtures.stack import Stack, World
+from fixtures.scenarios.judging import FLUSH_S, Watch
+from fixtures.scenarios.small_world import CONNECT_S, OBSERVE_S, OPERATION_S, ROLES
+from fixtures.scenarios.stories import HEALTHY_JOURNAL, USERS, Telling
+from fixtures.stack.stack import Stack, World
 from suites.scorecard.score import Card, Case, admitted, scored
-from suites.selftest.checks.judging import FLUSH_S, Watch
-from suites.selftest.checks.small_world import CONNECT_S, OBSERVE_S, OPERATION_S, ROLES
-from suites.selftest.checks.stories import HEALTHY_JOURNAL, USERS, Telling
 
 _log = logging.getLogger(__name__)
 LAST = "PUB-01/restarted"

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fixtures.faults import CATALOGUE
-from fixtures.stack import Stack
+from fixtures.scenarios.stories import Story, Telling, tell_of_openims_store, tell_of_the_cutover, tell_of_the_freeze
+from fixtures.stack.stack import Stack
 from suites.scorecard import alone, page
 from suites.scorecard.score import Card
-from suites.selftest.checks.stories import (
-    Story,
-    Telling,
-    tell_of_openims_store,
-    tell_of_the_cutover,
-    tell_of_the_freeze,
-)
 
 STORIES: tuple[tuple[Callable[[Stack, Telling], Story], frozenset[str]], ...] = (
     (tell_of_the_cutover, frozenset({"cutover"})),

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixtures.faults import CATALOGUE, Fault
+from fixtures.scenarios.judging import Round
+from fixtures.scenarios.stories import Story
 from reports.scorecards import FORMAT
-from suites.selftest.checks.judging import Round
-from suites.selftest.checks.stories import Story
-from verifier.verdict import Verdict
+from verifier.model.verdict import Verdict
 
 LETTERS = {"breach": "V", "lookalike": "L", "unknowable": "U"}
 

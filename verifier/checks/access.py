@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from verifier.check import check
+from verifier.checks.registry import check
 from verifier.judges.gateway import judge_gateway
 from verifier.judges.platform import judge_legacy_websocket
-from verifier.model import Phase, Severity
+from verifier.model.invariant import Phase, Severity
 from verifier.profile.models import Profile
 from verifier.proofs import Delivery
 

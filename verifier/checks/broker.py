@@ -6,16 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
-from verifier.check import NotApplicable, check
+from verifier.checks.registry import NotApplicable, check
 from verifier.judges.push_once import judge_push_once
 from verifier.judges.push_types import judge_push_types
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.profile.relations import Queue
 from verifier.proofs import Absence, Delivery, Inventory, Rule
 from verifier.proofs.inventory import Approved
-from verifier.query import Rows
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 ROW = "RabbitMQ"
 

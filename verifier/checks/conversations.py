@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifier.check import NotApplicable, check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Absence, Reconcile
-from verifier.query import Rows
 
 ROW = "Conversation list / seq"
 NEXT_STEP = "Find the code path that still maintains the legacy conversation of a moved chat."

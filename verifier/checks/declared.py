@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from verifier.check import NotApplicable, check
+from verifier.checks.registry import NotApplicable, check
 from verifier.judges.devices import judge_two_platforms
 from verifier.judges.lag import judge_lag
 from verifier.judges.webhooks import judge_webhooks
-from verifier.model import Phase, Severity
+from verifier.model.invariant import Phase, Severity
 from verifier.profile.models import Profile
 from verifier.proofs import Declared, Delivery
 

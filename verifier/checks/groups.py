@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from verifier.check import NotApplicable, check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
 from verifier.proofs import Absence, Inventory, Reconcile, Rule
 from verifier.proofs.inventory import Approved
-from verifier.query import Rows, Where
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 ROW = "Group list / members"
 DISMISSED = 2

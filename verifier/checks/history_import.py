@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from verifier.check import NotApplicable, check
+from verifier.checks.registry import NotApplicable, check
 from verifier.checks.seqs import require_openim_mongo
 from verifier.judges.scribe import digest
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Histories, Reconcile, Retention, Unique
 from verifier.proofs.histories import Mark
-from verifier.query import Rows
 
 ROW = "Chat messages"
 DELETED = 4

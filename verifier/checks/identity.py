@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from verifier.check import check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows, Where
 from verifier.profile.identity import LEGAL_OPENIM_ID
 from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule, Unique
-from verifier.query import Rows, Where
 
 ROW = "User registry in OpenIM"
 ORDINARY_LEVELS = (0, 1)

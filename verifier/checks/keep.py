@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifier.check import NotApplicable, check
+from verifier.checks.registry import NotApplicable, check
 from verifier.checks.users import column_fingerprint
 from verifier.judges.platform import judge_nonce
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Absence, Delivery, Inventory, Reconcile, Rule
 from verifier.proofs.inventory import Approved
 from verifier.proofs.reconcile import must_exist
-from verifier.query import Rows
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 KEPT = ("users", "devices", "sessions", "profiles", "friends", "link_requests", "admin_users")
 

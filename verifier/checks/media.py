@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from verifier.check import NotApplicable, check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule
-from verifier.query import Rows, Where
 
 ROW = "Media catalog"
 CRONTASK = "openim-crontask.yml"

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from verifier.check import NotApplicable, check
 from verifier.checks.groups import DISMISSED, ROW
 from verifier.checks.identity import declared_openim_users
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Reconcile
-from verifier.query import Rows
 
 GROUP_CONVERSATION = "sg_"
 UNORDERED = "groups that paging passed over: OpenIM pages without an order"

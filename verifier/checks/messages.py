@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from verifier.check import check
+from verifier.checks.registry import check
 from verifier.judges.canary import judge_canary_delivery, judge_canary_order
-from verifier.model import Phase, Problem, Severity
+from verifier.model.invariant import Phase, Problem, Severity
 from verifier.profile.models import Profile
 from verifier.proofs import Absence, Delivery, Inventory
 from verifier.proofs.inventory import Approved
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 ROW = "Chat messages"
 CHAT_WORDS = ("message", "conversation", "chat", "sender", "content", "seq")

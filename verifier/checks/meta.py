@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from verifier.check import check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
+from verifier.model.text import duration_text
 from verifier.profile.models import Profile
 from verifier.proofs import Rule
-from verifier.query import Rows
-from verifier.render.words import duration_text
 
 
 @check(

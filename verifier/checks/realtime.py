@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from verifier.check import check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Absence, Inventory, Rule
 from verifier.proofs.inventory import Approved
-from verifier.query import Rows
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 ROW = "Realtime delivery state"
 

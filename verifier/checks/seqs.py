@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from verifier.check import NotApplicable, check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
 from verifier.proofs import Monotonic, Reconcile, Rule, Unique
-from verifier.query import Rows, Where
 
 if TYPE_CHECKING:
     from verifier.proofs import Proof

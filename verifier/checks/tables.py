@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from verifier.check import check
-from verifier.model import Phase, Problem, Severity
+from verifier.checks.registry import check
+from verifier.model.invariant import Phase, Problem, Severity
 from verifier.profile.models import Profile
 from verifier.profile.relations import Relation
 from verifier.proofs import Inventory
 from verifier.proofs.inventory import Approved
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 FROZEN = ("conversations", "conversation_sequences", "message_reads", "mentions", "groups", "group_members", "messages")
 ANYBODYS = frozenset({"id", "user_id", "created_at", "updated_at", "deleted_at"})

@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from verifier.check import NotApplicable, check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule
 from verifier.proofs.reconcile import must_exist
-from verifier.query import Rows, Where
-from verifier.stores.openim_codes import TOKEN_CODES
-from verifier.stores.redis_source import token_part
+from verifier.stores.openim.codes import TOKEN_CODES
+from verifier.stores.redis.source import token_part
 
 ROW = "imToken"
 ADMIN_PLATFORM = 10

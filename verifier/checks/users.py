@@ -6,14 +6,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from verifier.check import check
-from verifier.model import Phase, Problem, Row, Severity
+from verifier.checks.registry import check
+from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
 from verifier.proofs import Inventory, Reconcile
 from verifier.proofs.inventory import Approved
 from verifier.proofs.reconcile import must_exist
-from verifier.query import Rows, Where
-from verifier.stores.base import StoreObject
+from verifier.stores.protocols import StoreObject
 
 ROW = "User registry in OpenIM"
 

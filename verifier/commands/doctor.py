@@ -10,13 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from verifier.model.query import Rows
+from verifier.model.redact import clean
+from verifier.model.verdict import ExitCode
 from verifier.profile import NotMapped, Profile, load_profile
 from verifier.profile.roles import GatewayRole
-from verifier.query import Rows
-from verifier.render.redact import clean
-from verifier.stores.base import Store, StoreError
+from verifier.stores.errors import StoreError
 from verifier.stores.pool import OPENIM_PREFIX, Stores, make_store
-from verifier.verdict import ExitCode
+from verifier.stores.protocols import Store
 
 _STYLE = {
     "ok": "green",

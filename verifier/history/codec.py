@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from verifier.finding import Finding
-from verifier.render.redact import clean_finding, clean_outcome
-from verifier.verdict import Outcome
+from verifier.model.finding import Finding
+from verifier.model.redact import clean_finding, clean_outcome
+from verifier.model.verdict import Outcome
 
 
 @cache

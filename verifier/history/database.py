@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from verifier.history.errors import HistoryError
 from verifier.history.migrations import MIGRATIONS, migrate, only_one
 from verifier.history.tables import META, METADATA, SCHEMA_VERSION
-from verifier.render.redact import clean
+from verifier.model.redact import clean
 
 MEMORY = "memory:"
 BUSY_TIMEOUT_S = 15

@@ -11,11 +11,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
 
-from verifier.finding import Finding
 from verifier.history.codec import dump_finding, dump_outcome
 from verifier.history.database import Database
 from verifier.history.errors import HistoryError
-from verifier.history.ledger import heal, note_findings
+from verifier.history.findings import heal, note_findings
 from verifier.history.locks import Holder, StackLock
 from verifier.history.records import Changes, CutShort, RunKind, RunState
 from verifier.history.resuming import (
@@ -28,8 +27,9 @@ from verifier.history.resuming import (
 )
 from verifier.history.tables import FINDINGS, OUTCOMES, RUNS
 from verifier.history.upkeep import prune, put_horizon, put_watermark
-from verifier.render.redact import clean
-from verifier.verdict import Outcome, RunResult
+from verifier.model.finding import Finding
+from verifier.model.redact import clean
+from verifier.model.verdict import Outcome, RunResult
 
 FINGERPRINT_CHARS = 16
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from verifier.finding import Finding
-from verifier.model import Severity
-from verifier.verdict import Verdict
+from verifier.model.finding import Finding
+from verifier.model.invariant import Severity
+from verifier.model.verdict import Verdict
 
 
 class RunKind(StrEnum):

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select
 from verifier.history.codec import load_outcome
 from verifier.history.database import MEMORY, open_database
 from verifier.history.errors import AmbiguousFingerprint, HistoryError
-from verifier.history.ledger import stored
+from verifier.history.findings import stored
 from verifier.history.recording import FINGERPRINT_CHARS, Recording
 from verifier.history.records import (
     FindingState,
@@ -25,8 +25,8 @@ from verifier.history.records import (
 )
 from verifier.history.tables import ACCEPTED, FINDINGS, HORIZONS, OUTCOMES, RUNS, WATERMARKS
 from verifier.history.upkeep import put_horizon
-from verifier.render.redact import clean
-from verifier.verdict import RunResult, Verdict
+from verifier.model.redact import clean
+from verifier.model.verdict import RunResult, Verdict
 
 _HEX = re.compile(r"[0-9a-f]{1,16}\Z")
 

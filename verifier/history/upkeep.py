@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from verifier.history.horizons import superfluous
+from verifier.history.positions import superfluous
 from verifier.history.records import FindingState
 from verifier.history.tables import FINDINGS, HORIZONS, OUTCOMES, RUNS, WATERMARKS
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.messages import Message, Messages, index_messages
 from verifier.judges.operation import Operation, OpPhase
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 UNIT = "deliveries of acknowledged messages"
 

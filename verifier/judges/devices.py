@@ -7,7 +7,7 @@ from typing import Literal
 
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import Call, Operation, OpPhase, calls
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 KICKED = frozenset({1502, 1506, 1507})
 """What OpenIM says of a token that was invalidated, kicked, or is not there any more."""

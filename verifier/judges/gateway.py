@@ -8,7 +8,7 @@ from typing import Literal
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import Call, Operation, OpPhase, calls
 from verifier.judges.sockets import over_websocket
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 # What OpenIM answers where no token, or no valid one, came with a call: ArgsError names the header in its text.
 _TOKEN_ERRORS = frozenset(range(1501, 1508))

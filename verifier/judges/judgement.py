@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from verifier.model import Problem
-from verifier.verdict import Coverage, Verdict
+from verifier.model.invariant import Problem
+from verifier.model.verdict import Coverage, Verdict
 
 PROBLEMS_MAX = 1000
 """So many problems are told one by one; the rest is counted."""

@@ -9,7 +9,7 @@ from statistics import median
 
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import WEBSOCKET, Operation, OpPhase
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 _NS = 1e9
 

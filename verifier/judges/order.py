@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.messages import Message, Messages, index_messages
 from verifier.judges.operation import Operation
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import Operation, OpPhase, calls
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 _OK_STATUS = range(200, 300)
 

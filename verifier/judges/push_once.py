@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import WEBSOCKET, Operation, OpPhase, calls
 from verifier.judges.sockets import over_websocket
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import Operation
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 
 def judge_push_types(

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from verifier.render.redact import HIDDEN, hide_secrets
+from verifier.model.redact import HIDDEN, hide_secrets
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}")
 _SECRET_KEYS = frozenset(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import WEBSOCKET, Call, Operation, OpPhase, calls
-from verifier.model import Problem
+from verifier.model.invariant import Problem
 
 Failure = Literal["refuse", "continue"]
 _BEFORE = "before"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from verifier.model import Phase
+from verifier.model.invariant import Phase
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.declared import Imports, OpenIMConfig, Webhooks
 from verifier.profile.errors import NotMapped, ProfileError

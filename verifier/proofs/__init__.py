@@ -1,6 +1,6 @@
 """The kinds of proof: what a check returns, and how each is carried out."""
 
-from verifier.proofs.absence import Absence
+from verifier.proofs.absence.proof import Absence
 from verifier.proofs.declared import Declared
 from verifier.proofs.delivery import Delivery
 from verifier.proofs.histories import Histories, Retention

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from verifier.model.query import Rows
 from verifier.profile.models import Profile
-from verifier.query import Rows
-from verifier.stores.base import StoreError
+from verifier.stores.errors import StoreError
 from verifier.stores.skew import VERIFIER
 
 if TYPE_CHECKING:

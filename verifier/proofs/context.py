@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from verifier.check import Check
-from verifier.checkpoints import Checkpoints
-from verifier.finding import Finding
-from verifier.model import Phase, Problem
+from verifier.checks.registry import Check
+from verifier.model.finding import Finding
+from verifier.model.invariant import Phase, Problem
 from verifier.profile.models import Profile
-from verifier.scope import Scope
+from verifier.proofs.checkpoints import Checkpoints
+from verifier.proofs.scope import Scope
 from verifier.stores.pool import Stores
 
 

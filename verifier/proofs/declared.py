@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from verifier.finding import Finding
-from verifier.model import Problem
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem
+from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.context import Context
-from verifier.stores.base import RouteClosed
-from verifier.verdict import Coverage, Judgement, Verdict
+from verifier.stores.errors import RouteClosed
 
 SECRET = re.compile(r"secret|password|passwd|token|credential|(^|\.)(\w*key|\w*uri|user_?name)$", re.IGNORECASE)
 HASHED = "sha256:"

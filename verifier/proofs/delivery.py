@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from verifier.finding import Finding
 from verifier.judges.journal import JournalError
 from verifier.judges.journal_reader import JournalReader, find_journal
 from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import Operation
-from verifier.model import Problem
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem
+from verifier.model.verdict import Coverage, Judgement
 from verifier.proofs.context import Context
-from verifier.verdict import Coverage, Judgement
 
 JudgeJournal = Callable[[Iterable[Operation]], JournalJudgement | None]
 

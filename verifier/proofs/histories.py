@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from verifier.finding import Finding
-from verifier.model import Problem, Row
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem, Row
+from verifier.model.query import Rows, Where
+from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
-from verifier.query import Rows, Where
 from verifier.stores.skew import VERIFIER
-from verifier.verdict import Coverage, Judgement, Verdict
 
 Mark = tuple[str, int, str]
 """Sender (OpenIM id), time in ms, digest of the text."""

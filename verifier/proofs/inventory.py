@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from verifier.finding import Finding
-from verifier.model import Problem
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem
+from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.context import Context
-from verifier.stores.base import StoreObject
-from verifier.verdict import Coverage, Judgement, Verdict
+from verifier.stores.protocols import StoreObject
 
 Approved = frozenset[str]
 Judge = Callable[[Sequence[StoreObject], Approved | None], Iterable[Problem]]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from verifier.finding import Finding
-from verifier.model import Problem, Row
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem, Row
+from verifier.model.query import Rows
+from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.context import Context
-from verifier.query import Rows
-from verifier.verdict import Coverage, Judgement, Verdict
 
 REMEMBERED_MAX = 10_000
 LOOKUP_BATCH = 500

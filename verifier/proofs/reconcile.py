@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from verifier.model import Problem, Row
+from verifier.model.invariant import Problem, Row
+from verifier.model.query import Rows
+from verifier.model.verdict import Judgement
 from verifier.proofs.clocks import clocks_of, require_same_time
 from verifier.proofs.context import Context
 from verifier.proofs.walk import walk
-from verifier.query import Rows
-from verifier.verdict import Judgement
 
 Pairing = Callable[[Row, Sequence[Row]], Problem | None]
 

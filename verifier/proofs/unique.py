@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from verifier.finding import Finding
-from verifier.model import Problem, Row
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem, Row
+from verifier.model.query import Rows
+from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.context import Context
-from verifier.query import Rows
-from verifier.verdict import Coverage, Judgement, Verdict
 
 BITS = 1 << 27
 """16 MiB: of ten million values about one in fourteen is read twice in vain."""

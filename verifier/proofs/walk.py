@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeIs
 
-from verifier.finding import Finding
-from verifier.model import Problem, Row
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem, Row
+from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.context import Context
-from verifier.stores.base import OrderedSource, Source
-from verifier.verdict import Coverage, Judgement, Verdict
+from verifier.stores.protocols import OrderedSource, Source
 
 if TYPE_CHECKING:
     from verifier.proofs.reconcile import Reconcile

@@ -7,9 +7,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from verifier.footprint import Footprint
-from verifier.render.redact import clean_result
-from verifier.verdict import RunResult
+from verifier.model.footprint import Footprint
+from verifier.model.redact import clean_result
+from verifier.model.verdict import RunResult
 
 FORMAT = "openim-ssot-verifier/audit"
 VERSION = 1

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from verifier.history.records import RunSummary, StoredFinding
-from verifier.model import Severity
-from verifier.render.redact import clean, clean_finding, clean_result
-from verifier.render.words import (
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean, clean_finding, clean_result
+from verifier.model.text import (
     EXIT_MEANING,
     MARKS,
     ORDER,
@@ -29,7 +29,7 @@ from verifier.render.words import (
     plural,
     ranked,
 )
-from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
+from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

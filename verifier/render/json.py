@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from verifier.finding import Finding
 from verifier.history.records import StoredFinding
-from verifier.model import Severity
+from verifier.model.finding import Finding
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean_finding, clean_result
+from verifier.model.text import EXIT_MEANING, conclusion, headline
+from verifier.model.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
 from verifier.render.audit import summary
-from verifier.render.redact import clean_finding, clean_result
-from verifier.render.words import EXIT_MEANING, conclusion, headline
-from verifier.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
 
 FORMAT = "openim-ssot-verifier/run"
 VERSION = 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
-from verifier.finding import Finding
-from verifier.model import Severity
-from verifier.render.redact import clean_result
-from verifier.render.words import at_text, headline, number, plural
-from verifier.verdict import Judgement, Outcome, RunResult, Verdict
+from verifier.model.finding import Finding
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean_result
+from verifier.model.text import at_text, headline, number, plural
+from verifier.model.verdict import Judgement, Outcome, RunResult, Verdict
 
 FINDINGS_MAX = 50
 """Findings written out per case; CI servers choke on megabytes of failure text."""

@@ -11,7 +11,8 @@ from typing import Self
 from rich.console import Console
 from rich.text import Text
 
-from verifier.events import (
+from verifier.history.records import StoredFinding
+from verifier.model.events import (
     CheckFinished,
     CheckStarted,
     Event,
@@ -22,13 +23,12 @@ from verifier.events import (
     RunFinished,
     RunStarted,
 )
-from verifier.history.records import StoredFinding
-from verifier.model import Severity
-from verifier.render.redact import clean, clean_outcome, clean_result
+from verifier.model.invariant import Severity
+from verifier.model.redact import clean, clean_outcome, clean_result
+from verifier.model.text import EXIT_MEANING, MARKS, about, duration_text, headline, number, phase_text, plural
+from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
 from verifier.render.terminal_progress import LiveProgress
 from verifier.render.terminal_tables import findings_blocks, healed_block, verdict_table
-from verifier.render.words import EXIT_MEANING, MARKS, about, duration_text, headline, number, phase_text, plural
-from verifier.verdict import ExitCode, Outcome, RunResult, Verdict
 
 FINDINGS_MAX = 3
 """Findings shown per check; the report has the rest."""

@@ -7,8 +7,8 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElap
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from verifier.render.words import number
-from verifier.verdict import Outcome, Verdict
+from verifier.model.text import number
+from verifier.model.verdict import Outcome, Verdict
 
 LINES_MAX = 6
 """Checks shown at work; more would push the screen around."""

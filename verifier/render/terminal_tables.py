@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from verifier.finding import Finding
 from verifier.history.records import FindingState, StoredFinding
-from verifier.render.redact import clean_finding
-from verifier.render.words import MARKS, ORDER, about, at_text, clock_text, duration_text, number, plural, ranked
-from verifier.verdict import Outcome, RunResult, Verdict
+from verifier.model.finding import Finding
+from verifier.model.redact import clean_finding
+from verifier.model.text import MARKS, ORDER, about, at_text, clock_text, duration_text, number, plural, ranked
+from verifier.model.verdict import Outcome, RunResult, Verdict
 
 WIDE = 120
 """From this width on, what was covered has a column of its own."""

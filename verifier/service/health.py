@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from apscheduler.triggers.base import BaseTrigger
 
-from verifier.render.words import at_text, duration_text
+from verifier.model.text import at_text, duration_text
 from verifier.service.state import State
 
 GRACE_S = 900.0

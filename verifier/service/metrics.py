@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from verifier.render.redact import clean
+from verifier.model.redact import clean
+from verifier.model.verdict import RunResult, Verdict
 from verifier.service.state import Ending, State
-from verifier.verdict import RunResult, Verdict
 
 
 class StateCollector(Collector):

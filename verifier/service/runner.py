@@ -10,18 +10,19 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from verifier.check import Registry, load_checks
-from verifier.commands.running import Pace, execute, open_history
-from verifier.events import CheckFinished, Event, FindingFound, RunStarted
+from verifier.checks.catalogue import load_checks
+from verifier.checks.registry import Registry
+from verifier.commands.run import Pace, execute, open_history
+from verifier.engine.plan import make_plan
+from verifier.engine.resume import plan_document, why_not
+from verifier.engine.waivers import accepted_ids
 from verifier.history import History, HistoryBusy, HistoryError, RunKind, RunState
-from verifier.plan import make_plan
+from verifier.model.events import CheckFinished, Event, FindingFound, RunStarted
+from verifier.model.redact import clean
+from verifier.model.verdict import ExitCode, RunResult, Verdict
 from verifier.profile import Profile, ProfileError, load_profile
-from verifier.render.redact import clean
-from verifier.resume import plan_document, why_not
 from verifier.service.schedule import cron_trigger
 from verifier.service.state import Ending, State
-from verifier.verdict import ExitCode, RunResult, Verdict
-from verifier.waivers import accepted_ids
 
 _log = logging.getLogger(__name__)
 _RUNS_LOOKED_AT = 50

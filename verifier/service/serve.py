@@ -21,14 +21,14 @@ import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from starlette.applications import Starlette
 
+from verifier.model.redact import clean
+from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError
 from verifier.profile.models import Schedule
-from verifier.render.redact import clean
 from verifier.service.canary import fly
 from verifier.service.runner import Runner
 from verifier.service.schedule import cron_trigger
 from verifier.service.web import make_app
-from verifier.verdict import ExitCode
 
 STOP_GRACE_S = 10.0
 """How long a run that was interrupted may take to write down that it was."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from verifier.model.verdict import ExitCode, RunResult
 from verifier.profile import Profile
-from verifier.verdict import ExitCode, RunResult
 
 
 class Ending(StrEnum):

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from verifier.commands.running import open_history
+from verifier.commands.run import open_history
 from verifier.history import HistoryError
+from verifier.model.redact import clean
+from verifier.model.text import at_text, conclusion
 from verifier.render.html import ReportSection, render_html
-from verifier.render.redact import clean
-from verifier.render.words import at_text, conclusion
 from verifier.service.health import judge_health
 from verifier.service.metrics import render_metrics
 from verifier.service.schedule import cron_trigger

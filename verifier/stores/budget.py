@@ -13,8 +13,8 @@ from statistics import median
 from typing import TypeVar
 
 from verifier.profile.budgets import StoreBudget
-from verifier.stores.base import Unreachable
-from verifier.stores.footprint import Ledger
+from verifier.stores.errors import Unreachable
+from verifier.stores.statement_log import Ledger
 
 T = TypeVar("T")
 

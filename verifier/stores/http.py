@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import httpx
 
-from verifier.stores.base import Forbidden
-from verifier.stores.footprint import Ledger
+from verifier.stores.errors import Forbidden
+from verifier.stores.statement_log import Ledger
 
 
 class AllowListTransport(httpx.AsyncBaseTransport):

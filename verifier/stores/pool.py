@@ -9,19 +9,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from verifier.model import Row
+from verifier.model.invariant import Row
+from verifier.model.query import Rows
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped
 from verifier.profile.identity import Identity
 from verifier.profile.models import Profile
 from verifier.profile.relations import Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
-from verifier.query import Rows
-from verifier.stores.base import Denied, Observer, OrderedSource, Source, Store, StoreError
 from verifier.stores.budget import Pause
-from verifier.stores.footprint import Ledger
-from verifier.stores.ledger_source import Before, LedgerSource
+from verifier.stores.builtin.statements import Before, LedgerSource
+from verifier.stores.errors import Denied, StoreError
+from verifier.stores.protocols import Observer, OrderedSource, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
+from verifier.stores.statement_log import Ledger
 
 OPENIM_PREFIX = "openim."
 OPENIM_MONGO, OPENIM_MONGO_PREFIX = "openim_mongo", "openim_mongo."
@@ -36,23 +37,23 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
     budget = budget or StoreBudget()
     match role:
         case PostgresRole():
-            from verifier.stores.postgres import PostgresStore
+            from verifier.stores.postgres.store import PostgresStore
 
             return PostgresStore(name, role, budget)
         case MongoRole():
-            from verifier.stores.mongo import MongoStore
+            from verifier.stores.mongo.store import MongoStore
 
             return MongoStore(name, role, budget)
         case RedisRole():
-            from verifier.stores.redis import RedisStore
+            from verifier.stores.redis.store import RedisStore
 
             return RedisStore(name, role, budget)
         case BrokerRole():
-            from verifier.stores.rabbitmq import RabbitMQStore
+            from verifier.stores.rabbitmq.store import RabbitMQStore
 
             return RabbitMQStore(name, role, budget)
         case OpenIMRole():
-            from verifier.stores.openim import OpenIMStore
+            from verifier.stores.openim.store import OpenIMStore
 
             return OpenIMStore(name, role, budget)
         case _:
@@ -121,25 +122,25 @@ class Stores:
     async def source(self, rows: Rows) -> Source:
         """The records that `rows` describes."""
         if rows.relation.startswith(OPENIM_PREFIX):
-            from verifier.stores.openim_source import OpenIMSource
+            from verifier.stores.openim.source import OpenIMSource
 
             return OpenIMSource(await self._typed("openim"), rows.relation)
         if rows.relation.startswith(OPENIM_MONGO_PREFIX):
-            from verifier.stores.openim_records import source_of
+            from verifier.stores.openim.records import source_of
 
             return source_of(await self._typed(OPENIM_MONGO), rows)
         if rows.relation == CANARY:
-            from verifier.stores.canary_messages import CanaryMessages
+            from verifier.stores.builtin.canary_messages import CanaryMessages
 
             return CanaryMessages(self._profile)
         if rows.relation == LEDGER:
             return LedgerSource(self.ledgers, self._profile.budget, self._began, self._before)
         if rows.relation == SETTINGS:
-            from verifier.stores.settings import SettingsSource
+            from verifier.stores.builtin.settings import SettingsSource
 
             return SettingsSource(self._profile)
         if rows.relation == MEDIA:
-            from verifier.stores.media import MediaSource
+            from verifier.stores.builtin.media import MediaSource
 
             return MediaSource(self._profile.media, self._media)
         if rows.relation == TAP:

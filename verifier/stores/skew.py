@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 
-from verifier.stores.base import Store, StoreError
+from verifier.stores.errors import StoreError
+from verifier.stores.protocols import Store
 
 VERIFIER = "the verifier"
 """The clock of the machine that the verifier runs on; what the profile says of times (`since`) is read by it, too."""

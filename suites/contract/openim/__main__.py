@@ -32,7 +32,7 @@ from suites.contract.openim.render import show, write_junit
 from suites.contract.openim.server import Server, ServerError, from_environment
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.accounts import AccountError
-from verifier.verdict import ExitCode
+from verifier.model.verdict import ExitCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

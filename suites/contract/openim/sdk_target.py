@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.services.openim_double import ADMIN, SECRET, running
 from suites.contract.openim.server import Server
-from suites.selftest.openim.doubles import ADMIN, SECRET, running
 
 # A real server stores a while after its ack, and tells who is online about once a second.
 _SETTLE_S, _REAL_SETTLE_S = 3.0, 60.0

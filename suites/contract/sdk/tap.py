@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from suites.selftest.openim.doubles import free_port
+from fixtures.services.openim_double import free_port
 
 _PASSED_ON = ("content-type", "token", "operationid", "accept-encoding")
 _READY_WITHIN_S = 10.0

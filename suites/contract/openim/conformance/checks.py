@@ -11,7 +11,7 @@ import jsonschema_rs
 
 from suites.contract.openim.conformance.world import ADMIN, FORGER, NOBODY, STRANGER, World
 from suites.contract.openim.document.openapi import Rights
-from verifier.render.redact import hide_secrets
+from verifier.model.redact import hide_secrets
 
 _TOKEN_CODES: Final = range(1501, 1508)
 _SHOWN: Final = 2000

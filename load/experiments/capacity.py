@@ -1,0 +1,145 @@
+"""How much does it sustain? Raise the rate until an objective breaks, narrow it down, and try the edge again and again.
+
+A rate is sustained if it passed every one of its trials. That k of k passed says, at 95 % confidence, that it passes with a probability of
+at least 0.05 ** (1 / k) (Clopper and Pearson, 1934: 3 of 3 say 37 %, 10 of 10 say 74 %): both are in the report. The interval goes
+from the highest rate that was sustained to the lowest that broke an objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from verifier.model.verdict import ExitCode
+
+FORMAT: Final = "openim-ssot load capacity"
+GROWTH: Final = 2.0
+CONFIDENCE: Final = 0.95
+TRIALS_MOST: Final = 40
+_LEAST_PER_S: Final = 0.01
+
+Outcome = Literal["held", "broke", "generator"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One run at one rate (messages per second, all users together). `generator`: it was the generator that could not keep up.
+
+    `figures`: what was measured, e.g. `send_p99_ms`.
+    """
+
+    per_s: float
+    outcome: Outcome
+    why: tuple[str, ...] = ()
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Capacity:
+    """What was found. `sustained_per_s` None: not even the lowest rate held; `broken_per_s` None: nothing broke it."""
+
+    sustained_per_s: float | None = None
+    broken_per_s: float | None = None
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def limited_by_generator(self) -> bool:
+        """Whether the generator gave up at a rate that the server was not seen to break at."""
+        gave_up = self.lowest("generator")
+        return gave_up is not None and (self.broken_per_s is None or gave_up < self.broken_per_s)
+
+    def lowest(self, *outcomes: Outcome) -> float | None:
+        """The lowest rate that ended like this."""
+        return min((trial.per_s for trial in self.trials if trial.outcome in outcomes), default=None)
+
+    def passes(self, per_s: float) -> int:
+        """How often this rate held."""
+        return sum(trial.per_s == per_s and trial.outcome == "held" for trial in self.trials)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Inconclusive where the generator set the limit, or the search had to stop; violated where no rate held."""
+        if self.limited_by_generator:
+            return ExitCode.INCONCLUSIVE
+        if self.sustained_per_s is None:
+            return ExitCode.VIOLATED
+        return ExitCode.HOLDS if self.broken_per_s is not None else ExitCode.INCONCLUSIVE
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file, and for the report's page."""
+        return {
+            "format": FORMAT,
+            "version": 1,
+            "exit_code": int(self.exit_code),
+            "told": self.to_text(),
+            "sustained_per_s": self.sustained_per_s,
+            "broken_per_s": self.broken_per_s,
+            "limited_by_generator": self.limited_by_generator,
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        if self.sustained_per_s is None:
+            lines = ["No rate held: even the lowest that was tried broke an objective."]
+        else:
+            held = self.passes(self.sustained_per_s)
+            sure = (1 - CONFIDENCE) ** (1 / held)
+            lines = [
+                f"Sustained: {self.sustained_per_s:.0f} messages per second, in {held} of {held} trials "
+                f"(so it holds with a probability of {sure:.0%} or more, at {CONFIDENCE:.0%} confidence)."
+            ]
+        if self.broken_per_s is not None:
+            why = next(
+                trial.why for trial in self.trials if trial.per_s == self.broken_per_s and trial.outcome == "broke"
+            )
+            lines.append(f"Broken at {self.broken_per_s:.0f}: {'; '.join(why) or 'an objective was not reached'}.")
+        if self.limited_by_generator:
+            lines.append("Beyond that this generator is the limit, not the server: use more workers or machines.")
+        elif self.broken_per_s is None:
+            lines.append("Nothing broke it: the search ended before it found an upper end.")
+        return "\n".join(lines)
+
+
+def search(
+    measure: Callable[[float], Trial], *, start_per_s: float, precision: float = 0.1, repeats: int = 3
+) -> Capacity:
+    """Find the capacity to `precision` (0.1: the ends lie within 10 %), its lower end tried `repeats` times."""
+    return _Search(measure, precision, repeats).run(start_per_s)
+
+
+class _Search:
+    def __init__(self, measure: Callable[[float], Trial], precision: float, repeats: int) -> None:
+        self._measure, self._precision, self._repeats = measure, precision, repeats
+        self.found = Capacity()
+
+    def run(self, start_per_s: float) -> Capacity:
+        """Outwards, inwards, and the lower end again; one that breaks on a repeat is an upper end from then on."""
+        while len(self.found.trials) < TRIALS_MOST and (following := self._following(start_per_s)) is not None:
+            self._try(following)
+        return self.found
+
+    def _following(self, start_per_s: float) -> float | None:
+        """The rate to try next, None where everything is known."""
+        found = self.found
+        low, high = found.sustained_per_s, found.lowest("broke", "generator")
+        if not found.trials:
+            return start_per_s
+        if low is None:
+            lower = min(one.per_s for one in found.trials) / GROWTH
+            return lower if lower > _LEAST_PER_S else None
+        if high is None:
+            return low * GROWTH
+        if high > low * (1 + self._precision):
+            return float((low * high) ** 0.5)
+        return low if found.passes(low) < self._repeats else None
+
+    def _try(self, per_s: float) -> None:
+        """One more trial; the ends follow from all of them, as a rate that held once may break the next time."""
+        found = self.found
+        found.trials.append(self._measure(per_s))
+        found.broken_per_s = found.lowest("broke")
+        limit = found.lowest("broke", "generator")
+        held = [one.per_s for one in found.trials if one.outcome == "held" and (limit is None or one.per_s < limit)]
+        found.sustained_per_s = max(held, default=None)

@@ -1,0 +1,90 @@
+"""`python -m suites.scorecard.churn --minutes N`: a living platform without a breach, judged again and again.
+
+Beside the scoreboard's traffic a second crowd moves conversations, changes devices, joins by invite, pins, reports.
+Exit code 0: no finding and nothing inconclusive; 1: something was said, which is printed; 2: it could not be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from fixtures.blueprints import steady, worlds
+from fixtures.blueprints.living import living
+from fixtures.faults import CATALOGUE, Site
+from fixtures.faults.planting import findings
+from fixtures.scenarios.judging import FLUSH_S, Watch
+from fixtures.scenarios.stories import HEALTHY_JOURNAL, USERS
+from fixtures.stack.stack import Stack, World
+from verifier.model.verdict import RunResult, Verdict
+
+
+def main() -> int:
+    """Parse, run half of the time in the cutover and half frozen, print a table."""
+    parser = argparse.ArgumentParser(prog="python -m suites.scorecard.churn", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="churn-") as scratch, Stack.start(Path(scratch)) as stack:
+        for phase in ("cutover", "frozen"):
+            with stack.new_world() as world:
+                wrong += asyncio.run(churn(world, phase, arguments.minutes * 30, arguments.seed))
+    sys.stdout.write("\n".join([f"{len(wrong)} findings or inconclusive verdicts", *wrong, ""]))
+    return 1 if wrong else 0
+
+
+async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
+    """Runs back to back, in one phase; returns what was said that should not have been."""
+    config = world.config
+    population = await worlds.mid_migration(config, users=USERS, seed=seed)
+    people = await steady.crowd(config, seed=seed)
+    if phase == "frozen":
+        await worlds.frozen(config, population, seed=seed)
+    wrong: list[str] = []
+    with Watch(config) as watch:
+        watch.enter(phase)
+        async with (
+            Site.open(config, population, world.admin) as site,
+            steady.flowing(config, people, seed=seed) as flow,
+            living(config, seed=seed, frozen=phase == "frozen") as life,
+        ):
+            await asyncio.sleep(FLUSH_S)
+            await watch.baseline()
+            began = time.monotonic()
+            number = 0
+            while time.monotonic() - began < for_s:
+                number += 1
+                told = await watch.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
+                said = _said(told.result)
+                wrong += [f"{phase} run {number}: {text}" for text in said]
+                _row(phase, number, time.monotonic() - began, told.result, flow.made + life.counts)
+            wrong += [f"{phase}: the platform refused {refusal}" for refusal in life.refusals]
+            done = ", ".join(f"{times} × {name}" for name, times in sorted((flow.made + life.counts).items()))
+            sys.stdout.write(f"{phase}: {done}\n")
+    return wrong
+
+
+def _said(result: RunResult) -> list[str]:
+    inconclusive = [
+        f"{outcome.check_id} inconclusive: {outcome.judgement.reason}"
+        for outcome in result.outcomes
+        if outcome.verdict is Verdict.INCONCLUSIVE
+    ]
+    return [*(f"{item.check_id}: {item.summary} [{item.key}]" for item in findings(result)), *inconclusive]
+
+
+def _row(phase: str, number: int, at_s: float, result: RunResult, made: Counter[str]) -> None:
+    verdicts = Counter(outcome.verdict.value for outcome in result.outcomes)
+    shown = "  ".join(f"{name} {times}" for name, times in sorted(verdicts.items()))
+    sys.stdout.write(f"{phase:8} run {number:4}  {at_s:7.1f} s  {shown}  actions {made.total()}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Runs of the engine against a double in a process of its own, whose switches and log say what is true."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from fixtures.stack.ports import LOOPBACK, claim_port, release_port
+from load.engine.engine import Engine
+from load.engine.frames import SINGLE, Peer
+from load.engine.plan import EnginePlan, Target, UserPlan
+from load.journal.layout import marker_of, message_number
+from load.journal.writer import ColumnWriter
+from load.judging.account import Judged, judge_run
+from load.users.openim import OpenIMApi, conversation_id
+
+SECRET, ADMIN = "secret-of-the-test", "loadAdmin"
+WEB = 5
+
+
+@dataclass(frozen=True)
+class Double:
+    """Where it listens."""
+
+    api_url: str
+    ws_url: str
+
+    def faults(self, **switches: Any) -> None:
+        """Set the switches, and forget what was logged."""
+        httpx.delete(f"{self.api_url}/_double/log").raise_for_status()
+        answer = httpx.post(f"{self.api_url}/_double/faults", json=switches)
+        assert answer.status_code == 200, answer.text
+
+    def log(self, fault: str) -> list[Mapping[str, Any]]:
+        """What it did wrong of this kind."""
+        return [entry for entry in httpx.get(f"{self.api_url}/_double/log").json()["data"] if entry["fault"] == fault]
+
+    def markers(self, fault: str) -> set[str]:
+        """The messages that it did this to, as judges name them."""
+        return {marker(entry["clientMsgID"]) for entry in self.log(fault)}
+
+
+def marker(client_msg_id: str) -> str:
+    """A message's name for judges, from what travels."""
+    return marker_of(message_number(int(client_msg_id[16:20], 16), int(client_msg_id[20:])))
+
+
+@contextmanager
+def a_double() -> Iterator[Double]:
+    """A double in a process of its own."""
+    api, ws = claim_port(), claim_port()
+    command = [sys.executable, "-m", "fixtures.openim", "--port", str(api), "--ws-port", str(ws), "--faults"]
+    process = subprocess.Popen([*command, "--secret", SECRET, "--admin", ADMIN])
+    double = Double(f"http://{LOOPBACK}:{api}", f"ws://{LOOPBACK}:{ws}")
+    try:
+        deadline = time.monotonic() + 20
+        while not _answers(double):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield double
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        release_port(api)
+        release_port(ws)
+
+
+def _answers(double: Double) -> bool:
+    try:
+        return httpx.get(f"{double.api_url}/_double/log").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def two_workers() -> Iterator[list[str]]:
+    """Locust's options for two worker processes; their master's port is its own, as other tests run at the same time."""
+    port = str(claim_port())
+    try:
+        yield ["--processes", "2", "--master-port", port, "--master-bind-port", port]
+    finally:
+        release_port(int(port))
+
+
+class Drive:
+    """One run: pairs of users of whom the first writes to the second."""
+
+    def __init__(self, double: Double, path: Path, *, seed: int, pairs: int = 3, **settings: Any) -> None:
+        self.double, self.path = double, path
+        self.run_id = f"run-{path.name}-{seed}"
+        defaults: dict[str, Any] = {"window": 1, "warm_up_s": 0.1, "ack_deadline_s": 1.0, "backoff_s": 0.05}
+        self.plan = EnginePlan(run_id=self.run_id, worker=0, text="canary " * 20, **(defaults | settings))
+        self.users = [f"canaryload{seed:03d}{number:04d}" for number in range(2 * pairs)]
+        self._rng = random.Random(seed)  # noqa: S311 - arrivals
+        journal = ColumnWriter(
+            path, run_id=self.run_id, stack="test", worker=0, digest=self.plan.digest, warm_up_s=self.plan.warm_up_s
+        )
+        self.engine = Engine(self.plan, journal)
+        api = OpenIMApi(double.api_url, secret=SECRET, admin_user_id=ADMIN)
+        api.ensure_registered(self.users)
+        self._tokens = {user: api.user_token(user, WEB) for user in self.users}
+        api.close()
+
+    def start(self, due_s: Callable[[random.Random], Iterator[float]]) -> None:
+        """Connect everybody; the senders' messages are due so long after they are warm."""
+        self.engine.start(lambda run: threading.Thread(target=run, daemon=True).start())
+        for number, user in enumerate(self.users):
+            self.engine.add(self._user(user, due_s(self._rng) if number % 2 == 0 else iter(())))
+        deadline = time.monotonic() + 10
+        while not all(map(self.engine.is_ready, self.users)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def _user(self, user: str, due_s: Iterator[float]) -> UserPlan:
+        query = {"sendID": user, "token": self._tokens[user], "platformID": WEB, "operationID": "connect"}
+        query |= {"isBackground": "false", "sdkType": self.plan.sdk_type}
+        query |= {"compression": "gzip"} if self.plan.gzipped else {}
+        url = f"{self.double.ws_url}/?{urlencode(query)}"
+        peer = self.users[self.users.index(user) ^ 1]
+        target = Target(peer=Peer(SINGLE, peer), conversation=conversation_id(user, peer), members=sorted((user, peer)))
+        return UserPlan(user_id=user, address=lambda: (url, {}), targets=[target], due_s=due_s)
+
+    def judge(self, *, deadline_s: float = 0.2) -> Judged:
+        """End the run and judge it."""
+        self.engine.finish(settle_s=0.3, deadline_s=deadline_s).wait(time.sleep, 30)
+        assert self.engine.broken is None
+        return judge_run([self.path], settle_s=0.3)[1]
+
+
+def poisson(rate_per_s: float, seconds: float, *, after_s: float = 0.0) -> Callable[[random.Random], Iterator[float]]:
+    """Independent arrivals for so long."""
+
+    def due_s(rng: random.Random) -> Iterator[float]:
+        at_s = rng.expovariate(rate_per_s)
+        while at_s < seconds:
+            yield after_s + at_s
+            at_s += rng.expovariate(rate_per_s)
+
+    return due_s

@@ -1,0 +1,111 @@
+"""The search for what is sustained: right on a server that is simulated, with and without noise; and the trials' own words."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from load.experiments.capacity import TRIALS_MOST, Capacity, Trial, search
+from load.experiments.plans import PlanRun
+from load.experiments.trials import told
+from verifier.model.verdict import ExitCode
+
+
+def _server(limit_per_s: float, *, generator_per_s: float = float("inf")) -> Any:
+    def measure(per_s: float) -> Trial:
+        if per_s > generator_per_s:
+            return Trial(per_s=per_s, outcome="generator", why=("98 % of a core",))
+        held = per_s <= limit_per_s
+        return Trial(per_s=per_s, outcome="held" if held else "broke", why=() if held else ("send_p99_ms: 900",))
+
+    return measure
+
+
+@given(st.floats(1, 1e6), st.floats(1, 1e6), st.sampled_from([0.02, 0.1, 0.5]))
+def test_a_sharp_limit_is_found(limit_per_s: float, start_per_s: float, precision: float) -> None:
+    """From wherever the search starts, both ends lie round the limit, close enough, and the lower one was tried again."""
+    found = search(_server(limit_per_s), start_per_s=start_per_s, precision=precision)
+    assert found.sustained_per_s is not None
+    assert found.broken_per_s is not None
+    assert found.sustained_per_s <= limit_per_s < found.broken_per_s <= found.sustained_per_s * (1 + precision)
+    assert found.passes(found.sustained_per_s) == 3
+    assert found.exit_code is ExitCode.HOLDS
+
+
+@given(st.floats(100, 1e4), st.integers(0, 2**32))
+def test_noise_never_leaves_a_rate_that_broke_within_what_is_sustained(limit_per_s: float, seed: int) -> None:
+    """Near its limit a server holds at times and at times not: no rate at or below the answer ever broke, and the search ends."""
+    rng = random.Random(seed)  # noqa: S311 - a simulated server
+
+    def measure(per_s: float) -> Trial:
+        held = per_s < limit_per_s * rng.uniform(0.8, 1.2)
+        return Trial(per_s=per_s, outcome="held" if held else "broke", why=() if held else ("x",))
+
+    found = search(measure, start_per_s=50)
+    assert len(found.trials) <= TRIALS_MOST
+    assert found.sustained_per_s is not None
+    assert all(one.outcome == "held" for one in found.trials if one.per_s <= found.sustained_per_s)
+    assert found.sustained_per_s < 1.2 * limit_per_s
+
+
+@given(st.floats(10, 1e4))
+def test_a_generator_that_gives_up_first_is_no_answer(generator_per_s: float) -> None:
+    """The server may sustain more: inconclusive, and it says whose limit that is."""
+    found = search(_server(1e9, generator_per_s=generator_per_s), start_per_s=5)
+    assert found.exit_code is ExitCode.INCONCLUSIVE
+    assert found.sustained_per_s is not None
+    assert found.sustained_per_s <= generator_per_s
+    assert "generator is the limit" in found.to_text()
+
+
+def test_a_rate_that_breaks_on_a_repeat_is_not_sustained() -> None:
+    """Once is no proof: the search goes on below, until a rate holds every time."""
+    seen: list[float] = []
+
+    def measure(per_s: float) -> Trial:
+        seen.append(per_s)
+        held = (per_s <= 1000 and seen.count(1000) < 2) or per_s < 800
+        return Trial(per_s=per_s, outcome="held" if held else "broke")
+
+    found = search(measure, start_per_s=1000)
+    assert found.sustained_per_s is not None
+    assert found.sustained_per_s < 800 <= (found.broken_per_s or 0)
+    assert found.passes(found.sustained_per_s) == 3
+
+
+def test_a_server_that_sustains_nothing() -> None:
+    """No rate held: violated, in words."""
+    found = search(_server(0), start_per_s=10)
+    assert found.exit_code is ExitCode.VIOLATED
+    assert "No rate held" in found.to_text()
+
+
+def test_the_text_says_how_sure_it_is() -> None:
+    """Three of three is not much, and that is said."""
+    text = search(_server(100), start_per_s=10).to_text()
+    assert "in 3 of 3 trials" in text
+    assert "37%" in text
+    assert "send_p99_ms: 900" in text
+    assert Capacity().exit_code is ExitCode.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("report", "broken", "outcome"),
+    [
+        ({}, (), "held"),
+        ({}, ("send_p99_ms: 900, asked for 5",), "broke"),
+        ({"judgements": {"delivery": {"verdict": "violated", "problems_total": 3}}}, (), "broke"),
+        ({"delivery": {"unknown_sends": 1}}, (), "broke"),
+        ({"delivery": {"refused": 1}}, (), "broke"),
+        ({"doubts": ["the run was aborted: backlog"]}, (), "broke"),
+        ({"doubts": ["5 messages were due and never sent: their users' queues were full"]}, (), "broke"),
+        ({"doubts": ["the generator used 98% of a core"]}, ("send_p99_ms: 900",), "generator"),
+    ],
+)
+def test_what_a_run_says_of_its_rate(report: dict[str, Any], broken: tuple[str, ...], outcome: str) -> None:
+    """The server's failures break a rate; the generator's say nothing of it, whatever was measured."""
+    assert told(PlanRun(code=ExitCode.HOLDS, broken=broken, report=report), 1).outcome == outcome

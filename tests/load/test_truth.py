@@ -1,0 +1,169 @@
+"""The verdict of a run over WebSocket names exactly the messages that the double says it lost, doubled or moved."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.load.doubled import Double, Drive, a_double, poisson
+from verifier.model.invariant import Problem
+from verifier.model.verdict import Verdict
+
+SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(3, 20))]
+SECONDS, PER_S = 1.0, 60.0
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[Double]:
+    """One server for all runs; each run has users of its own."""
+    with a_double() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _honest_again(double: Double) -> Iterator[None]:
+    yield
+    double.faults()
+
+
+def named(problems: Sequence[Problem], what: str) -> set[str]:
+    """The messages that are accused of this."""
+    return {(problem.key or "").split(" ")[0] for problem in problems if what in problem.summary}
+
+
+def drive(double: Double, path: Path, seed: int, seconds: float = SECONDS) -> Drive:
+    """A run that has been sent, and is not judged yet."""
+    run = Drive(double, path, seed=seed)
+    run.start(poisson(PER_S, seconds, after_s=0.1))
+    time.sleep(seconds + 0.8)
+    return run
+
+
+@pytest.mark.parametrize("sdk_type", ["js", "go"])
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_an_honest_server_is_accused_of_nothing(tmp_path: Path, double: Double, sdk_type: str, gzipped: bool) -> None:
+    """All switches off, both encodings, plain and compressed: everything acknowledged, read back and pushed to both."""
+    seed = 100 + 2 * gzipped + (sdk_type == "js")
+    run = Drive(double, tmp_path / "a.columns", seed=seed, sdk_type=sdk_type, gzipped=gzipped, window=4)
+    run.start(poisson(PER_S, SECONDS, after_s=0.1))
+    time.sleep(SECONDS + 0.3)
+    judged = run.judge()
+    assert judged.delivery is not None
+    assert judged.order is not None
+    assert judged.pushes is not None
+    assert judged.delivery.acked == judged.delivery.sent > PER_S
+    assert judged.delivery.count("received") == 2 * judged.delivery.acked == judged.pushes.total
+    assert {judged.delivery.judgement.verdict, judged.order.verdict, judged.pushes.verdict} == {Verdict.HOLDS}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_lost_are_named(tmp_path: Path, double: Double, seed: int) -> None:
+    """Acknowledged and never stored: these messages, for both ends, and no other."""
+    double.faults(seed=seed, lose={"rate": 0.1})
+    judged = drive(double, tmp_path / "a.columns", seed).judge()
+    assert judged.delivery is not None
+    lost = double.markers("lose")
+    assert named(judged.delivery.problems, "was acknowledged") == lost != set()
+    assert judged.delivery.problems_total == judged.delivery.count("lost") == 2 * len(lost)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_burst_that_was_thrown_away_is_named(tmp_path: Path, double: Double, seed: int) -> None:
+    """A batch too large is acknowledged and lost whole (trap R1): exactly its messages are lost, and no seq tells."""
+    double.faults(seed=seed, burst={"limit": 10, "windowMs": 100})
+
+    def bursts(rng: random.Random) -> Iterator[float]:
+        for second in range(4):
+            yield from [0.1 + second * 0.4] * rng.choice((4, 8, 30))
+
+    run = Drive(double, tmp_path / "a.columns", seed=seed, window=16)
+    run.start(bursts)
+    time.sleep(2.2)
+    judged = run.judge()
+    assert judged.delivery is not None
+    assert named(judged.delivery.problems, "was acknowledged") == double.markers("burst")
+    assert judged.delivery.problems_total == judged.delivery.count("lost")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_stored_twice_is_named(tmp_path: Path, double: Double, seed: int) -> None:
+    """One send, two seqs: these messages, for both ends, and no other."""
+    double.faults(seed=seed, storeTwice={"rate": 0.1})
+    judged = drive(double, tmp_path / "a.columns", seed).judge()
+    assert judged.delivery is not None
+    assert named(judged.delivery.problems, "was sent once") == double.markers("storeTwice") != set()
+    assert judged.delivery.problems_total == judged.delivery.count("duplicated")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_was_stored_out_of_order_is_named(tmp_path: Path, double: Double, seed: int) -> None:
+    """Acknowledged before the next one was begun, and stored behind it: these messages, and delivery holds."""
+    double.faults(seed=seed, reorder={"rate": 0.1})
+    judged = drive(double, tmp_path / "a.columns", seed).judge()
+    assert judged.delivery is not None
+    assert judged.order is not None
+    assert named(judged.order.problems, "stands before it") == double.markers("reorder") != set()
+    assert judged.delivery.judgement.verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("pushTwice", "was pushed twice"),
+        ("reorderPush", "was pushed after a later one"),
+        ("notPushed", "was stored and never pushed"),
+    ],
+)
+def test_wrong_pushes_of_what_is_stored_are_named(
+    tmp_path: Path, double: Double, seed: int, fault: str, sentence: str
+) -> None:
+    """Pushed twice, late, or never: these messages on both ends' connections; what is stored holds."""
+    double.faults(seed=seed, **{fault: {"rate": 0.1}})
+    judged = drive(double, tmp_path / "a.columns", seed).judge()
+    assert judged.delivery is not None
+    assert judged.order is not None
+    assert judged.pushes is not None
+    struck = double.markers(fault)
+    assert named(judged.pushes.problems, sentence) == struck != set()
+    assert judged.pushes.problems_total == 2 * len(struck)
+    assert {judged.delivery.judgement.verdict, judged.order.verdict} == {Verdict.HOLDS}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_push_gap_is_told_where_it_outlasts_the_warm_up(tmp_path: Path, double: Double, seed: int) -> None:
+    """Messages that a young connection was not pushed: all of them where the run believed it warm, none otherwise."""
+    double.faults(pushGapS=0.8)
+    judged = drive(double, tmp_path / "a.columns", seed).judge()
+    assert judged.pushes is not None
+    assert named(judged.pushes.problems, "never pushed") == double.markers("pushGap") != set()
+    double.faults(pushGapS=0.8)
+    warm = Drive(double, tmp_path / "b.columns", seed=seed, warm_up_s=1.0)
+    warm.start(poisson(PER_S, SECONDS))
+    time.sleep(SECONDS + 0.2)
+    judged = warm.judge()
+    assert judged.pushes is not None
+    assert judged.pushes.verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("processed", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_half_open_connections_accuse_nobody(tmp_path: Path, double: Double, seed: int, processed: bool) -> None:
+    """What a silent connection did not answer is unknown, recovered where it arrived; nothing else is touched."""
+    run = Drive(double, tmp_path / "a.columns", seed=seed)
+    run.start(poisson(PER_S, 3.0, after_s=0.3))
+    double.faults(seed=seed, halfOpen={"rate": 0.05, "limit": 2, "processed": processed, "users": run.users[::2]})
+    time.sleep(4.5)
+    judged = run.judge(deadline_s=2.0)
+    assert judged.delivery is not None
+    struck = double.log("halfOpen")
+    assert len(struck) == 2
+    assert judged.delivery.unknown_sends == 2
+    assert judged.delivery.recovered_sends == (2 if processed else 0)
+    assert judged.delivery.acked == judged.delivery.sent - 2
+    problems = [*judged.delivery.problems, *(judged.order.problems if judged.order else ())]
+    assert [*problems, *(judged.pushes.problems if judged.pushes else ())] == []

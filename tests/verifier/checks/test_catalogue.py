@@ -1,0 +1,59 @@
+"""The catalogue is whole: each check has its breaches and its look-alikes, and each fault says what it is."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from fixtures.faults import CATALOGUE, Fault
+from fixtures.faults.catalogue import Catalogue
+from fixtures.faults.edits import drop, put
+from verifier.checks.catalogue import load_checks
+from verifier.checks.registry import Check
+from verifier.model.invariant import Severity
+
+JUDGES_THE_RUN = {"META-01"}
+"""It reads the run itself, which is always there to be read."""
+CHECKS = list(load_checks())
+
+
+@pytest.mark.parametrize("item", CHECKS, ids=lambda item: item.id)
+def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
+    """A check that cannot be seen to fail, that alarms at its own shadow, or that never admits not to know, proves nothing."""
+    assert any(item.id in fault.expects for fault in CATALOGUE)
+    if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN:
+        assert any(item.id in fault.blinds for fault in CATALOGUE if fault.kind == "unknowable")
+    assert sum(item.id in fault.near for fault in CATALOGUE) >= 2
+
+
+@pytest.mark.parametrize("fault", list(CATALOGUE), ids=lambda fault: fault.id)
+def test_a_fault_says_what_it_is(fault: Fault) -> None:
+    """Its check exists, a breach expects something, a look-alike nothing, and its sentence ends."""
+    known = {item.id for item in CHECKS}
+    assert {fault.check, *fault.expects, *fault.near, *fault.blinds} <= known
+    assert bool(fault.expects) == (fault.kind == "breach")
+    assert bool(fault.because) == (fault.kind == "unknowable")
+    assert fault.kind != "unknowable" or fault.blinds
+    assert fault.about.endswith(".")
+
+
+def test_a_fault_is_registered_once() -> None:
+    """A second one of the same name is an error of the catalogue's author."""
+    catalogue = Catalogue()
+    first = next(iter(CATALOGUE))
+    catalogue.add(first)
+    with pytest.raises(ValueError, match="registered twice"):
+        catalogue.add(first)
+
+
+def test_edits_change_what_they_name() -> None:
+    """A value is set, a list grows, a key goes; the rest stays."""
+    text = '[policies]\npush_types = ["otp"]\n[relations.users]\nwhere = "x"\n'
+    text = drop("relations.users.where")(put("policies.push_types", ["alert"])(put("policies.friends", "ours")(text)))
+    assert tomllib.loads(text) == {
+        "policies": {"push_types": ["otp", "alert"], "friends": "ours"},
+        "relations": {"users": {}},
+    }
+    with pytest.raises(KeyError):
+        drop("relations.users.where")(text)

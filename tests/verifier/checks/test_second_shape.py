@@ -1,0 +1,90 @@
+"""A platform of another shape is judged by its profile alone: nothing of the first one is built in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import fixtures.blueprints.second_shape as blueprint
+from fixtures.blueprints.second_shape_breaches import BREACHES, plant
+from fixtures.blueprints.second_shape_seed import seed
+from fixtures.stack.stack import Stack
+from verifier.checks.catalogue import load_checks
+from verifier.commands.run import execute
+from verifier.engine.plan import make_plan
+from verifier.history import History, RunKind
+from verifier.model.verdict import Outcome, Verdict
+from verifier.profile import Profile, parse_profile
+
+PROFILE = Path(blueprint.__file__).with_name("second_shape.toml")
+FROZEN = ("CNV-02",)
+
+
+@pytest.fixture(scope="module")
+def shape(stack: Stack) -> Iterator[blueprint.SecondShape]:
+    """The second platform, healthy, in the middle of its move."""
+    world = stack.new_world("second", platform=False, broker=False)
+    try:
+        yield asyncio.run(seed(world.config, accounts=30))
+    finally:
+        world.close()
+
+
+def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
+    """Its profile, in a phase."""
+    config = shape.config
+    return parse_profile(
+        PROFILE.read_text(encoding="utf-8").replace('phase = "cutover"', f'phase = "{phase}"'),
+        environment={
+            "MOVED_AT": datetime.fromtimestamp(shape.moved_ms / 1000, UTC).isoformat(),
+            "DB_URL": config.verifier.user_db,
+            "MONGO_URL": config.verifier.mongo,
+            "MONGO_DATABASE": config.mongo_database,
+            "TOKEN_REDIS_URL": config.verifier.redis,
+            "LOGIN_REDIS_URL": shape.session_redis,
+            "OPENIM_API": config.openim_api,
+            "OPENIM_SECRET": config.openim_secret,
+            "OPENIM_ADMIN": config.openim_verifier_admin,
+        },
+    )
+
+
+def judge(shape: blueprint.SecondShape, history: History, kind: RunKind = RunKind.RUN) -> dict[str, Outcome]:
+    """Every check in cutover, and in frozen those that this blueprint breaks there."""
+    outcomes: dict[str, Outcome] = {}
+    for phase, only in (("cutover", ()), ("frozen", FROZEN)):
+        profile = profile_of(shape, phase)
+        plan = make_plan(load_checks(), profile, only=only)
+        result = execute(profile, plan, history, kind=kind, handle=lambda event: None)
+        outcomes |= {item.check_id: item for item in result.outcomes}
+    return outcomes
+
+
+def findings(outcomes: dict[str, Outcome], verdict: Verdict) -> dict[str, object]:
+    """The reasons and findings of the checks with a verdict."""
+    return {
+        name: (item.judgement.reason, item.judgement.findings)
+        for name, item in outcomes.items()
+        if item.verdict is verdict
+    }
+
+
+def test_breaches_are_found_in_another_shape(shape: blueprint.SecondShape) -> None:
+    """The healthy world holds; then each planted breach is found by its check, and by no other."""
+    with History.open("memory:", stack="second-shape") as history:
+        judge(shape, history, RunKind.BASELINE)
+        healthy = judge(shape, history)
+        assert findings(healthy, Verdict.INCONCLUSIVE) == {}
+        assert findings(healthy, Verdict.VIOLATED) == {}
+        assert sum(item.verdict is Verdict.HOLDS for item in healthy.values()) >= 15
+        planted = {name: asyncio.run(plant(shape, name)) for name in BREACHES}
+        broken = judge(shape, history)
+    assert findings(broken, Verdict.INCONCLUSIVE) == {}
+    assert findings(broken, Verdict.VIOLATED).keys() == planted.keys()
+    for name, key in planted.items():
+        (found,) = broken[name].judgement.findings
+        assert key in f"{found.raw_key} {found.summary}"

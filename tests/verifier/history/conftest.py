@@ -1,0 +1,45 @@
+"""Where histories live in these tests: memory, a file, and a PostgreSQL of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.services.postgres import Postgres
+from fixtures.stack.deadline import Deadline
+from fixtures.stack.rundir import RunDir
+from verifier.history import History
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty PostgreSQL database."""
+    run = RunDir.claim(tmp_path_factory.mktemp("history-postgres"))
+    server = Postgres.start(run, Deadline(60))
+    try:
+        yield server.admin_url
+    finally:
+        server.stop()
+        run.release()
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL or path, once for each kind of database."""
+    match request.param:
+        case "memory":
+            return "memory:"
+        case "file":
+            return str(tmp_path / "history.db")
+        case _:
+            url: str = request.getfixturevalue("postgres_url")
+            return url
+
+
+@pytest.fixture
+def history(place: str, request: pytest.FixtureRequest) -> Iterator[History]:
+    """An open history of a stack that no other test uses."""
+    with History.open(place, stack=f"stack of {request.node.nodeid}") as opened:
+        yield opened

@@ -1,0 +1,201 @@
+"""The proposal maps what is there, says what it guessed, leaves out the rest, loads, and holds no secret."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import pytest
+
+from tests.verifier.init.surveys import ALL, as_in_the_template, proposed, states, template_relations, with_table
+from verifier.init.survey import Addresses, BrokerFound, Found, RedisFound, Survey
+
+USERS = {
+    "id": "uuid",
+    "nick_name": "text",
+    "avatar_url": "text",
+    "phone": "text",
+    "e_mail": "text",
+    "status": "text",
+    "created_at": "bigint",
+    "last_login_at": "timestamp with time zone",
+}
+
+
+def test_a_stack_as_in_the_template() -> None:
+    """Everything is found, nothing is commented out."""
+    made, profile = proposed(as_in_the_template())
+    assert set(states(made).values()) == {"found"}
+    assert set(profile.relations) == set(template_relations())
+    assert set(profile.queues) == {"chat_message_notify", "notification_push"}
+    assert "# found: public.users, 8 of 8 columns" in made.text
+
+
+def test_no_address_is_the_template() -> None:
+    """Without a look nothing is known, so nothing is left out."""
+    made, profile = proposed(Survey(), Addresses())
+    assert made.remarks == ()
+    assert set(profile.relations) == set(template_relations())
+    assert set(profile.roles.named()) >= {"user_db", "chat_db", "chat_mongo", "cache_redis", "broker", "openim"}
+
+
+def test_no_secret_and_every_variable_named() -> None:
+    """URLs are references; the head names each variable that is read and shows where it leads, without the password."""
+    made, _ = proposed(as_in_the_template())
+    assert "s3cret" not in made.text
+    assert set(made.variables) == {
+        "USER_DB_URL", "CHAT_DB_URL", "CHAT_MONGO_URL", "CACHE_REDIS_URL",
+        "RABBITMQ_MANAGEMENT_URL", "OPENIM_API_URL", "OPENIM_SECRET",
+    }  # fmt: skip
+    assert "#   export USER_DB_URL=" in made.text
+    assert "@db:5432/users" in made.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://reader:s3cret/rest@db/users",
+        "postgresql://reader:s3cret#12@db/users",
+        "postgresql://reader:s3cret?1@db/users",
+        "host=db password=s3cret",
+        "postgresql://[s3cret",
+        "redis://s3cret\n[roles.evil]\n@cache",
+    ],
+)
+def test_passwords_that_no_url_may_hold(url: str) -> None:
+    """What cannot be taken apart with certainty is not shown at all, and breaks out of no comment."""
+    given = replace(ALL, user_db=url)
+    made, _ = proposed(as_in_the_template(), given)
+    assert "s3cret" not in made.text
+    assert not any(line.startswith("[roles.evil") for line in made.text.splitlines())
+
+
+def test_a_table_under_another_name() -> None:
+    """The likest table is proposed and marked: its name, its columns, its types; what it lacks is commented out."""
+    columns = {name: kind for name, kind in USERS.items() if name != "last_login_at"}
+    survey = with_table(as_in_the_template(without=frozenset({"public.users"})), "user_db", "app.members", columns)
+    made, profile = proposed(survey)
+    users = profile.relations["users"]
+    assert states(made)["relations.users"] == "like"
+    assert "# found: app.members, 7 of 8 columns; check" in made.text
+    assert users.table == "app.members"
+    assert users.columns["nickname"].column == "nick_name"
+    assert users.columns["email"].model_dump() == {"column": "e_mail", "type": "text", "sensitive": True}
+    assert users.columns["created_at"].type == "epoch_ms"
+    assert "last_login_at" not in users.columns
+    assert "# columns.last_login_at" in made.text
+
+
+def test_a_table_that_is_not_there() -> None:
+    """Its section is commented out with the reason, and the file loads without it."""
+    made, profile = proposed(as_in_the_template(without=frozenset({"public.message_reads"})))
+    assert "message_reads" not in profile.relations
+    assert "# not found: no public.message_reads" in made.text
+    assert "# [relations.message_reads]" in made.text
+
+
+def test_common_columns_are_no_likeness() -> None:
+    """Every table has an id and a date: that alone makes none of them link requests."""
+    columns = {"id": "uuid", "created_at": "timestamp with time zone", "total": "numeric"}
+    survey = with_table(
+        as_in_the_template(without=frozenset({"public.link_requests"})), "user_db", "shop.orders", columns
+    )
+    made, profile = proposed(survey)
+    assert "link_requests" not in profile.relations
+    assert "shop.orders (id, created_at, total)" in made.text
+
+
+def test_a_condition_that_cannot_hold() -> None:
+    """Without its condition a relation would be a wider one, so it is left out and not widened."""
+    survey = as_in_the_template()
+    survey.tables["user_db"] = [
+        replace(item, columns={name: kind for name, kind in item.columns.items() if name != "revoked_at"})
+        if item.name == "public.sessions"
+        else item
+        for item in survey.tables["user_db"]
+    ]
+    made, profile = proposed(survey)
+    assert "sessions" not in profile.relations
+    assert "its condition (revoked_at IS NULL) needs revoked_at" in made.text
+
+
+def test_numbers_for_ids() -> None:
+    """A key of numbers is declared as one, and ids that are no UUIDs are not stripped of dashes."""
+    survey = as_in_the_template()
+    survey.tables["user_db"] = [
+        replace(item, columns={**item.columns, "id": "bigint"}) if item.name == "public.users" else item
+        for item in survey.tables["user_db"]
+    ]
+    _, profile = proposed(survey)
+    assert profile.relations["users"].columns["user_id"].type == "integer"
+    assert profile.identity.kind == "same"
+
+
+def test_some_addresses() -> None:
+    """Roles without an address are commented out with everything that needs them."""
+    survey = as_in_the_template()
+    only = Survey(tables={"user_db": survey.tables["user_db"]}, versions={"user_db": "1.0"})
+    made, profile = proposed(only, Addresses(user_db=ALL.user_db))
+    assert set(profile.roles.named()) == {"user_db"}
+    assert {item.role for item in profile.relations.values()} == {"user_db"}
+    assert not profile.queues
+    assert set(made.variables) == {"USER_DB_URL"}
+
+
+def test_a_store_that_failed() -> None:
+    """Its sections stay as the template has them, marked; the others are proposed."""
+    survey = as_in_the_template()
+    del survey.tables["chat_db"], survey.versions["chat_db"]
+    survey.failures["chat_db"] = "chat_db (PostgreSQL) cannot be reached"
+    made, profile = proposed(survey)
+    assert states(made)["relations.reports"] == "unseen"
+    assert "reports" in profile.relations
+    assert "# check: chat_db could not be looked at" in made.text
+
+
+def test_other_keys_channels_and_queues() -> None:
+    """Where nothing is named as in the template, nothing is mapped, and the names that are there are listed."""
+    survey = as_in_the_template()
+    survey.redis = RedisFound(keys=("imtok/u1", "login/x9"), complete=True, channels=("talk",))
+    survey.broker = BrokerFound(queues=(("/", "outbox"),), bindings=(), unreadable=())
+    made, profile = proposed(survey)
+    assert not [name for name, item in profile.relations.items() if item.keys]
+    assert not profile.channels
+    assert not profile.queues
+    for named in ("imtok/* (1)", "login/* (1)", "#   talk", "outbox in vhost /", "somebody does on: talk"):
+        assert named in made.text
+
+
+def test_keys_that_come_and_go() -> None:
+    """Nobody is online and nobody listens, yet the other names are the template's: the sections stay, to be checked."""
+    survey = as_in_the_template()
+    survey.redis = RedisFound(keys=("session:a1",), complete=True, channels=())
+    made, profile = proposed(survey)
+    assert {"presence", "nonces", "im_tokens"} <= set(profile.relations)
+    assert "chat_notification" in profile.channels
+    assert states(made)["relations.presence"] == "like"
+
+
+def test_a_queue_behind_another_exchange() -> None:
+    """The binding that is there is the one that is written."""
+    survey = as_in_the_template()
+    bindings = (("/", "events", "message.#", "chat.message.notify"),)
+    survey.broker = BrokerFound(queues=(("/", "chat.message.notify"),), bindings=bindings, unreadable=())
+    _, profile = proposed(survey)
+    queue = profile.queues["chat_message_notify"]
+    assert (queue.exchange, queue.routing_key) == ("events", "message.#")
+    assert "notification_push" in profile.queues
+
+
+def test_names_cannot_break_out_of_a_comment() -> None:
+    """Whoever may name a table or a key must not write our profile."""
+    survey = with_table(as_in_the_template(), "chat_db", 'x\n[roles.evil]\nurl = "y"', {"a\rb": "text"})
+    survey.redis = RedisFound(keys=("k\n[evil]",), complete=True, channels=("c\n[evil]",))
+    survey.collections["other\n[evil]"] = [Found(name="x\u2028y\n[evil]", columns={})]
+    made, profile = proposed(survey)
+    assert not any(line.startswith("[evil") for line in made.text.splitlines())
+    assert "evil" not in profile.roles.named()
+
+
+def test_all_addresses_have_a_role() -> None:
+    """A new address cannot be forgotten."""
+    assert len(ALL.by_role()) == len(fields(Addresses))

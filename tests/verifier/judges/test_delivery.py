@@ -1,0 +1,172 @@
+"""The judge of delivery finds exactly what was planted, and accuses nobody of what is not known."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.verifier.judges.histories import SETTLE_S, USERS, Fate, Recording, fates, receivers_of, recorded
+from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
+from verifier.judges.journal import JournalError
+from verifier.judges.operation import OpPhase
+from verifier.model.verdict import Verdict
+
+OK = OpPhase.OK
+UNANSWERED = (OpPhase.INFO, None)
+
+
+def _judged(recording: Recording) -> DeliveryReport:
+    report = judge_delivery(recording.operations, settle_s=SETTLE_S)
+    assert report is not None
+    return report
+
+
+@given(st.lists(fates, min_size=1, max_size=12))
+def test_finds_exactly_what_was_planted(messages: list[Fate]) -> None:
+    """Lost, duplicated, altered, unexpected, recovered: each count equals the model's, for every receiver."""
+    report = _judged(recorded(messages))
+    for user in USERS:
+        meant = [fate for fate in messages if user in receivers_of(fate)]
+        tally = report.receivers.get(user, Tally())
+        acked = [fate for fate in meant if fate.outcome is OK]
+        assert astuple(tally) == (
+            len(acked),
+            sum(fate.copies[user] > 0 for fate in acked),
+            sum(fate.copies[user] == 0 for fate in acked),
+            0,
+            sum(fate.copies[user] > 0 for fate in meant if fate.outcome in UNANSWERED),
+            sum(fate.copies[user] > 1 for fate in meant),
+            sum(user in fate.altered and fate.copies[user] > 0 for fate in meant),
+            sum(
+                fate.copies[user] > 0 and (fate.outcome is OpPhase.FAIL or user not in receivers_of(fate))
+                for fate in messages
+            ),
+        )
+    sends = (report.sent, report.acked, report.refused, report.unknown_sends)
+    outcomes = [fate.outcome for fate in messages]
+    refused = outcomes.count(OpPhase.FAIL)
+    assert sends == (len(messages), outcomes.count(OK), refused, len(messages) - outcomes.count(OK) - refused)
+
+
+@given(st.lists(fates, min_size=1, max_size=12))
+def test_a_read_that_came_too_early_accuses_nobody(messages: list[Fate]) -> None:
+    """What an early read does not show may be on its way: unknown, never lost."""
+    report = _judged(recorded(messages, wait_s=0))
+    assert report.count("lost") == 0
+    assert report.count("expected") == report.count("received") + report.count("unknown")
+
+
+@given(st.lists(fates, min_size=1, max_size=12))
+def test_without_reads_nothing_passes_and_nothing_is_lost(messages: list[Fate]) -> None:
+    """A recorder that was killed before it read leaves unknowns, and no green."""
+    recording = recorded(messages)
+    recording.operations = [item for item in recording.operations if item.op == "send"]
+    report = _judged(recording)
+    assert report.problems == ()
+    assert report.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+@given(st.lists(fates, min_size=1, max_size=8))
+def test_the_order_of_independent_calls_in_the_file_does_not_matter(messages: list[Fate]) -> None:
+    """Several recorders' files may be read one after the other: judges go by times and ids."""
+    recording = recorded(messages)
+    expected = _judged(recording)
+    by_process = sorted(recording.operations, key=lambda item: item.process)
+    shuffled = Recording(operations=by_process)
+    again = _judged(shuffled)
+    assert (again.receivers, again.problems_total) == (expected.receivers, expected.problems_total)
+
+
+def test_every_accusation_names_two_operations() -> None:
+    """A reader can find both lines: what was promised, and what was seen instead."""
+    recording = Recording()
+    recording.send("m1", sender="alice", receivers=["alice", "bob"], outcome=OK)
+    recording.wait(3)
+    recording.read("alice", [("m1", 1)])
+    recording.read("bob", [])
+    (problem,) = _judged(recording).problems
+    assert "m1 was acknowledged (send ok 1 of alice at" in problem.summary
+    assert "bob did not find it later (read_back ok 6 of bob at" in problem.summary
+
+
+def test_what_was_seen_and_is_gone_is_lost() -> None:
+    """A cache that held a message is no store: the last complete read decides."""
+    recording = Recording()
+    recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
+    recording.read("bob", [("m1", 1)])
+    recording.wait(60)
+    recording.read("bob", [])
+    report = _judged(recording)
+    assert report.count("lost") == 1
+    assert "is gone from a later read" in report.problems[0].summary
+
+
+def test_what_came_late_is_not_lost() -> None:
+    """An earlier read without the message is answered by a later one with it."""
+    recording = Recording()
+    recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
+    recording.wait(5)
+    recording.read("bob", [])
+    recording.wait(5)
+    recording.read("bob", [("m1", 1)])
+    assert _judged(recording).judgement.verdict is Verdict.HOLDS
+
+
+def test_an_incomplete_read_accuses_nobody() -> None:
+    """A page in the middle proves presence, not absence."""
+    recording = Recording()
+    recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
+    recording.wait(5)
+    recording.read("bob", [], complete=False)
+    report = _judged(recording)
+    assert (report.count("lost"), report.count("unknown")) == (0, 1)
+    assert report.judgement.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_message_that_nobody_sent_is_unexpected() -> None:
+    """A marker of this run without a send is somebody's invention."""
+    recording = Recording()
+    recording.read("bob", [("ghost", 4)])
+    report = _judged(recording)
+    assert "never sent" in report.problems[0].summary
+    assert report.judgement.verdict is Verdict.VIOLATED
+
+
+def test_the_same_place_seen_twice_is_one_message() -> None:
+    """Two reads and a push of one seq are no duplicates."""
+    recording = Recording()
+    recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
+    recording.observe("bob", "receive", marker="m1", receiver="bob", conversation="c1", seq=1, channel="websocket")
+    recording.wait(5)
+    recording.read("bob", [("m1", 1)])
+    recording.read("bob", [("m1", 1)])
+    assert _judged(recording).judgement.verdict is Verdict.HOLDS
+
+
+def test_nothing_acknowledged_is_never_a_pass() -> None:
+    """Ten refused messages that nobody saw say nothing about delivery."""
+    recording = Recording()
+    for number in range(10):
+        recording.send(f"m{number}", sender="alice", receivers=["bob"], outcome=OpPhase.FAIL)
+    recording.wait(5)
+    recording.read("bob", [])
+    judgement = _judged(recording).judgement
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "nothing succeeded" in judgement.reason
+
+
+def test_a_journal_without_messages_is_no_journal_of_messages() -> None:
+    """Absent is told apart from empty-handed."""
+    assert judge_delivery(Recording().operations) is None
+
+
+def test_a_marker_used_twice_is_refused() -> None:
+    """Two sends that cannot be told apart would hide a loss behind a duplicate."""
+    recording = Recording()
+    for _ in range(2):
+        recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
+    with pytest.raises(JournalError, match="belongs to two sends"):
+        judge_delivery(recording.operations)

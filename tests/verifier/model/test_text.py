@@ -1,0 +1,67 @@
+"""The sentences that every renderer shares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.verifier.render.samples import healthy_result, mixed_result
+from verifier.model.text import conclusion, duration_text, headline, ranked, reason_group
+from verifier.model.verdict import RunResult, Verdict
+
+
+def test_the_headline_counts_everything_and_says_why_not() -> None:
+    """Verdicts in a fixed order; reasons of what does not apply, by frequency."""
+    assert headline(mixed_result()) == (
+        "6 hold, 3 violated, 1 inconclusive, 1 waived, 5 not applicable "
+        "(canary off 2, no declaration 1, policy 1, empty 1)"
+    )
+
+
+def _only(result: RunResult, *verdicts: Verdict) -> RunResult:
+    return replace(result, outcomes=tuple(item for item in result.outcomes if item.verdict in verdicts))
+
+
+def test_the_conclusion_never_says_green_over_nothing() -> None:
+    """What is violated outranks what is unknown outranks what holds; nothing judged is not everything holds."""
+    mixed = mixed_result()
+    assert conclusion(mixed) == "3 invariants are violated"
+    assert conclusion(replace(mixed, interrupted=True)) == "Interrupted: 3 invariants are violated"
+    assert conclusion(_only(mixed, Verdict.INCONCLUSIVE, Verdict.HOLDS)) == "1 invariant could not be judged"
+    assert conclusion(healthy_result()) == "Everything applicable holds"
+    partial = replace(healthy_result(), interrupted=True)
+    assert conclusion(partial) == "Interrupted: everything that was judged holds"
+    assert conclusion(_only(mixed, Verdict.NOT_APPLICABLE)) == "Nothing was judged"
+    assert conclusion(_only(mixed)) == "Nothing was judged"
+    assert headline(_only(mixed)) == "nothing was judged"
+
+
+def test_the_urgent_comes_first() -> None:
+    """Violated before inconclusive before the rest; critical before medium; then by ID."""
+    ids = [item.check_id for item in ranked(mixed_result().outcomes)]
+    assert ids[:5] == ["MSG-01", "USR-01", "USR-05", "MQ-01", "CNV-01"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "group"),
+    [
+        ("canary off: the profile has no [canary]", "canary off"),
+        ("phase: applies from P3 frozen on, the stack is in P2", "phase"),
+        ("the profile maps no relation 'reports'", "the profile maps no relation"),
+        ("not granted: media.allowed_hosts names no host", "not granted"),
+        ("", ""),
+    ],
+)
+def test_reasons_are_grouped_by_their_first_words(reason: str, group: str) -> None:
+    """So that the headline stays one line."""
+    assert reason_group(reason) == group
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0.0 s"), (-1, "0.0 s"), (1.44, "1.4 s"), (59.4, "59 s"), (74, "1 min 14 s"), (3900, "1 h 5 min")],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    """Two units at most."""
+    assert duration_text(seconds) == text

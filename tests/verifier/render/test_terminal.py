@@ -1,0 +1,172 @@
+"""What a person sees in a terminal, and what a log gets."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from tests.verifier.render.samples import BACKDATED, START, healthy_result, mixed_result
+from verifier.history.records import FindingState, StoredFinding
+from verifier.model.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
+from verifier.model.invariant import Severity
+from verifier.model.verdict import RunResult
+from verifier.render.terminal import TerminalRenderer
+
+
+def events(result: RunResult) -> Iterator[Event]:
+    """What the engine would have said."""
+    ids = tuple(item.check_id for item in result.outcomes)
+    yield RunStarted(run_id=result.run_id, stack=result.stack, phase=result.phase, at=result.started_at, check_ids=ids)
+    for outcome in result.outcomes:
+        yield CheckStarted(check_id=outcome.check_id, title=outcome.title)
+    for outcome in result.outcomes:
+        yield Progress(check_id=outcome.check_id, done=0, total=None, unit="waiting: [red]settle window[/red]")
+        yield Progress(check_id=outcome.check_id, done=5, total=10, unit="users")
+        for finding in outcome.judgement.findings:
+            yield FindingFound(finding=finding)
+        yield CheckFinished(outcome=outcome)
+    yield RunFinished(result=result)
+
+
+def shown(result: RunResult, *, width: int = 80, terminal: bool = False, **options: object) -> str:
+    """The whole output."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None, legacy_windows=False)
+    with TerminalRenderer(console, **options) as renderer:  # type: ignore[arg-type]
+        for event in events(result):
+            renderer.handle(event)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 119, 120, 160])
+def test_the_summary_fits_and_says_everything(width: int) -> None:
+    """No line is wider than the terminal; every check, its verdict, and the reason are there."""
+    text = shown(mixed_result(), width=width)
+    summary = text[text.index("verdict  ") :]
+    assert max(cell_len(line) for line in summary.splitlines()) <= width
+    words = " ".join(summary.split())
+    for outcome in mixed_result().outcomes:
+        assert outcome.check_id in words
+    for said in ("✗ violated", "? inconclusive", "✓ holds", "~ waived", "– not applicable"):
+        assert said in words
+    for said in ("not visible", "rabbitmq-plugins enable", "canary off: the profile has no [canary]"):
+        assert said in words
+    assert "exit code 1: something is violated" in words
+
+
+def test_a_finding_can_be_acted_upon() -> None:
+    """What, where, expected, actual, evidence, both looks, how to look again, what to do."""
+    words = " ".join(shown(mixed_result(), width=160).split())
+    for said in (
+        "where chat.messages _id = 6741f0c2e7b1a2d3c4e5f607",
+        "expected no insert since",
+        "actual inserted between",
+        "counter inserts 18 204 -> 18 205",
+        "seen 2026-11-23 02:17:03 UTC, again 02:17:09.500",
+        f"recheck verifier recheck {BACKDATED.fingerprint}",
+        "next Find the writer",
+    ):
+        assert said in words
+
+
+def test_findings_are_few_and_the_rest_is_counted() -> None:
+    """Three per check and how many more; `verbose` shows all that the run wrote out, and the waived ones."""
+    short, long = shown(mixed_result()), shown(mixed_result(), verbose=True)
+    assert "and 13 more (see the report)" in short
+    assert "and 12 more (see the report)" in long
+    assert "presence:u-17" not in short
+    assert "presence:u-17" in long
+    assert "3.00" not in short
+
+
+def test_a_log_gets_one_line_for_each_check() -> None:
+    """Without a terminal nothing is drawn: plain lines, not wrapped, no escape sequences."""
+    text = shown(mixed_result())
+    lines = [line for line in text.splitlines() if line.startswith("[")]
+    assert len(lines) == len(mixed_result().outcomes)
+    assert lines[0].startswith("[ 1/16] ✗ violated       MSG-01")
+    assert "\x1b" not in text
+    assert "\r" not in text
+
+
+def test_a_terminal_gets_progress_and_its_cursor_back() -> None:
+    """The live part goes away and the cursor is shown again, also when the run breaks off."""
+    text = shown(mixed_result(), terminal=True)
+    assert text.count("\x1b[?25h") >= 1
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True)
+
+    def break_off() -> None:
+        with TerminalRenderer(console) as renderer:
+            for event in list(events(mixed_result()))[:20]:
+                renderer.handle(event)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_hostile_text_is_only_text(terminal: bool) -> None:
+    """Markup is not interpreted, escape sequences are written out."""
+    text = shown(mixed_result(), width=160, terminal=terminal)
+    assert "[bold]not markup[/bold] \\x1b[31mred\\u202e" in text
+    assert "\x1b[31mred" not in text
+
+
+def test_the_history_says_what_is_new() -> None:
+    """A finding that was there before says since when."""
+    stored = StoredFinding(
+        fingerprint=BACKDATED.fingerprint,
+        check_id="MSG-01",
+        severity=Severity.CRITICAL,
+        state=FindingState.PERSISTING,
+        first_seen_at=START - timedelta(days=3),
+        last_seen_at=START,
+        healed_at=None,
+        times_seen=4,
+        raw_key="",
+        finding=BACKDATED,
+    )
+    known = {BACKDATED.fingerprint: stored}
+    assert "in 4 runs since 2026-11-20 02:17:00 UTC" in shown(mixed_result(), width=160, known=known.get)
+    known = {BACKDATED.fingerprint: replace(stored, state=FindingState.NEW)}
+    assert "new in this run" in shown(mixed_result(), width=160, known=known.get)
+
+
+def test_the_exit_code_is_the_one_that_the_options_make() -> None:
+    """`--fail-on` and accepted blindness change it; the accepted checks are named."""
+    result = mixed_result()
+    mild = shown(result, width=160, fail_on=frozenset({Severity.INFO}), accepted=frozenset({"MQ-01"}))
+    assert "exit code 0" in mild
+    assert "accepted as inconclusive by the profile: MQ-01" in mild
+    assert "exit code 130: interrupted" in shown(replace(result, interrupted=True))
+    assert "exit code 0: everything applicable holds" in shown(healthy_result())
+
+
+def test_a_run_without_checks_says_so() -> None:
+    """No empty table, no green."""
+    text = shown(replace(mixed_result(), outcomes=(), notes=()))
+    assert "nothing was judged" in text
+    assert "invariant, and" not in text
+
+
+def test_a_terminal_without_unicode_gets_plain_marks() -> None:
+    """A narrow encoding costs symbols, never the run."""
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding="ascii"), width=80)
+    renderer = TerminalRenderer(console)
+    for event in events(mixed_result()):
+        renderer.handle(event)
+    console.file.flush()
+    text = raw.getvalue().decode("ascii")
+    assert "x violated" in text
+    assert "+ holds" in text

@@ -1,0 +1,188 @@
+"""Records of MongoDB: every one of them, whatever its id is made of, and no more fields than asked for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from bson import ObjectId, Timestamp
+
+from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at
+from verifier.model.invariant import Row
+from verifier.model.query import Rows, Where
+from verifier.profile.relations import Relation
+from verifier.stores.errors import Forbidden, Missing, StoreError
+from verifier.stores.protocols import Source
+
+pytestmark = pytest.mark.anyio
+
+OID = ObjectId("65f0c0ffee65f0c0ffee65f0")
+MIXED_IDS: tuple[Any, ...] = (
+    None,
+    -1,
+    2.5,
+    7,
+    "",
+    "a",
+    "a\u0000b",
+    "x y:_😀",
+    str(OID),
+    {"conv": "c", "seq": 1},
+    {"conv": "c", "seq": 2},
+    uuid.UUID(int=9),  # no other binary beside it: this server's $gt and sort disagree on binaries of different length
+    uuid.UUID(int=10),
+    OID,
+    True,
+    at(1),
+    Timestamp(5, 1),
+)
+
+
+def relation(**changes: Any) -> Relation:
+    """The messages relation, with some settings changed."""
+    return Relation.model_validate(MESSAGES.model_dump() | changes)
+
+
+async def everything(source: Source) -> list[Row]:
+    """All records of a source."""
+    return [row async for chunk in source.chunks() for row in chunk]
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 3, 5, 100])
+async def test_ids_of_all_types_are_read_to_the_end(mongo: MongoWorld, chunk_rows: int) -> None:
+    """`$gt` stays within one BSON type: paging must not stop at the last number, or the last text."""
+    mongo.messages.insert_many([{"_id": value} for value in MIXED_IDS])
+    async with mongo.store(chunk_rows=chunk_rows) as store:
+        rows = await everything(store.source(MESSAGES, Rows("messages")))
+    assert len(rows) == len(MIXED_IDS)
+    assert len({row["message_id"] for row in rows}) == len(MIXED_IDS) - 1  # an ObjectId and its own text read alike
+
+
+async def test_every_record_is_found_again_by_the_text_of_its_key(mongo: MongoWorld) -> None:
+    """The second look at a suspect must not lose it, or a breach would heal itself."""
+    mongo.messages.insert_many([{"_id": value} for value in MIXED_IDS if value is not None])
+    async with mongo.store() as store:
+        source = store.source(MESSAGES, Rows("messages"))
+        for row in await everything(source):
+            again = await source.lookup("message_id", [row["message_id"]])
+            assert row["message_id"] in {item["message_id"] for item in again}, row
+
+
+async def test_only_the_fields_that_are_needed_travel(mongo: MongoWorld) -> None:
+    """Message texts stay where they are."""
+    mongo.messages.insert_one({"_id": 1, "conv": "c", "body": "secret", "meta": {"seq": 5, "more": "x"}})
+    async with mongo.store() as store:
+        source = store.source(MESSAGES, Rows("messages", ("conversation_id", "sequence")))
+        assert await everything(source) == [{"message_id": "1", "conversation_id": "c", "sequence": 5}]
+        assert "body" not in source.queries[0]
+        assert '"meta.seq": 1' in source.queries[0]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([Where("conversation_id", "=", "a")], "12"),
+        ([Where("conversation_id", "!=", "a")], "34"),
+        ([Where("conversation_id", "in", ("a", "b"))], "123"),
+        ([Where("conversation_id", "is null")], "56"),
+        ([Where("conversation_id", "not null")], "1234"),
+        ([Where("created_at", ">", at(2))], "34"),
+        ([Where("created_at", "<=", at(2)), Where("conversation_id", "=", "a")], "12"),
+        ([Where("sequence", ">=", 2)], "24"),
+        ([Where("deleted", "=", True)], "234"),
+        ([Where("deleted", "=", False)], "1"),
+    ],
+)
+async def test_conditions(mongo: MongoWorld, conditions: Sequence[Where], expected: str) -> None:
+    """Conditions mean the same as in SQL, also where a service stored a number, a time or a flag as text."""
+    mongo.messages.insert_many(
+        [
+            {"_id": "1", "conv": "a", "at": at(1), "meta": {"seq": 1}, "deleted": False},
+            {"_id": "2", "conv": "a", "at": at(2), "meta": {"seq": 2}, "deleted": True},
+            {"_id": "3", "conv": "b", "at": at(3), "meta": {"seq": "1"}, "deleted": 1},
+            {"_id": "4", "conv": "c", "at": at(4).isoformat(), "meta": {"seq": "9"}, "deleted": "true"},
+            {"_id": "5", "conv": None, "at": "yesterday", "meta": {"seq": "many"}},
+            {"_id": "6"},
+        ]
+    )
+    async with mongo.store() as store:
+        rows = await everything(store.source(MESSAGES, Rows("messages", where=tuple(conditions))))
+    assert "".join(row["message_id"] for row in rows) == expected
+
+
+async def test_the_relations_own_filter_and_extended_json(mongo: MongoWorld) -> None:
+    """`where` of the profile narrows chunks and look-ups; TOML has no ObjectId, extended JSON has."""
+    mongo.messages.insert_many([{"_id": 1, "room": OID}, {"_id": 2, "room": str(OID)}])
+    async with mongo.store() as store:
+        source = store.source(relation(where={"room": {"$oid": str(OID)}}), Rows("messages"))
+        assert [row["message_id"] for row in await everything(source)] == ["1"]
+        assert [row["message_id"] for row in await source.lookup("message_id", ["1", "2"])] == ["1"]
+
+
+async def test_looking_up_by_another_column(mongo: MongoWorld) -> None:
+    """A column that is not among those asked for comes along when it is looked up by."""
+    mongo.messages.insert_many([{"_id": 1, "conv": OID}, {"_id": 2, "conv": "b"}, {"_id": 3}])
+    async with mongo.store() as store:
+        rows = await store.source(MESSAGES, Rows("messages")).lookup("conversation_id", [str(OID), "b", "c", None])
+        assert [(row["message_id"], row["conversation_id"]) for row in rows] == [("1", str(OID)), ("2", "b")]
+        assert await store.source(MESSAGES, Rows("messages")).lookup("conversation_id", []) == []
+
+
+async def test_a_missing_collection_is_missing(mongo: MongoWorld) -> None:
+    """MongoDB finds nothing in a collection that is not there, without a word: a green result over a typing error."""
+    mongo.database["mesages"].insert_one({})
+    async with mongo.store() as store:
+        source = store.source(MESSAGES, Rows("messages"))
+        with pytest.raises(Missing, match="no collection messages in database"):
+            await everything(source)
+        with pytest.raises(Missing):
+            await source.lookup("message_id", ["1"])
+        mongo.messages.insert_one({"_id": 1})
+        assert len(await everything(source)) == 1
+
+
+async def test_an_empty_collection_is_empty(mongo: MongoWorld) -> None:
+    """Empty is not missing."""
+    mongo.database.create_collection("messages")
+    async with mongo.store() as store:
+        assert await everything(store.source(MESSAGES, Rows("messages"))) == []
+
+
+async def test_filters_of_the_profile_pass_the_guard(mongo: MongoWorld) -> None:
+    """JavaScript in `where` is refused before it is sent, and counted."""
+    mongo.messages.insert_one({"_id": 1})
+    async with mongo.store() as store:
+        source = store.source(relation(where={"$where": "sleep(1000)"}), Rows("messages"))
+        sent = store.ledger.reads["find"]
+        with pytest.raises(Forbidden, match=r"\$where"):
+            await everything(source)
+        assert store.ledger.refused == 1
+        assert store.ledger.reads["find"] == sent
+
+
+async def test_a_where_in_sql_is_explained(mongo: MongoWorld) -> None:
+    """Text is for SQL."""
+    mongo.messages.insert_one({"_id": 1})
+    async with mongo.store() as store:
+        with pytest.raises(StoreError, match="MongoDB takes a table"):
+            await store.source(relation(where="type = 'chat'"), Rows("messages")).lookup("message_id", ["1"])
+
+
+async def test_a_megabyte_of_nickname(mongo: MongoWorld) -> None:
+    """Chunks that exceed the server's 16 MB for one batch still come whole."""
+    mongo.messages.insert_many([{"_id": number, "conv": "x" * 1_000_000} for number in range(20)])
+    async with mongo.store() as store:
+        rows = await everything(store.source(MESSAGES, Rows("messages", ("conversation_id",))))
+    assert len(rows) == 20
+    assert all(len(row["conversation_id"]) == 1_000_000 for row in rows)
+
+
+async def test_items_of_lists(mongo: MongoWorld) -> None:
+    """A projection cannot pick one item of a list; the path still does."""
+    mongo.messages.insert_one({"_id": 1, "members": [{"id": "a"}, {"id": "b"}]})
+    columns = {"message_id": "_id", "second": "members.1.id", "all": {"column": "members.id", "type": "json"}}
+    async with mongo.store() as store:
+        source = store.source(relation(columns=columns), Rows("messages", ("second", "all")))
+        assert await everything(source) == [{"message_id": "1", "second": "b", "all": ["a", "b"]}]

@@ -1,0 +1,250 @@
+"""The queue observer sees what is published, also what was drained at once, and a queue that was made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import aio_pika
+import pytest
+from pydantic import SecretStr
+
+from fixtures.services.rabbitmq import MISSING, find_rabbitmq
+from tests.verifier.stores.broker_world import QUEUE, BrokerWorld, publish, read_until, told
+from verifier.profile.budgets import StoreBudget
+from verifier.profile.relations import Queue
+from verifier.profile.roles import BrokerRole
+from verifier.stores.budget import Budget
+from verifier.stores.errors import ContinuityLost, Denied, Missing
+from verifier.stores.protocols import Reading
+from verifier.stores.rabbitmq.observer import QueueObserver
+from verifier.stores.rabbitmq.store import RabbitMQStore
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(find_rabbitmq() is None, reason=MISSING)]
+
+
+def counted(number: int) -> Any:
+    """A reading whose publish counter shows this."""
+    return lambda reading: reading.counters.get("publish") == number
+
+
+async def test_a_drained_queue_still_counts(broker: BrokerWorld) -> None:
+    """A queue that is emptied as fast as it fills looks empty; its counter does not."""
+    async with broker.channel() as channel, broker.store() as store:
+        queue = await channel.declare_queue(QUEUE.name, durable=True)
+        await publish(channel, QUEUE.name)
+        await queue.purge()
+        observer = QueueObserver(store, QUEUE, lag_s=0)
+        before = await read_until(observer, counted(1))
+        for _ in range(3):
+            await publish(channel, QUEUE.name)
+        await queue.purge()
+        now = await read_until(observer, counted(4))
+        assert now.continuity == before.continuity
+        assert json.loads(now.horizon)["messages"] == 0
+        assert await told(observer, before, now) == []  # the counter tells; nothing to add
+
+
+async def test_a_settled_reading_waits_until_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A baseline that is read too early would show a phantom publish at the next look; others' publishes do not matter."""
+    publishes = iter([0, 1, 2, 2, 3])
+    others = iter(range(100))
+
+    async def read(_: QueueObserver) -> Reading:
+        return replace(reading(), counters={"publish": next(publishes), "unroutable": next(others)})
+
+    monkeypatch.setattr(QueueObserver, "_read", read)
+    assert (await observer_of_nothing(lag_s=0.001).read(settled=True)).counters["publish"] == 2
+
+
+async def test_messages_are_seen_at_once(broker: BrokerWorld) -> None:
+    """AMQP tells of waiting messages at this moment, seconds before the statistics."""
+    async with broker.channel() as channel, broker.store() as store:
+        await channel.declare_queue(QUEUE.name)
+        observer = QueueObserver(store, QUEUE, lag_s=0)
+        before = await observer.read()
+        await publish(channel, QUEUE.name)
+        now = await observer.read()
+        assert (now.counters["publish"], await told(observer, before, now)) in [
+            (0, [("publish", "1 messages lie in it, 0 did before")]),
+            (1, []),
+        ]
+
+
+async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) -> None:
+    """The queue is gone, and something still publishes to the exchange that was its own: a hint, the key is not told."""
+    async with broker.channel() as channel, broker.store() as store:
+        exchange = await channel.declare_exchange("chat", aio_pika.ExchangeType.TOPIC)
+        await channel.default_exchange.publish(aio_pika.Message(b""), "nobody", mandatory=False)
+        observer = QueueObserver(store, QUEUE, lag_s=0)
+        before = await observer.read()
+        assert "publish" not in before.counters
+        await exchange.publish(aio_pika.Message(b""), QUEUE.name, mandatory=False)
+        now = await read_until(
+            observer,
+            lambda reading: (
+                reading.counters.get("exchange_in") == 1
+                and reading.counters["unroutable"] > before.counters["unroutable"]
+            ),
+        )
+        assert await told(observer, before, now) == [
+            ("unroutable", "exchange chat took 1 more messages, and no other queue is bound to it")
+        ]
+
+
+async def test_a_shared_exchange_is_no_proof(broker: BrokerWorld) -> None:
+    """Another queue is bound to it: what it took may have been meant for that one."""
+    async with broker.channel() as channel, broker.store() as store:
+        exchange = await channel.declare_exchange("chat", aio_pika.ExchangeType.TOPIC)
+        await (await channel.declare_queue("other")).bind(exchange, "#")
+        observer = QueueObserver(store, QUEUE, lag_s=0)
+        before = await observer.read()
+        await exchange.publish(aio_pika.Message(b""), QUEUE.name)
+        now = await read_until(observer, lambda reading: reading.counters.get("exchange_in") == 1)
+        assert await told(observer, before, now) == []
+
+
+async def test_a_queue_that_comes_and_goes(broker: BrokerWorld) -> None:
+    """Absence is a reading; a queue that is there again is a witness, and so is one that went."""
+    async with broker.channel() as channel, broker.store() as store:
+        observer = QueueObserver(store, Queue(name="q"), lag_s=0)
+        absent = await observer.read()
+        queue = await channel.declare_queue("q", durable=True)
+        present = await observer.read()
+        assert await told(observer, absent, present) == [("declare", "the queue is there, and was not")]
+        await queue.delete()
+        assert await told(observer, present, await observer.read()) == [("delete", "the queue is gone")]
+        assert await told(observer, absent, await observer.read()) == []
+
+
+async def test_a_queue_made_anew_between_two_looks(broker: BrokerWorld) -> None:
+    """Deleted and declared again under its name: its own message sequence began anew."""
+    async with broker.channel() as channel, broker.store() as store:
+        queue = await channel.declare_queue("q", durable=True)
+        await publish(channel, "q")
+        observer = QueueObserver(store, Queue(name="q"), lag_s=0)
+        before = await read_until(observer, lambda reading: json.loads(reading.horizon)["sequence"] == 1)
+        await queue.purge()
+        await queue.delete()
+        await channel.declare_queue("q", durable=True)
+        now = await read_until(
+            observer, lambda reading: reading.counters["queues_deleted"] > before.counters["queues_deleted"]
+        )
+        assert [operation for operation, _ in await told(observer, before, now)] == ["declare"]
+
+
+async def test_a_quorum_queue(broker: BrokerWorld) -> None:
+    """Other types have no sequence of their own; their counters work."""
+    async with broker.channel() as channel, broker.store() as store:
+        await channel.declare_queue("q", durable=True, arguments={"x-queue-type": "quorum"})
+        observer = QueueObserver(store, Queue(name="q"), lag_s=0)
+        before = await observer.read()
+        await publish(channel, "q")
+        now = await read_until(observer, counted(1))
+        assert json.loads(now.horizon)["sequence"] is None
+        assert now.counters["publish"] == 1
+        assert await told(observer, before, now) == []
+
+
+async def test_an_unreadable_vhost_is_no_silence(broker: BrokerWorld) -> None:
+    """401 and "no such vhost" are not "no such queue"."""
+    broker.manage("PUT", f"/vhosts/{broker.vhost}-shadow")
+    try:
+        async with broker.store(vhost=f"{broker.vhost}-shadow") as store:
+            with pytest.raises(Denied, match="set_permissions"):
+                await QueueObserver(store, QUEUE, lag_s=0).read()
+    finally:
+        broker.manage("DELETE", f"/vhosts/{broker.vhost}-shadow")
+    administrator = SecretStr(broker.grant.admin_management)  # to a monitoring user such a vhost is only denied
+    async with broker.store(vhost="no-such-vhost", management_url=administrator) as store:
+        with pytest.raises(Missing, match="no vhost no-such-vhost"):
+            await QueueObserver(store, QUEUE, lag_s=0).read()
+
+
+async def test_a_reading_survives_the_history(broker: BrokerWorld) -> None:
+    """What is remembered is JSON."""
+    async with broker.channel() as channel, broker.store() as store:
+        observer = QueueObserver(store, Queue(name="q"), lag_s=0)
+        before = Reading.from_json(json.loads(json.dumps((await observer.read()).to_json())))
+        await channel.declare_queue("q")
+        assert [operation for operation, _ in await told(observer, before, await observer.read())] == ["declare"]
+
+
+def observer_of_nothing(lag_s: float = 0) -> QueueObserver:
+    """An observer that compares readings and asks no broker."""
+    role = BrokerRole.model_validate({"management_url": "http://127.0.0.1:1"})
+    return QueueObserver(RabbitMQStore("broker", role), QUEUE, lag_s=lag_s)
+
+
+def reading(**state: Any) -> Reading:
+    """A reading with some state, of a broker with one node."""
+    horizon = {
+        "present": True,
+        "sequence": 3,
+        "messages": 0,
+        "nodes": {"rabbit@a": "2026-11-24T00:00:00+00:00"},
+    } | state
+    return Reading(datetime(2026, 11, 24, 1, tzinfo=UTC), counters={"publish": 3}, horizon=json.dumps(horizon))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "lost"),
+    [
+        ({"rabbit@a": "2026-11-24T00:00:06+00:00"}, False),
+        ({"rabbit@a": "2026-11-24T00:00:00+00:00", "rabbit@b": "2026-11-24T00:30:00+00:00"}, False),
+        ({"rabbit@a": "2026-11-24T00:01:00+00:00"}, True),
+        ({"rabbit@b": "2026-11-24T00:00:00+00:00"}, True),
+    ],
+)
+async def test_a_restarted_node_is_lost_continuity(nodes: dict[str, str], lost: bool) -> None:
+    """In a container every process id is the same: the start time tells, as exactly as late statistics allow."""
+    observer = observer_of_nothing()
+    if lost:
+        with pytest.raises(ContinuityLost, match="rabbit@a"):
+            await told(observer, reading(), reading(nodes=nodes))
+    else:
+        assert await told(observer, reading(), reading(nodes=nodes)) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "operations"),
+    [
+        ({"sequence": None}, []),
+        ({"sequence": 5}, ["publish"]),
+        ({"sequence": 0}, ["declare"]),
+        ({"sequence": 1, "messages": 1}, ["declare", "publish"]),
+        ({"messages": 2}, ["publish"]),
+        ({"present": False, "sequence": None}, ["delete"]),
+    ],
+)
+async def test_what_the_state_of_a_queue_proves(now: dict[str, Any], operations: list[str]) -> None:
+    """With a counter that stands still; a queue whose node is down proves nothing."""
+    found = await told(observer_of_nothing(), reading(), reading(**now))
+    assert [operation for operation, _ in found] == operations
+
+
+async def test_statistics_that_are_switched_off(broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No counters, and the reason."""
+    async with broker.store() as store:
+        real = store.get_dated
+
+        async def get_dated(path: str, **parameters: str | int) -> tuple[Any, datetime]:
+            answer, at = await real(path, **parameters)
+            return (answer | {"rates_mode": "none"} if path == "/api/overview" else answer), at
+
+        monkeypatch.setattr(store, "get_dated", get_dated)
+        found = await QueueObserver(store, QUEUE, lag_s=0).read()
+    assert found.counters == {}
+    assert "switched off" in found.blind[0]
+
+
+async def test_readings_run_side_by_side(broker: BrokerWorld) -> None:
+    """Several checks may look at once."""
+    async with broker.store() as store:
+        store.budget = Budget(StoreBudget(max_concurrency=2), timeout_s=10, store=store.label, ledger=store.ledger)
+        observer = QueueObserver(store, QUEUE, lag_s=0)
+        found = await asyncio.gather(*(observer.read() for _ in range(5)))
+    assert len({item.horizon.partition("nodes")[0] for item in found}) == 1

@@ -1,0 +1,308 @@
+"""Plan in, events out: carries out the chosen checks over the stores, all at once, and never lets one fault hide another."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import signal
+import threading
+import uuid
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from verifier.checks.registry import Check, NotApplicable
+from verifier.engine.plan import Plan
+from verifier.engine.run_state import Judged, RunMemory, Unfinished
+from verifier.engine.waivers import apply_waivers, unused_waivers
+from verifier.model.events import (
+    CheckFinished,
+    CheckStarted,
+    Event,
+    FindingFound,
+    Paused,
+    Progress,
+    Resumed,
+    RunFinished,
+    RunStarted,
+)
+from verifier.model.finding import Finding
+from verifier.model.verdict import Judgement, Outcome, RunResult
+from verifier.profile.errors import NotMapped
+from verifier.profile.models import Profile
+from verifier.proofs.checkpoints import Checkpoints, CheckpointStore
+from verifier.proofs.context import Context
+from verifier.proofs.scope import Scope
+from verifier.stores.budget import Pause
+from verifier.stores.builtin.statements import Before
+from verifier.stores.errors import StoreError
+from verifier.stores.pool import Stores
+from verifier.stores.statement_log import sum_up
+
+CONCURRENT_CHECKS = 12
+
+__all__ = ["Engine", "Judged", "RunMemory", "Unfinished", "run"]
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory.
+
+    With `unfinished` it goes on with a run that was cut short: what was judged is told again and not judged again. With
+    `checkpoints` it can itself be resumed in the middle of a check.
+    """
+
+    profile: Profile
+    plan: Plan
+    memory: RunMemory
+    commit: Callable[[Judged], None] | None = None
+    arming: bool = False
+    only_key: str | None = None
+    max_runtime_s: float | None = None
+    pause_file: Path | None = None
+    last_run_at: datetime | None = None
+    unfinished: Unfinished | None = None
+    checkpoint_store: CheckpointStore | None = None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    result: RunResult | None = None
+
+    def __post_init__(self) -> None:
+        if self.unfinished is not None:
+            self.run_id = self.unfinished.run_id
+        self._checkpoints: Checkpoints | None = None
+        self._limits: set[asyncio.Timeout] = set()
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """Run, yielding what happens as it happens. Closing the iterator stops the run."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._pause = Pause(self.pause_file)
+        before = Before(reads=self.unfinished.reads if self.unfinished else {}, run_ended_at=self.last_run_at)
+        stores = self._stores = Stores(self.profile, pause=self._pause, before=before)
+        self._checkpoints = Checkpoints(self.checkpoint_store, self._reads) if self.checkpoint_store else None
+        started = self.unfinished.started_at if self.unfinished else _now()
+        ids = tuple(item.id for item in self.plan.checks)
+        yield RunStarted(
+            run_id=self.run_id, stack=self.profile.stack, phase=self.plan.phase.value, at=started, check_ids=ids
+        )
+        outcomes: dict[str, Outcome] = {}
+        for outcome in self.unfinished.outcomes if self.unfinished else ():
+            outcomes[outcome.check_id] = outcome
+            yield CheckFinished(outcome=outcome)
+        slots = asyncio.Semaphore(CONCURRENT_CHECKS)
+        tasks: list[asyncio.Task[None]] = []
+        left = [item for item in self.plan.checks if item.id not in outcomes]
+        for item in sorted(left, key=lambda entry: entry.last):
+            others = tuple(tasks) if item.last else ()
+            tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
+        overtime = asyncio.create_task(self._stop_after(tasks))
+        pausing = asyncio.create_task(self._watch_pause(queue))
+        failures: asyncio.Queue[BaseException] = asyncio.Queue()
+        for task in tasks:
+            task.add_done_callback(lambda done: _pass_on(done, queue, failures))
+        try:
+            while len(outcomes) < len(ids):
+                event = await queue.get()
+                if event is None:  # a verdict could not be committed: going on would lose it
+                    raise failures.get_nowait()
+                if isinstance(event, CheckFinished):
+                    outcomes[event.outcome.check_id] = event.outcome
+                yield event
+        finally:
+            overtime.cancel()
+            pausing.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await stores.close()
+            reads = self._reads()  # drivers say good-bye, and that is counted as well
+            self.result = RunResult(
+                run_id=self.run_id,
+                stack=self.profile.stack,
+                phase=self.plan.phase.value,
+                started_at=started,
+                ended_at=_now(),
+                outcomes=tuple(outcomes[name] for name in ids if name in outcomes),
+                notes=(
+                    *self.plan.notes,
+                    *self._pause_note(),
+                    *self._clock_note(),
+                    *unused_waivers(tuple(outcomes.values())),
+                ),
+                interrupted=len(outcomes) < len(ids),
+                reads=reads,
+                footprints={
+                    role: sum_up(stores.ledgers().get(role), sent=count) for role, count in sorted(reads.items())
+                },
+            )
+        yield RunFinished(result=self.result)
+
+    def _reads(self) -> dict[str, int]:
+        """What was sent to each store, by the first part of the run too."""
+        reads = collections.Counter(self.unfinished.reads if self.unfinished else {})
+        reads.update(self._stores.reads())
+        return dict(reads)
+
+    async def _watch_pause(self, queue: asyncio.Queue[Event | None]) -> None:
+        """Tell when the pause file stops and releases the run; the time of a check stands still meanwhile, that of the run does not."""
+
+        def passed(seconds: float) -> None:
+            for limit in self._limits:
+                if (until := limit.when()) is not None and not limit.expired():
+                    limit.reschedule(until + seconds)
+
+        where = str(self._pause.path)
+        await self._pause.watch(
+            lambda: queue.put_nowait(Paused(path=where)),
+            lambda after_s: queue.put_nowait(Resumed(path=where, after_s=after_s)),
+            passed,
+        )
+
+    def _clock_note(self) -> tuple[str, ...]:
+        apart = self._stores.clock_note(self.profile.timing.clock_skew_max_s)
+        return (f"clocks apart: {apart}; checks that compare their times are inconclusive",) if apart else ()
+
+    def _pause_note(self) -> tuple[str, ...]:
+        waited_s = self._pause.waited_s
+        return (f"paused for {waited_s:.0f} s by {self._pause.path}",) if waited_s else ()
+
+    async def _stop_after(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        if self.max_runtime_s is None:
+            return
+        await asyncio.sleep(self.max_runtime_s)
+        for task in tasks:
+            task.cancel("max-runtime")
+
+    async def _one(
+        self,
+        item: Check,
+        stores: Stores,
+        slots: asyncio.Semaphore,
+        queue: asyncio.Queue[Event | None],
+        others: Sequence[asyncio.Task[None]],
+    ) -> None:
+        """Judge one check; whatever goes wrong becomes its verdict, and its event goes out in every case."""
+        started = _now()
+        context: Context | None = None
+        try:
+            if others:
+                await asyncio.wait(others)
+            async with slots:
+                queue.put_nowait(CheckStarted(check_id=item.id, title=item.title))
+                started = _now()
+                context = self._context(item, stores, queue)
+                async with asyncio.timeout(self.profile.timing.check_timeout_s) as limit:
+                    self._limits.add(limit)
+                    try:
+                        judgement = await self._judge(item, context)
+                    finally:
+                        self._limits.discard(limit)
+        except TimeoutError:
+            limit_s = self.profile.timing.check_timeout_s
+            judgement = Judgement.inconclusive(
+                f"not done within {limit_s:g} s; raise timing.check_timeout_s or run this check by itself"
+            )
+        except asyncio.CancelledError as error:
+            if "max-runtime" not in error.args:
+                raise
+            judgement = Judgement.inconclusive(f"not done when --max-runtime ({self.max_runtime_s:g} s) was over")
+        outcome = Outcome(
+            check_id=item.id,
+            title=item.title,
+            severity=item.severity,
+            judgement=apply_waivers(judgement, item.id, self.profile, _now().date()),
+            started_at=started,
+            ended_at=_now(),
+            pending=item.id in self.plan.pending,
+        )
+        if self.commit is not None:
+            watermarks = context.watermarks if context else {}
+            horizons = context.horizons if context else ()
+            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=horizons, reads=self._reads()))
+        queue.put_nowait(CheckFinished(outcome=outcome))
+
+    def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event | None]) -> Context:
+        def progress(done: int, total: int | None, unit: str) -> None:
+            queue.put_nowait(Progress(check_id=item.id, done=done, total=total, unit=unit))
+
+        def found(finding: Finding) -> None:
+            queue.put_nowait(FindingFound(finding=finding))
+
+        return Context(
+            check=item,
+            profile=self.profile.model_copy(update={"phase": self.plan.phase}),
+            phase=self.plan.phase,
+            stores=stores,
+            scope=Scope(self.profile, self.plan.phase, stores),
+            memory=self.memory,
+            progress=progress,
+            found=found,
+            only_key=self.only_key,
+            arming=self.arming,
+            checkpoints=self._checkpoints,
+        )
+
+    async def _judge(self, item: Check, context: Context) -> Judgement:
+        if (reason := self.plan.why_not(item)) is not None:
+            return Judgement.not_applicable(reason)
+        try:
+            proofs = item.proofs(context.profile)
+        except (NotMapped, NotApplicable) as reason_why:
+            return Judgement.not_applicable(str(reason_why))
+        parts = []
+        for index, proof in enumerate(proofs):
+            context.proof_index = index
+            if self.arming and not proof.arms:
+                continue
+            try:
+                parts.append(await proof.execute(context))
+            except NotMapped as error:
+                parts.append(Judgement.not_applicable(str(error)))
+            except StoreError as error:
+                parts.append(Judgement.inconclusive(str(error)))
+            except Exception as error:  # a check that crashes is inconclusive, and its neighbours go on
+                parts.append(
+                    Judgement.inconclusive(
+                        f"the check crashed: {type(error).__name__}: {error}. This is a fault of the verifier."
+                    )
+                )
+        return Judgement.merge(parts) if parts else Judgement.not_applicable("nothing to remember")
+
+
+def _pass_on(
+    done: asyncio.Task[None], queue: asyncio.Queue[Event | None], failures: asyncio.Queue[BaseException]
+) -> None:
+    """Wake the reader of events when a task failed for good; its own verdicts never do."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        failures.put_nowait(error)
+        queue.put_nowait(None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def run(engine: Engine, handle: Callable[[Event], None] = lambda event: None) -> RunResult:
+    """The synchronous facade: run to the end, handing each event to `handle`.
+
+    SIGINT and SIGTERM end the run early; what was judged until then is in the result, which says `interrupted`.
+    """
+
+    async def drain() -> None:
+        task = asyncio.current_task()
+        if task is not None and threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        async with aclosing(engine.events()) as events:
+            async for event in events:
+                handle(event)
+
+    try:
+        asyncio.run(drain())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        if engine.result is None:
+            raise KeyboardInterrupt from None
+        handle(RunFinished(result=engine.result))
+    if engine.result is None:
+        raise RuntimeError("the run ended without a result")
+    return engine.result

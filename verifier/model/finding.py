@@ -1,0 +1,67 @@
+"""A finding: one concrete breach, told so that a person can check it by hand and act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from verifier.model.invariant import Problem, Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A breach that survived its second look.
+
+    `key` identifies the record as people may see it (redacted where the column is sensitive); `raw_key` is what
+    `recheck` needs and stays in the history database alone. `fingerprint` is a keyed hash over check and raw key,
+    stable from run to run. `first_seen_at` and `confirmed_at` are the times of the two looks.
+    """
+
+    check_id: str
+    severity: Severity
+    key: str
+    raw_key: str = field(repr=False)
+    summary: str
+    expected: str
+    actual: str
+    next_step: str
+    evidence: Mapping[str, str]
+    fingerprint: str
+    first_seen_at: datetime
+    confirmed_at: datetime
+
+    @property
+    def recheck_command(self) -> str:
+        """What to type to look at this breach again."""
+        return f"verifier recheck {self.fingerprint}"
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        *,
+        check_id: str,
+        severity: Severity,
+        key: str,
+        raw_key: str,
+        fingerprint: str,
+        first_seen_at: datetime,
+        confirmed_at: datetime,
+        evidence: Mapping[str, str] | None = None,
+    ) -> Finding:
+        """Make a finding of a confirmed problem."""
+        return cls(
+            check_id=check_id,
+            severity=severity,
+            key=problem.key or key,
+            raw_key=raw_key,
+            summary=problem.summary,
+            expected=problem.expected,
+            actual=problem.actual,
+            next_step=problem.next_step,
+            evidence={**(evidence or {}), **problem.evidence},
+            fingerprint=fingerprint,
+            first_seen_at=first_seen_at,
+            confirmed_at=confirmed_at,
+        )

@@ -1,0 +1,177 @@
+"""The verdict on an object that should be silent: from witnesses, counters and continuity, and what could not have been seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from verifier.model.finding import Finding
+from verifier.model.invariant import Problem
+from verifier.model.verdict import Coverage, Judgement, Verdict
+from verifier.proofs.absence.memory import counts_text, moved_counts, span_text
+from verifier.proofs.absence.witnesses import Weighing
+from verifier.proofs.context import Context
+from verifier.proofs.scope import Entry
+from verifier.stores.protocols import Census, Observer, Reading, Witness
+
+
+class Judge:
+    """Judges one object whose witnesses have been weighed."""
+
+    def __init__(self, weighing: Weighing, observer: Observer) -> None:
+        self.proof = weighing.proof
+        self.context = weighing.context
+        self.exclusive = weighing.exclusive
+        self.weighing = weighing
+        self.tally = weighing.tally
+        self.observer = observer
+
+    def judge(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> Judgement:
+        """The verdict; `lost` says where continuity is broken, in words."""
+        breaches = list(self.tally.breaches.values())
+        moved = moved_counts(before, now)
+        coverage = Coverage(
+            text=self._coverage_text(before, now, lost),
+            unseen=self._unseen(now),
+            observed_s=self._observed_s(now),
+        )
+        common: dict[str, Any] = {"coverage": (coverage,), "notes": self._notes(), "queries": self.observer.queries}
+        if breaches:
+            findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
+            return Judgement(
+                verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings) + self.tally.untold, **common
+            )
+        if lost:
+            reason = f"continuity broken ({'; '.join(lost)}): what was written in between cannot be told; armed anew"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if before is None:
+            reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if self.tally.unsorted:
+            reason = (
+                f"{self.tally.unsorted} records in scope were written, and nothing tells whether they are new or changed: the last look "
+                "took no census of the keys"
+            )
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if too_little := self._too_little(now, moved):
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=too_little, **common)
+        if self.exclusive and moved and (guilty := self.unexplained(moved)):
+            finding = self._counter_finding(guilty, moved, before, now)
+            return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
+        if self.exclusive and any(moved.get(name) for name in self.proof.operations):
+            notes = (
+                *common.pop("notes"),
+                f"aborted attempts: {counts_text(moved)} counted, nothing stayed and nothing was removed",
+            )
+            return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
+        if now.counters:
+            common["notes"] = (*common["notes"], self._counter_note(moved))
+        return Judgement(verdict=Verdict.HOLDS, **common)
+
+    def _too_little(self, now: Reading, moved: dict[str, int]) -> str:
+        """Why what is left of the techniques does not prove silence here, or "" where it does."""
+        if self.exclusive and moved.get("write"):
+            return (
+                f"the server counted {moved['write']} writes of a kind that it does not tell, and no record shows one. When that is "
+                f"explained: verifier baseline --only {self.context.check.id}"
+            )
+        telling = (self.proof.inserted_at, self.proof.updated_at)
+        if now.weak and (self.exclusive or not (now.horizon or any(telling))):
+            return f"too little is left to prove silence with: {now.weak}"
+        return ""
+
+    def _counter_note(self, moved: dict[str, int]) -> str:
+        if not moved:
+            return f"{self.proof.target}: the server's counter did not move at all"
+        return f"{self.proof.target}: the server counted {counts_text(moved)}" + (
+            "" if self.exclusive else ", neighbours included"
+        )
+
+    def unexplained(self, moved: dict[str, int]) -> str:
+        """On an exclusive object: why a counter that moved without a witness is a breach, or "" where it is not."""
+        if moved.get("publish") and "publish" in self.proof.operations:
+            return "something still publishes here"
+        wrote = any(moved.get(name) for name in self.proof.operations)
+        if wrote and moved.get("delete"):
+            return "written and removed, or rolled back: something still writes here"
+        return ""
+
+    def _coverage_text(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> str:
+        parts = [self.proof.statement] if self.proof.statement else []
+        if before is not None:
+            parts.append(
+                f"{span_text(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}"
+            )
+        parts.append(
+            "nobody else writes there" if self.exclusive else "shared with declared neighbours: judged by witnesses"
+        )
+        if self.tally.neighbours:
+            parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
+        return "; ".join(parts)
+
+    def _observed_s(self, now: Reading) -> float:
+        """How long a tap has listened, where no counter speaks for the time between two runs."""
+        tapped = getattr(self.observer, "watch", None) is not None
+        return self.context.profile.timing.observe_s if tapped and not (self.exclusive and now.counters) else 0.0
+
+    def _unseen(self, now: Reading) -> tuple[str, ...]:
+        complete = getattr(self.observer, "complete", False)
+        layer = ["an update of other columns that back-dates the ordering"] if self.proof.thin_layer else []
+        if self.proof.sorts and isinstance(self.observer, Census) and not self.exclusive:
+            layer.append("a row that is removed and written anew under its own key: it counts as changed")
+        doubts: tuple[str, ...] = getattr(self.observer, "doubts", ())
+        return (
+            *layer,
+            *now.blind,
+            *doubts,
+            *(() if complete or (self.exclusive and now.counters) else self.observer.unseen),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        told = [f"emptied since the last look: {', '.join(self.tally.emptied)}"] if self.tally.emptied else []
+        told += [f"look who publishes there: {hint}" for hint in self.tally.hints]
+        if self.tally.undated:
+            told.append(
+                f"{self.tally.undated} writes in scope lie between the baseline and their conversation's move, as far as can be told"
+            )
+        return tuple(told)
+
+    def _finding(self, witness: Witness, entry: Entry | None, now: Reading) -> Finding:
+        since = self.weighing.since(entry)
+        times = {
+            name: str(witness.row[name])
+            for name in (self.proof.inserted_at, self.proof.updated_at)
+            if name and name in witness.row
+        }
+        if witness.written_at is not None:
+            times["written at"] = witness.written_at.isoformat()
+        owner = (
+            f" of conversation {witness.row[self.proof.scoped_by[1]]}"
+            if self.proof.scoped_by and self.proof.scoped_by[1] in witness.row
+            else ""
+        )
+        problem = Problem(
+            summary=f"a {self.proof.noun}{owner} was written although OpenIM owns it",
+            expected=f"no write after {since.isoformat(timespec='seconds')}",
+            actual=f"{witness.operation} of {witness.key}",
+            next_step=self.proof.next_step,
+            evidence={"known by": witness.how, "object": self.observer.label, **times},
+        )
+        return finding_of(self.context, self.proof.target, problem, witness.key, now)
+
+    def _counter_finding(self, why: str, moved: dict[str, int], before: Reading, now: Reading) -> Finding:
+        problem = Problem(
+            summary=f"{self.observer.label}: {why}",
+            expected=f"counters as at {before.at.isoformat(timespec='seconds')}",
+            actual=counts_text(moved),
+            next_step=f"{self.proof.next_step} When it is settled: verifier baseline --only {self.context.check.id}".strip(),
+            evidence={"known by": "counters of the server, continuity kept", "object": self.observer.label},
+        )
+        return finding_of(self.context, self.proof.target, problem, "counters", now)
+
+
+def finding_of(context: Context, target: str, problem: Problem, key: str, now: Reading) -> Finding:
+    """A finding about an object, or a record of it."""
+    return context.finding(
+        problem, key=key, raw_key=context.raw_key(target, key), first_seen_at=now.at, confirmed_at=now.at
+    )

@@ -1,0 +1,154 @@
+"""What witnesses add up to: breaches, neighbours' writes, and what cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from verifier.model.invariant import Phase, Row
+from verifier.model.query import Rows, Where
+from verifier.proofs.context import Context
+from verifier.proofs.scope import Entry
+from verifier.stores.postgres.snapshot import Snapshot
+from verifier.stores.protocols import Reading, Witness
+
+if TYPE_CHECKING:
+    from verifier.proofs.absence.proof import Absence
+
+BATCH = 500
+FINDINGS_MAX = 1000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the witnesses add up to. `undated`: written at a time that cannot be told apart from the move; `untold`: breaches beyond
+    the most that are listed; `unsorted`: in scope, and nothing says whether they are new or changed; `hints`: what may be the old writer, and may be anybody."""
+
+    breaches: dict[str, tuple[Witness, Entry | None]] = field(default_factory=dict)
+    neighbours: int = 0
+    undated: int = 0
+    untold: int = 0
+    unsorted: int = 0
+    emptied: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+
+
+class Weighing:
+    """Sorts the witnesses of one object. `exclusive`: nobody else may write to it."""
+
+    def __init__(self, proof: Absence, context: Context, slot: str, *, exclusive: bool) -> None:
+        self.proof = proof
+        self.context = context
+        self.slot = slot
+        self.exclusive = exclusive
+        self.tally = Tally()
+        self.grace = timedelta(seconds=context.settle_s)
+
+    async def own_times(self) -> None:
+        """Records that say themselves, by a time column, that they were written after their conversation moved."""
+        if self.proof.kind != "relation":
+            return
+        profile = self.context.profile
+        cutover = profile.since_phase(Phase.CUTOVER) or profile.since_phase(self.context.phase)
+        telling = {"insert": self.proof.inserted_at, "update": self.proof.updated_at}
+        for operation in sorted(self.proof.operations & telling.keys()):
+            column = telling[operation]
+            if column is None:
+                continue
+            where = (Where(column, ">", cutover),) if cutover else ()
+            source = await self.context.stores.source(Rows(self.proof.target, self.proof.columns, where))
+            async for chunk in source.chunks():
+                await self._weigh([_own_witness(row, source.key, column) for row in chunk], None)
+
+    async def collect(self, witnesses: AsyncIterator[Witness], before: Reading | None) -> None:
+        """Weigh them all, a bounded number at a time."""
+        batch: list[Witness] = []
+        async for witness in witnesses:
+            batch.append(witness)
+            if len(batch) >= BATCH:
+                await self._weigh(batch, before)
+                batch = []
+        await self._weigh(batch, before)
+
+    async def _weigh(self, batch: Sequence[Witness], before: Reading | None) -> None:
+        """Sort witnesses into breaches, neighbours' writes and others."""
+        entries: dict[str, Entry] = {}
+        scoped = self.proof.scoped_by
+        if scoped and batch:
+            ids = [str(item.row[scoped[1]]) for item in batch if item.row.get(scoped[1]) is not None]
+            entries = await self.context.scope.entries(scoped[0], ids)
+        for witness in batch:
+            if witness.operation == "truncate" and witness.key not in self.tally.emptied:
+                self.tally.emptied.append(witness.key)
+            if witness.operation == "unroutable" and witness.how not in self.tally.hints:
+                self.tally.hints.append(witness.how)
+            entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
+            # A deletion does not say whose it was; where nobody else may write, it is a breach all the same.
+            if scoped and entry is None and (scoped[1] in witness.row or not self.exclusive):
+                self.tally.neighbours += 1
+                continue
+            asked, after = self._asked_for(witness, entry, before), self._after_since(witness, entry, before)
+            if asked is None:
+                self.tally.unsorted += after
+            elif not asked:
+                continue
+            elif not after:
+                self.tally.undated += witness.since_baseline
+            elif len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
+                self.tally.breaches.setdefault(witness.key, (witness, entry))
+            else:
+                self.tally.untold += 1
+
+    def _asked_for(self, witness: Witness, entry: Entry | None, before: Reading | None) -> bool | None:
+        """Whether this is a write of the kind that the check asks for; None where that cannot be told."""
+        if witness.operation != "write":
+            return witness.operation in self.proof.operations
+        if not self.proof.sorts:
+            return "insert" in self.proof.operations
+        since = self.since(entry)
+        for operation, column in (("insert", self.proof.inserted_at), ("update", self.proof.updated_at)):
+            at = witness.row.get(column or "")
+            if at is not None and since is not None and at > since:
+                return operation in self.proof.operations
+        if witness.mark is None or before is None:
+            return "insert" in self.proof.operations
+        if before.known is None:
+            return None
+        return ("update" if witness.mark in before.known else "insert") in self.proof.operations
+
+    def since(self, entry: Entry | None) -> Any:
+        """From when on a record is OpenIM's."""
+        return entry.since if entry else self.context.scope.phase_since
+
+    def _after_since(self, witness: Witness, entry: Entry | None, before: Reading | None) -> bool:
+        since = self.since(entry)
+        if witness.written_at is not None:
+            return bool(witness.written_at > since + self.grace)
+        times = [witness.row.get(name) for name in (self.proof.inserted_at, self.proof.updated_at) if name]
+        if any(at is not None and at > since + self.grace for at in times):
+            return True
+        if not witness.since_baseline or before is None or self.proof.thin_layer:
+            return False
+        if since <= before.at:
+            return True
+        return self._after_horizon(witness, since)
+
+    def _after_horizon(self, witness: Witness, since: Any) -> bool:
+        """Whether a run between the move and now remembered a horizon that the write lies beyond."""
+        if witness.position is None:
+            return False
+        later = [horizon for at, horizon in self.context.memory.horizons(self.slot) if at >= since]
+        return bool(later) and not Snapshot.parse(later[0]).saw(witness.position)
+
+
+def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:
+    return Witness(
+        operation="write",
+        key=" / ".join(str(row[name]) for name in key),
+        row=row,
+        how=f"its own column {column}",
+        written_at=row[column],
+        since_baseline=False,
+    )

@@ -1,0 +1,106 @@
+"""Relation `verifier.canary_messages`: what canaries sent long ago, were acknowledged and read back, from their older journals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from verifier.judges.journal import JournalError
+from verifier.judges.journal_reader import JournalReader, journals
+from verifier.judges.messages import index_messages
+from verifier.judges.operation import OpPhase
+from verifier.model.invariant import Phase, Row
+from verifier.profile.errors import NotMapped
+from verifier.profile.models import Profile
+from verifier.stores.errors import StoreError
+
+MESSAGES_MAX = 200
+"""Of the newest journals that are old enough: each may be a request."""
+
+
+class CanaryMessages:
+    """One row for each message that its sender's journal saw at a seq, if it is older than `canary.durable_after_s` and
+    younger than what OpenIM retains.
+
+    Columns: marker, place (`<conversation>:<seq>`), conversation_id, seq, digest of its text, sent_at, journal.
+    """
+
+    key: tuple[str, ...] = ("place",)
+
+    def __init__(self, profile: Profile) -> None:
+        canary = profile.canary
+        if canary is None:
+            raise NotMapped("section [canary]")
+        now = datetime.now(UTC)
+        self._place = Path(canary.journal)
+        self._until = now - timedelta(seconds=canary.durable_after_s)
+        days = profile.retention_days[0]
+        self._began = profile.since_phase(Phase.CUTOVER)
+        # A day less: OpenIM's nightly run may be under way.
+        self._since = now - timedelta(days=max(days - 1, 0)) if days else None
+        self._hours = canary.durable_after_s / 3600
+        self.label = f"canary journals older than {self._hours:g} h at {canary.journal}"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The files."""
+        return (f"read journals at {self._place}",)
+
+    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """All of them, the newest journals first."""
+        if rows := list(self._rows()):
+            yield rows
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """Some of them."""
+        wanted = {str(value) for value in values}
+        return [row for row in self._rows() if str(row[column]) in wanted]
+
+    def _rows(self) -> Iterator[Row]:
+        found = 0
+        paths = journals(self._place)
+        if not paths:
+            raise StoreError(
+                f"there is no canary journal at {self._place}. Run: python -m suites.canary --profile stack.toml"
+            )
+        for path in paths:
+            if found >= MESSAGES_MAX:
+                return
+            try:
+                for row in self._of(path):
+                    found += 1
+                    yield row
+            except JournalError as error:
+                raise StoreError(str(error)) from None
+        if not found and self._began is not None and self._began < self._until:
+            raise StoreError(
+                f"no canary journal at {self._place} is old enough to tell whether messages last, although the cutover is. Let the "
+                f"canary fly every day, and keep its journals longer than {self._hours:g} h"
+            )
+
+    def _of(self, path: Path) -> Iterator[Row]:
+        reader = JournalReader(path)
+        started = reader.header.started_at
+        if started > self._until or (self._since is not None and started < self._since):
+            return
+        messages = index_messages(reader)
+        seen: dict[str, int] = {}
+        for (marker, _), sightings in messages.sightings.items():
+            for sighting in sightings:
+                if (seq := sighting.number("seq")) is not None:
+                    seen.setdefault(marker, seq)
+        if reader.last_at > self._until:
+            return
+        for marker, message in messages.sent.items():
+            if marker in seen and message.call.phase is OpPhase.OK:
+                yield {
+                    "marker": marker,
+                    "place": f"{message.conversation}:{seen[marker]}",
+                    "conversation_id": message.conversation,
+                    "seq": seen[marker],
+                    "digest": message.call.invoke.text("digest"),
+                    "sent_at": datetime.fromtimestamp(message.call.invoke.time_ns / 1e9, UTC),
+                    "journal": path.name,
+                }

@@ -1,0 +1,99 @@
+"""Relation `verifier.ledger`: what this run has sent to each store, what was refused, and whether the budgets were kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from verifier.model.invariant import Row
+from verifier.profile.budgets import StoreBudget
+from verifier.stores.budget import BURST_S
+from verifier.stores.statement_log import Ledger
+
+# A second look at what the allow-lists let pass, by words alone and independent of them.
+WRITING_WORDS = frozenset(
+    """
+    INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP GRANT REVOKE COPY CALL DO LOCK VACUUM NOTIFY REINDEX CLUSTER
+    SET SETEX SETNX GETSET GETDEL DEL UNLINK EXPIRE PERSIST RENAME HSET HDEL SADD SREM ZADD ZREM LPUSH RPUSH LPOP RPOP INCR
+    DECR APPEND PUBLISH SPUBLISH XADD EVAL EVALSHA FCALL FLUSHALL FLUSHDB MOVE COPY RESTORE SHUTDOWN
+    PUT PATCH FINDANDMODIFY CREATEINDEXES DROPDATABASE RENAMECOLLECTION BULKWRITE
+    """.split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """What came before: what the first part of a resumed run sent to each store, and when the last finished run ended."""
+
+    reads: Mapping[str, int] = field(default_factory=dict)
+    run_ended_at: datetime | None = None
+
+
+class LedgerSource:
+    """One row per store that this run has reached, and one (`role` is `the run before`) where the history knows of an earlier run.
+
+    Columns: role, sent, refused, writes (statements that begin with a writing word), over (how a budget was exceeded, or ""),
+    age_s (of the run before; None for a store).
+    """
+
+    label = "verifier.ledger (this run)"
+    key: tuple[str, ...] = ("role",)
+    queries: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        ledgers: Callable[[], Mapping[str, Ledger]],
+        budget: Callable[[str], StoreBudget],
+        began: float,
+        before: Before,
+    ) -> None:
+        self._ledgers = ledgers
+        self._budget = budget
+        self._began = began
+        self._before = before
+
+    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """All rows."""
+        yield self._rows()
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """The rows of some roles."""
+        return [row for row in self._rows() if row[column] in values]
+
+    def _rows(self) -> list[Row]:
+        ledgers, earlier = self._ledgers(), self._before.reads
+        elapsed_s = time.monotonic() - self._began
+        rows: list[Row] = [
+            {
+                "role": role,
+                "sent": earlier.get(role, 0) + (ledger.total if ledger else 0),
+                "refused": ledger.refused if ledger else 0,
+                "writes": tuple(filter(_writes, ledger.lines)) if ledger else (),
+                "over": over_budget(ledger, self._budget(role), elapsed_s) if ledger else "",
+                "age_s": None,
+            }
+            for role in sorted({*ledgers, *earlier})
+            for ledger in [ledgers.get(role)]
+        ]
+        if self._before.run_ended_at is not None:
+            age_s = (datetime.now(UTC) - self._before.run_ended_at).total_seconds()
+            empty: dict[str, Any] = {"sent": 0, "refused": 0, "writes": (), "over": ""}
+            rows.append({"role": "the run before", **empty, "age_s": age_s})
+        return rows
+
+
+def _writes(statement: str) -> bool:
+    return statement.partition(" ")[0].upper() in WRITING_WORDS
+
+
+def over_budget(ledger: Ledger, budget: StoreBudget, elapsed_s: float) -> str:
+    """How a store was asked for more than its budget allows, in words; "" where it was not."""
+    if ledger.in_flight_max > budget.max_concurrency:
+        return f"{ledger.in_flight_max} statements at once, {budget.max_concurrency} are allowed"
+    allowed = budget.statements_per_s * (elapsed_s + BURST_S) + budget.max_concurrency
+    if ledger.paced > allowed:
+        return f"{ledger.paced} statements in {elapsed_s:.1f} s, {budget.statements_per_s:g} a second are allowed"
+    return ""

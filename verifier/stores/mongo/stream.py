@@ -1,0 +1,184 @@
+"""Change streams: where one stands now, and everything that happened between two places.
+
+A place is a resume token with a *fence*, the cluster's logical time just after the token was taken. A stream is read to the
+fence, not to "nothing came for a while": silence alone does not tell a quiet collection from a slow replica.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import Timestamp
+from pymongo import errors
+from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
+
+from verifier.stores.errors import ContinuityLost, Denied, StoreError, Unreachable
+from verifier.stores.mongo.store import Document, MongoStore, operation_time
+from verifier.stores.mongo.values import as_json, from_json
+
+EVENTS_MAX = 100_000
+AWAIT_MS = 200
+
+
+class NoStream(Exception):
+    """There is no change stream on this collection; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a collection's history. As text it is the horizon of a reading."""
+
+    token: Mapping[str, Any]
+    fence: Timestamp
+
+    def to_text(self) -> str:
+        """Extended JSON."""
+        return as_json({"token": self.token, "fence": self.fence})
+
+    @classmethod
+    def from_text(cls, text: str) -> Place:
+        """Inverse of `to_text`; raises ContinuityLost for anything else."""
+        try:
+            raw = from_json(text)
+            return cls(dict(raw["token"]), raw["fence"])
+        except (ValueError, TypeError, KeyError):
+            raise ContinuityLost("the remembered place in the change stream cannot be read") from None
+
+
+async def place_now(store: MongoStore, collection: str) -> Place:
+    """Where the stream of a collection stands. Raises NoStream where there is none, StoreError where nothing answers."""
+    try:
+        stream = await store.watch(collection, max_await_time_ms=AWAIT_MS)
+        async with stream:
+            token = stream.resume_token
+            if token is None:  # an event came along with the first answer
+                await store.run(stream.try_next, translate=False)
+                token = stream.resume_token
+            if token is None:  # before MongoDB 4.0.7 a token comes with the first event only
+                raise NoStream("the server's change streams give no token before the first event")
+    except errors.OperationFailure as error:
+        raise NoStream(_why_not(store, error)) from None
+    # The fence is taken after the token, so that an event in between is told twice rather than never.
+    fence = operation_time(await store.hello())
+    if fence is None:
+        raise NoStream("the server tells no logical time")
+    return Place(dict(token), fence)
+
+
+def _why_not(store: MongoStore, error: errors.OperationFailure) -> str:
+    if isinstance(error, errors.ExecutionTimeout):
+        raise store.translate(error)
+    if error.code == 13:
+        return "the credential lacks the privilege changeStream (role read has it)"
+    if error.code == 18:
+        raise store.translate(error)
+    if error.code == 40573:
+        return "change streams need a replica set, and this server is standalone"
+    return f"the server refuses a change stream here ({str(error).partition(', full error')[0].rstrip('.')})"
+
+
+async def changes(
+    store: MongoStore,
+    collection: str,
+    pipeline: Sequence[Mapping[str, Any]],
+    *,
+    start: Place,
+    fence: Timestamp,
+    options: Mapping[str, Any],
+) -> AsyncIterator[Document]:
+    """Every event of a collection after `start` and up to `fence`.
+
+    An `invalidate` (the collection was dropped or renamed) is followed across. Raises ContinuityLost where the history does
+    not reach back to `start`, StoreError beyond EVENTS_MAX events, Unreachable where the stream does not catch up in time.
+    """
+    token: Mapping[str, Any] | None = start.token
+    count = 0
+    while token is not None:
+        stream = await _resume(store, collection, pipeline, token, options)
+        token = None
+        async with stream:
+            async for event in _events(store, stream, fence):
+                if event["operationType"] == "invalidate":
+                    token = event["_id"]
+                    break
+                count += 1
+                if count > EVENTS_MAX:
+                    raise StoreError(
+                        f"{store.label}: more than {EVENTS_MAX} changes of {collection} since the last look. "
+                        "Run more often, or take a new baseline."
+                    )
+                yield event
+
+
+async def _resume(
+    store: MongoStore,
+    collection: str,
+    pipeline: Sequence[Mapping[str, Any]],
+    token: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> AsyncCollectionChangeStream[Document]:
+    try:
+        return await store.watch(collection, pipeline, start_after=token, max_await_time_ms=AWAIT_MS, **options)
+    except errors.OperationFailure as error:
+        raise _lost(store, error) from None
+
+
+def _lost(store: MongoStore, error: errors.OperationFailure) -> StoreError:
+    if isinstance(error, errors.ExecutionTimeout) or error.code in (13, 18):
+        translated = store.translate(error)
+        return translated if not isinstance(translated, Denied) else ContinuityLost(f"{translated}")
+    text = str(error).partition(", full error")[0].rstrip(".")
+    return ContinuityLost(
+        f"{store.label}: the change stream cannot go on from where the last look ended ({text}). "
+        "The oplog may be too short for the time between two looks, or the server was replaced: take a new baseline."
+    )
+
+
+async def _events(
+    store: MongoStore, stream: AsyncCollectionChangeStream[Document], fence: Timestamp
+) -> AsyncIterator[Document]:
+    """The stream's events up to the fence; ends when the stream has certainly passed it."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + store.config.operation_timeout_s
+    majority_passed = False
+    while stream.alive:
+        try:
+            event = await store.run(stream.try_next, translate=False)
+        except errors.OperationFailure as error:
+            raise _lost(store, error) from None
+        if event is not None:
+            if event["clusterTime"] > fence:
+                return
+            deadline = loop.time() + store.config.operation_timeout_s
+            yield event
+            continue
+        token_time = time_of_token(stream.resume_token)
+        if majority_passed or (token_time is not None and token_time >= fence):
+            return
+        # Asked before the next empty batch is fetched: only that one proves that nothing is left.
+        majority_passed = token_time is None and await _majority_passed(store, fence)
+        if loop.time() > deadline:
+            raise Unreachable(
+                f"{store.label}: the change stream did not catch up within {store.config.operation_timeout_s:g} s. "
+                "Do the secondaries replicate? Raise operation_timeout_s of the role if they are just slow."
+            )
+
+
+async def _majority_passed(store: MongoStore, fence: Timestamp) -> bool:
+    last_write = (await store.hello()).get("lastWrite") or {}
+    majority = (last_write.get("majorityOpTime") or {}).get("ts")
+    return isinstance(majority, Timestamp) and majority >= fence
+
+
+def time_of_token(token: Mapping[str, Any] | None) -> Timestamp | None:
+    """The logical time in a MongoDB resume token (type byte 0x82, then the time), None for another server's."""
+    data = (token or {}).get("_data")
+    if not isinstance(data, str) or not data.startswith("82") or len(data) < 18:
+        return None
+    try:
+        return Timestamp(int(data[2:10], 16), int(data[10:18], 16))
+    except ValueError:
+        return None

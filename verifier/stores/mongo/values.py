@@ -1,0 +1,193 @@
+"""Between BSON and what judges see: values as text and back, conditions as filters."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bson import CodecOptions, DatetimeMS, Decimal128, ObjectId, Timestamp, json_util
+from bson.binary import UuidRepresentation
+from bson.codec_options import DatetimeConversion
+from bson.errors import BSONError
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+
+from verifier.model.invariant import Row
+from verifier.model.query import Where
+from verifier.profile.relations import Column, Relation
+from verifier.stores.convert import to_logical, to_stored
+
+# A broken string or a date beyond the year 9999 is a finding to show, not a crash.
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    uuid_representation=UuidRepresentation.STANDARD,
+    unicode_decode_error_handler="backslashreplace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+JSON_OPTIONS = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.RELAXED, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
+)
+
+# MongoDB's order between types. A comparison such as $gt stays within one of them.
+_BRACKETS: tuple[tuple[str, tuple[type, ...]], ...] = (
+    ("minKey", (MinKey,)),
+    ("null", (type(None),)),
+    ("number", (int, float, Decimal128)),
+    ("string", (str,)),
+    ("object", (dict,)),
+    ("binData", (bytes, uuid.UUID)),
+    ("objectId", (ObjectId,)),
+    ("bool", (bool,)),
+    ("date", (datetime, DatetimeMS)),
+    ("timestamp", (Timestamp,)),
+    ("maxKey", (MaxKey,)),
+)
+_INT64 = 2**63
+
+
+def types_after(value: Any) -> list[str]:
+    """The BSON types that sort behind the type of `value`."""
+    if isinstance(value, bool):  # a bool is an int in Python, and another type in BSON
+        index = [name for name, _ in _BRACKETS].index("bool")
+    else:
+        index = next((i for i, (_, types) in enumerate(_BRACKETS) if isinstance(value, types)), len(_BRACKETS))
+    return [name for name, _ in _BRACKETS[index + 1 :]]
+
+
+def as_json(value: Any) -> str:
+    """Extended JSON, also of values that JSON does not know; `from_json` is its inverse."""
+    return json_util.dumps(value, json_options=JSON_OPTIONS, ensure_ascii=False)
+
+
+def from_json(text: str) -> Any:
+    """Inverse of `as_json`; raises ValueError."""
+    try:
+        return json_util.loads(text, json_options=JSON_OPTIONS)
+    except (TypeError, KeyError, BSONError, ArithmeticError) as error:
+        raise ValueError(str(error)) from None
+
+
+def logical(column: Column, value: Any) -> Any:
+    """A BSON value as judges see it; ids as text that `stored_forms` can turn back."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if isinstance(value, Timestamp) and column.type == "timestamp":
+        value = value.as_datetime()
+    if column.type == "json":
+        return json.loads(as_json(value)) if isinstance(value, dict | list) else to_logical(column, value)
+    if value is None or isinstance(value, str | bool | int | float | datetime):
+        return to_logical(column, value)
+    return str(value) if isinstance(value, ObjectId | uuid.UUID) else to_logical(column, _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return as_json(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def dig(document: Any, path: str) -> Any:
+    """The value at a dotted path; through a list it is the list of what its items hold there."""
+    found = document
+    for position, part in enumerate(parts := path.split(".")):
+        if isinstance(found, list):
+            if not part.isdigit():
+                rest = ".".join(parts[position:])
+                return [dig(item, rest) for item in found if isinstance(item, dict)]
+            found = found[int(part)] if int(part) < len(found) else None
+        else:
+            found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def to_row(relation: Relation, columns: Iterable[str], document: Mapping[str, Any]) -> Row:
+    """A document as a row of these logical columns."""
+    mapped = ((name, relation.columns[name]) for name in columns)
+    return {name: logical(column, dig(document, column.column)) for name, column in mapped}
+
+
+def stored_forms(column: Column, value: Any) -> list[Any]:
+    """Every BSON value that a logical value may be stored as: an id as text may be an ObjectId, a UUID or a number."""
+    stored = to_stored(column, value)
+    if not isinstance(stored, str):
+        return _of_scalar(stored)
+    forms: list[Any] = [stored]
+    if stored in ("True", "False"):
+        forms.append(stored == "True")
+    if ObjectId.is_valid(stored):
+        forms.append(ObjectId(stored))
+    for parse in (uuid.UUID, _int64, float, _decimal, datetime.fromisoformat, _nested):
+        try:
+            forms.append(parse(stored))
+        except ValueError:
+            continue
+    return [form for form in forms if form is not None]
+
+
+def _int64(text: str) -> int:
+    number = int(text)
+    if not -_INT64 <= number < _INT64:
+        raise ValueError("does not fit 64 bits")
+    return number
+
+
+def _decimal(text: str) -> Decimal128:
+    try:
+        return Decimal128(text)
+    except ArithmeticError as error:
+        raise ValueError(str(error)) from None
+
+
+def _nested(text: str) -> Any:
+    if not text.startswith(("{", "[")):
+        raise ValueError("no document")
+    return from_json(text)
+
+
+def _of_scalar(value: Any) -> list[Any]:
+    if isinstance(value, bool):
+        return [value, int(value)]
+    if isinstance(value, int):
+        return [value, str(value)] if -_INT64 <= value < _INT64 else [str(value)]
+    return [value, str(value)] if isinstance(value, uuid.UUID) else [value]
+
+
+def condition(column: Column, where: Where) -> dict[str, Any]:
+    """A filter that lets through at least what `where` accepts; the caller judges the rest with `Where.accepts`.
+
+    More than that only where a value is stored as text although its column is declared as another type.
+    """
+    field = column.column
+    match where.op:
+        case "is null":
+            return {field: None}
+        case "not null" | "!=":
+            return {field: {"$ne": None}}
+        case "=":
+            return _any_of(column, [where.value])
+        case "in":
+            return _any_of(column, where.value)
+        case operator:
+            compared = {field: {_COMPARE[operator]: to_stored(column, where.value)}}
+            return compared if column.type == "text" else {"$or": [compared, {field: {"$type": "string"}}]}
+
+
+_COMPARE = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+
+
+def _any_of(column: Column, values: Sequence[Any]) -> dict[str, Any]:
+    field = column.column
+    among = {field: {"$in": [form for value in values for form in stored_forms(column, value)]}}
+    return among if column.type == "text" else {"$or": [among, {field: {"$type": "string"}}]}
+
+
+def accepted(conditions: Iterable[Where], row: Row) -> bool:
+    """Whether a row passes all conditions; a value that does not fit its declared type passes no comparison."""
+    try:
+        return all(where.accepts(row[where.column]) for where in conditions)
+    except TypeError:
+        return False

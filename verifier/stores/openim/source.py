@@ -1,0 +1,222 @@
+"""OpenIM's own relations, named `openim.…`: which route tells each, and how its answer becomes rows."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from verifier.model.invariant import Row
+from verifier.stores.errors import StoreError
+from verifier.stores.openim.content import message_digest
+from verifier.stores.openim.store import OpenIMRefusal, OpenIMStore
+
+MEMBERS = "openim.group_members"
+DISMISSED = 2
+OWNER = 100
+NO_SUCH_GROUP = (1201, 1204)
+"""Unknown, dismissed: in neither case is there a list of members to judge."""
+
+
+class OpenIMSource:
+    """One of OpenIM's own relations, named `openim.…`. Look-ups batch by id; streams page without any order (trap T8)."""
+
+    def __init__(self, store: OpenIMStore, relation: str) -> None:
+        if relation not in _RELATIONS:
+            raise ValueError(f"unknown OpenIM relation {relation!r}; there are {', '.join(sorted(_RELATIONS))}")
+        self._store = store
+        self.relation = relation
+        self.label = f"{relation} ({store.role}: REST)"
+        self.key = _RELATIONS[relation][0]
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The routes that are called."""
+        return tuple(f"POST {route}" for route in _RELATIONS[self.relation][1])
+
+    async def chunks(self) -> AsyncIterator[Sequence[Row]]:
+        """Pages of users or groups, or the members of one group after the other. Never a basis for "missing": pages may
+        overlap or skip."""
+        if self.relation == MEMBERS:
+            async for groups in OpenIMSource(self._store, "openim.groups").chunks():
+                for group in groups:
+                    if group["status"] != DISMISSED and (members := await _members(self._store, group["group_id"])):
+                        yield members
+            return
+        route, name, read = _PAGED[self.relation]
+        page = 1
+        while True:
+            size = self._store.config.batch_size
+            data = await self._store.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
+            items = data.get(name) or []
+            if items:
+                yield [read(item) for item in items]
+            if len(items) < size:
+                return
+            page += 1
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """The records of these ids (or owners, or tokens), asked for in batches that OpenIM accepts."""
+        unique = list(dict.fromkeys(str(value) for value in values))
+        if self.relation in _SINGLE:
+            ask_one = _SINGLE[self.relation]
+            answers = await asyncio.gather(*(ask_one(self._store, value) for value in unique))
+            return [row for rows in answers for row in rows]
+        ask = _BATCHED[self.relation]
+        size = self._store.config.batch_size
+        batches = [unique[start : start + size] for start in range(0, len(unique), size)]
+        answers = await asyncio.gather(*(ask(self._store, batch) for batch in batches))
+        return [row for rows in answers for row in rows]
+
+
+def _user(item: dict[str, Any]) -> Row:
+    return {
+        "user_id": item["userID"],
+        "nickname": item["nickname"],
+        "face_url": item["faceURL"],
+        "ex": item["ex"],
+        "level": item["appMangerLevel"],
+    }
+
+
+def _group(item: dict[str, Any]) -> Row:
+    return {
+        "group_id": item["groupID"],
+        "name": item["groupName"],
+        "owner_id": item["ownerUserID"],
+        "status": item["status"],
+        "member_count": item["memberCount"],
+        "ex": item["ex"],
+    }
+
+
+async def _accounts(store: OpenIMStore, ids: list[str]) -> list[Row]:
+    data = await store.call("/user/account_check", {"checkUserIDs": ids})
+    return [{"user_id": item["userID"]} for item in data.get("results") or [] if item["accountStatus"] == 1]
+
+
+async def _users(store: OpenIMStore, ids: list[str]) -> list[Row]:
+    data = await store.call("/user/get_users_info", {"userIDs": ids})
+    return [_user(item) for item in data.get("usersInfo") or []]
+
+
+async def _groups(store: OpenIMStore, ids: list[str]) -> list[Row]:
+    data = await store.call("/group/get_groups_info", {"groupIDs": ids})
+    return [_group(item) for item in data.get("groupInfos") or []]
+
+
+async def _tokens(store: OpenIMStore, token: str) -> list[Row]:
+    return [{"token": token, "state": await store.token_state(token)}]
+
+
+async def _conversation_ids(store: OpenIMStore, owner: str) -> list[Row]:
+    data = await store.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
+    return [{"owner_id": owner, "conversation_id": name} for name in (data or {}).get("conversationIDs") or []]
+
+
+async def _conversations(store: OpenIMStore, owner: str) -> list[Row]:
+    data = await store.call("/conversation/get_all_conversations", {"ownerUserID": owner})
+    return [
+        {"owner_id": owner, "conversation_id": item["conversationID"], "pinned": item["isPinned"]}
+        for item in (data or {}).get("conversations") or []
+    ]
+
+
+async def _friends(store: OpenIMStore, owner: str) -> list[Row]:
+    data = await store.call("/friend/get_friend_id", {"userID": owner})
+    return [{"owner_id": owner, "friend_id": friend} for friend in (data or {}).get("friendIDs") or []]
+
+
+async def _members(store: OpenIMStore, group_id: str) -> list[Row]:
+    """All members of a group: their ids first, then each by id, because pages of members have no stable order."""
+    try:
+        data = await store.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
+    except OpenIMRefusal as refusal:
+        if refusal.code in NO_SUCH_GROUP:
+            return []
+        raise
+    ids, size = (data or {}).get("userIDs") or [], store.config.batch_size
+    rows: list[Row] = []
+    for start in range(0, len(ids), size):
+        body = {"groupID": group_id, "userIDs": ids[start : start + size]}
+        answer = await store.call("/group/get_group_members_info", body)
+        rows += [_member(item) for item in (answer or {}).get("members") or []]
+    return rows
+
+
+def _member(item: dict[str, Any]) -> Row:
+    return {
+        "group_id": item["groupID"],
+        "user_id": item["userID"],
+        "level": item["roleLevel"],
+        "in_openim_since": datetime.fromtimestamp(int(item["joinTime"]) / 1000, UTC),
+    }
+
+
+async def _owners(store: OpenIMStore, group_id: str) -> list[Row]:
+    return [row for row in await _members(store, group_id) if row["level"] == OWNER]
+
+
+async def _joined(store: OpenIMStore, member: str) -> list[Row]:
+    data = await store.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
+    return [{"member_id": member, "group_id": group_id} for group_id in (data or {}).get("groupIDs") or []]
+
+
+_MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
+
+
+async def _canary_message(store: OpenIMStore, place: str) -> list[Row]:
+    """A message of a canary, by `<conversation>:<seq>`, as its sender would pull it: the caller names canaries' chats alone."""
+    conversation, _, seq = place.rpartition(":")
+    kind, *members = conversation.split("_")
+    if kind != "si" or len(members) != 2:
+        raise StoreError(
+            f"{store.label}: {conversation} does not tell whose chat it is (ids with _, or no single chat), so that it cannot be "
+            "pulled. Describe roles.openim_mongo, or give the canaries ids without _."
+        )
+    wanted = {"conversationID": conversation, "begin": int(seq), "end": int(seq), "num": 1}
+    body = {"userID": members[0], "seqRanges": [wanted], "order": 0}
+    data = await store.call("/msg/pull_msg_by_seq", body)
+    found = (((data or {}).get("msgs") or {}).get(conversation) or {}).get("Msgs") or []
+    return [{"place": place, **_pulled(item)} for item in found if int(item.get("seq") or 0) == int(seq)]
+
+
+def _pulled(item: dict[str, Any]) -> Row:
+    try:
+        content = base64.b64decode(item.get("content") or "").decode("utf-8", "replace")
+    except ValueError:
+        content = ""
+    digest, _ = message_digest(content)
+    return {"digest": digest, "status": int(item.get("status") or 0), "content_type": int(item.get("contentType") or 0)}
+
+
+_BATCHED = {"openim.accounts": _accounts, "openim.users": _users, "openim.groups": _groups}
+_SINGLE = {
+    "openim.tokens": _tokens,
+    "openim.conversation_ids": _conversation_ids,
+    "openim.conversations": _conversations,
+    "openim.friends": _friends,
+    MEMBERS: _members,
+    "openim.group_owners": _owners,
+    "openim.joined_groups": _joined,
+    "openim.canary_messages": _canary_message,
+}
+_PAGED = {
+    "openim.users": ("/user/get_users", "users", _user),
+    "openim.groups": ("/group/get_groups", "groups", lambda item: _group(item["groupInfo"])),
+}
+_RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "openim.accounts": (("user_id",), ("/user/account_check",)),
+    "openim.users": (("user_id",), ("/user/get_users_info", "/user/get_users")),
+    "openim.groups": (("group_id",), ("/group/get_groups_info", "/group/get_groups")),
+    "openim.tokens": (("token",), ("/auth/parse_token",)),
+    "openim.conversation_ids": (("owner_id", "conversation_id"), ("/conversation/get_full_conversation_ids",)),
+    "openim.conversations": (("owner_id", "conversation_id"), ("/conversation/get_all_conversations",)),
+    "openim.friends": (("owner_id", "friend_id"), ("/friend/get_friend_id",)),
+    MEMBERS: (("group_id", "user_id"), _MEMBER_ROUTES),
+    "openim.group_owners": (("group_id", "user_id"), _MEMBER_ROUTES),
+    "openim.joined_groups": (("member_id", "group_id"), ("/group/get_full_join_group_ids",)),
+    "openim.canary_messages": (("place",), ("/msg/pull_msg_by_seq",)),
+}

@@ -1,0 +1,60 @@
+"""Who is in this table? A mark of every key, so that a row written later can be told apart: new, or changed.
+
+A row's version says which transaction wrote it, and not whether that was an INSERT or an UPDATE; the table's counters count everybody's
+writes together. What tells is whether the key was there before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from verifier.profile.relations import Relation
+from verifier.stores.errors import StoreError
+from verifier.stores.postgres.snapshot import Snapshot
+from verifier.stores.postgres.source import expression, from_clause
+from verifier.stores.postgres.store import PostgresStore
+from verifier.stores.protocols import MARK_BYTES, Reading, marks_of
+
+CENSUS_MAX = 5_000_000
+"""Rows; a larger table gets none: its marks would fill the history."""
+
+
+def mark_sql(relation: Relation) -> str:
+    """The mark of one row, as the server computes it."""
+    texts = ", ".join(f"({expression(relation.columns[name])})::text" for name in relation.key)
+    return f"substring(sha256(convert_to(concat_ws(' / ', {texts}), 'UTF8')) FROM 1 FOR {MARK_BYTES})"
+
+
+def census_sql(relation: Relation) -> str:
+    """All marks in one statement, and so in one snapshot: a row that an UPDATE moves is not missed between two chunks."""
+    return (
+        "SELECT count(*) AS rows, string_agg(mark, ''::bytea) FILTER (WHERE NOT young) AS settled, "  # noqa: S608 - names come from the profile
+        "array_agg(encode(mark, 'hex') || ' ' || writer) FILTER (WHERE young) AS young "
+        f"FROM (SELECT {mark_sql(relation)} AS mark, xmin::text AS writer, age(xmin) <= age(%(oldest)s::xid) AS young "
+        f"FROM {from_clause(relation)} LIMIT %(limit)s) AS keys"
+    )
+
+
+async def with_census(store: PostgresStore, relation: Relation, now: Reading, before: Reading | None) -> Reading:
+    """`now` with the marks of the rows that its snapshot saw; without any where the table is too large, or no table.
+
+    The statement runs after the snapshot was taken. A row whose version is younger than that counts as there if it was there at
+    `before`: it was changed meanwhile. Without a `before` it counts too, as nothing was promised yet.
+    """
+    if not now.horizon:
+        return now
+    snapshot = Snapshot.parse(now.horizon)
+    parameters = {"oldest": str(snapshot.xmin & 0xFFFFFFFF), "limit": CENSUS_MAX + 1}
+    try:
+        found = (await store.fetch(census_sql(relation), parameters, what="read keys"))[0]
+    except StoreError as error:
+        return replace(now, blind=(*now.blind, f"whether a row is new or changed ({error})"))
+    if found["rows"] > CENSUS_MAX:
+        return replace(now, blind=(*now.blind, f"whether a row is new or changed (over {CENSUS_MAX} rows)"))
+    known = set(marks_of(found["settled"] or b""))
+    earlier = before.known if before is not None else None
+    for item in found["young"] or ():
+        mark, writer = item.split()
+        if earlier is None or bytes.fromhex(mark) in earlier or snapshot.saw(snapshot.full_xid(int(writer))):
+            known.add(bytes.fromhex(mark))
+    return replace(now, known=frozenset(known))

@@ -1,0 +1,221 @@
+"""Has anything been published to a queue, and is it still the same queue?
+
+Measured facts behind it (RabbitMQ 3.10): counters lag by the statistics interval (5 s by default) and by the 5 s raster of the
+management plugin; a queue that is deleted and declared again may show the counter of its earlier life; the queue's own message
+sequence (`next_seq_id`, classic queues) starts again at 0, and so may its counter; all counters are lost when a node restarts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+from verifier.profile.relations import Queue
+from verifier.stores.errors import ContinuityLost, Missing
+from verifier.stores.protocols import Reading, Witness
+from verifier.stores.rabbitmq.store import RabbitMQStore, segment
+
+OWN_COUNTERS = ("publish", "deliver", "exchange_in")
+SETTLE_READS_MAX = 5
+# A node tells its uptime with the statistics, so some seconds late; more under load.
+RESTART_TOLERANCE = timedelta(seconds=30)
+
+
+class QueueObserver:
+    """Watches one queue of the role's vhost.
+
+    Counters: `publish` and `deliver` of the queue, `exchange_in` of the exchange in front of it (everything published there,
+    routed or not), and three of the whole broker, which others move too: `unroutable`, `queues_created`, `queues_deleted`.
+    Witnesses: `declare` and `delete` of a queue that came, went or was made anew; `publish` where messages lie in it although
+    no counter tells of them; `unroutable` where its exchange took messages and nothing else is bound to it: a hint, for the
+    broker does not tell with which routing key they came.
+    """
+
+    complete = False
+    doubts: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = (
+        "publishes of the last seconds before the reading that were consumed at once: the counters lag",
+        "by name, a queue that was declared, used and deleted between two looks: the broker counts, but does not name them",
+        "publishes that an alternate exchange took",
+    )
+
+    def __init__(self, store: RabbitMQStore, queue: Queue, *, lag_s: float) -> None:
+        """`lag_s`: after how long a publish is in the counters for certain, 10 s with the broker's defaults."""
+        self._store = store
+        self._queue = queue
+        self._lag_s = lag_s
+        self._vhost = store.config.vhost
+        self.label = f"{store.role}: {queue.name} in vhost {self._vhost}"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The requests."""
+        paths = [self._queue_path, "/api/overview", "/api/nodes"]
+        if self._queue.exchange:
+            paths += [self._exchange_path, f"/api/bindings/{segment(self._vhost)}"]
+        return (*(f"GET {path}" for path in paths), f"passive declare of {self._queue.name}")
+
+    @property
+    def _queue_path(self) -> str:
+        return f"/api/queues/{segment(self._vhost)}/{segment(self._queue.name)}"
+
+    @property
+    def _exchange_path(self) -> str:
+        return f"/api/exchanges/{segment(self._vhost)}/{segment(self._queue.exchange or '')}"
+
+    async def read(self, *, settled: bool = False) -> Reading:
+        """Counters and state; `settled` waits for two equal readings, further apart than the statistics lag."""
+        reading = await self._read()
+        for _ in range(SETTLE_READS_MAX if settled and self._lag_s > 0 else 0):
+            await asyncio.sleep(self._lag_s)
+            again = await self._read()
+            still = all(again.counters.get(name) == reading.counters.get(name) for name in OWN_COUNTERS)
+            reading = again
+            if still:
+                break
+        return reading
+
+    async def _read(self) -> Reading:
+        overview, at = await self._store.get_dated("/api/overview")
+        queue = await self._found(self._queue_path)
+        if queue is None and self._vhost not in await self._store.vhosts():
+            raise Missing(
+                f"{self._store.label} has no vhost {self._vhost}. Correct roles.{self._store.role}.vhost in the profile."
+            )
+        nodes, nodes_at = await self._store.get_dated("/api/nodes")
+        counters, blind = _counters(overview, queue)
+        state = _state(queue, nodes, nodes_at)
+        if counters and self._queue.exchange:
+            counters |= await self._exchange_in()
+            state["exchange alone"] = await self._exchange_alone()
+        if queue is not None:
+            ready = (await self._store.passive_declare(self._vhost, self._queue.name)).messages
+            state["messages"] = max(state["messages"], ready or 0)  # AMQP tells at once, the API a few seconds later
+            if queue.get("state") not in (None, "running", "idle", "flow"):
+                blind.append(f"what happens in the queue: its state is {queue['state']}")
+        processes = ", ".join(sorted(f"{node['name']} (process {node.get('os_pid', '?')})" for node in nodes))
+        continuity = {"broker": f"{overview.get('cluster_name', '?')}: {processes}"}
+        weak = blind[0] if not counters and queue is not None and state["sequence"] is None else ""
+        return Reading(at, continuity, counters, json.dumps(state), tuple(blind), weak=weak)
+
+    async def _exchange_in(self) -> dict[str, int]:
+        """What was published to the exchange, routed or not."""
+        exchange = await self._found(self._exchange_path)
+        if exchange is None:
+            return {}
+        return {"exchange_in": int((exchange.get("message_stats") or {}).get("publish_in", 0))}
+
+    async def _exchange_alone(self) -> bool:
+        """Whether no other queue or exchange gets what is published to the exchange."""
+        bindings = await self._store.get(f"/api/bindings/{segment(self._vhost)}")
+        return not any(
+            item["source"] == self._queue.exchange and item["destination"] != self._queue.name for item in bindings
+        )
+
+    async def _found(self, path: str) -> Mapping[str, Any] | None:
+        with suppress(Missing):
+            found: Mapping[str, Any] = await self._store.get(path)
+            return found
+        return None
+
+    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+        """What the state of the queue proves by itself. Raises ContinuityLost when a node was restarted in between."""
+        if before is None:
+            return
+        was, is_now = json.loads(before.horizon), json.loads(now.horizon)
+        if restarted := _restarted(was["nodes"], is_now["nodes"]):
+            raise ContinuityLost(f"{self._store.label}: {restarted} was restarted, and its counters began anew")
+        made, gone = _delta(before, now, "queues_created"), _delta(before, now, "queues_deleted")
+        if not was["present"] and not is_now["present"] and made > 0 and gone > 0:
+            self.doubts = (
+                f"whether one of the {made} queues that were declared and the {gone} that were deleted in between, somewhere on "
+                "the broker, was this one",
+            )
+        found = _changes(was, is_now, counted=_delta(before, now, "publish") > 0)
+        arrived = _delta(before, now, "exchange_in")
+        if not found and arrived > 0 and was.get("exchange alone") and is_now.get("exchange alone"):
+            how = f"exchange {self._queue.exchange} took {arrived} more messages, and no other queue is bound to it"
+            found.append(("unroutable", how))
+        for operation, how in found:
+            yield Witness(operation=operation, key=f"{self._queue.name}@{self._vhost}", row={}, how=how)
+
+
+def _counters(overview: Mapping[str, Any], queue: Mapping[str, Any] | None) -> tuple[dict[str, int], list[str]]:
+    """Counters, and why there are none. A queue that is there and has no statistics yet has counted nothing."""
+    if overview.get("rates_mode") == "none" or overview.get("disable_stats"):
+        return {}, ["publishes: the broker's statistics are switched off (rates_mode, disable_stats)"]
+    broker, churn = overview.get("message_stats") or {}, overview.get("churn_rates") or {}
+    counters = {
+        "unroutable": int(broker.get("drop_unroutable", 0)) + int(broker.get("return_unroutable", 0)),
+        "queues_created": int(churn.get("queue_created", 0)),
+        "queues_deleted": int(churn.get("queue_deleted", 0)),
+    }
+    if queue is not None:
+        own = queue.get("message_stats") or {}
+        counters |= {"publish": int(own.get("publish", 0)), "deliver": int(own.get("deliver_get", 0))}
+    if not broker.get("publish"):
+        return counters, ["whether the broker's counters move at all: it has counted no publish since it started"]
+    return counters, []
+
+
+def _state(queue: Mapping[str, Any] | None, nodes: list[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
+    """What the next look compares with; it becomes the reading's horizon."""
+    started = {
+        str(node["name"]): (at - timedelta(milliseconds=int(node["uptime"]))).isoformat()
+        for node in nodes
+        if "uptime" in node
+    }
+    return {
+        "present": queue is not None,
+        "sequence": _sequence(queue),
+        "messages": int((queue or {}).get("messages") or 0),
+        "nodes": started,
+    }
+
+
+def _sequence(queue: Mapping[str, Any] | None) -> int | None:
+    """How many messages this life of a classic queue has taken; None for other types, and where the queue is down."""
+    if queue is None:
+        return None
+    if "state" not in queue:  # declared seconds ago: no statistics at all yet
+        return 0 if queue.get("type") == "classic" else None
+    found = (queue.get("backing_queue_status") or {}).get("next_seq_id")
+    return None if found is None else int(found)
+
+
+def _restarted(was: Mapping[str, str], is_now: Mapping[str, str]) -> str:
+    """A node whose start moved. In a container every process id is the same, so the token alone does not tell."""
+    for name, start in was.items():
+        if name not in is_now:
+            return f"node {name}, gone from the cluster,"
+        if abs(datetime.fromisoformat(is_now[name]) - datetime.fromisoformat(start)) > RESTART_TOLERANCE:
+            return f"node {name}"
+    return ""
+
+
+def _delta(before: Reading, now: Reading, name: str) -> int:
+    """How far a counter moved; 0 where it was not there before."""
+    count = now.counters.get(name, 0)
+    return count - before.counters.get(name, count)
+
+
+def _changes(was: Mapping[str, Any], is_now: Mapping[str, Any], *, counted: bool) -> list[tuple[str, str]]:
+    """Operations on the queue, and how each is known."""
+    if not is_now["present"]:
+        return [("delete", "the queue is gone")] if was["present"] else []
+    found = []
+    anew = was["present"] and (is_now["sequence"] or 0) < (was["sequence"] or 0) and is_now["sequence"] is not None
+    if not was["present"]:
+        found.append(("declare", "the queue is there, and was not"))
+    elif anew:
+        found.append(("declare", "the queue's own message sequence began anew: it was deleted and declared again"))
+    base = {"messages": 0, "sequence": 0} if anew or not was["present"] else was
+    if not counted and is_now["messages"] > base["messages"]:
+        found.append(("publish", f"{is_now['messages']} messages lie in it, {base['messages']} did before"))
+    elif not counted and None not in (is_now["sequence"], base["sequence"]) and is_now["sequence"] > base["sequence"]:
+        found.append(("publish", f"its own message sequence went from {base['sequence']} to {is_now['sequence']}"))
+    return found

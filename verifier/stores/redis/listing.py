@@ -1,0 +1,55 @@
+"""Who listens on a Redis channel: exact, sharded and pattern subscribers, with client names where they may be read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from verifier.stores.errors import StoreError
+from verifier.stores.protocols import StoreObject
+
+if TYPE_CHECKING:
+    from verifier.stores.redis.store import RedisStore
+
+
+async def subscribers(store: RedisStore, channel: str) -> list[StoreObject]:
+    """One object per way of listening; attributes: how, pattern, subscribers and, where one client is told, client."""
+    client, taps = store.client, store.taps
+    found: list[StoreObject] = []
+    async with taps.lock:
+        counts = await store.run("PUBSUB NUMSUB", client.pubsub_numsub(channel))
+        listening = {"exactly": sum(int(count) for _, count in counts)}
+        with suppress(StoreError):  # before Redis 7 there are no sharded channels
+            counts = await store.run("PUBSUB SHARDNUMSUB", client.pubsub_shardnumsub(channel))
+            listening["sharded"] = sum(int(count) for _, count in counts)
+        for how, count in listening.items():
+            if count > taps.open[how, channel]:
+                found.append(_object(how, channel, count - taps.open[how, channel]))
+    return found + await _patterns(store, channel)
+
+
+async def _patterns(store: RedisStore, channel: str) -> list[StoreObject]:
+    """Pattern subscribers: the server tells only their number; CLIENT LIST, where granted, tells who they are, not which pattern."""
+    number = int(await store.run("PUBSUB NUMPAT", store.client.pubsub_numpat()))
+    if not number:
+        return []
+    try:
+        clients = await store.run("CLIENT LIST", store.client.client_list())
+    except StoreError:
+        what = f"whether one of {number} patterns that are listened to takes in {channel} (CLIENT LIST is not granted)"
+        return [StoreObject(kind="unreadable", name=what)]
+    names = [str(item.get("name") or item.get("addr")) for item in clients if int(item.get("psub", 0)) > 0]
+    names = [name for name in names if name != "openim-verifier"]
+    return [
+        StoreObject(
+            kind="unreadable",
+            name=f"whether pattern subscriber {name} listens on {channel}",
+            attributes={"client": name},
+        )
+        for name in names
+    ]
+
+
+def _object(how: str, pattern: str, subscribers_count: int, **more: str) -> StoreObject:
+    attributes = {"how": how, "pattern": pattern, "subscribers": subscribers_count, **more}
+    return StoreObject(kind="subscriber", name=f"{how} {pattern}", attributes=attributes)

@@ -1,0 +1,109 @@
+"""What was sent to a store: each statement, command or request in its normal form, with counts, rows and time."""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from verifier.model.footprint import Footprint, Statement
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Line:
+    """One statement of the audit log. `rows` that came back; `time_s` in all and `slowest_s` alone, both measured here."""
+
+    sent: int = 0
+    answers: int = 0
+    failed: int = 0
+    rows: int = 0
+    time_s: float = 0.0
+    slowest_s: float = 0.0
+    first_at: datetime = field(default_factory=_now)
+    last_at: datetime = field(default_factory=_now)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The verifier's own footprint on one store (META-01, `--audit`).
+
+    `reads` counts what went out by kind; `refused` what the allow-list kept from going out; `lines` has each statement in its
+    normal form: parameters, keys and ids are not in it, so there is one line for a thousand look-ups.
+    """
+
+    reads: collections.Counter[str] = field(default_factory=collections.Counter)
+    refused: int = 0
+    lines: dict[str, Line] = field(default_factory=dict)
+    paced: int = 0
+    """Round trips that count against the budget's rate."""
+    in_flight: int = 0
+    in_flight_max: int = 0
+    waited_s: float = 0.0
+    """Time for which statements were held back to keep the budget."""
+    backed_off: int = 0
+    """How often the store was given a rest because it had become slow."""
+
+    def note(self, what: str, statement: str | None = None, *, count: int = 1) -> None:
+        """`count` statements, commands or requests of this kind go out; `statement` is the normal form, `what` where there is none."""
+        self.reads[what] += count
+        line = self.lines.setdefault(normal_form(statement or what), Line())
+        line.sent += count
+        line.last_at = _now()
+
+    def answered(self, statement: str, *, took_s: float, rows: int = 0, failed: bool = False) -> None:
+        """One of them was answered."""
+        line = self.lines.setdefault(normal_form(statement), Line())
+        line.answers += 1
+        line.failed += failed
+        line.rows += rows
+        line.time_s += took_s
+        line.slowest_s = max(line.slowest_s, took_s)
+        line.last_at = _now()
+
+    @property
+    def total(self) -> int:
+        """All that was sent."""
+        return sum(self.reads.values())
+
+    @property
+    def rows(self) -> int:
+        """All rows that came back."""
+        return sum(line.rows for line in self.lines.values())
+
+
+def normal_form(statement: str) -> str:
+    """One line, one blank between words."""
+    return " ".join(statement.split())
+
+
+def sum_up(ledger: Ledger | None, *, sent: int) -> Footprint:
+    """A ledger as numbers to report, the dearest statement first; `sent` includes the first part of a resumed run."""
+    if ledger is None:
+        return Footprint(sent=sent)
+    lines = sorted(ledger.lines.items(), key=lambda item: (-item[1].time_s, item[0]))
+    return Footprint(
+        sent=sent,
+        refused=ledger.refused,
+        rows=ledger.rows,
+        time_s=round(sum(line.time_s for line in ledger.lines.values()), 4),
+        in_flight_max=ledger.in_flight_max,
+        waited_s=round(ledger.waited_s, 3),
+        rests=ledger.backed_off,
+        statements=tuple(
+            Statement(
+                statement=text,
+                sent=line.sent,
+                rows=line.rows,
+                time_s=round(line.time_s, 4),
+                slowest_s=round(line.slowest_s, 4),
+                failed=line.failed,
+                first_at=line.first_at,
+                last_at=line.last_at,
+            )
+            for text, line in lines
+        ),
+    )

@@ -32,7 +32,7 @@ from verifier.proofs.context import Context
 class Blindfold:
     """A proof that finds nothing."""
 
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, _context: Context) -> Judgement:
         """Whatever there is, it holds."""

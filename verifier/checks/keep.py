@@ -107,7 +107,7 @@ def kept_tables(profile: Profile) -> list[Inventory | Absence]:
         Absence(
             target=name,
             inserted_at="created_at",
-            expect="life",
+            expect="activity",
             noun=f"row of {name}",
             next_step=f"Check that the service still writes {name}: sign in with a test user.",
             statement=name,

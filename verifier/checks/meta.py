@@ -26,7 +26,7 @@ def footprint(profile: Profile) -> Rule:
         return _wrote(row) or _burdened(row) or _slept(row, max_age_s)
 
     return Rule(
-        subject=Rows("verifier.ledger"),
+        subject=Rows("verifier.statements"),
         judge=judge,
         unit="stores",
         applies=lambda row: row["age_s"] is None or max_age_s is not None,

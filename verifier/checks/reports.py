@@ -75,7 +75,7 @@ def reports_live(profile: Profile) -> list[Absence | Reconcile]:
             target=name,
             operations=frozenset({"insert"}),
             inserted_at="created_at" if profile.has(name, "created_at") else None,
-            expect="life",
+            expect="activity",
             noun=f"row of {name}",
             next_step=f"Check that the service still writes {name}: send a test report.",
             statement=name,

@@ -73,7 +73,7 @@ def execute(
             plan=replace(plan, notes=(*plan.notes, *note)),
             memory=history,
             commit=lambda judged: _commit(history, judged),
-            arming=kind is RunKind.BASELINE,
+            baselining=kind is RunKind.BASELINE,
             max_runtime_s=pace.max_runtime_s,
             pause_file=pace.pause_file or _pause_file(profile),
             last_run_at=_last_run_at(history),
@@ -117,7 +117,7 @@ def _unfinished(
 
 
 def _commit(history: History, judged: Judged) -> None:
-    history.commit_check(judged.outcome, judged.watermarks, judged.horizons, reads=judged.reads)
+    history.commit_check(judged.outcome, judged.watermarks, judged.positions, reads=judged.reads)
 
 
 def open_history(profile: Profile) -> History:
@@ -227,14 +227,14 @@ def take_baseline(profile_path: Path, *, only: Sequence[str], checks: Sequence[P
     profile = load_profile(profile_path)
     plan = make_plan(load_checks(checks), profile, only=only)
     console = Console()
-    armed: list[str] = []
+    baselined: list[str] = []
 
     with open_history(profile) as history, console.status("taking the baseline (waiting for counters to settle)…"):
-        engine = Engine(profile=profile, plan=plan, memory=history, arming=True)
+        engine = Engine(profile=profile, plan=plan, memory=history, baselining=True)
 
         def commit(judged: Judged) -> None:
             if judged.watermarks:
-                armed.append(judged.outcome.check_id)
+                baselined.append(judged.outcome.check_id)
             _commit(history, judged)
 
         engine.commit = commit
@@ -243,7 +243,7 @@ def take_baseline(profile_path: Path, *, only: Sequence[str], checks: Sequence[P
             result = run(engine)
             history.finish(result)
     console.print(
-        f"baseline of {profile.stack} in phase {plan.phase.value}: {len(armed)} checks armed ({', '.join(sorted(armed)) or 'none'})"
+        f"baseline of {profile.stack} in phase {plan.phase.value}: {len(baselined)} checks baselined ({', '.join(sorted(baselined)) or 'none'})"
     )
     blind = [item for item in result.outcomes if item.verdict is Verdict.INCONCLUSIVE]
     for item in blind:

@@ -58,7 +58,7 @@ class Engine:
     plan: Plan
     memory: RunMemory
     commit: Callable[[Judged], None] | None = None
-    arming: bool = False
+    baselining: bool = False
     only_key: str | None = None
     max_runtime_s: float | None = None
     pause_file: Path | None = None
@@ -133,7 +133,7 @@ class Engine:
                 interrupted=len(outcomes) < len(ids),
                 reads=reads,
                 footprints={
-                    role: sum_up(stores.ledgers().get(role), sent=count) for role, count in sorted(reads.items())
+                    role: sum_up(stores.statement_logs().get(role), sent=count) for role, count in sorted(reads.items())
                 },
             )
         yield RunFinished(result=self.result)
@@ -218,8 +218,8 @@ class Engine:
         )
         if self.commit is not None:
             watermarks = context.watermarks if context else {}
-            horizons = context.horizons if context else ()
-            self.commit(Judged(outcome=outcome, watermarks=watermarks, horizons=horizons, reads=self._reads()))
+            positions = context.positions if context else ()
+            self.commit(Judged(outcome=outcome, watermarks=watermarks, positions=positions, reads=self._reads()))
         queue.put_nowait(CheckFinished(outcome=outcome))
 
     def _context(self, item: Check, stores: Stores, queue: asyncio.Queue[Event | None]) -> Context:
@@ -239,7 +239,7 @@ class Engine:
             progress=progress,
             found=found,
             only_key=self.only_key,
-            arming=self.arming,
+            baselining=self.baselining,
             checkpoints=self._checkpoints,
         )
 
@@ -253,7 +253,7 @@ class Engine:
         parts = []
         for index, proof in enumerate(proofs):
             context.proof_index = index
-            if self.arming and not proof.arms:
+            if self.baselining and not proof.takes_baseline:
                 continue
             try:
                 parts.append(await proof.execute(context))

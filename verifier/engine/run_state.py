@@ -19,7 +19,7 @@ class RunMemory(Protocol):
     def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
         """What an earlier run remembered."""
 
-    def horizons(self, slot: str) -> list[tuple[Any, str]]:
+    def positions(self, slot: str) -> list[tuple[Any, str]]:
         """Earlier horizons of an object."""
 
 
@@ -32,7 +32,7 @@ class Judged:
 
     outcome: Outcome
     watermarks: Mapping[str, Mapping[str, Any]]
-    horizons: Sequence[tuple[str, Any, str]]
+    positions: Sequence[tuple[str, Any, str]]
     reads: Mapping[str, int] = field(default_factory=dict)
 
 

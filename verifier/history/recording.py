@@ -26,7 +26,7 @@ from verifier.history.resuming import (
     take_up,
 )
 from verifier.history.tables import FINDINGS, OUTCOMES, RUNS
-from verifier.history.upkeep import prune, put_horizon, put_watermark
+from verifier.history.upkeep import prune, put_position, put_watermark
 from verifier.model.finding import Finding
 from verifier.model.redact import clean
 from verifier.model.verdict import Outcome, RunResult
@@ -141,7 +141,7 @@ class Recording:
         self,
         outcome: Outcome,
         watermarks: Mapping[str, Mapping[str, Any]],
-        horizons: Sequence[tuple[str, datetime, str]] = (),
+        positions: Sequence[tuple[str, datetime, str]] = (),
         *,
         reads: Mapping[str, int] | None = None,
     ) -> Changes:
@@ -184,8 +184,8 @@ class Recording:
             )
             for slot, value in watermarks.items():
                 put_watermark(connection, self.stack, outcome.check_id, slot, value, outcome.ended_at)
-            for slot, at, horizon in horizons:
-                put_horizon(connection, self.stack, slot, at, horizon)
+            for slot, at, position in positions:
+                put_position(connection, self.stack, slot, at, position)
         return changes
 
     def finish(self, result: RunResult) -> None:

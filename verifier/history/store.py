@@ -23,8 +23,8 @@ from verifier.history.records import (
     StoredFinding,
     StoredWatermark,
 )
-from verifier.history.tables import ACCEPTED, FINDINGS, HORIZONS, OUTCOMES, RUNS, WATERMARKS
-from verifier.history.upkeep import put_horizon
+from verifier.history.tables import ACCEPTED, FINDINGS, OUTCOMES, POSITIONS, RUNS, WATERMARKS
+from verifier.history.upkeep import put_position
 from verifier.model.redact import clean
 from verifier.model.verdict import RunResult, Verdict
 
@@ -213,21 +213,21 @@ class History(Recording):
         with self._database.write() as connection:
             return connection.execute(query).rowcount
 
-    def add_horizon(self, slot: str, at: datetime, value: str) -> None:
+    def add_position(self, slot: str, at: datetime, value: str) -> None:
         """Remember where a store stood at a time; thinned out as it ages."""
         with self._database.write() as connection:
-            put_horizon(connection, self.stack, slot, at, value)
+            put_position(connection, self.stack, slot, at, value)
 
-    def horizons(self, slot: str) -> list[tuple[datetime, str]]:
+    def positions(self, slot: str) -> list[tuple[datetime, str]]:
         """(time, horizon) pairs, oldest first."""
-        query = select(HORIZONS.c.at, HORIZONS.c.value).where(self._mine(HORIZONS), HORIZONS.c.slot == slot)
+        query = select(POSITIONS.c.at, POSITIONS.c.value).where(self._mine(POSITIONS), POSITIONS.c.slot == slot)
         with self._database.read() as connection:
-            return [(row.at, row.value) for row in connection.execute(query.order_by(HORIZONS.c.at))]
+            return [(row.at, row.value) for row in connection.execute(query.order_by(POSITIONS.c.at))]
 
-    def forget_horizons(self, slot: str) -> None:
+    def forget_positions(self, slot: str) -> None:
         """Drop an object's horizons: its store was restored or replaced, so they mean nothing any more."""
         with self._database.write() as connection:
-            connection.execute(delete(HORIZONS).where(self._mine(HORIZONS), HORIZONS.c.slot == slot))
+            connection.execute(delete(POSITIONS).where(self._mine(POSITIONS), POSITIONS.c.slot == slot))
 
 
 def _state(value: str, orphaned: bool) -> RunState:

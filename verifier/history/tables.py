@@ -100,7 +100,7 @@ WATERMARKS = Table(
     Column("value", JSON, nullable=False),
 )
 
-HORIZONS = Table(
+POSITIONS = Table(
     "verifier_horizons",
     METADATA,
     Column("stack", String, primary_key=True),

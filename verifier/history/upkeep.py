@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from verifier.history.positions import superfluous
 from verifier.history.records import FindingState
-from verifier.history.tables import FINDINGS, HORIZONS, OUTCOMES, RUNS, WATERMARKS
+from verifier.history.tables import FINDINGS, OUTCOMES, POSITIONS, RUNS, WATERMARKS
 
 KEEP_RUNS = 1000
 """Older runs go, with the findings that had healed before the oldest kept one began: three years of nights."""
@@ -29,14 +29,14 @@ def put_watermark(
     )
 
 
-def put_horizon(connection: Connection, stack: str, slot: str, at: datetime, value: str) -> None:
+def put_position(connection: Connection, stack: str, slot: str, at: datetime, value: str) -> None:
     """Add one entry to an object's log and thin out the old ones."""
-    mine = (HORIZONS.c.stack == stack, HORIZONS.c.slot == slot)
-    connection.execute(delete(HORIZONS).where(*mine, HORIZONS.c.at == at))
-    connection.execute(insert(HORIZONS).values(stack=stack, slot=slot, at=at, value=value))
-    times = connection.execute(select(HORIZONS.c.at).where(*mine)).scalars().all()
+    mine = (POSITIONS.c.stack == stack, POSITIONS.c.slot == slot)
+    connection.execute(delete(POSITIONS).where(*mine, POSITIONS.c.at == at))
+    connection.execute(insert(POSITIONS).values(stack=stack, slot=slot, at=at, value=value))
+    times = connection.execute(select(POSITIONS.c.at).where(*mine)).scalars().all()
     for old in superfluous(times, max(times)):
-        connection.execute(delete(HORIZONS).where(*mine, HORIZONS.c.at == old))
+        connection.execute(delete(POSITIONS).where(*mine, POSITIONS.c.at == old))
 
 
 def prune(connection: Connection, stack: str, keep_runs: int = KEEP_RUNS) -> None:

@@ -95,7 +95,7 @@ def judge_delivery(operations: Iterable[Operation], *, settle_s: float = 2.0) ->
     Raises JournalError where two sends share a marker.
     """
     messages = index_messages(operations)
-    if not messages.sent and not messages.sightings:
+    if not messages.sent and not messages.receptions:
         return None
     return _Judge(messages, settle_s).report()
 
@@ -114,7 +114,7 @@ class _Judge:
             phases[message.call.phase] += 1
             for receiver in message.receivers:
                 self._judge_one(message, receiver)
-        for (marker, receiver), seen in self.messages.sightings.items():
+        for (marker, receiver), seen in self.messages.receptions.items():
             self._judge_unexpected(marker, receiver, seen)
         return DeliveryReport(
             sent=len(self.messages.sent),
@@ -130,7 +130,7 @@ class _Judge:
 
     def _judge_one(self, message: Message, receiver: str) -> None:
         tally = self.tallies[receiver]
-        seen = self.messages.sightings.get((message.marker, receiver), [])
+        seen = self.messages.receptions.get((message.marker, receiver), [])
         if message.acked:
             tally.expected += 1
             self._judge_presence(message, receiver, seen, tally)
@@ -145,7 +145,7 @@ class _Judge:
         if read is None:
             conclusive = present = False
         else:
-            present = any(sighting.text("read") == read.call.invoke.id for sighting in seen)
+            present = any(reception.text("read") == read.call.invoke.id for reception in seen)
             waited_s = (read.call.invoke.monotonic_ns - ack.monotonic_ns) / 1e9
             conclusive = waited_s >= self.settle_s and (not seen or _covers(read.begin, read.end, seen))
         if present or (seen and not conclusive):
@@ -157,15 +157,15 @@ class _Judge:
             self.problems.add(_lost(message, receiver, seen, read.call.last))
 
     def _judge_copies(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
-        places = {_place(sighting): sighting for sighting in reversed(seen)}
+        places = {_place(reception): reception for reception in reversed(seen)}
         if len(places) > 1:
             tally.duplicated += 1
             self.problems.add(_duplicated(message, receiver, list(places.values())))
         digest = message.call.invoke.text("digest")
-        for sighting in seen:
-            if digest and sighting.text("digest") and sighting.text("digest") != digest:
+        for reception in seen:
+            if digest and reception.text("digest") and reception.text("digest") != digest:
                 tally.altered += 1
-                self.problems.add(_altered(message, receiver, sighting))
+                self.problems.add(_altered(message, receiver, reception))
                 break
 
     def _judge_unexpected(self, marker: str, receiver: str, seen: list[Operation]) -> None:
@@ -196,23 +196,23 @@ class _Judge:
 
 def _covers(begin: int, end: int, seen: list[Operation]) -> bool:
     """Whether a read of begin..end would have shown what was seen elsewhere; without a seq, a complete one would."""
-    seqs = [seq for sighting in seen if (seq := sighting.number("seq")) is not None]
+    seqs = [seq for reception in seen if (seq := reception.number("seq")) is not None]
     return not seqs or any(begin <= seq <= end for seq in seqs)
 
 
-def _place(sighting: Operation) -> tuple[str, int | str]:
-    seq = sighting.number("seq")
+def _place(reception: Operation) -> tuple[str, int | str]:
+    seq = reception.number("seq")
     if seq is not None:
         return "seq", seq
-    return ("id", sighting.text("message_id")) if sighting.text("message_id") else ("operation", sighting.id)
+    return ("id", reception.text("message_id")) if reception.text("message_id") else ("operation", reception.id)
 
 
-def _where(sighting: Operation) -> str:
-    seq = sighting.number("seq")
-    return f"seq {seq}" if seq is not None else f"message id {sighting.text('message_id') or 'unknown'}"
+def _where(reception: Operation) -> str:
+    seq = reception.number("seq")
+    return f"seq {seq}" if seq is not None else f"message id {reception.text('message_id') or 'unknown'}"
 
 
-def _evidence(message: Message | None, sighting: Operation | None) -> dict[str, str]:
+def _evidence(message: Message | None, reception: Operation | None) -> dict[str, str]:
     evidence = {}
     if message is not None:
         evidence["conversation"] = message.conversation
@@ -220,8 +220,8 @@ def _evidence(message: Message | None, sighting: Operation | None) -> dict[str, 
         if message.call.completion is not None:
             evidence["answered"] = str(message.call.completion)
             evidence["message id"] = message.call.completion.text("message_id")
-    if sighting is not None:
-        evidence["seen"] = f"{sighting}, {_where(sighting)}"
+    if reception is not None:
+        evidence["seen"] = f"{reception}, {_where(reception)}"
     return evidence
 
 
@@ -257,12 +257,12 @@ def _duplicated(message: Message, receiver: str, places: list[Operation]) -> Pro
     )
 
 
-def _altered(message: Message, receiver: str, sighting: Operation) -> Problem:
+def _altered(message: Message, receiver: str, reception: Operation) -> Problem:
     return Problem(
         key=f"{message.marker} at {receiver}",
-        summary=f"message {message.marker} was sent with one text ({message.call.invoke}) and read with another ({sighting})",
+        summary=f"message {message.marker} was sent with one text ({message.call.invoke}) and read with another ({reception})",
         expected=f"digest {message.call.invoke.text('digest')}",
-        actual=f"digest {sighting.text('digest')}",
+        actual=f"digest {reception.text('digest')}",
         next_step="Look for a webhook or a proxy that rewrites content.",
-        evidence=_evidence(message, sighting),
+        evidence=_evidence(message, reception),
     )

@@ -42,7 +42,7 @@ class Messages:
     """The index that the judges of delivery and order share."""
 
     sent: dict[str, Message] = field(default_factory=dict)
-    sightings: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
+    receptions: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
     latest_read: dict[tuple[str, str], Read] = field(default_factory=dict)
     failed_reads: int = 0
 
@@ -63,7 +63,7 @@ def index_messages(operations: Iterable[Operation]) -> Messages:
                 if (invoke := open_sends.pop(operation.id, None)) is not None:
                     _add_send(messages, Call(invoke, operation))
             case "receive", OpPhase.OK:
-                messages.sightings[operation.text("marker"), operation.text("receiver")].append(operation)
+                messages.receptions[operation.text("marker"), operation.text("receiver")].append(operation)
             case "read_back", OpPhase.INVOKE:
                 open_reads[operation.id] = operation
             case "read_back", _:

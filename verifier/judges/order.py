@@ -23,12 +23,12 @@ class _Placed:
 
     message: Message
     place: int
-    sighting: Operation
+    reception: Operation
     by_seq: bool
 
     def __str__(self) -> str:
         stands = f"seq {self.place}" if self.by_seq else "arrival"
-        return f"{self.message.marker} ({self.message.call.invoke}; {stands}, {self.sighting})"
+        return f"{self.message.marker} ({self.message.call.invoke}; {stands}, {self.reception})"
 
 
 def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
@@ -54,19 +54,19 @@ def _lanes(messages: Messages) -> Mapping[tuple[str, str, str], list[_Placed]]:
     """What is comparable: by conversation, sender, and receiver where only arrivals are known (else "")."""
     lanes: dict[tuple[str, str, str], list[_Placed]] = defaultdict(list)
     placed: set[str] = set()
-    for (marker, receiver), sightings in messages.sightings.items():
+    for (marker, receiver), receptions in messages.receptions.items():
         message = messages.sent.get(marker)
         if message is None:
             continue
         sender = message.call.invoke.process
-        seqs = [(seq, sighting) for sighting in sightings if (seq := sighting.number("seq")) is not None]
+        seqs = [(seq, reception) for reception in receptions if (seq := reception.number("seq")) is not None]
         if seqs:
             if marker not in placed:
                 placed.add(marker)
-                seq, sighting = min(seqs, key=lambda found: found[0])
-                lanes[message.conversation, sender, ""].append(_Placed(message, seq, sighting, by_seq=True))
+                seq, reception = min(seqs, key=lambda found: found[0])
+                lanes[message.conversation, sender, ""].append(_Placed(message, seq, reception, by_seq=True))
         else:
-            first = min(sightings, key=lambda sighting: sighting.monotonic_ns)
+            first = min(receptions, key=lambda reception: reception.monotonic_ns)
             lane = lanes[message.conversation, sender, receiver]
             lane.append(_Placed(message, first.monotonic_ns, first, by_seq=False))
     return lanes
@@ -98,12 +98,12 @@ def _judge_seqs(messages: Messages, problems: Problems) -> None:
     """
     owner: dict[tuple[str, int], tuple[str, Operation]] = {}
     found: dict[str, dict[str, dict[int, Operation]]] = defaultdict(lambda: defaultdict(dict))
-    for marker, receiver, seq, sighting in _with_seq(messages):
+    for marker, receiver, seq, reception in _with_seq(messages):
         conversation = messages.sent[marker].conversation
-        other, first = owner.setdefault((conversation, seq), (marker, sighting))
+        other, first = owner.setdefault((conversation, seq), (marker, reception))
         if other != marker:
-            problems.add(_shared(conversation, seq, first, sighting))
-        found[marker][receiver][seq] = sighting
+            problems.add(_shared(conversation, seq, first, reception))
+        found[marker][receiver][seq] = reception
     for marker, by_receiver in found.items():
         (_, known), *others = by_receiver.items()
         for _, seqs in others:
@@ -112,13 +112,13 @@ def _judge_seqs(messages: Messages, problems: Problems) -> None:
 
 
 def _with_seq(messages: Messages) -> Iterator[tuple[str, str, int, Operation]]:
-    for (marker, receiver), sightings in messages.sightings.items():
+    for (marker, receiver), receptions in messages.receptions.items():
         told: set[int] = set()
-        for sighting in sightings:
-            seq = sighting.number("seq")
+        for reception in receptions:
+            seq = reception.number("seq")
             if seq is not None and seq not in told and marker in messages.sent:
                 told.add(seq)
-                yield marker, receiver, seq, sighting
+                yield marker, receiver, seq, reception
 
 
 def _inverted(first: _Placed, second: _Placed) -> Problem:

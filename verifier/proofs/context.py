@@ -27,7 +27,7 @@ class Memory(Protocol):
     def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
         """What was remembered of an object, or None at the first look."""
 
-    def horizons(self, slot: str) -> list[tuple[Any, str]]:
+    def positions(self, slot: str) -> list[tuple[Any, str]]:
         """Earlier (time, horizon) pairs of an object, oldest first."""
 
 
@@ -49,10 +49,10 @@ class Context:
     found: Callable[[Finding], None] = lambda finding: None
     proof_index: int = 0
     only_key: str | None = None
-    arming: bool = False
+    baselining: bool = False
     checkpoints: Checkpoints | None = None
     watermarks: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    horizons: list[tuple[str, Any, str]] = field(default_factory=list)
+    positions: list[tuple[str, Any, str]] = field(default_factory=list)
 
     @property
     def settle_s(self) -> float:

@@ -33,11 +33,11 @@ class Declared:
     expected: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, str]
     next_step: str
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out. Where OpenIM tells nobody its configuration, and no file is declared: not granted."""
-        if context.arming:
+        if context.baselining:
             return Judgement.not_applicable("baseline taken")
         first = await self._look(context)
         differing = first.differing

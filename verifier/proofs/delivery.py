@@ -27,14 +27,14 @@ class Delivery:
     judge: JudgeJournal
     statement: str = ""
     unseen: tuple[str, ...] = ()
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Find the journal, make sure that it is fresh, and judge it."""
         canary = context.profile.canary
         if canary is None:
             return Judgement.not_applicable("canary off: the profile has no [canary]")
-        if context.arming:
+        if context.baselining:
             return Judgement.not_applicable("baseline taken")
         path = find_journal(Path(canary.journal))
         run_it = "Run: python -m suites.canary --profile stack.toml"

@@ -39,11 +39,11 @@ class Histories:
     not_before: datetime | None
     sample: int
     unseen: tuple[str, ...] = ()
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
-        if context.arming:
+        if context.baselining:
             return Judgement.not_applicable("baseline taken")
         return await _Comparison(self, context).run()
 
@@ -192,11 +192,11 @@ class Retention:
     told: str
     next_step: str
     band_days: float = 7
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
-        if context.arming:
+        if context.baselining:
             return Judgement.not_applicable("baseline taken")
         profile = context.profile
         await require_same_time(context, (profile.relation("messages").role, VERIFIER))

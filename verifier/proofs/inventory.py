@@ -44,7 +44,7 @@ class Inventory:
     unseen: tuple[str, ...] = ()
 
     @property
-    def arms(self) -> bool:
+    def takes_baseline(self) -> bool:
         """Whether a baseline is taken for this proof."""
         return self.remembered
 
@@ -54,10 +54,10 @@ class Inventory:
         raw = context.memory.watermark(context.check.id, slot) if self.remembered else None
         approved = frozenset(raw["names"]) if raw else None
         listed = await self._list(context)
-        if self.remembered and (context.arming or approved is None):
+        if self.remembered and (context.baselining or approved is None):
             names = sorted({self.fingerprint(item) for item in listed.objects})
             context.watermarks[slot] = {"names": names, "at": datetime.now(UTC).isoformat()}
-            if context.arming:
+            if context.baselining:
                 return Judgement.not_applicable("baseline taken")
         problems = {self._key(item): item for item in self.judge(listed.objects, approved)}
         first_seen_at = datetime.now(UTC)

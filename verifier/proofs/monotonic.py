@@ -39,7 +39,7 @@ class Monotonic:
     unit: str = "rows"
     statement: str = ""
     unseen: tuple[str, ...] = ()
-    arms: ClassVar[bool] = True
+    takes_baseline: ClassVar[bool] = True
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
@@ -73,7 +73,7 @@ class _Comparison:
             looks.append(await self.clock())
         if context.only_key is None:
             self._remember(before, now)
-        if context.arming:
+        if context.baselining:
             return Judgement.not_applicable("baseline taken")
         findings = tuple(self._finding(name, before[name], value, looks) for name, value in fallen.items())
         return self._conclude(findings, before)

@@ -46,7 +46,7 @@ class Reconcile:
     second_look_s: float | None = None
     clocks: tuple[str, ...] | None = None
     unseen: tuple[str, ...] = ()
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""

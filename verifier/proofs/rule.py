@@ -33,7 +33,7 @@ class Rule:
     clocks: tuple[str, ...] | None = None
     empty_holds: bool = False
     unseen: tuple[str, ...] = ()
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""

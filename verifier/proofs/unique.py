@@ -22,7 +22,7 @@ from verifier.proofs.context import Context
 BITS = 1 << 27
 """16 MiB: of ten million values about one in fourteen is read twice in vain."""
 CANDIDATES_MAX = 1_000_000
-LOOKS_MAX = 3
+PASSES_MAX = 3
 LOOKUP_BATCH = 500
 
 Group = tuple[Row, ...]
@@ -39,7 +39,7 @@ class Unique:
     unit: str = "rows"
     statement: str = ""
     unseen: tuple[str, ...] = ()
-    arms: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
@@ -109,7 +109,7 @@ class _Search:
 
     async def _confirm(self, suspects: dict[str, Group]) -> tuple[dict[str, Group], int]:
         confirmed: dict[str, Group] = {}
-        for _ in range(LOOKS_MAX):
+        for _ in range(PASSES_MAX):
             if not suspects:
                 break
             self.context.progress(0, len(suspects), "suspects, waiting for the second look")
@@ -159,7 +159,7 @@ class _Search:
             reason = f"more than {CANDIDATES_MAX} {proof.unit} may clash: too many to compare; is the mapping of this relation right?"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if unresolved:
-            reason = f"{unresolved} groups kept changing through {LOOKS_MAX} looks"
+            reason = f"{unresolved} groups kept changing through {PASSES_MAX} passes"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if not self.seen and self.context.only_key is None:
             return Judgement.not_applicable(f"empty: no {proof.unit} in {self.source.label}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from verifier.proofs.rule import Rule
 
 SUSPECTS_MAX = 10_000
-LOOKS_MAX = 3
+PASSES_MAX = 3
 LOOKUP_BATCH = 500
 VOLATILE_COLUMNS = frozenset({"ttl_ms", "idle_s"})
 
@@ -49,7 +49,7 @@ class _Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sighting:
+class _Candidate:
     suspect: _Suspect
     row: Row
     problem: Problem
@@ -176,7 +176,7 @@ class _Walk:
         suspects = [_Suspect.from_json(item) for item in raw["suspects"]]
         return {item.raw_key: item for item in suspects}, raw["position"], raw["done"]
 
-    async def look(self, rows: Sequence[Row]) -> list[_Sighting]:
+    async def look(self, rows: Sequence[Row]) -> list[_Candidate]:
         """Judge some records as they are now."""
         applies = self.proof.applies
         chosen = [row for row in rows if applies is None or applies(row)]
@@ -189,7 +189,7 @@ class _Walk:
             problem = self.proof.judge(row, matching) if is_reconcile(self.proof) else self.proof.judge(row)
             if problem is not None and now is not None:
                 suspect = _Suspect(self._raw_key(row), self._digest(row, matching), now)
-                seen.append(_Sighting(suspect, row, problem))
+                seen.append(_Candidate(suspect, row, problem))
         return seen
 
     def _digest(self, row: Row, partners: Sequence[Row]) -> str:
@@ -220,14 +220,14 @@ class _Walk:
             rows += await self.source.lookup(self.source.key[0], firsts[start : start + LOOKUP_BATCH])
         return [row for row in rows if self._raw_key(row) in wanted]
 
-    async def confirm(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Sighting, datetime]], int]:
+    async def confirm(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Candidate, datetime]], int]:
         """Look again until each suspect is a breach, healed, or out of looks.
 
         Returns the breaches as they are now, each with the time of its first look, and how many are unresolved.
         """
-        confirmed: list[tuple[_Sighting, datetime]] = []
+        confirmed: list[tuple[_Candidate, datetime]] = []
         seen = self.seen, self.left_out
-        for _ in range(LOOKS_MAX):
+        for _ in range(PASSES_MAX):
             if not suspects:
                 break
             self.context.progress(0, len(suspects), "suspects, waiting for the second look")
@@ -246,18 +246,18 @@ class _Walk:
         self.seen, self.left_out = seen
         return confirmed, len(suspects)
 
-    def finding(self, sighting: _Sighting, first_seen_at: datetime) -> Finding:
+    def finding(self, candidate: _Candidate, first_seen_at: datetime) -> Finding:
         relation = self.context.profile.relations.get(self.proof.subject.relation)
         shown = [
-            "‹hidden›" if relation and relation.sensitive(name) else _key_text(sighting.row[name])
+            "‹hidden›" if relation and relation.sensitive(name) else _key_text(candidate.row[name])
             for name in self.source.key
         ]
         return self.context.finding(
-            sighting.problem,
+            candidate.problem,
             key=" / ".join(shown),
-            raw_key=sighting.suspect.raw_key,
+            raw_key=candidate.suspect.raw_key,
             first_seen_at=first_seen_at,
-            confirmed_at=sighting.suspect.first_seen_at,
+            confirmed_at=candidate.suspect.first_seen_at,
             evidence={"read from": self.source.label}
             | ({"compared with": " or ".join(home.label for home, _ in self.homes)} if self.homes else {}),
         )
@@ -280,7 +280,7 @@ async def walk(proof: Rule | Reconcile, context: Context) -> Judgement:
     await walker.open()
     suspects = await walker.first_look()
     confirmed, unresolved = await walker.confirm(suspects)
-    findings = tuple(walker.finding(sighting, first_seen_at) for sighting, first_seen_at in confirmed)
+    findings = tuple(walker.finding(candidate, first_seen_at) for candidate, first_seen_at in confirmed)
     return _conclude(walker, findings, unresolved)
 
 
@@ -291,7 +291,7 @@ def _conclude(walker: _Walk, findings: tuple[Finding, ...], unresolved: int) -> 
     coverage = Coverage(walker.seen, None if sampled else walker.seen, proof.unit, proof.statement, proof.unseen)
     notes = [f"{walker.overflow} more suspects were not looked at twice"] if walker.overflow else []
     if unresolved:
-        notes.append(f"{unresolved} suspects kept changing through {LOOKS_MAX} looks")
+        notes.append(f"{unresolved} suspects kept changing through {PASSES_MAX} passes")
     common = {"coverage": (coverage,), "notes": tuple(notes), "queries": walker.queries}
     if findings:
         total = len(findings) + walker.overflow

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from verifier.profile.budgets import StoreBudget
 from verifier.stores.errors import Unreachable
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Pause:
         await self._open.wait()
 
 
-class Rate:
+class RateLimiter:
     """So many a second, after the fact: what was too much is waited for before the next statement."""
 
     def __init__(self, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -93,7 +93,7 @@ class Rate:
         return max(0.0, self._paid_until - self._clock())
 
 
-class Rest:
+class Backoff:
     """Notices that a store has become slow, and how long to leave it alone: longer each time, never for the same time twice."""
 
     def __init__(self, budget: StoreBudget, jitter: Callable[[], float] = random.random) -> None:
@@ -125,14 +125,14 @@ class Rest:
 class Budget:
     """Bounds what is asked of one store: how many at once, how many a second, how many rows a second, how long each."""
 
-    def __init__(self, budget: StoreBudget, *, timeout_s: float, store: str, ledger: Ledger) -> None:
+    def __init__(self, budget: StoreBudget, *, timeout_s: float, store: str, statement_log: StatementLog) -> None:
         self._slots = asyncio.Semaphore(budget.max_concurrency)
         self._timeout_s = timeout_s
         self._store = store
-        self._ledger = ledger
-        self._statements = Rate(budget.statements_per_s)
-        self._rows = Rate(budget.rows_per_s)
-        self._rest = Rest(budget)
+        self._statement_log = statement_log
+        self._statements = RateLimiter(budget.statements_per_s)
+        self._rows = RateLimiter(budget.rows_per_s)
+        self._backoff = Backoff(budget)
         self.pause = Pause()
 
     async def run(
@@ -154,10 +154,10 @@ class Budget:
         async with self._slots:
             await self._turn()
             self._statements.spend(1)
-            self._ledger.paced += 1
+            self._statement_log.paced += 1
             begun = time.monotonic()
-            self._ledger.in_flight += 1
-            self._ledger.in_flight_max = max(self._ledger.in_flight_max, self._ledger.in_flight)
+            self._statement_log.in_flight += 1
+            self._statement_log.in_flight_max = max(self._statement_log.in_flight_max, self._statement_log.in_flight)
             failed, count = True, 0
             try:
                 result = await self._timed(work)
@@ -165,20 +165,20 @@ class Budget:
                 return result
             finally:
                 now = time.monotonic()
-                self._ledger.in_flight -= 1
+                self._statement_log.in_flight -= 1
                 took_s = now - begun
                 _TOOK_S.set(_TOOK_S.get() + took_s)
                 if audited:
-                    self._ledger.answered(kind, took_s=took_s, rows=count, failed=failed)
+                    self._statement_log.answered(kind, took_s=took_s, rows=count, failed=failed)
                 self._rows.spend(count)
                 if not failed or took_s >= self._timeout_s:  # an error that comes at once says nothing about the pace
-                    self._ledger.backed_off += self._rest.saw(kind, took_s, now)
+                    self._statement_log.backed_off += self._backoff.saw(kind, took_s, now)
 
     async def _turn(self) -> None:
         """Wait for the pause to be over, for the store to have rested, and for the rates."""
         await self.pause.over()
-        while (wait_s := max(self._statements.wait_s, self._rows.wait_s, self._rest.until - time.monotonic())) > 0:
-            self._ledger.waited_s += wait_s
+        while (wait_s := max(self._statements.wait_s, self._rows.wait_s, self._backoff.until - time.monotonic())) > 0:
+            self._statement_log.waited_s += wait_s
             await asyncio.sleep(wait_s)
             await self.pause.over()
 
@@ -193,7 +193,7 @@ class Budget:
             ) from None
 
 
-class Bite:
+class ChunkSizer:
     """How many rows (or blocks, or keys) to ask for at once, so that an answer takes about the budget's time."""
 
     def __init__(self, budget: StoreBudget, *, at_most: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx
 
 from verifier.stores.errors import Forbidden
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 
 class AllowListTransport(httpx.AsyncBaseTransport):
@@ -21,13 +21,13 @@ class AllowListTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         allowed: Callable[[str, str], bool],
-        ledger: Ledger,
+        statement_log: StatementLog,
         inner: httpx.AsyncBaseTransport,
         *,
         timed: bool = False,
     ) -> None:
         self._allowed = allowed
-        self._ledger = ledger
+        self._statement_log = statement_log
         self._inner = inner
         self._timed = timed
 
@@ -35,13 +35,13 @@ class AllowListTransport(httpx.AsyncBaseTransport):
         """Send the request, if it is allowed."""
         path = request.url.raw_path.decode("ascii").partition("?")[0]
         if not self._allowed(request.method, path):
-            self._ledger.refused += 1
+            self._statement_log.refused += 1
             raise Forbidden(f"refused {request.method} {path}: it is not on the list of requests that only read")
         if not self._timed:
-            self._ledger.note(f"{request.method} {path}")
+            self._statement_log.note(f"{request.method} {path}")
             return await self._inner.handle_async_request(request)
         form = f"{request.method} {request.url.scheme}://{request.url.netloc.decode('ascii')}/…"
-        self._ledger.note(request.method, form)
+        self._statement_log.note(request.method, form)
         begun = time.monotonic()
         answered = False
         try:
@@ -49,7 +49,7 @@ class AllowListTransport(httpx.AsyncBaseTransport):
             answered = True
             return response
         finally:
-            self._ledger.answered(form, took_s=time.monotonic() - begun, rows=int(answered), failed=not answered)
+            self._statement_log.answered(form, took_s=time.monotonic() - begun, rows=int(answered), failed=not answered)
 
     async def aclose(self) -> None:
         """Close the wrapped transport."""
@@ -59,7 +59,7 @@ class AllowListTransport(httpx.AsyncBaseTransport):
 def guarded_client(
     base_url: str,
     allowed: Callable[[str, str], bool],
-    ledger: Ledger,
+    statement_log: StatementLog,
     *,
     timeout_s: float,
     connect_timeout_s: float,
@@ -72,7 +72,7 @@ def guarded_client(
     inner = httpx.AsyncHTTPTransport(verify=verify, retries=1)
     return httpx.AsyncClient(
         base_url=base_url,
-        transport=AllowListTransport(allowed, ledger, inner, timed=timed),
+        transport=AllowListTransport(allowed, statement_log, inner, timed=timed),
         timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
         auth=auth,
         trust_env=False,

@@ -18,15 +18,15 @@ from verifier.profile.models import Profile
 from verifier.profile.relations import Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.stores.budget import Pause
-from verifier.stores.builtin.statements import Before, LedgerSource
+from verifier.stores.builtin.statements import Before, StatementsSource
 from verifier.stores.errors import Denied, StoreError
 from verifier.stores.protocols import Observer, OrderedSource, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 OPENIM_PREFIX = "openim."
 OPENIM_MONGO, OPENIM_MONGO_PREFIX = "openim_mongo", "openim_mongo."
-LEDGER, SETTINGS, MEDIA, TAP = "verifier.ledger", "verifier.settings", "media.head", "broker.push_tap"
+STATEMENTS, SETTINGS, MEDIA, TAP = "verifier.statements", "verifier.settings", "media.head", "broker.push_tap"
 CANARY = "verifier.canary_messages"
 """Built-in relations beside the profile's: our own footprint, what the profile declares, HEAD requests to media, the operator's tap
 queue, what canaries sent long ago."""
@@ -75,7 +75,7 @@ class Stores:
         self._pause = pause
         self._before = before or Before()
         self._began = time.monotonic()
-        self._media = Ledger()
+        self._media = StatementLog()
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
         self._all: dict[str, Store] = {}
@@ -133,8 +133,8 @@ class Stores:
             from verifier.stores.builtin.canary_messages import CanaryMessages
 
             return CanaryMessages(self._profile)
-        if rows.relation == LEDGER:
-            return LedgerSource(self.ledgers, self._profile.budget, self._began, self._before)
+        if rows.relation == STATEMENTS:
+            return StatementsSource(self.statement_logs, self._profile.budget, self._began, self._before)
         if rows.relation == SETTINGS:
             from verifier.stores.builtin.settings import SettingsSource
 
@@ -175,7 +175,7 @@ class Stores:
 
     async def clock_of(self, relation: str) -> Callable[[], Awaitable[datetime]]:
         """The clock of the store that holds a relation."""
-        if relation in (LEDGER, SETTINGS, MEDIA, CANARY):
+        if relation in (STATEMENTS, SETTINGS, MEDIA, CANARY):
             return _own_clock
         if relation == TAP:
             return (await self.get(self._profile.queue("push_tap").role)).clock
@@ -209,11 +209,11 @@ class Stores:
 
     def reads(self) -> dict[str, int]:
         """What was sent to each store so far: the verifier's own footprint."""
-        return {role: ledger.total for role, ledger in self.ledgers().items()}
+        return {role: statement_log.total for role, statement_log in self.statement_logs().items()}
 
-    def ledgers(self) -> dict[str, Ledger]:
+    def statement_logs(self) -> dict[str, StatementLog]:
         """The footprint on each store that was reached, and on the media hosts where one was asked."""
-        found = {role: store.ledger for role, store in self._all.items()}
+        found = {role: store.statement_log for role, store in self._all.items()}
         return found | ({"media": self._media} if self._media.total else {})
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from verifier.model.invariant import Row
 from verifier.stores.budget import Budget
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 
 class Source(Protocol):
@@ -49,7 +49,7 @@ class OrderedSource(Source, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CounterSnapshot:
     """What an observer remembers of an object from one look to the next; JSON-able through `to_json`.
 
     `continuity`: tokens that prove a counter is the same counter as last time. `counters`: monotonic counts by operation
@@ -63,7 +63,7 @@ class Reading:
     at: datetime
     continuity: Mapping[str, str] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
-    horizon: str = ""
+    position: str = ""
     blind: tuple[str, ...] = ()
     filled: frozenset[str] = frozenset()
     weak: str = ""
@@ -76,20 +76,20 @@ class Reading:
             "at": self.at.isoformat(),
             "continuity": dict(self.continuity),
             "counters": dict(self.counters),
-            "horizon": self.horizon,
+            "horizon": self.position,
             "filled": sorted(self.filled),
             "heartbeats": dict(self.heartbeats),
             "known": None if self.known is None else b64encode(b"".join(sorted(self.known))).decode(),
         }
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Reading:
+    def from_json(cls, raw: Mapping[str, Any]) -> CounterSnapshot:
         """Inverse of `to_json`."""
         return cls(
             at=datetime.fromisoformat(raw["at"]),
             continuity=raw["continuity"],
             counters={name: int(count) for name, count in raw["counters"].items()},
-            horizon=raw["horizon"],
+            position=raw["horizon"],
             filled=frozenset(raw.get("filled", ())),
             heartbeats=raw.get("heartbeats", {}),
             known=None if raw.get("known") is None else marks_of(b64decode(raw["known"])),
@@ -133,10 +133,10 @@ class Observer(Protocol):
     def queries(self) -> tuple[str, ...]:
         """What would be sent."""
 
-    async def read(self, *, settled: bool = False) -> Reading:
+    async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """Take a reading; `settled` waits until the store's counters have caught up (baselines)."""
 
-    def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+    def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Every write that can still be seen between two readings."""
 
 
@@ -144,7 +144,7 @@ class Observer(Protocol):
 class Census(Protocol):
     """An observer whose witnesses do not say whether a record is new; who was there before does."""
 
-    async def census(self, now: Reading, before: Reading | None) -> Reading:
+    async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
         """`now`, with the marks of all records that it saw. `before` is the earlier reading that its continuity leads back to."""
 
 
@@ -175,7 +175,7 @@ class Store(Protocol):
     """A connected role of the profile."""
 
     role: str
-    ledger: Ledger
+    statement_log: StatementLog
     budget: Budget
     clock_grain_s: float
     """How coarse its clock is: 0 where it tells parts of a second."""

@@ -28,7 +28,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Ledger:
+class StatementLog:
     """The verifier's own footprint on one store (META-01, `--audit`).
 
     `reads` counts what went out by kind; `refused` what the allow-list kept from going out; `lines` has each statement in its
@@ -80,19 +80,19 @@ def normal_form(statement: str) -> str:
     return " ".join(statement.split())
 
 
-def sum_up(ledger: Ledger | None, *, sent: int) -> Footprint:
+def sum_up(statement_log: StatementLog | None, *, sent: int) -> Footprint:
     """A ledger as numbers to report, the dearest statement first; `sent` includes the first part of a resumed run."""
-    if ledger is None:
+    if statement_log is None:
         return Footprint(sent=sent)
-    lines = sorted(ledger.lines.items(), key=lambda item: (-item[1].time_s, item[0]))
+    lines = sorted(statement_log.lines.items(), key=lambda item: (-item[1].time_s, item[0]))
     return Footprint(
         sent=sent,
-        refused=ledger.refused,
-        rows=ledger.rows,
-        time_s=round(sum(line.time_s for line in ledger.lines.values()), 4),
-        in_flight_max=ledger.in_flight_max,
-        waited_s=round(ledger.waited_s, 3),
-        rests=ledger.backed_off,
+        refused=statement_log.refused,
+        rows=statement_log.rows,
+        time_s=round(sum(line.time_s for line in statement_log.lines.values()), 4),
+        in_flight_max=statement_log.in_flight_max,
+        waited_s=round(statement_log.waited_s, 3),
+        rests=statement_log.backed_off,
         statements=tuple(
             Statement(
                 statement=text,

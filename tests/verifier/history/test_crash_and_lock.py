@@ -76,7 +76,7 @@ def test_kill_9_loses_nothing_that_was_judged(shared_place: str, request: pytest
         for check_id in judged:
             assert found.count(check_id) == 5
             assert history.watermark(check_id, "slot") == {"number": int(check_id[2:])}
-            assert history.horizons(check_id) == [(START, "1")]
+            assert history.positions(check_id) == [(START, "1")]
         assert {item.check_id for item in history.watermarks()} == judged
         assert history.runs()[0].state is RunState.INTERRUPTED
         # The next run takes over at once and knows from whom.

@@ -82,7 +82,7 @@ def test_a_what_if_leaves_verdicts_alone_behind(history: History) -> None:
         history.finish(result("r2"))
     assert [item.state for item in history.findings()] == [FindingState.NEW]
     assert history.watermark("USR-01", "counter") is None
-    assert history.horizons("table") == []
+    assert history.positions("table") == []
     assert history.runs()[0].kind is RunKind.WHAT_IF
 
 
@@ -99,13 +99,13 @@ def test_watermarks_and_horizons_are_committed_with_the_verdict(history: History
         ("USR-01", "a", START),
         ("USR-01", "b", START),
     ]
-    assert history.horizons("table") == [(START, "7")]
+    assert history.positions("table") == [(START, "7")]
     assert history.forget_watermarks(["USR-01"]) == 2
     assert history.watermark("USR-01", "a") is None
     assert history.watermark("MSG-01", "a") == {"n": 3}
     assert history.forget_watermarks() == 1
-    history.forget_horizons("table")
-    assert history.horizons("table") == []
+    history.forget_positions("table")
+    assert history.positions("table") == []
 
 
 def test_stacks_do_not_see_each_other(place: str, request: pytest.FixtureRequest) -> None:
@@ -228,8 +228,8 @@ def test_old_runs_are_let_go(history: History) -> None:
 def test_horizons_stay_bounded(history: History) -> None:
     """A year of half-hourly entries is thinned out, the newest is always there."""
     for number in range(150):
-        history.add_horizon("table", START + timedelta(minutes=30 * number), str(number))
-    kept = history.horizons("table")
+        history.add_position("table", START + timedelta(minutes=30 * number), str(number))
+    kept = history.positions("table")
     assert kept[-1][1] == "149"
     assert kept == sorted(kept)
     assert 40 < len(kept) < 60

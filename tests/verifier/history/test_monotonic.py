@@ -78,11 +78,11 @@ class Nights(Stores):
         """As a memory."""
         return self.remembered.get(slot)
 
-    def horizons(self, slot: str) -> list[tuple[Any, str]]:
+    def positions(self, slot: str) -> list[tuple[Any, str]]:
         """As a memory."""
         return []
 
-    async def night(self, *rows: tuple[str, int], arming: bool = False) -> Judgement:
+    async def night(self, *rows: tuple[str, int], baselining: bool = False) -> Judgement:
         """One run over these rows."""
         self.rows = list(rows)
         item = Check(
@@ -91,7 +91,7 @@ class Nights(Stores):
         )  # fmt: skip
         context = Context(
             check=item, profile=PROFILE, phase=Phase.BASELINE, stores=self, scope=Scope(PROFILE, Phase.BASELINE, self),
-            memory=self, progress=lambda done, total, unit: None, arming=arming,
+            memory=self, progress=lambda done, total, unit: None, baselining=baselining,
         )  # fmt: skip
         judgement = await PROOF.execute(context)
         self.remembered.update(context.watermarks)
@@ -114,7 +114,7 @@ async def test_the_first_night_knows_nothing() -> None:
 async def test_a_fall_stays_found_until_it_is_made_good() -> None:
     """The highest value counts, not the last one; above it, all is well again."""
     nights = Nights()
-    await nights.night(("a", 51), ("b", 1), arming=True)
+    await nights.night(("a", 51), ("b", 1), baselining=True)
     assert keys(await nights.night(("a", 40), ("b", 2))) == ["a"]
     assert keys(await nights.night(("a", 50), ("b", 2))) == ["a"]
     assert (await nights.night(("a", 51), ("b", 2))).verdict is Verdict.HOLDS
@@ -123,7 +123,7 @@ async def test_a_fall_stays_found_until_it_is_made_good() -> None:
 async def test_a_record_that_is_gone_has_fallen() -> None:
     """It is asked for by name before that is said."""
     nights = Nights()
-    await nights.night(("a", 51), ("b", 1), arming=True)
+    await nights.night(("a", 51), ("b", 1), baselining=True)
     judgement = await nights.night(("b", 1))
     assert keys(judgement) == ["a"]
     assert judgement.findings[0].actual == "None"
@@ -132,7 +132,7 @@ async def test_a_record_that_is_gone_has_fallen() -> None:
 async def test_a_second_look_may_heal_it() -> None:
     """A fall that the second look does not see was a moment."""
     nights = Nights()
-    await nights.night(("a", 51), arming=True)
+    await nights.night(("a", 51), baselining=True)
     nights.later = {"a": 60}
     assert (await nights.night(("a", 1))).verdict is Verdict.HOLDS
 
@@ -140,7 +140,7 @@ async def test_a_second_look_may_heal_it() -> None:
 async def test_two_records_of_one_name_are_the_higher_one() -> None:
     """A double is another check's finding, whichever comes first."""
     nights = Nights()
-    await nights.night(("a", 51), arming=True)
+    await nights.night(("a", 51), baselining=True)
     assert (await nights.night(("a", 51), ("a", 3))).verdict is Verdict.HOLDS
     assert (await nights.night(("a", 3), ("a", 51))).verdict is Verdict.HOLDS
 
@@ -150,7 +150,7 @@ async def test_what_is_remembered_is_bounded_and_stays_the_same() -> None:
     with patch.object(monotonic, "REMEMBERED_MAX", 10):
         nights = Nights()
         many = [(f"name-{number}", 5) for number in range(500)]
-        await nights.night(*many, arming=True)
+        await nights.night(*many, baselining=True)
         first = set(nights.remembered["0:seqs"]["highest"])
         assert len(first) == 10
         judgement = await nights.night(*many, *((f"new-{number}", 1) for number in range(5)))

@@ -48,21 +48,21 @@ class Nights:
 
     async def baseline(self) -> None:
         """Take it; nothing is judged."""
-        judgement = await self._run(arming=True)
+        judgement = await self._run(baselining=True)
         assert judgement.verdict is Verdict.NOT_APPLICABLE
 
     async def night(self) -> Judgement:
         """One run, and what it remembers for the next."""
-        return await self._run(arming=False)
+        return await self._run(baselining=False)
 
-    async def _run(self, *, arming: bool) -> Judgement:
-        context = self._context(arming)
+    async def _run(self, *, baselining: bool) -> Judgement:
+        context = self._context(baselining)
         judgement = await self.proof.execute(context)
         self.marks |= context.watermarks
-        self.past += [(at, horizon) for _, at, horizon in context.horizons]
+        self.past += [(at, position) for _, at, position in context.positions]
         return judgement
 
-    def _context(self, arming: bool) -> Context:
+    def _context(self, baselining: bool) -> Context:
         target = self.target.model_copy(update={"neighbours": "support chat" if self.neighbours else None})
         profile: Any = SimpleNamespace(
             timing=SimpleNamespace(settle_s=0.1, observe_s=self.observe_s, clock_skew_max_s=2.0),
@@ -74,7 +74,7 @@ class Nights:
         )
         memory: Any = SimpleNamespace(
             watermark=lambda _check, slot: self.marks.get(slot),
-            horizons=lambda _slot: self.past,
+            positions=lambda _slot: self.past,
             fingerprint=lambda _check, raw_key: raw_key,
         )
         return Context(
@@ -85,7 +85,7 @@ class Nights:
             scope=_Scope(self.neighbours),  # type: ignore[arg-type]
             memory=memory,
             progress=lambda _done, _total, _text: None,
-            arming=arming,
+            baselining=baselining,
         )
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from fixtures.services.rabbitmq import RabbitGrant, RabbitMQ
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
-from verifier.stores.protocols import Reading
+from verifier.stores.protocols import CounterSnapshot
 from verifier.stores.rabbitmq.observer import QueueObserver
 from verifier.stores.rabbitmq.store import RabbitMQStore
 
@@ -99,12 +99,12 @@ async def until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> 
     return seen
 
 
-async def read_until(observer: QueueObserver, done: Callable[[Reading], bool]) -> Reading:
+async def read_until(observer: QueueObserver, done: Callable[[CounterSnapshot], bool]) -> CounterSnapshot:
     """The first reading that shows what is awaited."""
     return await until(observer.read, done)
 
 
-async def told(observer: QueueObserver, before: Reading, now: Reading) -> list[tuple[str, str]]:
+async def told(observer: QueueObserver, before: CounterSnapshot, now: CounterSnapshot) -> list[tuple[str, str]]:
     """Witnesses as operation and reason."""
     return [(item.operation, item.how) async for item in observer.witnesses(before, now)]
 

@@ -18,7 +18,7 @@ from verifier.profile.relations import Relation
 from verifier.profile.roles import MongoRole
 from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.store import MongoStore
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 
 MESSAGES = Relation.model_validate(
     {
@@ -87,7 +87,7 @@ class MongoWorld:
             return await witnesses(observer, before)
 
 
-async def witnesses(observer: MongoObserver, before: Reading) -> list[Witness]:
+async def witnesses(observer: MongoObserver, before: CounterSnapshot) -> list[Witness]:
     """Everything between a reading and now."""
     return [item async for item in observer.witnesses(before, await observer.read())]
 

@@ -84,7 +84,7 @@ class PostgresWorld:
         inserted_at: str | None = None,
         url: str | None = None,
         flush_s: float = FLUSH_S,
-        armed: bool = True,
+        baselined: bool = True,
     ) -> AsyncIterator[Nights]:
         """An absence proof over the table, its baseline taken."""
         target = relation or members()
@@ -97,7 +97,7 @@ class PostgresWorld:
             )
             observer = PostgresObserver(store, target, proof.columns, flush_s=flush_s)
             nights = Nights(proof=proof, observer=observer, target=target, store=store, neighbours=neighbours)
-            if armed:
+            if baselined:
                 await nights.baseline()
             yield nights
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from verifier.profile.budgets import StoreBudget
-from verifier.stores.budget import Bite, Budget, Pause, Rate, Rest, TooSlow
+from verifier.stores.budget import Backoff, Budget, ChunkSizer, Pause, RateLimiter, TooSlow
 from verifier.stores.builtin.statements import over_budget
 from verifier.stores.errors import StoreError
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 pytestmark = pytest.mark.anyio
 
@@ -23,9 +23,9 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def budget(ledger: Ledger, timeout_s: float = 5, **limits: float) -> Budget:
+def budget(statement_log: StatementLog, timeout_s: float = 5, **limits: float) -> Budget:
     """A budget of a store called s."""
-    return Budget(StoreBudget.model_validate(limits), timeout_s=timeout_s, store="s", ledger=ledger)
+    return Budget(StoreBudget.model_validate(limits), timeout_s=timeout_s, store="s", statement_log=statement_log)
 
 
 async def _work(seconds: float = 0.0, rows: int = 0) -> list[int]:
@@ -35,43 +35,43 @@ async def _work(seconds: float = 0.0, rows: int = 0) -> list[int]:
 
 async def test_no_more_at_once_than_allowed() -> None:
     """Twelve checks ask; the store sees as many statements at once as its budget says, and the ledger proves it."""
-    ledger = Ledger()
-    bounded = budget(ledger, max_concurrency=3)
+    statement_log = StatementLog()
+    bounded = budget(statement_log, max_concurrency=3)
     await asyncio.gather(*(bounded.run(lambda: _work(0.02), kind="q") for _ in range(12)))
-    assert ledger.in_flight_max == 3
-    assert ledger.lines["q"].answers == 12
+    assert statement_log.in_flight_max == 3
+    assert statement_log.lines["q"].answers == 12
 
 
 async def test_statements_and_rows_are_rated() -> None:
     """Beyond a second's worth the next statement waits; rows are paid for after they came."""
-    ledger = Ledger()
+    statement_log = StatementLog()
     limits = StoreBudget(statements_per_s=50)
-    bounded = Budget(limits, timeout_s=5, store="s", ledger=ledger)
+    bounded = Budget(limits, timeout_s=5, store="s", statement_log=statement_log)
     begun = time.monotonic()
     for _ in range(75):
         await bounded.run(_work, kind="q")
     assert 0.4 < time.monotonic() - begun < 1.5  # 50 are free, 25 take half a second
-    assert over_budget(ledger, limits, time.monotonic() - begun) == ""
-    rows = budget(ledger, rows_per_s=1000)
+    assert over_budget(statement_log, limits, time.monotonic() - begun) == ""
+    rows = budget(statement_log, rows_per_s=1000)
     begun = time.monotonic()
     for _ in range(3):
         await rows.run(lambda: _work(rows=700), kind="rows", rows=len)
     assert 0.3 < time.monotonic() - begun < 1.0
-    assert ledger.rows == 2100
-    assert ledger.waited_s > 0
+    assert statement_log.rows == 2100
+    assert statement_log.waited_s > 0
 
 
 def test_what_was_exceeded_is_told() -> None:
     """META-01 judges by the ledger, whatever the budget's own code did."""
-    assert "9 statements at once, 4 are allowed" in over_budget(Ledger(in_flight_max=9), StoreBudget(), 1)
-    told = over_budget(Ledger(paced=2000), StoreBudget(statements_per_s=100), 2)
+    assert "9 statements at once, 4 are allowed" in over_budget(StatementLog(in_flight_max=9), StoreBudget(), 1)
+    told = over_budget(StatementLog(paced=2000), StoreBudget(statements_per_s=100), 2)
     assert told == "2000 statements in 2.0 s, 100 a second are allowed"
 
 
 def test_a_rate_forgets_what_it_was_owed_long_ago() -> None:
     """An hour without a question does not earn an hour's questions at once."""
     now = [0.0]
-    rate = Rate(10, clock=lambda: now[0])
+    rate = RateLimiter(10, clock=lambda: now[0])
     now[0] = 3600.0
     rate.spend(10)
     assert rate.wait_s == 0
@@ -81,21 +81,21 @@ def test_a_rate_forgets_what_it_was_owed_long_ago() -> None:
 
 def test_a_bite_follows_the_time_that_it_takes() -> None:
     """Slow answers make it smaller at once, quick ones larger again, between its bounds."""
-    bite = Bite(StoreBudget(chunk_target_s=0.5, chunk_rows_min=50), at_most=2000)
-    assert bite.size == 500
+    sizer = ChunkSizer(StoreBudget(chunk_target_s=0.5, chunk_rows_min=50), at_most=2000)
+    assert sizer.size == 500
     for _ in range(10):
-        bite.took(0.05)
-    assert bite.size == 2000
-    bite.took(1.0)
-    assert bite.size == 1000
+        sizer.took(0.05)
+    assert sizer.size == 2000
+    sizer.took(1.0)
+    assert sizer.size == 1000
     for _ in range(10):
-        bite.took(60)
-    assert bite.size == 50
-    bite.took(0.4)
-    assert bite.size == 50
-    bite.took(0.2)
-    assert bite.size == 100
-    assert Bite(StoreBudget(), at_most=3).size == 3
+        sizer.took(60)
+    assert sizer.size == 50
+    sizer.took(0.4)
+    assert sizer.size == 50
+    sizer.took(0.2)
+    assert sizer.size == 100
+    assert ChunkSizer(StoreBudget(), at_most=3).size == 3
 
 
 async def test_a_bite_that_was_too_large_is_tried_again_smaller() -> None:
@@ -108,15 +108,15 @@ async def test_a_bite_that_was_too_large_is_tried_again_smaller() -> None:
             raise TooSlow("gave up")
         return [0] * size
 
-    bite = Bite(StoreBudget(), at_most=2000)
-    assert len(await bite.take(read)) == asked[-1] == 50 or asked == [500, 125, 50]
+    sizer = ChunkSizer(StoreBudget(), at_most=2000)
+    assert len(await sizer.take(read)) == asked[-1] == 50 or asked == [500, 125, 50]
     with pytest.raises(TooSlow):
-        await Bite(StoreBudget(chunk_rows_min=500), at_most=2000).take(read)
+        await ChunkSizer(StoreBudget(chunk_rows_min=500), at_most=2000).take(read)
 
 
 def test_a_store_that_becomes_slow_is_left_alone_ever_longer() -> None:
     """Against what is usual for this kind of statement; the first answers of a kind make the usual; jitter keeps askers apart."""
-    rest = Rest(StoreBudget(chunk_target_s=0.5, slow_factor=8), jitter=lambda: 0.5)
+    rest = Backoff(StoreBudget(chunk_target_s=0.5, slow_factor=8), jitter=lambda: 0.5)
     assert not any(rest.saw("q", 0.1, now=0) for _ in range(5))
     assert not rest.saw("q", 0.7, now=10), "seven times the usual is not yet slow"
     assert rest.saw("q", 2.0, now=10)
@@ -127,8 +127,8 @@ def test_a_store_that_becomes_slow_is_left_alone_ever_longer() -> None:
     assert rest.saw("q", 2.0, now=40)
     assert rest.until == pytest.approx(40.25), "a quick answer in between ends the row"
     assert not rest.saw("another", 2.0, now=40), "nobody knows what is usual for it"
-    early = Rest(StoreBudget(), jitter=lambda: 0.0)
-    late = Rest(StoreBudget(), jitter=lambda: 0.999)
+    early = Backoff(StoreBudget(), jitter=lambda: 0.0)
+    late = Backoff(StoreBudget(), jitter=lambda: 0.999)
     for one in (early, late):
         for took_s in (0.1,) * 5 + (9.0,):
             one.saw("q", took_s, now=0)
@@ -137,32 +137,32 @@ def test_a_store_that_becomes_slow_is_left_alone_ever_longer() -> None:
 
 async def test_a_slow_store_gets_its_rest() -> None:
     """The next statement waits, and the footprint says how often."""
-    ledger = Ledger()
-    bounded = budget(ledger, chunk_target_s=0.02, slow_factor=3)
+    statement_log = StatementLog()
+    bounded = budget(statement_log, chunk_target_s=0.02, slow_factor=3)
     for _ in range(5):
         await bounded.run(_work, kind="q")
     await bounded.run(lambda: _work(0.1), kind="q")
     begun = time.monotonic()
     await bounded.run(_work, kind="q")
     assert time.monotonic() - begun > 0.1
-    assert ledger.backed_off == 1
+    assert statement_log.backed_off == 1
 
 
 async def test_waiting_for_a_turn_does_not_make_a_bite_smaller() -> None:
     """A rate or a rest is our own slowness: only the time that the store took counts."""
-    ledger = Ledger()
-    bounded = budget(ledger, statements_per_s=5)
-    bite = Bite(StoreBudget(chunk_target_s=0.1), at_most=2000)
+    statement_log = StatementLog()
+    bounded = budget(statement_log, statements_per_s=5)
+    sizer = ChunkSizer(StoreBudget(chunk_target_s=0.1), at_most=2000)
     for _ in range(7):
-        await bite.take(lambda size: bounded.run(_work, kind="q"))
-    assert ledger.waited_s > 0.15
-    assert bite.size == 2000
+        await sizer.take(lambda size: bounded.run(_work, kind="q"))
+    assert statement_log.waited_s > 0.15
+    assert sizer.size == 2000
 
 
 async def test_a_time_limit_is_a_sentence_and_is_counted() -> None:
     """Too slow is told with the setting that helps; errors of the store pass as they are, and both are in the ledger."""
-    ledger = Ledger()
-    bounded = budget(ledger, timeout_s=0.05)
+    statement_log = StatementLog()
+    bounded = budget(statement_log, timeout_s=0.05)
     with pytest.raises(TooSlow, match=r"within 0.05 s.*operation_timeout_s"):
         await bounded.run(lambda: _work(1), kind="q")
 
@@ -171,7 +171,7 @@ async def test_a_time_limit_is_a_sentence_and_is_counted() -> None:
 
     with pytest.raises(StoreError, match="no"):
         await bounded.run(fail, kind="q")
-    assert (ledger.lines["q"].failed, ledger.in_flight) == (2, 0)
+    assert (statement_log.lines["q"].failed, statement_log.in_flight) == (2, 0)
 
 
 async def test_the_pause_file_holds_every_statement_back(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ async def test_the_pause_file_holds_every_statement_back(tmp_path: Path) -> None
     watcher = asyncio.create_task(
         pause.watch(lambda: said.append("paused"), lambda after_s: said.append("resumed"), passed.append)
     )
-    ledger = Ledger()
-    bounded = budget(ledger)
+    statement_log = StatementLog()
+    bounded = budget(statement_log)
     bounded.pause = pause
     await bounded.run(_work, kind="q")
     (tmp_path / "pause").touch()

@@ -212,7 +212,7 @@ async def test_what_is_refused_reaches_no_network(small: SmallWorld) -> None:
     for name in doors:
         with pytest.raises(Forbidden):
             await getattr(store, name)("DELETE FROM t")
-    assert store.ledger.refused == len(doors)
+    assert store.statement_log.refused == len(doors)
 
 
 @given(name=st.text(min_size=1, max_size=20), inner=st.sampled_from(["$out", "$merge", "$function", "$where"]))

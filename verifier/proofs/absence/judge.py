@@ -9,24 +9,24 @@ from verifier.model.finding import Finding
 from verifier.model.invariant import Problem
 from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.absence.memory import counts_text, moved_counts, span_text
-from verifier.proofs.absence.witnesses import Weighing
+from verifier.proofs.absence.witnesses import WitnessClassifier
 from verifier.proofs.context import Context
 from verifier.proofs.scope import Entry
-from verifier.stores.protocols import Census, Observer, Reading, Witness
+from verifier.stores.protocols import Census, CounterSnapshot, Observer, Witness
 
 
 class Judge:
     """Judges one object whose witnesses have been weighed."""
 
-    def __init__(self, weighing: Weighing, observer: Observer) -> None:
-        self.proof = weighing.proof
-        self.context = weighing.context
-        self.exclusive = weighing.exclusive
-        self.weighing = weighing
-        self.tally = weighing.tally
+    def __init__(self, classifier: WitnessClassifier, observer: Observer) -> None:
+        self.proof = classifier.proof
+        self.context = classifier.context
+        self.exclusive = classifier.exclusive
+        self.classifier = classifier
+        self.tally = classifier.tally
         self.observer = observer
 
-    def judge(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> Judgement:
+    def judge(self, before: CounterSnapshot | None, now: CounterSnapshot, lost: Sequence[str]) -> Judgement:
         """The verdict; `lost` says where continuity is broken, in words."""
         breaches = list(self.tally.breaches.values())
         moved = moved_counts(before, now)
@@ -68,7 +68,7 @@ class Judge:
             common["notes"] = (*common["notes"], self._counter_note(moved))
         return Judgement(verdict=Verdict.HOLDS, **common)
 
-    def _too_little(self, now: Reading, moved: dict[str, int]) -> str:
+    def _too_little(self, now: CounterSnapshot, moved: dict[str, int]) -> str:
         """Why what is left of the techniques does not prove silence here, or "" where it does."""
         if self.exclusive and moved.get("write"):
             return (
@@ -76,7 +76,7 @@ class Judge:
                 f"explained: verifier baseline --only {self.context.check.id}"
             )
         telling = (self.proof.inserted_at, self.proof.updated_at)
-        if now.weak and (self.exclusive or not (now.horizon or any(telling))):
+        if now.weak and (self.exclusive or not (now.position or any(telling))):
             return f"too little is left to prove silence with: {now.weak}"
         return ""
 
@@ -96,7 +96,7 @@ class Judge:
             return "written and removed, or rolled back: something still writes here"
         return ""
 
-    def _coverage_text(self, before: Reading | None, now: Reading, lost: Sequence[str]) -> str:
+    def _coverage_text(self, before: CounterSnapshot | None, now: CounterSnapshot, lost: Sequence[str]) -> str:
         parts = [self.proof.statement] if self.proof.statement else []
         if before is not None:
             parts.append(
@@ -109,12 +109,12 @@ class Judge:
             parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
         return "; ".join(parts)
 
-    def _observed_s(self, now: Reading) -> float:
+    def _observed_s(self, now: CounterSnapshot) -> float:
         """How long a tap has listened, where no counter speaks for the time between two runs."""
         tapped = getattr(self.observer, "watch", None) is not None
         return self.context.profile.timing.observe_s if tapped and not (self.exclusive and now.counters) else 0.0
 
-    def _unseen(self, now: Reading) -> tuple[str, ...]:
+    def _unseen(self, now: CounterSnapshot) -> tuple[str, ...]:
         complete = getattr(self.observer, "complete", False)
         layer = ["an update of other columns that back-dates the ordering"] if self.proof.thin_layer else []
         if self.proof.sorts and isinstance(self.observer, Census) and not self.exclusive:
@@ -136,8 +136,8 @@ class Judge:
             )
         return tuple(told)
 
-    def _finding(self, witness: Witness, entry: Entry | None, now: Reading) -> Finding:
-        since = self.weighing.since(entry)
+    def _finding(self, witness: Witness, entry: Entry | None, now: CounterSnapshot) -> Finding:
+        since = self.classifier.since(entry)
         times = {
             name: str(witness.row[name])
             for name in (self.proof.inserted_at, self.proof.updated_at)
@@ -159,7 +159,9 @@ class Judge:
         )
         return finding_of(self.context, self.proof.target, problem, witness.key, now)
 
-    def _counter_finding(self, why: str, moved: dict[str, int], before: Reading, now: Reading) -> Finding:
+    def _counter_finding(
+        self, why: str, moved: dict[str, int], before: CounterSnapshot, now: CounterSnapshot
+    ) -> Finding:
         problem = Problem(
             summary=f"{self.observer.label}: {why}",
             expected=f"counters as at {before.at.isoformat(timespec='seconds')}",
@@ -170,7 +172,7 @@ class Judge:
         return finding_of(self.context, self.proof.target, problem, "counters", now)
 
 
-def finding_of(context: Context, target: str, problem: Problem, key: str, now: Reading) -> Finding:
+def finding_of(context: Context, target: str, problem: Problem, key: str, now: CounterSnapshot) -> Finding:
     """A finding about an object, or a record of it."""
     return context.finding(
         problem, key=key, raw_key=context.raw_key(target, key), first_seen_at=now.at, confirmed_at=now.at

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from verifier.stores.protocols import Reading
+from verifier.stores.protocols import CounterSnapshot
 
 
-def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[str]:
+def broken(before: CounterSnapshot, now: CounterSnapshot, *, but: Collection[str] = ()) -> list[str]:
     """Which continuity tokens changed, in words; those of `but` do not matter to the caller."""
     changed = [
         name for name, value in before.continuity.items() if name not in but and now.continuity.get(name) != value
@@ -27,7 +27,7 @@ def broken(before: Reading, now: Reading, *, but: Collection[str] = ()) -> list[
     return [f"{name} changed" if name in before.continuity else name for name in changed]
 
 
-def moved_counts(before: Reading | None, now: Reading) -> dict[str, int]:
+def moved_counts(before: CounterSnapshot | None, now: CounterSnapshot) -> dict[str, int]:
     """By how much each counter moved; counters that stood still are left out."""
     if before is None:
         return {}

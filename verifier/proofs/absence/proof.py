@@ -1,4 +1,4 @@
-"""`absence`: has nothing been written there? Counter, witness and continuity; `expect="life"` asks the opposite.
+"""`absence`: has nothing been written there? Counter, witness and continuity; `expect="activity"` asks the opposite.
 
 The rule of verdict: a witness in scope, written after its conversation moved, is a breach. Without continuity nothing can be
 said. With it, an object that nobody else may write to must not have moved at all; on a shared object the counter proves nothing and
@@ -18,12 +18,12 @@ from verifier.profile.models import Profile
 from verifier.profile.relations import Channel, Queue, Relation
 from verifier.proofs.absence.judge import Judge, finding_of
 from verifier.proofs.absence.memory import broken, counts_text, moved_counts, span_text
-from verifier.proofs.absence.witnesses import Weighing
+from verifier.proofs.absence.witnesses import WitnessClassifier
 from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
 from verifier.proofs.scope import Kind
 from verifier.stores.errors import ContinuityLost
-from verifier.stores.protocols import Census, Observer, Reading
+from verifier.stores.protocols import Census, CounterSnapshot, Observer
 from verifier.stores.skew import VERIFIER
 
 SKEW_CAP_S = 86_400.0
@@ -46,12 +46,12 @@ class Absence:
     scoped_by: tuple[Kind, str] | None = None
     inserted_at: str | None = None
     updated_at: str | None = None
-    expect: Literal["silence", "life"] = "silence"
+    expect: Literal["silence", "activity"] = "silence"
     noun: str = "row"
     next_step: str = ""
     statement: str = ""
     thin_layer: bool = False
-    arms: ClassVar[bool] = True
+    takes_baseline: ClassVar[bool] = True
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,17 +81,17 @@ class _Watch:
         self.observer: Observer = await context.stores.observer(self.proof.kind, self.proof.target, self.proof.columns)
         raw = context.memory.watermark(context.check.id, self.slot)
         # Another phase asks another question: what was remembered for the old one is no baseline for the new one.
-        before = Reading.from_json(raw) if raw and raw.get("phase") == context.phase.value else None
-        if context.arming:
+        before = CounterSnapshot.from_json(raw) if raw and raw.get("phase") == context.phase.value else None
+        if context.baselining:
             # Life is no accusation: counts still on their way may count as life. Silence waits for them.
             await self._remember(await self.observer.read(settled=self.proof.expect == "silence"), None)
             return Judgement.not_applicable("baseline taken")
-        if self.proof.expect == "life":
-            return await self._life(before)
+        if self.proof.expect == "activity":
+            return await self._activity(before)
         await require_same_time(context, self._clocks(before))
         return await self._silence(before)
 
-    def _clocks(self, before: Reading | None) -> frozenset[str]:
+    def _clocks(self, before: CounterSnapshot | None) -> frozenset[str]:
         """Whose times are compared: those of the object, and those that say since when it is OpenIM's."""
         context, proof = self.context, self.proof
         role = _object(proof, context.profile).role
@@ -103,42 +103,42 @@ class _Watch:
             return frozenset()  # whatever came after the last reading came after the phase began, by any clock
         return frozenset({role, VERIFIER})
 
-    async def _remember(self, reading: Reading, before: Reading | None) -> tuple[str, ...]:
+    async def _remember(self, snapshot: CounterSnapshot, before: CounterSnapshot | None) -> tuple[str, ...]:
         """For the next look; `before` is the earlier reading that this one continues. Returns what that look will not be able to tell."""
-        blind = frozenset(reading.blind)
+        blind = frozenset(snapshot.blind)
         if self.proof.sorts and isinstance(self.observer, Census):
-            reading = await self.observer.census(reading, before)
-        self.context.watermarks[self.slot] = {**reading.to_json(), "phase": self.context.phase.value}
-        self.context.horizons.append((self.slot, reading.at, reading.horizon))
-        return tuple(f"the next look will not tell {what}" for what in reading.blind if what not in blind)
+            snapshot = await self.observer.census(snapshot, before)
+        self.context.watermarks[self.slot] = {**snapshot.to_json(), "phase": self.context.phase.value}
+        self.context.positions.append((self.slot, snapshot.at, snapshot.position))
+        return tuple(f"the next look will not tell {what}" for what in snapshot.blind if what not in blind)
 
-    async def _silence(self, before: Reading | None) -> Judgement:
-        weighing = Weighing(self.proof, self.context, self.slot, exclusive=self.exclusive)
-        judge = Judge(weighing, self.observer)
-        await weighing.own_times()
+    async def _silence(self, before: CounterSnapshot | None) -> Judgement:
+        classifier = WitnessClassifier(self.proof, self.context, self.slot, exclusive=self.exclusive)
+        judge = Judge(classifier, self.observer)
+        await classifier.own_times()
         now = await self.observer.read(settled=before is None)
         watch = getattr(self.observer, "watch", None)
         if watch is not None:
-            await weighing.collect(watch(self.context.profile.timing.observe_s), before)
+            await classifier.collect(watch(self.context.profile.timing.observe_s), before)
             now = await self.observer.read()
         # A baseline beside an open transaction makes counters unsure: that matters where they would accuse, and nowhere else.
         unsure = self.exclusive and judge.unexplained(moved_counts(before, now))
         lost = [] if before is None else broken(before, now, but=() if unsure else ("baseline",))
         try:
             # Also when a counter restarted: what is seen is seen, whatever else can no longer be told.
-            await weighing.collect(self.observer.witnesses(before, now), before)
+            await classifier.collect(self.observer.witnesses(before, now), before)
         except ContinuityLost as error:
             lost = [*lost, str(error)]
         judgement = judge.judge(before, now, lost)
         if judgement.verdict is Verdict.HOLDS:
             doubts = await self._remember(await self._still_owed(before, now), before)
             return replace(judgement, notes=(*judgement.notes, *doubts))
-        if lost or before is None or weighing.tally.unsorted:
+        if lost or before is None or classifier.tally.unsorted:
             # Re-arm from a settled reading, so that counts still on their way do not look like new writes next time.
             await self._remember(now if before is None else await self.observer.read(settled=True), None)
         return judgement
 
-    async def _still_owed(self, before: Reading | None, now: Reading) -> Reading:
+    async def _still_owed(self, before: CounterSnapshot | None, now: CounterSnapshot) -> CounterSnapshot:
         """The reading to go by next time: sure of its counters only where the transactions beside the last one are over."""
         if before is None or before.continuity.get("baseline") == now.continuity.get("baseline"):
             return now
@@ -147,7 +147,7 @@ class _Watch:
             return replace(now, continuity={**now.continuity, "baseline": later.continuity["baseline"]})
         return replace(now, continuity={**now.continuity, "baseline": before.continuity["baseline"]})
 
-    async def _life(self, before: Reading | None) -> Judgement:
+    async def _activity(self, before: CounterSnapshot | None) -> Judgement:
         """The object is still in use: its counter moved, or its newest record is young enough."""
         relation = self.context.profile.relation(self.proof.target)
         now = await self.observer.read()

@@ -12,7 +12,7 @@ from verifier.model.query import Rows, Where
 from verifier.proofs.context import Context
 from verifier.proofs.scope import Entry
 from verifier.stores.postgres.snapshot import Snapshot
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 
 if TYPE_CHECKING:
     from verifier.proofs.absence.proof import Absence
@@ -35,7 +35,7 @@ class Tally:
     hints: list[str] = field(default_factory=list)
 
 
-class Weighing:
+class WitnessClassifier:
     """Sorts the witnesses of one object. `exclusive`: nobody else may write to it."""
 
     def __init__(self, proof: Absence, context: Context, slot: str, *, exclusive: bool) -> None:
@@ -60,19 +60,19 @@ class Weighing:
             where = (Where(column, ">", cutover),) if cutover else ()
             source = await self.context.stores.source(Rows(self.proof.target, self.proof.columns, where))
             async for chunk in source.chunks():
-                await self._weigh([_own_witness(row, source.key, column) for row in chunk], None)
+                await self._classify([_own_witness(row, source.key, column) for row in chunk], None)
 
-    async def collect(self, witnesses: AsyncIterator[Witness], before: Reading | None) -> None:
+    async def collect(self, witnesses: AsyncIterator[Witness], before: CounterSnapshot | None) -> None:
         """Weigh them all, a bounded number at a time."""
         batch: list[Witness] = []
         async for witness in witnesses:
             batch.append(witness)
             if len(batch) >= BATCH:
-                await self._weigh(batch, before)
+                await self._classify(batch, before)
                 batch = []
-        await self._weigh(batch, before)
+        await self._classify(batch, before)
 
-    async def _weigh(self, batch: Sequence[Witness], before: Reading | None) -> None:
+    async def _classify(self, batch: Sequence[Witness], before: CounterSnapshot | None) -> None:
         """Sort witnesses into breaches, neighbours' writes and others."""
         entries: dict[str, Entry] = {}
         scoped = self.proof.scoped_by
@@ -101,7 +101,7 @@ class Weighing:
             else:
                 self.tally.untold += 1
 
-    def _asked_for(self, witness: Witness, entry: Entry | None, before: Reading | None) -> bool | None:
+    def _asked_for(self, witness: Witness, entry: Entry | None, before: CounterSnapshot | None) -> bool | None:
         """Whether this is a write of the kind that the check asks for; None where that cannot be told."""
         if witness.operation != "write":
             return witness.operation in self.proof.operations
@@ -122,7 +122,7 @@ class Weighing:
         """From when on a record is OpenIM's."""
         return entry.since if entry else self.context.scope.phase_since
 
-    def _after_since(self, witness: Witness, entry: Entry | None, before: Reading | None) -> bool:
+    def _after_since(self, witness: Witness, entry: Entry | None, before: CounterSnapshot | None) -> bool:
         since = self.since(entry)
         if witness.written_at is not None:
             return bool(witness.written_at > since + self.grace)
@@ -133,13 +133,13 @@ class Weighing:
             return False
         if since <= before.at:
             return True
-        return self._after_horizon(witness, since)
+        return self._after_position(witness, since)
 
-    def _after_horizon(self, witness: Witness, since: Any) -> bool:
+    def _after_position(self, witness: Witness, since: Any) -> bool:
         """Whether a run between the move and now remembered a horizon that the write lies beyond."""
         if witness.position is None:
             return False
-        later = [horizon for at, horizon in self.context.memory.horizons(self.slot) if at >= since]
+        later = [position for at, position in self.context.memory.positions(self.slot) if at >= since]
         return bool(later) and not Snapshot.parse(later[0]).saw(witness.position)
 
 

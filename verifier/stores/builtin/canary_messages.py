@@ -87,9 +87,9 @@ class CanaryMessages:
             return
         messages = index_messages(reader)
         seen: dict[str, int] = {}
-        for (marker, _), sightings in messages.sightings.items():
-            for sighting in sightings:
-                if (seq := sighting.number("seq")) is not None:
+        for (marker, _), candidates in messages.receptions.items():
+            for candidate in candidates:
+                if (seq := candidate.number("seq")) is not None:
                     seen.setdefault(marker, seq)
         if reader.last_at > self._until:
             return

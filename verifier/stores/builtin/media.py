@@ -11,7 +11,7 @@ import httpx
 from verifier.model.invariant import Row
 from verifier.profile.models import Media
 from verifier.stores.http import guarded_client
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 TIMEOUT_S = 10
 CONCURRENCY = 8
@@ -25,9 +25,9 @@ class MediaSource:
     key: tuple[str, ...] = ("url",)
     queries: tuple[str, ...] = ("HEAD of each URL on an allowed host; GET of its first byte where HEAD is refused",)
 
-    def __init__(self, config: Media, ledger: Ledger) -> None:
+    def __init__(self, config: Media, statement_log: StatementLog) -> None:
         self._hosts = frozenset(config.allowed_hosts)
-        self.ledger = ledger
+        self.statement_log = statement_log
 
     def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """There is no list of everything that is served."""
@@ -39,7 +39,7 @@ class MediaSource:
         async with guarded_client(
             "",
             lambda method, _path: method in ("HEAD", "GET"),
-            self.ledger,
+            self.statement_log,
             timeout_s=TIMEOUT_S,
             connect_timeout_s=TIMEOUT_S,
             timed=True,

@@ -1,4 +1,4 @@
-"""Relation `verifier.ledger`: what this run has sent to each store, what was refused, and whether the budgets were kept."""
+"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether the budgets were kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from verifier.model.invariant import Row
 from verifier.profile.budgets import StoreBudget
 from verifier.stores.budget import BURST_S
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 # A second look at what the allow-lists let pass, by words alone and independent of them.
 WRITING_WORDS = frozenset(
@@ -32,25 +32,25 @@ class Before:
     run_ended_at: datetime | None = None
 
 
-class LedgerSource:
+class StatementsSource:
     """One row per store that this run has reached, and one (`role` is `the run before`) where the history knows of an earlier run.
 
     Columns: role, sent, refused, writes (statements that begin with a writing word), over (how a budget was exceeded, or ""),
     age_s (of the run before; None for a store).
     """
 
-    label = "verifier.ledger (this run)"
+    label = "verifier.statements (this run)"
     key: tuple[str, ...] = ("role",)
     queries: tuple[str, ...] = ()
 
     def __init__(
         self,
-        ledgers: Callable[[], Mapping[str, Ledger]],
+        statement_logs: Callable[[], Mapping[str, StatementLog]],
         budget: Callable[[str], StoreBudget],
         began: float,
         before: Before,
     ) -> None:
-        self._ledgers = ledgers
+        self._statement_logs = statement_logs
         self._budget = budget
         self._began = began
         self._before = before
@@ -64,19 +64,19 @@ class LedgerSource:
         return [row for row in self._rows() if row[column] in values]
 
     def _rows(self) -> list[Row]:
-        ledgers, earlier = self._ledgers(), self._before.reads
+        statement_logs, earlier = self._statement_logs(), self._before.reads
         elapsed_s = time.monotonic() - self._began
         rows: list[Row] = [
             {
                 "role": role,
-                "sent": earlier.get(role, 0) + (ledger.total if ledger else 0),
-                "refused": ledger.refused if ledger else 0,
-                "writes": tuple(filter(_writes, ledger.lines)) if ledger else (),
-                "over": over_budget(ledger, self._budget(role), elapsed_s) if ledger else "",
+                "sent": earlier.get(role, 0) + (statement_log.total if statement_log else 0),
+                "refused": statement_log.refused if statement_log else 0,
+                "writes": tuple(filter(_writes, statement_log.lines)) if statement_log else (),
+                "over": over_budget(statement_log, self._budget(role), elapsed_s) if statement_log else "",
                 "age_s": None,
             }
-            for role in sorted({*ledgers, *earlier})
-            for ledger in [ledgers.get(role)]
+            for role in sorted({*statement_logs, *earlier})
+            for statement_log in [statement_logs.get(role)]
         ]
         if self._before.run_ended_at is not None:
             age_s = (datetime.now(UTC) - self._before.run_ended_at).total_seconds()
@@ -89,11 +89,11 @@ def _writes(statement: str) -> bool:
     return statement.partition(" ")[0].upper() in WRITING_WORDS
 
 
-def over_budget(ledger: Ledger, budget: StoreBudget, elapsed_s: float) -> str:
+def over_budget(statement_log: StatementLog, budget: StoreBudget, elapsed_s: float) -> str:
     """How a store was asked for more than its budget allows, in words; "" where it was not."""
-    if ledger.in_flight_max > budget.max_concurrency:
-        return f"{ledger.in_flight_max} statements at once, {budget.max_concurrency} are allowed"
+    if statement_log.in_flight_max > budget.max_concurrency:
+        return f"{statement_log.in_flight_max} statements at once, {budget.max_concurrency} are allowed"
     allowed = budget.statements_per_s * (elapsed_s + BURST_S) + budget.max_concurrency
-    if ledger.paced > allowed:
-        return f"{ledger.paced} statements in {elapsed_s:.1f} s, {budget.statements_per_s:g} a second are allowed"
+    if statement_log.paced > allowed:
+        return f"{statement_log.paced} statements in {elapsed_s:.1f} s, {budget.statements_per_s:g} a second are allowed"
     return ""

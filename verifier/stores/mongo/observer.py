@@ -16,7 +16,7 @@ from verifier.stores.mongo.source import all_of, by_id, projection, relation_fil
 from verifier.stores.mongo.store import CollectionFacts, Document, MongoStore
 from verifier.stores.mongo.stream import NoStream, Place, changes, place_now
 from verifier.stores.mongo.values import as_json, logical, to_row
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 
 PRE_IMAGES_SINCE_WIRE = 17  # MongoDB 6.0
 _ID = Column(column="_id")
@@ -57,7 +57,7 @@ class MongoObserver:
         """The stream, in the shell's language."""
         return (f"db.getCollection({as_json(self._collection)}).watch({as_json(self._pipeline())})",)
 
-    async def read(self, *, settled: bool = False) -> Reading:
+    async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """Where the collection stands; `settled` changes nothing, for a stream has no lag to wait for.
 
         A collection that is not there is a reading, not an error: nothing is written to it. The stream also goes on across
@@ -75,7 +75,7 @@ class MongoObserver:
         hello = await self._store.hello()
         continuity = {"history": f"change stream of {hello.get('setName') or 'a sharded cluster'}"}
         blind = () if self._event_filter is not None else (_FILTER_UNSEEN,)
-        return Reading(at=_at(hello), continuity=continuity, horizon=place.to_text(), blind=blind)
+        return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), blind=blind)
 
     async def _facts(self) -> CollectionFacts:
         try:
@@ -83,7 +83,7 @@ class MongoObserver:
         except Denied:
             return CollectionFacts("unknown")
 
-    async def _reading_without_stream(self, facts: CollectionFacts, reason: str) -> Reading:
+    async def _reading_without_stream(self, facts: CollectionFacts, reason: str) -> CounterSnapshot:
         hello = await self._store.hello()
         process = (hello.get("topologyVersion") or {}).get("processId", "")
         continuity = {
@@ -93,7 +93,7 @@ class MongoObserver:
         counters, why_none = await self._live_counter(hello, facts)
         blind = (f"everything that only a change stream shows ({reason})", *why_none)
         weak = "" if counters else f"there is no change stream ({reason}) and {'; '.join(why_none)}"
-        return Reading(at=_at(hello), continuity=continuity, counters=counters, blind=blind, weak=weak)
+        return CounterSnapshot(at=_at(hello), continuity=continuity, counters=counters, blind=blind, weak=weak)
 
     async def _live_counter(
         self, hello: Mapping[str, Any], facts: CollectionFacts
@@ -117,23 +117,23 @@ class MongoObserver:
         found = await self._store.aggregate(self._collection, [{"$collStats": {"latencyStats": {}}}])
         return dict(found[0].get("latencyStats") or {}) if found else {}
 
-    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+    async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Every write between two readings, in order; one at the very edge may come in two runs, never in none.
 
         Raises ContinuityLost where the stream cannot be followed from `before`. Without a `before` there is nothing to tell.
         """
         if before is None:
             return
-        if bool(before.horizon) != bool(now.horizon):
+        if bool(before.position) != bool(now.position):
             raise ContinuityLost(
                 f"{self._store.label}: the change stream of {self._collection} was there at one look and not at the other"
                 f"{' (' + now.blind[0] + ')' if now.blind else ''}. Take a new baseline."
             )
-        found = self._streamed(before, now) if before.horizon else self._recent(before)
+        found = self._streamed(before, now) if before.position else self._recent(before)
         async for witness in found:
             yield witness
 
-    async def _streamed(self, before: Reading, now: Reading) -> AsyncIterator[Witness]:
+    async def _streamed(self, before: CounterSnapshot, now: CounterSnapshot) -> AsyncIterator[Witness]:
         options: dict[str, Any] = {}
         if any(self._relation.columns[name].column != "_id" for name in self._columns):
             options["full_document"] = "updateLookup"
@@ -143,8 +143,8 @@ class MongoObserver:
             self._store,
             self._collection,
             self._pipeline(),
-            start=Place.from_text(before.horizon),
-            fence=Place.from_text(now.horizon).fence,
+            start=Place.from_text(before.position),
+            fence=Place.from_text(now.position).fence,
             options=options,
         )
         async for event in events:
@@ -185,7 +185,7 @@ class MongoObserver:
             fields |= projection(self._relation, self._columns, prefix)
         return [*stages, {"$project": fields}]
 
-    async def _recent(self, before: Reading) -> AsyncIterator[Witness]:
+    async def _recent(self, before: CounterSnapshot) -> AsyncIterator[Witness]:
         """Records whose ObjectId or time columns are later than the last look."""
         times = {name: column for name, column in self._relation.columns.items() if column.type in _TIMES}
         columns = tuple(dict.fromkeys((*self._columns, *times)))

@@ -11,7 +11,7 @@ from typing import Any
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
 from verifier.profile.relations import Relation
-from verifier.stores.budget import Bite
+from verifier.stores.budget import ChunkSizer
 from verifier.stores.errors import Denied, Missing, StoreError
 from verifier.stores.mongo.store import Document, MongoStore
 from verifier.stores.mongo.values import accepted, as_json, condition, from_json, stored_forms, to_row, types_after
@@ -76,12 +76,12 @@ async def by_id(
 
     `$gt` compares within one BSON type only, so after the last id of a type the search goes on with the types behind it.
     """
-    bite = Bite(store.limits, at_most=at_most or store.config.chunk_rows)
+    sizer = ChunkSizer(store.limits, at_most=at_most or store.config.chunk_rows)
     last: Any = None if place is None else place.last
     while True:
         position = {} if place is None else place.criteria
-        read = functools.partial(_bite, store, collection, all_of([criteria, position]), projection)
-        found, size = await bite.take(read)
+        read = functools.partial(_sizer, store, collection, all_of([criteria, position]), projection)
+        found, size = await sizer.take(read)
         if found:
             before, last = last, found[-1]["_id"]
             full = len(found) == size
@@ -99,7 +99,7 @@ async def by_id(
             return
 
 
-async def _bite(
+async def _sizer(
     store: MongoStore, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
 ) -> tuple[list[Document], int]:
     found = await store.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)

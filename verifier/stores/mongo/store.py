@@ -30,7 +30,7 @@ from verifier.stores.mongo.audit import normal_command, rows_in
 from verifier.stores.mongo.guard import require_read_command, require_read_pipeline
 from verifier.stores.mongo.values import CODEC
 from verifier.stores.protocols import Privilege, StoreObject
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 if TYPE_CHECKING:
     from verifier.profile.models import Timing
@@ -55,25 +55,25 @@ class CollectionFacts:
 class _Footprint(CommandListener):
     """Writes down every command that the driver sends, its own paging included, and every answer."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, statement_log: StatementLog) -> None:
+        self._statement_log = statement_log
         self._forms: dict[int, str] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
         """It goes out."""
         form = normal_command(event.command_name, event.command)
         self._forms[event.request_id] = form
-        self._ledger.note(event.command_name, form)
+        self._statement_log.note(event.command_name, form)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """It was answered."""
         form = self._forms.pop(event.request_id, event.command_name)
-        self._ledger.answered(form, took_s=event.duration_micros / 1e6, rows=rows_in(event.reply))
+        self._statement_log.answered(form, took_s=event.duration_micros / 1e6, rows=rows_in(event.reply))
 
     def failed(self, event: CommandFailedEvent) -> None:
         """It was refused, or the connection broke."""
         form = self._forms.pop(event.request_id, event.command_name)
-        self._ledger.answered(form, took_s=event.duration_micros / 1e6, failed=True)
+        self._statement_log.answered(form, took_s=event.duration_micros / 1e6, failed=True)
 
 
 class MongoStore:
@@ -85,10 +85,12 @@ class MongoStore:
         self.role = role
         self.config = config
         self.label = f"{role} (MongoDB)"
-        self.ledger = Ledger()
+        self.statement_log = StatementLog()
         self.max_wire_version = 0
         self.limits = budget or StoreBudget()
-        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
+        self.budget = Budget(
+            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+        )
         self._client: pymongo.AsyncMongoClient[Document] | None = None
 
     async def connect(self) -> None:
@@ -99,7 +101,7 @@ class MongoStore:
             "connectTimeoutMS": int(self.config.connect_timeout_s * 1000),
             "socketTimeoutMS": int(self.config.operation_timeout_s * 1000),
             "maxPoolSize": self.limits.max_concurrency + STREAMS_BESIDE,
-            "event_listeners": [_Footprint(self.ledger)],
+            "event_listeners": [_Footprint(self.statement_log)],
         }
         if self.config.tls_ca_file:
             options["tlsCAFile"] = self.config.tls_ca_file
@@ -202,7 +204,7 @@ class MongoStore:
         try:
             require(what)
         except Forbidden:
-            self.ledger.refused += 1
+            self.statement_log.refused += 1
             raise
 
     @property

@@ -22,7 +22,7 @@ from verifier.stores.errors import Denied, RouteClosed, StoreError, Unreachable
 from verifier.stores.http import guarded_client
 from verifier.stores.openim.codes import TOKEN_CODES
 from verifier.stores.protocols import Privilege, StoreObject
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 READ_ROUTES = frozenset(
     f"/{route}"
@@ -58,13 +58,15 @@ class OpenIMStore:
         self.role = role
         self.config = config
         self.label = f"{role} (OpenIM REST)"
-        self.ledger = Ledger()
+        self.statement_log = StatementLog()
         self.limits = budget or StoreBudget()
-        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
+        self.budget = Budget(
+            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+        )
         self._client = guarded_client(
             config.api_url,
             lambda method, path: method == "POST" and path in READ_ROUTES,
-            self.ledger,
+            self.statement_log,
             timeout_s=config.operation_timeout_s,
             connect_timeout_s=config.connect_timeout_s,
             ca_file=config.tls_ca_file,

@@ -13,7 +13,7 @@ from verifier.stores.errors import StoreError
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
 from verifier.stores.postgres.store import PostgresStore
-from verifier.stores.protocols import MARK_BYTES, Reading, marks_of
+from verifier.stores.protocols import MARK_BYTES, CounterSnapshot, marks_of
 
 CENSUS_MAX = 5_000_000
 """Rows; a larger table gets none: its marks would fill the history."""
@@ -35,15 +35,17 @@ def census_sql(relation: Relation) -> str:
     )
 
 
-async def with_census(store: PostgresStore, relation: Relation, now: Reading, before: Reading | None) -> Reading:
+async def with_census(
+    store: PostgresStore, relation: Relation, now: CounterSnapshot, before: CounterSnapshot | None
+) -> CounterSnapshot:
     """`now` with the marks of the rows that its snapshot saw; without any where the table is too large, or no table.
 
     The statement runs after the snapshot was taken. A row whose version is younger than that counts as there if it was there at
     `before`: it was changed meanwhile. Without a `before` it counts too, as nothing was promised yet.
     """
-    if not now.horizon:
+    if not now.position:
         return now
-    snapshot = Snapshot.parse(now.horizon)
+    snapshot = Snapshot.parse(now.position)
     parameters = {"oldest": str(snapshot.xmin & 0xFFFFFFFF), "limit": CENSUS_MAX + 1}
     try:
         found = (await store.fetch(census_sql(relation), parameters, what="read keys"))[0]

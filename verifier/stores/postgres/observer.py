@@ -17,23 +17,23 @@ from datetime import UTC
 from typing import Any
 
 from verifier.profile.relations import Relation
-from verifier.stores.budget import Bite
+from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical
 from verifier.stores.errors import ContinuityLost, Missing, StoreError
 from verifier.stores.postgres.census import census_sql, mark_sql, with_census
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
 from verifier.stores.postgres.store import PostgresStore
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 
 BLOCKS_PER_CHUNK = 4096
 POLL_S = 1.0
 SETTLED_AFTER_MAX = 3
 IN_FLIGHT_XIDS = 100_000
-HORIZON_AGE_MAX = 1_000_000_000
+POSITION_AGE_MAX = 1_000_000_000
 WRAP = 0x1_0000_0000
 
-_READING = """
+_SNAPSHOT = """
 WITH target AS (SELECT to_regclass(%(table)s)::oid AS oid),
 leaves AS (
   SELECT relid::oid AS oid FROM pg_partition_tree((SELECT oid FROM target)) WHERE isleaf
@@ -79,39 +79,39 @@ class PostgresObserver:
     @property
     def queries(self) -> tuple[str, ...]:
         """The counter query, the witness query and the census."""
-        return (" ".join(_READING.split()), self._witness_sql(), census_sql(self._relation))
+        return (" ".join(_SNAPSHOT.split()), self._witness_sql(), census_sql(self._relation))
 
-    async def read(self, *, settled: bool = False) -> Reading:
+    async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """Counters, horizon and continuity tokens; `settled` waits until the counters stood still for a flush interval.
 
         A table that others keep writing to never stands still: after some intervals its latest reading has to do.
         """
-        reading = await self._read()
-        if not settled or not reading.counters:
-            return reading
+        snapshot = await self._read()
+        if not settled or not snapshot.counters:
+            return snapshot
         earlier = self._in_transaction  # their sessions hold counts back; those that begin later bring new ones
         still_since = time.monotonic()
         deadline = still_since + SETTLED_AFTER_MAX * self._flush_s
         while (time.monotonic() - still_since < self._flush_s or earlier) and time.monotonic() < deadline:
             await asyncio.sleep(min(POLL_S, self._flush_s))
             again, left = await self._read(), earlier & self._in_transaction
-            if again.counters != reading.counters or left != earlier:
+            if again.counters != snapshot.counters or left != earlier:
                 still_since = time.monotonic()
-            reading, earlier = again, left
-        return replace(reading, continuity={**reading.continuity, "baseline": _UNSETTLED if earlier else _SETTLED})
+            snapshot, earlier = again, left
+        return replace(snapshot, continuity={**snapshot.continuity, "baseline": _UNSETTLED if earlier else _SETTLED})
 
-    async def census(self, now: Reading, before: Reading | None) -> Reading:
+    async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
         """See `Census`."""
         return await with_census(self._store, self._relation, now, before)
 
-    async def _read(self) -> Reading:
+    async def _read(self) -> CounterSnapshot:
         if self._relation.table is None:
             why = "it is mapped by a select, which has no counters and no transaction marks"
-            return Reading(
+            return CounterSnapshot(
                 await self._store.clock(), blind=(f"writes that its own times do not tell ({why})",), weak=why
             )
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
-        row = (await self._store.fetch(_READING, {"table": table}, what="read counters"))[0]
+        row = (await self._store.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
         if row["target_oid"] is None:
             raise Missing(
                 f"{self._store.label}: there is no table {self._relation.table}. Correct the relation in the profile."
@@ -142,11 +142,11 @@ class PostgresObserver:
             "storage": row["files"],
             "baseline": _SETTLED,
         }
-        return Reading(
+        return CounterSnapshot(
             at=row["at"].astimezone(UTC),
             continuity=continuity,
             counters=counters,
-            horizon=row["horizon"] if table_like else "",
+            position=row["horizon"] if table_like else "",
             blind=tuple(blind),
             filled=filled,
             weak=weak,
@@ -168,18 +168,18 @@ class PostgresObserver:
             "WHERE ctid >= %(first)s::tid AND ctid < %(last)s::tid AND age(xmin) <= %(age)s"
         )
 
-    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+    async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Rows whose transaction was not yet visible at `before`: written since, whatever their columns say."""
-        if before is None or not before.horizon or not now.horizon:
+        if before is None or not before.position or not now.position:
             return
         if before.continuity.get("storage") != now.continuity.get("storage"):
             # A rewritten table makes every row look new; the caller is told by the continuity tokens.
             for emptied in _truncated(before, now):
                 yield emptied
             return
-        old, newest = Snapshot.parse(before.horizon), Snapshot.parse(now.horizon)
+        old, newest = Snapshot.parse(before.position), Snapshot.parse(now.position)
         span = newest.xmax - old.xmin
-        if span > HORIZON_AGE_MAX or span < 0:
+        if span > POSITION_AGE_MAX or span < 0:
             raise ContinuityLost(
                 f"the transaction ids since the last look ({span}) are too many or run backwards: rows do not tell any more "
                 "which of them are new"
@@ -202,9 +202,9 @@ class PostgresObserver:
 
     async def _newer(self, old: Snapshot, newest: Snapshot, span: int) -> AsyncIterator[Witness]:
         blocks = await self._blocks()
-        bite, first = Bite(self._store.limits, at_most=BLOCKS_PER_CHUNK), 0
+        sizer, first = ChunkSizer(self._store.limits, at_most=BLOCKS_PER_CHUNK), 0
         while first < blocks:
-            rows, first = await bite.take(functools.partial(self._written, first, span + IN_FLIGHT_XIDS))
+            rows, first = await sizer.take(functools.partial(self._written, first, span + IN_FLIGHT_XIDS))
             for row in rows:
                 xid = newest.full_xid(int(row["_xmin"]))
                 if not old.saw(xid):
@@ -238,7 +238,7 @@ class PostgresObserver:
         )
 
 
-def _truncated(before: Reading, now: Reading) -> list[Witness]:
+def _truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
     """Parts of the table that got a new file and lost all their rows without a counted delete: VACUUM FULL keeps rows."""
     if before.counters.get("delete", 0) != now.counters.get("delete", 0):
         return []

@@ -14,7 +14,7 @@ from typing import Any
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.profile.relations import Column, Relation
-from verifier.stores.budget import Bite
+from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical, to_stored
 from verifier.stores.postgres.store import PostgresStore
 
@@ -54,10 +54,10 @@ class PostgresSource:
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
         """Every record, in key order, or those behind a position."""
-        bite = Bite(self._store.limits, at_most=self._store.config.chunk_rows)
+        sizer = ChunkSizer(self._store.limits, at_most=self._store.config.chunk_rows)
         behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
-            found, size = await bite.take(functools.partial(self._chunk, behind))
+            found, size = await sizer.take(functools.partial(self._chunk, behind))
             if found:
                 last = [found[-1][f"_k{index}"] for index in range(len(self.key))]
                 behind, self.position = _marks(last), _position(last)

@@ -24,7 +24,7 @@ from verifier.stores.budget import Budget, TooSlow
 from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
 from verifier.stores.postgres.guard import require_read_only_sql
 from verifier.stores.protocols import Privilege, StoreObject
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 if TYPE_CHECKING:
     from verifier.stores.postgres.observer import PostgresObserver
@@ -51,9 +51,11 @@ class PostgresStore:
     def __init__(self, role: str, config: PostgresRole, budget: StoreBudget | None = None) -> None:
         self.role = role
         self.config = config
-        self.ledger = Ledger()
+        self.statement_log = StatementLog()
         self.limits = budget or StoreBudget()
-        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
+        self.budget = Budget(
+            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+        )
         self._idle: list[psycopg.AsyncConnection[dict[str, Any]]] = []
         self._all: list[psycopg.AsyncConnection[dict[str, Any]]] = []
 
@@ -125,7 +127,7 @@ class PostgresStore:
         try:
             require_read_only_sql(sql)
         except Forbidden:
-            self.ledger.refused += 1
+            self.statement_log.refused += 1
             raise
 
     def source(self, relation: Relation, rows: Rows) -> PostgresSource:
@@ -154,13 +156,13 @@ class PostgresStore:
 
     async def _describe(self, sql: str) -> int:
         async with self._borrow() as connection:
-            self.ledger.note("describe", sql)
+            self.statement_log.note("describe", sql)
             cursor = await connection.execute(sql)
             return cursor.description[0].type_code if cursor.description else 0
 
     async def _fetch(self, sql: str, parameters: Mapping[str, Any] | None, what: str) -> list[dict[str, Any]]:
         async with self._borrow() as connection:
-            self.ledger.note(what, sql)
+            self.statement_log.note(what, sql)
             cursor = await connection.execute(sql, parameters)
             return await cursor.fetchall()
 

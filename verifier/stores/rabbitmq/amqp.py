@@ -83,7 +83,7 @@ async def passive_declare(store: RabbitMQStore, vhost: str, name: str) -> Declar
     """Ask for a queue without creating it. Needs an entry in the vhost, and no permission at all."""
     try:
         async with _channel(store, vhost) as channel:
-            store.ledger.note("AMQP queue.declare passive")
+            store.statement_log.note("AMQP queue.declare passive")
             queue = await channel.declare_queue(name, passive=True)
     except exceptions.ChannelNotFoundEntity:
         return Declared("absent")
@@ -147,7 +147,7 @@ class TapSource:
         last: AbstractIncomingMessage | None = None
         try:
             while len(chunk) < TAP_CHUNK and len(self._rows) < TAP_MESSAGES_MAX:
-                self._store.ledger.note("AMQP basic.get")
+                self._store.statement_log.note("AMQP basic.get")
                 message = await queue.get(fail=False, timeout=self._store.config.operation_timeout_s)
                 if message is None:
                     break

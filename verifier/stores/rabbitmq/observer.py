@@ -16,7 +16,7 @@ from typing import Any
 
 from verifier.profile.relations import Queue
 from verifier.stores.errors import ContinuityLost, Missing
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 from verifier.stores.rabbitmq.store import RabbitMQStore, segment
 
 OWN_COUNTERS = ("publish", "deliver", "exchange_in")
@@ -67,19 +67,19 @@ class QueueObserver:
     def _exchange_path(self) -> str:
         return f"/api/exchanges/{segment(self._vhost)}/{segment(self._queue.exchange or '')}"
 
-    async def read(self, *, settled: bool = False) -> Reading:
+    async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """Counters and state; `settled` waits for two equal readings, further apart than the statistics lag."""
-        reading = await self._read()
+        snapshot = await self._read()
         for _ in range(SETTLE_READS_MAX if settled and self._lag_s > 0 else 0):
             await asyncio.sleep(self._lag_s)
             again = await self._read()
-            still = all(again.counters.get(name) == reading.counters.get(name) for name in OWN_COUNTERS)
-            reading = again
+            still = all(again.counters.get(name) == snapshot.counters.get(name) for name in OWN_COUNTERS)
+            snapshot = again
             if still:
                 break
-        return reading
+        return snapshot
 
-    async def _read(self) -> Reading:
+    async def _read(self) -> CounterSnapshot:
         overview, at = await self._store.get_dated("/api/overview")
         queue = await self._found(self._queue_path)
         if queue is None and self._vhost not in await self._store.vhosts():
@@ -100,7 +100,7 @@ class QueueObserver:
         processes = ", ".join(sorted(f"{node['name']} (process {node.get('os_pid', '?')})" for node in nodes))
         continuity = {"broker": f"{overview.get('cluster_name', '?')}: {processes}"}
         weak = blind[0] if not counters and queue is not None and state["sequence"] is None else ""
-        return Reading(at, continuity, counters, json.dumps(state), tuple(blind), weak=weak)
+        return CounterSnapshot(at, continuity, counters, json.dumps(state), tuple(blind), weak=weak)
 
     async def _exchange_in(self) -> dict[str, int]:
         """What was published to the exchange, routed or not."""
@@ -122,11 +122,11 @@ class QueueObserver:
             return found
         return None
 
-    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+    async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """What the state of the queue proves by itself. Raises ContinuityLost when a node was restarted in between."""
         if before is None:
             return
-        was, is_now = json.loads(before.horizon), json.loads(now.horizon)
+        was, is_now = json.loads(before.position), json.loads(now.position)
         if restarted := _restarted(was["nodes"], is_now["nodes"]):
             raise ContinuityLost(f"{self._store.label}: {restarted} was restarted, and its counters began anew")
         made, gone = _delta(before, now, "queues_created"), _delta(before, now, "queues_deleted")
@@ -197,7 +197,7 @@ def _restarted(was: Mapping[str, str], is_now: Mapping[str, str]) -> str:
     return ""
 
 
-def _delta(before: Reading, now: Reading, name: str) -> int:
+def _delta(before: CounterSnapshot, now: CounterSnapshot, name: str) -> int:
     """How far a counter moved; 0 where it was not there before."""
     count = now.counters.get(name, 0)
     return count - before.counters.get(name, count)

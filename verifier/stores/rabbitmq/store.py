@@ -20,7 +20,7 @@ from verifier.stores.errors import Denied, Missing, StoreError, Unreachable
 from verifier.stores.http import guarded_client
 from verifier.stores.protocols import Privilege, StoreObject
 from verifier.stores.rabbitmq.guard import is_read_request
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 if TYPE_CHECKING:
     from verifier.profile.models import Timing
@@ -46,9 +46,11 @@ class RabbitMQStore:
         self.role = role
         self.config = config
         self.label = f"{role} (RabbitMQ)"
-        self.ledger = Ledger()
+        self.statement_log = StatementLog()
         self.limits = budget or StoreBudget()
-        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
+        self.budget = Budget(
+            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+        )
         self._taps: dict[str, TapSource] = {}
         url = urlsplit(config.management_url.get_secret_value())
         if url.scheme not in ("http", "https") or not url.hostname:
@@ -60,7 +62,7 @@ class RabbitMQStore:
             self._client = guarded_client(
                 f"{url.scheme}://{url.netloc.rpartition('@')[2]}",
                 lambda method, path: is_read_request(method, path.removeprefix(self._prefix)),
-                self.ledger,
+                self.statement_log,
                 timeout_s=config.operation_timeout_s,
                 connect_timeout_s=config.connect_timeout_s,
                 ca_file=config.tls_ca_file,

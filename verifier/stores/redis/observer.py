@@ -16,7 +16,7 @@ from typing import Any
 from verifier.model.query import Rows
 from verifier.profile.relations import Channel, Column, Relation
 from verifier.stores.errors import StoreError
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 from verifier.stores.redis.source import KeyPattern, RedisSource
 from verifier.stores.redis.store import RedisStore
 from verifier.stores.redis.taps import Tap
@@ -56,21 +56,23 @@ class ChannelObserver:
         """What is sent."""
         return (f"SUBSCRIBE {self._channel.name}; SSUBSCRIBE {self._channel.name}; INFO commandstats",)
 
-    async def read(self, *, settled: bool = False) -> Reading:
+    async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The server-wide counts of PUBLISH and SPUBLISH; they are exact at once."""
         continuity = await _server_facts(self._store)
         at = await self._store.clock()
         try:
             stats = await self._store.info("commandstats")
         except StoreError:
-            return Reading(at, continuity, {}, "", ("publishes between two runs: INFO commandstats is not granted",))
+            return CounterSnapshot(
+                at, continuity, {}, "", ("publishes between two runs: INFO commandstats is not granted",)
+            )
         if continuity["role in replication"] != "master":
             # What a replica counts is what its master hands on, not what was asked of the master.
-            return Reading(at, continuity, {}, "", ("publishes between two runs: this server is a replica",))
+            return CounterSnapshot(at, continuity, {}, "", ("publishes between two runs: this server is a replica",))
         # The reset is the first command that is counted after itself; a later one makes some count go back.
         continuity["command statistics"] = f"{_calls(stats, 'config|resetstat')} resets since they began"
         counters = {"publish": _calls(stats, "publish") + _calls(stats, "spublish")}
-        return Reading(at, continuity, counters, heartbeats=_all_calls(stats))
+        return CounterSnapshot(at, continuity, counters, heartbeats=_all_calls(stats))
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
         """Listen, and yield what arrives."""
@@ -94,7 +96,7 @@ class ChannelObserver:
             finally:
                 await tap.end()
 
-    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+    async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """A channel keeps nothing: there is nothing to find afterwards."""
         return
         yield  # pragma: no cover - makes this an asynchronous generator
@@ -139,12 +141,12 @@ class KeysObserver:
         """What is sent."""
         return (f"SCAN MATCH {self._pattern.glob} every {SCAN_INTERVAL_S} s; OBJECT IDLETIME and PTTL of each key",)
 
-    async def read(self, *, settled: bool = False) -> Reading:
+    async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The server's incarnation; key patterns have no counter."""
         at, continuity = await self._store.clock(), await _server_facts(self._store)
-        return Reading(at, continuity, blind=() if self._idle_tells else (_IDLE_UNSEEN,))
+        return CounterSnapshot(at, continuity, blind=() if self._idle_tells else (_IDLE_UNSEEN,))
 
-    async def witnesses(self, before: Reading | None, now: Reading) -> AsyncIterator[Witness]:
+    async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Everything is seen by `watch`."""
         return
         yield  # pragma: no cover - makes this an asynchronous generator

@@ -17,7 +17,7 @@ import jwt
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
 from verifier.profile.relations import Column, Relation
-from verifier.stores.budget import Bite
+from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical
 from verifier.stores.redis.store import RedisStore
 
@@ -78,9 +78,9 @@ class RedisSource:
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """Every key of the pattern; SCAN may name a key twice."""
         cursor: int | None = None
-        bite = Bite(self._store.limits, at_most=self._store.config.chunk_rows)
+        sizer = ChunkSizer(self._store.limits, at_most=self._store.config.chunk_rows)
         while cursor != 0:
-            cursor, keys = await bite.take(functools.partial(self._scan, cursor or 0))
+            cursor, keys = await sizer.take(functools.partial(self._scan, cursor or 0))
             if keys:
                 yield await self._read([key if isinstance(key, bytes) else key.encode() for key in keys])
 

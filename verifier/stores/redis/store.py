@@ -23,7 +23,7 @@ from verifier.stores.errors import Denied, StoreError, Unreachable
 from verifier.stores.protocols import Privilege, StoreObject
 from verifier.stores.redis.guard import Greeting, GuardedConnection, GuardedTLSConnection
 from verifier.stores.redis.taps import Taps, taps_of
-from verifier.stores.statement_log import Ledger
+from verifier.stores.statement_log import StatementLog
 
 if TYPE_CHECKING:
     from verifier.stores.redis.observer import ChannelObserver, KeysObserver
@@ -42,11 +42,13 @@ class RedisStore:
         self.role = role
         self.config = config
         self.label = f"{role} (Redis)"
-        self.ledger = Ledger()
+        self.statement_log = StatementLog()
         self.limits = budget or StoreBudget()
-        self.budget = Budget(self.limits, timeout_s=config.operation_timeout_s, store=self.label, ledger=self.ledger)
+        self.budget = Budget(
+            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+        )
         self._client: redis.asyncio.Redis | None = None
-        self._greeting = Greeting(sent=lambda name: self.ledger.note(name, f"{name} (setting up a connection)"))
+        self._greeting = Greeting(sent=lambda name: self.statement_log.note(name, f"{name} (setting up a connection)"))
         self.server_run = ""
 
     @property
@@ -113,7 +115,7 @@ class RedisStore:
 
         async def work() -> T:
             if count:
-                self.ledger.note(what, form, count=count)
+                self.statement_log.note(what, form, count=count)
             return await command
 
         try:

@@ -21,7 +21,7 @@ from verifier.profile.relations import Relation
 from verifier.stores.errors import ContinuityLost, StoreError, Unreachable
 from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.stream import NoStream, Place, time_of_token
-from verifier.stores.protocols import Reading, Witness
+from verifier.stores.protocols import CounterSnapshot, Witness
 
 pytestmark = pytest.mark.anyio
 
@@ -168,7 +168,7 @@ async def test_a_reading_survives_the_history(mongo: MongoWorld) -> None:
         remembered = json.dumps((await observer.read()).to_json())
     mongo.messages.insert_one({"_id": 1})
     async with mongo.observer() as observer:
-        assert told(await witnesses(observer, Reading.from_json(json.loads(remembered)))) == [("insert", "1")]
+        assert told(await witnesses(observer, CounterSnapshot.from_json(json.loads(remembered)))) == [("insert", "1")]
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ async def test_a_reading_survives_the_history(mongo: MongoWorld) -> None:
         '{"token": {"_data": "00"}, "fence": {"$timestamp": {"t": 1, "i": 1}}}',
     ],
 )
-async def test_a_token_that_leads_nowhere(mongo: MongoWorld, horizon: str) -> None:
+async def test_a_token_that_leads_nowhere(mongo: MongoWorld, position: str) -> None:
     """A place that the server does not know is lost continuity, never silence."""
     async with mongo.observer() as observer:
         now = await observer.read()
         with pytest.raises(ContinuityLost):
-            await witnesses(observer, Reading(at=now.at, continuity=now.continuity, horizon=horizon))
+            await witnesses(observer, CounterSnapshot(at=now.at, continuity=now.continuity, position=position))
 
 
 async def test_too_many_changes_are_an_error(mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,9 +254,9 @@ class TestWithoutStream:
         """This server answers with zeros for ever: a dead counter looks exactly like perfect silence."""
         mongo.messages.insert_one({"_id": 1})
         async with mongo.observer() as observer:
-            reading = await observer.read()
-        assert reading.counters == {}
-        assert any("does not move" in text for text in reading.blind)
+            snapshot = await observer.read()
+        assert snapshot.counters == {}
+        assert any("does not move" in text for text in snapshot.blind)
 
     @pytest.mark.usefixtures("no_stream")
     async def test_a_counter_that_moves_is_given(self, mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch) -> None:

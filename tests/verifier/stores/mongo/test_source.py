@@ -155,11 +155,11 @@ async def test_filters_of_the_profile_pass_the_guard(mongo: MongoWorld) -> None:
     mongo.messages.insert_one({"_id": 1})
     async with mongo.store() as store:
         source = store.source(relation(where={"$where": "sleep(1000)"}), Rows("messages"))
-        sent = store.ledger.reads["find"]
+        sent = store.statement_log.reads["find"]
         with pytest.raises(Forbidden, match=r"\$where"):
             await everything(source)
-        assert store.ledger.refused == 1
-        assert store.ledger.reads["find"] == sent
+        assert store.statement_log.refused == 1
+        assert store.statement_log.reads["find"] == sent
 
 
 async def test_a_where_in_sql_is_explained(mongo: MongoWorld) -> None:

@@ -31,7 +31,7 @@ async def test_only_reads_reach_the_wire(mongo: MongoWorld) -> None:
         await store.privileges()
         await store.version()
         await store.clock()
-        sent = set(store.ledger.reads)
+        sent = set(store.statement_log.reads)
     assert {"find", "aggregate", "getMore"} <= sent
     assert sent <= READ_COMMANDS | DRIVER_COMMANDS
 
@@ -40,14 +40,14 @@ async def test_writes_are_refused_before_they_are_sent(mongo: MongoWorld) -> Non
     """Even with a credential that could."""
     mongo.messages.insert_one({"_id": 1})
     async with mongo.store(mongo.grant.platform) as store:
-        sent = store.ledger.total
+        sent = store.statement_log.total
         with pytest.raises(Forbidden):
             await store.command({"drop": "messages"}, database=mongo.grant.database)
         with pytest.raises(Forbidden):
             await store.aggregate("messages", [{"$match": {}}, {"$out": "copy"}])
         with pytest.raises(Forbidden):
             await store.watch("messages", [{"$merge": "copy"}])
-        assert (store.ledger.total, store.ledger.refused) == (sent, 3)
+        assert (store.statement_log.total, store.statement_log.refused) == (sent, 3)
     assert mongo.database.list_collection_names() == ["messages"]
 
 

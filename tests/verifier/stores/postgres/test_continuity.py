@@ -47,7 +47,7 @@ async def _two_nights(world: PostgresWorld, then: object, url: str | None = None
     async with world.nights() as nights:
         marks = nights.marks
     then()  # type: ignore[operator]
-    async with world.nights(armed=False, url=url) as nights:
+    async with world.nights(baselined=False, url=url) as nights:
         nights.marks = marks
         return [await nights.night(), await nights.night()]
 

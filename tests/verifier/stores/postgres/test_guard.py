@@ -5,7 +5,7 @@ import pytest
 from verifier.stores.errors import Forbidden
 from verifier.stores.postgres.guard import require_read_only_sql
 
-READING = [
+SNAPSHOT = [
     "SELECT 1",
     'SELECT "id" AS "user_id", xmin::text FROM "public"."users" WHERE ("id") > (%(after_0)s) ORDER BY "id" LIMIT %(chunk_rows)s',
     "SELECT * FROM (SELECT s.id FROM sessions s JOIN devices d ON d.id = s.device_id) AS r WHERE id = ANY(%(values)s::uuid[])",
@@ -47,7 +47,7 @@ WRITING = [
 ]
 
 
-@pytest.mark.parametrize("sql", READING)
+@pytest.mark.parametrize("sql", SNAPSHOT)
 def test_reading_passes(sql: str) -> None:
     """What the stores and honest profiles send is let through unchanged."""
     assert require_read_only_sql(sql) == sql

@@ -15,7 +15,7 @@ from verifier.stores.errors import ContinuityLost
 from verifier.stores.postgres import census as postgres_census
 from verifier.stores.postgres.observer import PostgresObserver
 from verifier.stores.postgres.snapshot import Snapshot
-from verifier.stores.protocols import Reading
+from verifier.stores.protocols import CounterSnapshot
 
 pytestmark = pytest.mark.anyio
 
@@ -364,7 +364,7 @@ async def test_an_insert_whose_count_is_late_is_no_update(postgres: PostgresWorl
 
 async def test_a_baseline_waits_for_counts_on_their_way(postgres: PostgresWorld) -> None:
     """So nothing of them is a phantom the night after."""
-    async with postgres.nights(flush_s=11.0, armed=False) as nights:
+    async with postgres.nights(flush_s=11.0, baselined=False) as nights:
         with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
             writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
             await nights.baseline()
@@ -429,11 +429,11 @@ class TestTransactionIds:
         async with postgres.store() as store:
             observer = PostgresObserver(store, members(), (), flush_s=0.1)
             now = await observer.read()
-            xmax = Snapshot.parse(now.horizon).xmax + 0x1_0000_0000
+            xmax = Snapshot.parse(now.position).xmax + 0x1_0000_0000
             before, after = _at(now, f"{xmax - 500}:{xmax - 500}:"), _at(now, f"{xmax}:{xmax}:")
             with pytest.raises(ContinuityLost, match="wrapped around"):
                 [item async for item in observer.witnesses(before, after)]
 
 
-def _at(reading: Reading, horizon: str) -> Reading:
-    return Reading.from_json({**reading.to_json(), "horizon": horizon})
+def _at(snapshot: CounterSnapshot, position: str) -> CounterSnapshot:
+    return CounterSnapshot.from_json({**snapshot.to_json(), "horizon": position})

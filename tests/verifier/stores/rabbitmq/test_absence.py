@@ -28,7 +28,7 @@ async def _nights(broker: BrokerWorld, queue: Queue = PLAIN) -> AsyncIterator[Ni
         proof = Absence(target="queue", kind="queue", operations=frozenset({"publish", "declare"}))
         observer = QueueObserver(store, queue, lag_s=0)
         # A broker that has just started does not know its own process yet.
-        await read_until(observer, lambda reading: "?" not in reading.continuity["broker"])
+        await read_until(observer, lambda snapshot: "?" not in snapshot.continuity["broker"])
         nights = Nights(proof, observer, queue, store)
         await nights.baseline()
         yield nights
@@ -44,7 +44,7 @@ async def test_declared_used_and_deleted_between_two_looks(broker: BrokerWorld) 
         await queue.delete(if_empty=False)
         made = before.counters["queues_deleted"]
         assert isinstance(nights.observer, QueueObserver)
-        await read_until(nights.observer, lambda reading: reading.counters["queues_deleted"] > made)
+        await read_until(nights.observer, lambda snapshot: snapshot.counters["queues_deleted"] > made)
         judgement = await nights.night()
     assert judgement.verdict is Verdict.HOLDS
     assert any("was this one" in text for text in judgement.coverage[0].unseen)
@@ -71,7 +71,7 @@ async def test_what_comes_by_another_way_is_counted(broker: BrokerWorld, way: st
             assert isinstance(nights.observer, QueueObserver)
             await read_until(
                 nights.observer,
-                lambda reading: reading.counters.get("publish", 0) > 0 or '"messages": 1' in reading.horizon,
+                lambda snapshot: snapshot.counters.get("publish", 0) > 0 or '"messages": 1' in snapshot.position,
             )
             judgement = await nights.night()
     assert judgement.verdict is Verdict.VIOLATED
@@ -84,7 +84,7 @@ async def test_what_goes_nowhere_is_a_hint(broker: BrokerWorld) -> None:
         async with _nights(broker, Queue(name=PLAIN.name, exchange="front")) as nights:
             await front.publish(aio_pika.Message(b"{}"), PLAIN.name, mandatory=False)
             assert isinstance(nights.observer, QueueObserver)
-            await read_until(nights.observer, lambda reading: reading.counters.get("exchange_in", 0) > 0)
+            await read_until(nights.observer, lambda snapshot: snapshot.counters.get("exchange_in", 0) > 0)
             judgement = await nights.night()
     assert judgement.verdict is Verdict.HOLDS
     assert "exchange front took 1 more messages" in " ".join(judgement.notes)

@@ -78,7 +78,7 @@ async def test_a_refused_request_never_leaves(url: str) -> None:
     for path in ("/api/definitions", "/api/aliveness-test/%2F"):
         with pytest.raises(Forbidden):
             await store.get(path)
-    assert (seen, store.ledger.refused) == ([], 2)
+    assert (seen, store.statement_log.refused) == ([], 2)
     await store.get(f"/api/queues/{segment('/')}/{segment('q 1/😀')}")
     assert seen[0].url.raw_path.endswith(b"/api/queues/%2F/q%201%2F%F0%9F%98%80")
     assert seen[0].headers["authorization"] == httpx.BasicAuth("me", "p@ss")._auth_header

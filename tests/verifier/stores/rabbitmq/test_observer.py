@@ -19,7 +19,7 @@ from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
 from verifier.stores.budget import Budget
 from verifier.stores.errors import ContinuityLost, Denied, Missing
-from verifier.stores.protocols import Reading
+from verifier.stores.protocols import CounterSnapshot
 from verifier.stores.rabbitmq.observer import QueueObserver
 from verifier.stores.rabbitmq.store import RabbitMQStore
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(find_rabbitmq() is None, rea
 
 def counted(number: int) -> Any:
     """A reading whose publish counter shows this."""
-    return lambda reading: reading.counters.get("publish") == number
+    return lambda snapshot: snapshot.counters.get("publish") == number
 
 
 async def test_a_drained_queue_still_counts(broker: BrokerWorld) -> None:
@@ -44,7 +44,7 @@ async def test_a_drained_queue_still_counts(broker: BrokerWorld) -> None:
         await queue.purge()
         now = await read_until(observer, counted(4))
         assert now.continuity == before.continuity
-        assert json.loads(now.horizon)["messages"] == 0
+        assert json.loads(now.position)["messages"] == 0
         assert await told(observer, before, now) == []  # the counter tells; nothing to add
 
 
@@ -53,8 +53,8 @@ async def test_a_settled_reading_waits_until_nothing_moves(monkeypatch: pytest.M
     publishes = iter([0, 1, 2, 2, 3])
     others = iter(range(100))
 
-    async def read(_: QueueObserver) -> Reading:
-        return replace(reading(), counters={"publish": next(publishes), "unroutable": next(others)})
+    async def read(_: QueueObserver) -> CounterSnapshot:
+        return replace(snapshot(), counters={"publish": next(publishes), "unroutable": next(others)})
 
     monkeypatch.setattr(QueueObserver, "_read", read)
     assert (await observer_of_nothing(lag_s=0.001).read(settled=True)).counters["publish"] == 2
@@ -85,9 +85,9 @@ async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) 
         await exchange.publish(aio_pika.Message(b""), QUEUE.name, mandatory=False)
         now = await read_until(
             observer,
-            lambda reading: (
-                reading.counters.get("exchange_in") == 1
-                and reading.counters["unroutable"] > before.counters["unroutable"]
+            lambda snapshot: (
+                snapshot.counters.get("exchange_in") == 1
+                and snapshot.counters["unroutable"] > before.counters["unroutable"]
             ),
         )
         assert await told(observer, before, now) == [
@@ -103,7 +103,7 @@ async def test_a_shared_exchange_is_no_proof(broker: BrokerWorld) -> None:
         observer = QueueObserver(store, QUEUE, lag_s=0)
         before = await observer.read()
         await exchange.publish(aio_pika.Message(b""), QUEUE.name)
-        now = await read_until(observer, lambda reading: reading.counters.get("exchange_in") == 1)
+        now = await read_until(observer, lambda snapshot: snapshot.counters.get("exchange_in") == 1)
         assert await told(observer, before, now) == []
 
 
@@ -126,12 +126,12 @@ async def test_a_queue_made_anew_between_two_looks(broker: BrokerWorld) -> None:
         queue = await channel.declare_queue("q", durable=True)
         await publish(channel, "q")
         observer = QueueObserver(store, Queue(name="q"), lag_s=0)
-        before = await read_until(observer, lambda reading: json.loads(reading.horizon)["sequence"] == 1)
+        before = await read_until(observer, lambda snapshot: json.loads(snapshot.position)["sequence"] == 1)
         await queue.purge()
         await queue.delete()
         await channel.declare_queue("q", durable=True)
         now = await read_until(
-            observer, lambda reading: reading.counters["queues_deleted"] > before.counters["queues_deleted"]
+            observer, lambda snapshot: snapshot.counters["queues_deleted"] > before.counters["queues_deleted"]
         )
         assert [operation for operation, _ in await told(observer, before, now)] == ["declare"]
 
@@ -144,7 +144,7 @@ async def test_a_quorum_queue(broker: BrokerWorld) -> None:
         before = await observer.read()
         await publish(channel, "q")
         now = await read_until(observer, counted(1))
-        assert json.loads(now.horizon)["sequence"] is None
+        assert json.loads(now.position)["sequence"] is None
         assert now.counters["publish"] == 1
         assert await told(observer, before, now) == []
 
@@ -168,7 +168,7 @@ async def test_a_reading_survives_the_history(broker: BrokerWorld) -> None:
     """What is remembered is JSON."""
     async with broker.channel() as channel, broker.store() as store:
         observer = QueueObserver(store, Queue(name="q"), lag_s=0)
-        before = Reading.from_json(json.loads(json.dumps((await observer.read()).to_json())))
+        before = CounterSnapshot.from_json(json.loads(json.dumps((await observer.read()).to_json())))
         await channel.declare_queue("q")
         assert [operation for operation, _ in await told(observer, before, await observer.read())] == ["declare"]
 
@@ -179,15 +179,17 @@ def observer_of_nothing(lag_s: float = 0) -> QueueObserver:
     return QueueObserver(RabbitMQStore("broker", role), QUEUE, lag_s=lag_s)
 
 
-def reading(**state: Any) -> Reading:
+def snapshot(**state: Any) -> CounterSnapshot:
     """A reading with some state, of a broker with one node."""
-    horizon = {
+    position = {
         "present": True,
         "sequence": 3,
         "messages": 0,
         "nodes": {"rabbit@a": "2026-11-24T00:00:00+00:00"},
     } | state
-    return Reading(datetime(2026, 11, 24, 1, tzinfo=UTC), counters={"publish": 3}, horizon=json.dumps(horizon))
+    return CounterSnapshot(
+        datetime(2026, 11, 24, 1, tzinfo=UTC), counters={"publish": 3}, position=json.dumps(position)
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,9 +206,9 @@ async def test_a_restarted_node_is_lost_continuity(nodes: dict[str, str], lost: 
     observer = observer_of_nothing()
     if lost:
         with pytest.raises(ContinuityLost, match="rabbit@a"):
-            await told(observer, reading(), reading(nodes=nodes))
+            await told(observer, snapshot(), snapshot(nodes=nodes))
     else:
-        assert await told(observer, reading(), reading(nodes=nodes)) == []
+        assert await told(observer, snapshot(), snapshot(nodes=nodes)) == []
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ async def test_a_restarted_node_is_lost_continuity(nodes: dict[str, str], lost: 
 )
 async def test_what_the_state_of_a_queue_proves(now: dict[str, Any], operations: list[str]) -> None:
     """With a counter that stands still; a queue whose node is down proves nothing."""
-    found = await told(observer_of_nothing(), reading(), reading(**now))
+    found = await told(observer_of_nothing(), snapshot(), snapshot(**now))
     assert [operation for operation, _ in found] == operations
 
 
@@ -244,7 +246,9 @@ async def test_statistics_that_are_switched_off(broker: BrokerWorld, monkeypatch
 async def test_readings_run_side_by_side(broker: BrokerWorld) -> None:
     """Several checks may look at once."""
     async with broker.store() as store:
-        store.budget = Budget(StoreBudget(max_concurrency=2), timeout_s=10, store=store.label, ledger=store.ledger)
+        store.budget = Budget(
+            StoreBudget(max_concurrency=2), timeout_s=10, store=store.label, statement_log=store.statement_log
+        )
         observer = QueueObserver(store, QUEUE, lag_s=0)
         found = await asyncio.gather(*(observer.read() for _ in range(5)))
-    assert len({item.horizon.partition("nodes")[0] for item in found}) == 1
+    assert len({item.position.partition("nodes")[0] for item in found}) == 1

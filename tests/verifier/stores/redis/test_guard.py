@@ -5,7 +5,7 @@ import pytest
 from verifier.stores.errors import Forbidden
 from verifier.stores.redis.guard import GuardedConnection, require_read_command
 
-READING = [
+SNAPSHOT = [
     ("GET", "a"),
     ("get", "a"),
     ("SCAN", 0, "MATCH", "x*"),
@@ -21,7 +21,7 @@ WRITING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", SNAPSHOT)
 def test_reading_passes(command: tuple[str | bytes | int, ...]) -> None:
     """Commands that only read are packed, whatever their case and spelling."""
     require_read_command(command)

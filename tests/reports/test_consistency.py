@@ -21,9 +21,9 @@ import pytest
 
 from reports.plugin import record_run
 from suites.consistency.judged import JudgedRun
-from suites.selftest.render.samples import BACKDATED, holds, mixed_result, outcome, violated
-from verifier.check import load_checks
-from verifier.verdict import Coverage, Judgement, Verdict
+from tests.verifier.render.samples import BACKDATED, holds, mixed_result, outcome, violated
+from verifier.checks.catalogue import load_checks
+from verifier.model.verdict import Coverage, Judgement, Verdict
 
 ENDINGS = {
     "USR-01": holds(3, 3, "users"),

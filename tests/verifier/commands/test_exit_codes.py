@@ -21,11 +21,11 @@ ROOT = Path(__file__).resolve().parents[3]
 PROFILE = 'stack = "s"\nphase = "baseline"\nhistory = "history.db"\ntiming.settle_s = 0\n[roles]\n'
 OWN = """
 import os, time
-from verifier.check import NotApplicable, check
-from verifier.model import Phase, Problem, Severity
+from verifier.checks.registry import NotApplicable, check
+from verifier.model.invariant import Phase, Problem, Severity
 from verifier.proofs import Rule
-from verifier.query import Rows
-from verifier.verdict import Judgement, Verdict, Coverage
+from verifier.model.query import Rows
+from verifier.model.verdict import Judgement, Verdict, Coverage
 
 class Says(Rule):
     async def execute(self, context):

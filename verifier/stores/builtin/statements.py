@@ -95,5 +95,7 @@ def over_budget(statement_log: StatementLog, budget: StoreBudget, elapsed_s: flo
         return f"{statement_log.in_flight_max} statements at once, {budget.max_concurrency} are allowed"
     allowed = budget.statements_per_s * (elapsed_s + BURST_S) + budget.max_concurrency
     if statement_log.paced > allowed:
-        return f"{statement_log.paced} statements in {elapsed_s:.1f} s, {budget.statements_per_s:g} a second are allowed"
+        return (
+            f"{statement_log.paced} statements in {elapsed_s:.1f} s, {budget.statements_per_s:g} a second are allowed"
+        )
     return ""

@@ -24,7 +24,7 @@ from verifier.profile import load_profile
 ADAPTER = "tests.suites.canary.platforms:FakePlatform"
 SOCKET_ADAPTER = "tests.suites.canary.platforms:FakeSocketPlatform"
 HOOKED_ADAPTER = "tests.suites.canary.platforms:FakeHookedPlatform"
-ALONE = "REST alone, no WebSocket"
+ALONE = "REST only, no WebSocket"
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def fly(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
         (("loses one",), "frozen", 1, "did not find it later"),
         (("doubles one",), "frozen", 1, "was sent once"),
         (("pushes twice",), "frozen", 1, "was pushed to canary-"),
-        (("takes replays",), "frozen", 1, "took the same signed call twice"),
+        (("takes replays",), "frozen", 1, "accepted the same signed call twice"),
         (("second login kicks",), "frozen", 1, "the first session no longer reaches OpenIM"),
         (("second login hangs",), "frozen", 2, "TOK-07"),
         (("unreadable",), "frozen", 2, "could not be judged"),

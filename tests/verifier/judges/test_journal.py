@@ -107,7 +107,7 @@ def test_a_damaged_line_in_the_middle_is_no_basis_for_a_verdict(tmp_path: Path) 
         with pytest.raises(JournalError, match=r"line 3 .* is damaged"):
             list(JournalReader(path))
     path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
-    with pytest.raises(JournalError, match="counts 3 operations, the file holds 2"):
+    with pytest.raises(JournalError, match="counts 3 operations, the file contains 2"):
         list(JournalReader(path))
 
 

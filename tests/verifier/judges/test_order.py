@@ -95,7 +95,7 @@ def test_everybody_sees_the_same_seq() -> None:
     recording.send("m1", sender="alice", receivers=["alice", "bob"], outcome=OpPhase.OK)
     recording.read("alice", [("m1", 1)])
     recording.read("bob", [("m1", 2)])
-    assert "same seq for everybody" in _judged(recording).problems[0].expected
+    assert "same seq for all receivers" in _judged(recording).problems[0].expected
 
 
 def test_nothing_to_compare_is_told_apart_from_nothing_wrong() -> None:

@@ -7,7 +7,7 @@ from verifier.judges.gateway import judge_gateway
 from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import OpPhase
 from verifier.judges.platform import judge_legacy_websocket, judge_nonce
-from verifier.judges.push_once import judge_push_once
+from verifier.judges.pushes import judge_push_once
 from verifier.model.verdict import Verdict
 
 OK, FAIL, INFO = OpPhase.OK, OpPhase.FAIL, OpPhase.INFO
@@ -117,7 +117,7 @@ def test_the_old_websocket_must_refuse_or_be_silent() -> None:
     assert _probe(FAIL, reason="HTTP 410").verdict is Verdict.HOLDS
     silent = _probe(OK, delivered=0)
     assert silent.verdict is Verdict.HOLDS
-    assert "still takes connections" in silent.notes[0]
+    assert "still accepts connections" in silent.notes[0]
     assert _probe(OK, delivered=3).verdict is Verdict.VIOLATED
     assert _probe(INFO).verdict is Verdict.INCONCLUSIVE
 
@@ -135,7 +135,7 @@ def _connected(phase: OpPhase = OK, **answer: object) -> Recording:
 def test_gateway_says_whether_a_websocket_was_seen() -> None:
     """Without one the coverage says REST alone and names the gap; with one it counts it."""
     without, with_one = _there(judge_gateway(_gateway().operations)), _there(judge_gateway(_connected().operations))
-    assert ("REST alone" in without.seen_over, "the WebSocket through the gateway" in without.unseen) == (True, True)
+    assert ("REST only" in without.seen_over, "the WebSocket through the gateway" in without.unseen) == (True, True)
     assert "1 connection" in with_one.seen_over
     assert "the WebSocket through the gateway" not in with_one.unseen
     assert (with_one.verdict, with_one.seen) == (Verdict.HOLDS, 3)

@@ -137,7 +137,7 @@ def _shared(conversation: str, seq: int, first: Operation, second: Operation) ->
     markers = f"{first.text('marker')} and {second.text('marker')}"
     return Problem(
         key=f"{conversation} seq {seq}",
-        summary=f"seq {seq} of {conversation} holds two messages: {first.text('marker')} ({first}) and "
+        summary=f"seq {seq} of {conversation} has two messages: {first.text('marker')} ({first}) and "
         f"{second.text('marker')} ({second})",
         expected="one message at each seq",
         actual=markers,

@@ -1,4 +1,4 @@
-"""What the tests of both stories demand of each round and each fault."""
+"""What the scenario tests assert of each round and each fault."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from verifier.model.verdict import Verdict
 JWT = re.compile(r"eyJ[\w-]+\.eyJ")
 SHOWN_MAX = 2_000
 LEFT_OUT = frozenset({"KEEP-03", "MSG-06", "MSG-07"})
-"""What the default policies leave out: mirrored friends, imported history."""
+"""Checks that the default policies leave out: mirrored friends, imported history."""
 OPENIMS_STORE = frozenset({"MSG-08", "SEQ-01", "SEQ-02", "SEQ-03", "SEQ-04"})
-"""What only OpenIM's own database tells."""
+"""Checks that need OpenIM's own database."""
 
 
 def faults_of(*phases: str) -> list[Fault]:
-    """The faults of some phases, for parameters."""
+    """The faults of some phases, as test parameters."""
     return [
         fault for fault in CATALOGUE if fault.phase in phases and fault.kind != "unknowable" and fault.depth != "mutant"
     ]
 
 
 def round_of(story: Story, fault: Fault) -> Round:
-    """The round in which a fault was planted; without a broker on this machine some cannot be."""
+    """The round in which a fault was planted. Skips if this machine lacks what the fault needs, such as a broker."""
     told = story.of(fault)
     if told is None:
         assert not fault.needs <= story.has, f"{fault.id} was planted in no round: stories.py leaves its batch out"
@@ -39,14 +39,14 @@ def round_of(story: Story, fault: Fault) -> Round:
 
 
 def demand(story: Story, fault: Fault) -> None:
-    """A breach is reported by exactly the checks that it expects, a look-alike by none of those that were asked."""
+    """A breach is reported by exactly the checks that it expects, and a look-alike by none of those that ran."""
     told = round_of(story, fault)
     assert told.reported(fault) == fault.expects, f"{fault.about} [{told.marks[fault.id]}]\n{told.reasons()}"
     assert fault.near <= {outcome.check_id for outcome in told.result.outcomes}, "a check that it is near was not run"
 
 
 def demand_rounds(story: Story) -> None:
-    """Nothing is reported that was not planted, and nothing is unknown but what was blinded on purpose."""
+    """Every finding was planted, and every inconclusive check was made so on purpose."""
     for name, told in story.rounds.items():
         assert told.unexplained() == [], name
         planted = [CATALOGUE[fault_id] for fault_id in (*told.earlier, *told.marks)]
@@ -60,7 +60,7 @@ def demand_rounds(story: Story) -> None:
 
 
 def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str = "") -> None:
-    """The healthy world: whatever applies holds; `but` names what the default policies leave out."""
+    """In the healthy world every applicable check holds; `but` names those that the default policies leave out."""
     clean = story.rounds[f"{name or phase} clean"]
     applying = {item.id for item in load_checks() if phase.reached(item.phase) and item.until.reached(phase)} - but
     holding = clean.verdicts(Verdict.HOLDS)
@@ -71,7 +71,7 @@ def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str =
 
 
 def demand_explanations(story: Story) -> None:
-    """Accusations name both values, evidence and what to do, come once and show no secret; a green says what it covers."""
+    """Findings have both values, evidence and a next step, are unique and show no secret; a check that holds states its coverage."""
     for told in story.rounds.values():
         for item in findings(told.result):
             assert all((item.summary, item.expected, item.actual, item.next_step, item.evidence)), item
@@ -88,7 +88,7 @@ def demand_explanations(story: Story) -> None:
 
 
 def known_by(story: Story, fault_id: str) -> set[str]:
-    """How the findings of a fault say that they are known."""
+    """How the findings of a fault are known."""
     told = round_of(story, CATALOGUE[fault_id])
     mine = [item for item in findings(told.result) if fault_id in caused_by(item, told.marks)]
     return {item.evidence.get("known by", "") for item in mine}

@@ -63,7 +63,7 @@ class SilenceJudge:
         if self.exclusive and any(moved.get(name) for name in self.proof.operations):
             notes = (
                 *common.pop("notes"),
-                f"aborted attempts: the server counted {counts_text(moved)}, but no record was left or removed",
+                f"aborted attempts: {counts_text(moved)} counted, but no record was left or removed",
             )
             return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
         if now.counters:

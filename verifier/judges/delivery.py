@@ -67,7 +67,7 @@ class DeliveryReport:
         notes = []
         if self.unknown_sends:
             notes.append(
-                f"{self.unknown_sends} of {self.sent} sends got no answer: {self.recovered_sends} of them were stored, "
+                f"{self.unknown_sends} of {self.sent} sends got no answer: {self.recovered_sends} of them were seen, "
                 "the outcome of the others is unknown"
             )
         if self.refused:

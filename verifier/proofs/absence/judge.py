@@ -11,7 +11,7 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.absence.memory import counts_text, moved_counts, span_text
 from verifier.proofs.absence.witnesses import WitnessClassifier
 from verifier.proofs.context import NO_BASELINE, Context
-from verifier.proofs.scope import Entry
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import Census, CounterSnapshot, Observer, Witness
 
 
@@ -136,7 +136,7 @@ class SilenceJudge:
             notes.append(f"{self.tally.undated} writes in scope may have come before their conversation moved")
         return tuple(notes)
 
-    def _finding(self, witness: Witness, entry: Entry | None, now: CounterSnapshot) -> Finding:
+    def _finding(self, witness: Witness, entry: ScopeEntry | None, now: CounterSnapshot) -> Finding:
         since = self.classifier.since(entry)
         times = {
             name: str(witness.row[name])

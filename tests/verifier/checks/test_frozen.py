@@ -72,8 +72,8 @@ def test_accusations_explain_themselves(story: Story) -> None:
 @pytest.mark.parametrize("fault_id", KNOWN_BY)
 def test_absence_is_known_by_counter_and_by_witness(story: Story, fault_id: str) -> None:
     """The finding says how it is known, and it is the technique that the fault tests."""
-    told = known_by(story, fault_id)
-    assert any(KNOWN_BY[fault_id] in how for how in told), told
+    known = known_by(story, fault_id)
+    assert any(KNOWN_BY[fault_id] in how for how in known), known
 
 
 def test_a_refused_attempt_is_noted(story: Story) -> None:

@@ -31,32 +31,36 @@ def faults_of(*phases: str) -> list[Fault]:
 
 def round_of(story: Story, fault: Fault) -> Round:
     """The round in which a fault was planted. Skips if this machine lacks what the fault needs, such as a broker."""
-    told = story.of(fault)
-    if told is None:
+    this_round = story.of(fault)
+    if this_round is None:
         assert not fault.needs <= story.has, f"{fault.id} was planted in no round: stories.py leaves its batch out"
         pytest.skip(f"this world lacks {', '.join(sorted(fault.needs - story.has))}. {story.broker_missing}")
-    return told
+    return this_round
 
 
 def demand(story: Story, fault: Fault) -> None:
     """A breach is reported by exactly the checks that it expects, and a look-alike by none of those that ran."""
-    told = round_of(story, fault)
-    assert told.reported(fault) == fault.expects, f"{fault.about} [{told.marks[fault.id]}]\n{told.reasons()}"
-    assert fault.near <= {outcome.check_id for outcome in told.result.outcomes}, "a check that it is near was not run"
+    this_round = round_of(story, fault)
+    assert this_round.reported(fault) == fault.expects, (
+        f"{fault.about} [{this_round.marks[fault.id]}]\n{this_round.reasons()}"
+    )
+    assert fault.near <= {outcome.check_id for outcome in this_round.result.outcomes}, (
+        "a check that it is near was not run"
+    )
 
 
 def demand_rounds(story: Story) -> None:
     """Every finding was planted, and every inconclusive check was made so on purpose."""
-    for name, told in story.rounds.items():
-        assert told.unexplained() == [], name
-        planted = [CATALOGUE[fault_id] for fault_id in (*told.earlier, *told.marks)]
+    for name, this_round in story.rounds.items():
+        assert this_round.unexplained() == [], name
+        planted = [CATALOGUE[fault_id] for fault_id in (*this_round.earlier, *this_round.marks)]
         possible = {check for fault in planted for check in fault.expects}
-        assert told.verdicts(Verdict.VIOLATED) <= possible, f"{name}\n{told.reasons()}"
-        blind = told.verdicts(Verdict.INCONCLUSIVE) - told.blinded()
+        assert this_round.verdicts(Verdict.VIOLATED) <= possible, f"{name}\n{this_round.reasons()}"
+        blind = this_round.verdicts(Verdict.INCONCLUSIVE) - this_round.blinded()
         if "broker" not in story.has:
             blind = {check for check in blind if not check.startswith("MQ-")}
-        assert blind == set(), f"{name}\n{told.reasons()}"
-        assert told.blinded() <= told.verdicts(Verdict.INCONCLUSIVE), f"{name}\n{told.reasons()}"
+        assert blind == set(), f"{name}\n{this_round.reasons()}"
+        assert this_round.blinded() <= this_round.verdicts(Verdict.INCONCLUSIVE), f"{name}\n{this_round.reasons()}"
 
 
 def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str = "") -> None:
@@ -72,15 +76,15 @@ def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str =
 
 def demand_explanations(story: Story) -> None:
     """Findings have both values, evidence and a next step, are unique and show no secret; a check that holds states its coverage."""
-    for told in story.rounds.values():
-        for item in findings(told.result):
+    for this_round in story.rounds.values():
+        for item in findings(this_round.result):
             assert all((item.summary, item.expected, item.actual, item.next_step, item.evidence)), item
             shown = "\n".join((item.key, item.summary, item.expected, item.actual, *item.evidence.values()))
             assert not JWT.search(shown), f"{item.check_id} shows a token: {item.summary}"
             assert len(shown) < SHOWN_MAX, f"{item.check_id} shows a whole record: {item.summary[:200]}"
-        prints = [item.fingerprint for item in findings(told.result)]
+        prints = [item.fingerprint for item in findings(this_round.result)]
         assert len(prints) == len(set(prints)), "two findings of one run have the same fingerprint"
-        for outcome in told.result.outcomes:
+        for outcome in this_round.result.outcomes:
             said = outcome.coverage_text if outcome.verdict is Verdict.HOLDS else outcome.judgement.reason
             assert said or outcome.verdict is Verdict.VIOLATED, (
                 f"{outcome.check_id} is {outcome.verdict} without a word"
@@ -89,6 +93,6 @@ def demand_explanations(story: Story) -> None:
 
 def known_by(story: Story, fault_id: str) -> set[str]:
     """How the findings of a fault are known."""
-    told = round_of(story, CATALOGUE[fault_id])
-    mine = [item for item in findings(told.result) if fault_id in caused_by(item, told.marks)]
+    this_round = round_of(story, CATALOGUE[fault_id])
+    mine = [item for item in findings(this_round.result) if fault_id in caused_by(item, this_round.marks)]
     return {item.evidence.get("known by", "") for item in mine}

@@ -14,7 +14,7 @@ from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule
 from verifier.proofs.reconcile import must_exist
 from verifier.stores.openim.codes import TOKEN_CODES
-from verifier.stores.redis.source import token_part
+from verifier.stores.redis.values import token_part
 
 ROW = "imToken"
 ADMIN_PLATFORM = 10

@@ -79,10 +79,10 @@ async def test_no_connection_touches_a_key(small: SmallWorld) -> None:
 
         rows = await asyncio.gather(*(read() for _ in range(4)))
         assert [row[0]["value"] for row in rows] == ["1"] * 4
-        idle = await store.run("OBJECT IDLETIME", store.client.object("IDLETIME", "lately:u1"))
+        idle = await store.run("OBJECT IDLETIME", store.driver.object("IDLETIME", "lately:u1"))
         assert idle >= 2
         set_up = store.statement_log.reads["CLIENT"]
-        clients = await store.run("CLIENT LIST", store.client.client_list())
+        clients = await store.run("CLIENT LIST", store.driver.client_list())
         own = [item for item in clients if item["name"] == "openim-verifier"]
         assert all("T" in item["flags"] for item in own), "flag T: the client does not touch"
         assert set_up >= 2 * len(own)

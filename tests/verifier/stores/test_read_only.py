@@ -79,7 +79,7 @@ async def test_no_store_hands_out_a_driver(small: SmallWorld) -> None:
                     handed.add(f"{type(store).__name__}.{name}")
         finally:
             await store.close()
-    assert handed == {"RedisStore.client"}
+    assert handed == {"RedisStore.driver"}
 
 
 async def test_no_method_of_the_redis_client_writes(small: SmallWorld) -> None:
@@ -90,7 +90,7 @@ async def test_no_method_of_the_redis_client_writes(small: SmallWorld) -> None:
     await store.connect()
     called = 0
     for name in sorted(name for name in dir(redis.asyncio.Redis) if not name.startswith("_")):
-        method = getattr(store.client, name, None)
+        method = getattr(store.driver, name, None)
         if name in NO_COMMANDS or not callable(method):
             continue
         for arguments in (("a",), ("a", "b"), ("a", 1, "b"), ("a", {"b": "c"}), ("a", "b", 1, "c"), ()):

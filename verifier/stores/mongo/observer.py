@@ -12,8 +12,8 @@ from verifier.model.invariant import Row
 from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import to_stored
 from verifier.stores.errors import ContinuityLost, Denied, StoreError
+from verifier.stores.mongo.client import CollectionFacts, Document, MongoClient
 from verifier.stores.mongo.source import all_of, by_id, projection, relation_filter
-from verifier.stores.mongo.store import CollectionFacts, Document, MongoStore
 from verifier.stores.mongo.stream import NoStream, Place, changes, place_now
 from verifier.stores.mongo.values import as_json, logical, to_row
 from verifier.stores.protocols import CounterSnapshot, Witness
@@ -42,13 +42,13 @@ class MongoObserver:
         "inserts with a back-dated time",
     )
 
-    def __init__(self, store: MongoStore, relation: Relation, columns: tuple[str, ...] = ()) -> None:
-        self._store = store
+    def __init__(self, client: MongoClient, relation: Relation, columns: tuple[str, ...] = ()) -> None:
+        self._client = client
         self._relation = relation
         self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
         self._collection = relation.collection or ""
-        self.label = f"{store.role}: {store.config.database}.{self._collection}"
-        self._where = relation_filter(store, relation)
+        self.label = f"{client.role}: {client.config.database}.{self._collection}"
+        self._where = relation_filter(client, relation)
         self._event_filter = _prefixed(self._where)
         self.complete = False
 
@@ -67,24 +67,24 @@ class MongoObserver:
         try:
             if facts.kind in ("view", "timeseries"):
                 raise NoStream(f"the collection is a {facts.kind}")
-            place = await place_now(self._store, self._collection)
+            place = await place_now(self._client, self._collection)
         except NoStream as reason:
             self.complete = False
             return await self._reading_without_stream(facts, str(reason))
         self.complete = True
-        hello = await self._store.hello()
+        hello = await self._client.hello()
         continuity = {"history": f"change stream of {hello.get('setName') or 'a sharded cluster'}"}
         blind = () if self._event_filter is not None else (_FILTER_UNSEEN,)
         return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), blind=blind)
 
     async def _facts(self) -> CollectionFacts:
         try:
-            return await self._store.facts(self._collection)
+            return await self._client.facts(self._collection)
         except Denied:
             return CollectionFacts("unknown")
 
     async def _reading_without_stream(self, facts: CollectionFacts, reason: str) -> CounterSnapshot:
-        hello = await self._store.hello()
+        hello = await self._client.hello()
         process = (hello.get("topologyVersion") or {}).get("processId", "")
         continuity = {
             "collection": facts.uuid or facts.kind,
@@ -105,7 +105,7 @@ class MongoObserver:
             return {}, (f"no write counter: the collection is {facts.kind}",)
         try:
             before = await self._latency_stats()
-            await self._store.find(self._collection, {}, projection={"_id": 1}, limit=1)
+            await self._client.find(self._collection, {}, projection={"_id": 1}, limit=1)
             after = await self._latency_stats()
         except StoreError as error:
             return {}, (f"no write counter: {error}",)
@@ -114,7 +114,7 @@ class MongoObserver:
         return {"write": _ops(after, "writes")}, ()
 
     async def _latency_stats(self) -> Document:
-        found = await self._store.aggregate(self._collection, [{"$collStats": {"latencyStats": {}}}])
+        found = await self._client.aggregate(self._collection, [{"$collStats": {"latencyStats": {}}}])
         return dict(found[0].get("latencyStats") or {}) if found else {}
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
@@ -126,7 +126,7 @@ class MongoObserver:
             return
         if bool(before.position) != bool(now.position):
             raise ContinuityLost(
-                f"{self._store.label}: the change stream of {self._collection} was there at one look and not at the other"
+                f"{self._client.label}: the change stream of {self._collection} was there at one look and not at the other"
                 f"{' (' + now.blind[0] + ')' if now.blind else ''}. Take a new baseline."
             )
         found = self._streamed(before, now) if before.position else self._recent(before)
@@ -137,10 +137,10 @@ class MongoObserver:
         options: dict[str, Any] = {}
         if any(self._relation.columns[name].column != "_id" for name in self._columns):
             options["full_document"] = "updateLookup"
-            if self._store.max_wire_version >= PRE_IMAGES_SINCE_WIRE:
+            if self._client.max_wire_version >= PRE_IMAGES_SINCE_WIRE:
                 options["full_document_before_change"] = "whenAvailable"
         events = changes(
-            self._store,
+            self._client,
             self._collection,
             self._pipeline(),
             start=Place.from_text(before.position),
@@ -194,7 +194,7 @@ class MongoObserver:
         later: list[dict[str, Any]] = [{"_id": {"$gte": first_id}}]
         later += [{column.column: {"$gt": to_stored(column, before.at)}} for column in times.values()]
         fields = projection(self._relation, columns)
-        async for chunk, _ in by_id(self._store, self._collection, all_of([self._where, {"$or": later}]), fields):
+        async for chunk, _ in by_id(self._client, self._collection, all_of([self._where, {"$or": later}]), fields):
             for document in chunk:
                 yield self._soft_witness(document, to_row(self._relation, columns, document), times, before.at)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from verifier.stores.errors import Denied
-from verifier.stores.mongo.store import MongoStore
+from verifier.stores.mongo.client import MongoClient
 from verifier.stores.protocols import Privilege
 
 # The actions of the built-in roles read, readAnyDatabase and clusterMonitor, and of every user on himself.
@@ -41,17 +41,17 @@ WRITE_ROLES = frozenset(
 )
 
 
-async def judge_privileges(store: MongoStore) -> Sequence[Privilege]:
+async def judge_privileges(client: MongoClient) -> Sequence[Privilege]:
     """Compare what the server says of this connection with what reading needs."""
     try:
-        answer = await store.command({"connectionStatus": 1, "showPrivileges": True})
+        answer = await client.command({"connectionStatus": 1, "showPrivileges": True})
     except Denied as error:
-        return [Privilege(store.label, "read", "missing", str(error))]
+        return [Privilege(client.label, "read", "missing", str(error))]
     info = answer.get("authInfo") or {}
     if not info.get("authenticatedUsers"):
         return [
             Privilege(
-                store.label,
+                client.label,
                 "could it write?",
                 "unknown",
                 "the server asks nobody who they are (no authentication): only the verifier's own allow-list stands between",
@@ -60,11 +60,11 @@ async def judge_privileges(store: MongoStore) -> Sequence[Privilege]:
     name = ", ".join(f"{user['user']}@{user['db']}" for user in info["authenticatedUsers"])
     granted = info.get("authenticatedUserPrivileges") or []
     if granted:
-        return _by_actions(store, name, granted)
-    return _by_roles(store, name, info.get("authenticatedUserRoles") or [])
+        return _by_actions(client, name, granted)
+    return _by_roles(client, name, info.get("authenticatedUserRoles") or [])
 
 
-def _by_actions(store: MongoStore, name: str, granted: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
+def _by_actions(client: MongoClient, name: str, granted: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
     """Judge by actions; a user may act on its own account's password only where a role says so."""
     writing: dict[str, None] = {}
     unknown: dict[str, None] = {}
@@ -72,39 +72,43 @@ def _by_actions(store: MongoStore, name: str, granted: Iterable[Mapping[str, Any
     for privilege in granted:
         resource = privilege.get("resource") or {}
         actions = set(privilege.get("actions") or [])
-        if _covers(resource, store.config.database):
+        if _covers(resource, client.config.database):
             seen |= actions
         for action in sorted(actions - READ_ACTIONS):
             shown = f"{action} on {_resource(resource)}"
             (writing if action in WRITE_ACTIONS else unknown)[shown] = None
     found = []
     if writing:
-        found.append(Privilege(store.label, "writing actions", "too_many", f"{name} may {_some(list(writing))}"))
+        found.append(Privilege(client.label, "writing actions", "too_many", f"{name} may {_some(list(writing))}"))
     if unknown:
         found.append(
             Privilege(
-                store.label, "actions the verifier does not know", "unknown", f"{name} may {_some(list(unknown))}"
+                client.label, "actions the verifier does not know", "unknown", f"{name} may {_some(list(unknown))}"
             )
         )
     if not seen & {"find", "anyAction"}:
-        found.append(Privilege(store.label, "find", "missing", f"grant role read on {store.config.database} to {name}"))
+        found.append(
+            Privilege(client.label, "find", "missing", f"grant role read on {client.config.database} to {name}")
+        )
     elif not seen & {"changeStream", "anyAction"}:
         found.append(
-            Privilege(store.label, "changeStream", "notice", f"without it writes are seen by their traces only; {name}")
+            Privilege(
+                client.label, "changeStream", "notice", f"without it writes are seen by their traces only; {name}"
+            )
         )
-    return found or [Privilege(store.label, "read only", "ok", f"{name} holds no writing action")]
+    return found or [Privilege(client.label, "read only", "ok", f"{name} holds no writing action")]
 
 
-def _by_roles(store: MongoStore, name: str, roles: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
+def _by_roles(client: MongoClient, name: str, roles: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
     """Judge by names of roles, where the server keeps the actions to itself."""
     shown = [(str(role["role"]), f"{role['role']} on {role['db']}") for role in roles]
     if not shown:
-        return [Privilege(store.label, "read", "missing", f"{name} has no role; grant role read")]
+        return [Privilege(client.label, "read", "missing", f"{name} has no role; grant role read")]
     if writing := [text for role, text in shown if role in WRITE_ROLES]:
-        return [Privilege(store.label, "writing roles", "too_many", f"{name} has {_some(writing)}")]
+        return [Privilege(client.label, "writing roles", "too_many", f"{name} has {_some(writing)}")]
     if unknown := [text for role, text in shown if role not in READ_ROLES]:
-        return [Privilege(store.label, "roles of the stack's own", "unknown", f"{name} has {_some(unknown)}")]
-    return [Privilege(store.label, "read only", "ok", f"{name} has {_some([text for _, text in shown])} and no more")]
+        return [Privilege(client.label, "roles of the stack's own", "unknown", f"{name} has {_some(unknown)}")]
+    return [Privilege(client.label, "read only", "ok", f"{name} has {_some([text for _, text in shown])} and no more")]
 
 
 def _covers(resource: Mapping[str, Any], database: str) -> bool:

@@ -13,23 +13,25 @@ from verifier.model.query import Rows
 from verifier.profile.relations import Relation
 from verifier.stores.budget import ChunkSizer
 from verifier.stores.errors import Denied, Missing, StoreError
-from verifier.stores.mongo.store import Document, MongoStore
+from verifier.stores.mongo.client import Document, MongoClient
 from verifier.stores.mongo.values import accepted, as_json, condition, from_json, stored_forms, to_row, types_after
 
 
-def relation_filter(store: MongoStore, relation: Relation) -> dict[str, Any]:
+def relation_filter(client: MongoClient, relation: Relation) -> dict[str, Any]:
     """The profile's own filter; extended JSON such as `{ "$oid" = "…" }` becomes the value it means."""
     if relation.where is None:
         return {}
     if isinstance(relation.where, str):
         raise StoreError(
-            f"{store.label}: `where` of collection {relation.collection} is text. MongoDB takes a table, "
+            f"{client.label}: `where` of collection {relation.collection} is text. MongoDB takes a table, "
             'such as where = { type = "chat" }.'
         )
     try:
         parsed = from_json(as_json(relation.where))
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{store.label}: `where` of collection {relation.collection} is no filter: {error}.") from None
+        raise StoreError(
+            f"{client.label}: `where` of collection {relation.collection} is no filter: {error}."
+        ) from None
     return dict(parsed)
 
 
@@ -63,7 +65,7 @@ class IdPlace:
 
 
 async def by_id(
-    store: MongoStore,
+    client: MongoClient,
     collection: str,
     criteria: Mapping[str, Any],
     projection: Mapping[str, Any],
@@ -76,11 +78,11 @@ async def by_id(
 
     `$gt` compares within one BSON type only, so after the last id of a type the search goes on with the types behind it.
     """
-    sizer = ChunkSizer(store.limits, at_most=at_most or store.config.chunk_rows)
+    sizer = ChunkSizer(client.limits, at_most=at_most or client.config.chunk_rows)
     last: Any = None if place is None else place.last
     while True:
         position = {} if place is None else place.criteria
-        read = functools.partial(_sizer, store, collection, all_of([criteria, position]), projection)
+        read = functools.partial(_sizer, client, collection, all_of([criteria, position]), projection)
         found, size = await sizer.take(read)
         if found:
             before, last = last, found[-1]["_id"]
@@ -88,7 +90,7 @@ async def by_id(
             yield found, IdPlace(last)
             if position and full and last == before:
                 raise StoreError(
-                    f"{store.label}: the reading of {collection} does not advance past _id {last!r}: it is not valid UTF-8. "
+                    f"{client.label}: the reading of {collection} does not advance past _id {last!r}: it is not valid UTF-8. "
                     "Correct that record, or raise chunk_rows of the role above the number of records."
                 )
         if len(found) == size:
@@ -100,9 +102,9 @@ async def by_id(
 
 
 async def _sizer(
-    store: MongoStore, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
+    client: MongoClient, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
 ) -> tuple[list[Document], int]:
-    found = await store.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)
+    found = await client.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)
     return found, size
 
 
@@ -112,15 +114,15 @@ _ARRAY_INDEX = re.compile(r"\.\d+(?:\.|\Z)")  # a projection cannot pick one ite
 class MongoSource:
     """One relation of one database. Keyset paging by `_id`, only the fields that are needed; memory is one chunk."""
 
-    def __init__(self, store: MongoStore, relation: Relation, rows: Rows) -> None:
-        self._store = store
+    def __init__(self, client: MongoClient, relation: Relation, rows: Rows) -> None:
+        self._client = client
         self._relation = relation
         self._rows = rows
         self._collection = relation.collection or ""
         self.key = relation.key
         filtered = tuple(where.column for where in rows.where)
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns, *filtered)))
-        self.label = f"{rows.relation} ({store.role}: {store.config.database}.{self._collection})"
+        self.label = f"{rows.relation} ({client.role}: {client.config.database}.{self._collection})"
         self._exists = False
         self.position: str | None = None
 
@@ -130,14 +132,14 @@ class MongoSource:
         criteria = all_of([self._criteria(), {"_id": {"$gt": "…"}}])
         return (
             f"db.getCollection({as_json(self._collection)}).find({as_json(criteria)}, {as_json(self._projection)})"
-            f".sort({{_id: 1}}).limit({self._store.config.chunk_rows})",
+            f".sort({{_id: 1}}).limit({self._client.config.chunk_rows})",
         )
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
         """Every record, in `_id` order, or those behind a position."""
         await self._require_collection()
         start = None if after is None else IdPlace.from_text(after)
-        async for found, place in by_id(self._store, self._collection, self._criteria(), self._projection, start):
+        async for found, place in by_id(self._client, self._collection, self._criteria(), self._projection, start):
             self.position = place.to_text()
             if rows := self._rows_of(found):
                 yield rows
@@ -151,7 +153,7 @@ class MongoSource:
             return []
         criteria = all_of([{mapped.column: {"$in": forms}}, self._criteria()])
         projection = {**self._projection, mapped.column: 1}
-        return self._rows_of(await self._store.find(self._collection, criteria, projection=projection), also=column)
+        return self._rows_of(await self._client.find(self._collection, criteria, projection=projection), also=column)
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
         columns = dict.fromkeys((*self._columns, also) if also else self._columns)
@@ -160,7 +162,7 @@ class MongoSource:
 
     def _criteria(self) -> dict[str, Any]:
         conditions = [condition(self._relation.columns[where.column], where) for where in self._rows.where]
-        return all_of([relation_filter(self._store, self._relation), *conditions])
+        return all_of([relation_filter(self._client, self._relation), *conditions])
 
     @property
     def _projection(self) -> dict[str, Any]:
@@ -171,12 +173,12 @@ class MongoSource:
         if self._exists:
             return
         try:
-            facts = await self._store.facts(self._collection)
+            facts = await self._client.facts(self._collection)
         except Denied:
             return
         if facts.kind == "absent":
             raise Missing(
-                f"{self._store.label}: there is no collection {self._collection} in database {self._store.config.database}. "
+                f"{self._client.label}: there is no collection {self._collection} in database {self._client.config.database}. "
                 "Correct the relation in the profile, or remove it if the stack has none."
             )
         self._exists = True

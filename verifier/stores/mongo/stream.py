@@ -16,7 +16,7 @@ from pymongo import errors
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 
 from verifier.stores.errors import ContinuityLost, Denied, StoreError, Unreachable
-from verifier.stores.mongo.store import Document, MongoStore, operation_time
+from verifier.stores.mongo.client import Document, MongoClient, operation_time
 from verifier.stores.mongo.values import as_json, from_json
 
 EVENTS_MAX = 100_000
@@ -48,40 +48,40 @@ class Place:
             raise ContinuityLost("the remembered place in the change stream cannot be read") from None
 
 
-async def place_now(store: MongoStore, collection: str) -> Place:
+async def place_now(client: MongoClient, collection: str) -> Place:
     """Where the stream of a collection stands. Raises NoStream where there is none, StoreError where nothing answers."""
     try:
-        stream = await store.watch(collection, max_await_time_ms=AWAIT_MS)
+        stream = await client.watch(collection, max_await_time_ms=AWAIT_MS)
         async with stream:
             token = stream.resume_token
             if token is None:  # an event came along with the first answer
-                await store.run(stream.try_next, translate=False)
+                await client.run(stream.try_next, translate=False)
                 token = stream.resume_token
             if token is None:  # before MongoDB 4.0.7 a token comes with the first event only
                 raise NoStream("the server's change streams give no token before the first event")
     except errors.OperationFailure as error:
-        raise NoStream(_why_not(store, error)) from None
+        raise NoStream(_why_not(client, error)) from None
     # The fence is taken after the token, so that an event in between is told twice rather than never.
-    fence = operation_time(await store.hello())
+    fence = operation_time(await client.hello())
     if fence is None:
         raise NoStream("the server tells no logical time")
     return Place(dict(token), fence)
 
 
-def _why_not(store: MongoStore, error: errors.OperationFailure) -> str:
+def _why_not(client: MongoClient, error: errors.OperationFailure) -> str:
     if isinstance(error, errors.ExecutionTimeout):
-        raise store.translate(error)
+        raise client.translate(error)
     if error.code == 13:
         return "the credential lacks the privilege changeStream (role read has it)"
     if error.code == 18:
-        raise store.translate(error)
+        raise client.translate(error)
     if error.code == 40573:
         return "change streams need a replica set, and this server is standalone"
     return f"the server refuses a change stream here ({str(error).partition(', full error')[0].rstrip('.')})"
 
 
 async def changes(
-    store: MongoStore,
+    client: MongoClient,
     collection: str,
     pipeline: Sequence[Mapping[str, Any]],
     *,
@@ -97,78 +97,78 @@ async def changes(
     token: Mapping[str, Any] | None = start.token
     count = 0
     while token is not None:
-        stream = await _resume(store, collection, pipeline, token, options)
+        stream = await _resume(client, collection, pipeline, token, options)
         token = None
         async with stream:
-            async for event in _events(store, stream, fence):
+            async for event in _events(client, stream, fence):
                 if event["operationType"] == "invalidate":
                     token = event["_id"]
                     break
                 count += 1
                 if count > EVENTS_MAX:
                     raise StoreError(
-                        f"{store.label}: more than {EVENTS_MAX} changes of {collection} since the last look. "
+                        f"{client.label}: more than {EVENTS_MAX} changes of {collection} since the last look. "
                         "Run more often, or take a new baseline."
                     )
                 yield event
 
 
 async def _resume(
-    store: MongoStore,
+    client: MongoClient,
     collection: str,
     pipeline: Sequence[Mapping[str, Any]],
     token: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> AsyncCollectionChangeStream[Document]:
     try:
-        return await store.watch(collection, pipeline, start_after=token, max_await_time_ms=AWAIT_MS, **options)
+        return await client.watch(collection, pipeline, start_after=token, max_await_time_ms=AWAIT_MS, **options)
     except errors.OperationFailure as error:
-        raise _lost(store, error) from None
+        raise _lost(client, error) from None
 
 
-def _lost(store: MongoStore, error: errors.OperationFailure) -> StoreError:
+def _lost(client: MongoClient, error: errors.OperationFailure) -> StoreError:
     if isinstance(error, errors.ExecutionTimeout) or error.code in (13, 18):
-        translated = store.translate(error)
+        translated = client.translate(error)
         return translated if not isinstance(translated, Denied) else ContinuityLost(f"{translated}")
     text = str(error).partition(", full error")[0].rstrip(".")
     return ContinuityLost(
-        f"{store.label}: the change stream cannot go on from where the last look ended ({text}). "
+        f"{client.label}: the change stream cannot go on from where the last look ended ({text}). "
         "The oplog may be too short for the time between two looks, or the server was replaced: take a new baseline."
     )
 
 
 async def _events(
-    store: MongoStore, stream: AsyncCollectionChangeStream[Document], fence: Timestamp
+    client: MongoClient, stream: AsyncCollectionChangeStream[Document], fence: Timestamp
 ) -> AsyncIterator[Document]:
     """The stream's events up to the fence; ends when the stream has certainly passed it."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + store.config.operation_timeout_s
+    deadline = loop.time() + client.config.operation_timeout_s
     majority_passed = False
     while stream.alive:
         try:
-            event = await store.run(stream.try_next, translate=False)
+            event = await client.run(stream.try_next, translate=False)
         except errors.OperationFailure as error:
-            raise _lost(store, error) from None
+            raise _lost(client, error) from None
         if event is not None:
             if event["clusterTime"] > fence:
                 return
-            deadline = loop.time() + store.config.operation_timeout_s
+            deadline = loop.time() + client.config.operation_timeout_s
             yield event
             continue
         token_time = time_of_token(stream.resume_token)
         if majority_passed or (token_time is not None and token_time >= fence):
             return
         # Asked before the next empty batch is fetched: only that one proves that nothing is left.
-        majority_passed = token_time is None and await _majority_passed(store, fence)
+        majority_passed = token_time is None and await _majority_passed(client, fence)
         if loop.time() > deadline:
             raise Unreachable(
-                f"{store.label}: the change stream did not catch up within {store.config.operation_timeout_s:g} s. "
+                f"{client.label}: the change stream did not catch up within {client.config.operation_timeout_s:g} s. "
                 "Do the secondaries replicate? Raise operation_timeout_s of the role if they are just slow."
             )
 
 
-async def _majority_passed(store: MongoStore, fence: Timestamp) -> bool:
-    last_write = (await store.hello()).get("lastWrite") or {}
+async def _majority_passed(client: MongoClient, fence: Timestamp) -> bool:
+    last_write = (await client.hello()).get("lastWrite") or {}
     majority = (last_write.get("majorityOpTime") or {}).get("ts")
     return isinstance(majority, Timestamp) and majority >= fence
 

@@ -16,8 +16,8 @@ from verifier.model.invariant import Row
 from verifier.model.query import Rows
 from verifier.profile.errors import NotMapped
 from verifier.profile.relations import Column, Relation
+from verifier.stores.mongo.client import Document, MongoClient
 from verifier.stores.mongo.source import IdPlace, MongoSource, all_of, by_id
-from verifier.stores.mongo.store import Document, MongoStore
 from verifier.stores.mongo.values import as_json
 from verifier.stores.openim.content import message_digest, urls_in
 
@@ -53,21 +53,21 @@ def _relation(collection: str, texts: Sequence[str], numbers: Sequence[str] = ()
     return Relation(role=ROLE, collection=collection, key=("record",), columns=columns)
 
 
-def source_of(store: MongoStore, rows: Rows) -> MongoSource:
+def source_of(client: MongoClient, rows: Rows) -> MongoSource:
     """The records of one of OpenIM's collections. Raises NotMapped for a name that is none of them."""
     if rows.relation == MESSAGES:
-        return MessageSource(store, rows)
+        return MessageSource(client, rows)
     if rows.relation == MEDIA:
-        return MediaUrlSource(store, rows)
+        return MediaUrlSource(client, rows)
     if rows.relation == BLOCKS:
-        return BlockSource(store, rows)
+        return BlockSource(client, rows)
     if rows.relation == DOCUMENTS:
-        return MongoSource(store, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), rows.where))
+        return MongoSource(client, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), rows.where))
     collection = rows.relation.removeprefix(PREFIX)
     if collection not in _TEXTS:
         raise NotMapped(f"relation {rows.relation!r}")
     relation = _relation(collection, _TEXTS[collection], _NUMBERS[collection])
-    return MongoSource(store, relation, Rows(rows.relation, tuple(relation.columns), rows.where))
+    return MongoSource(client, relation, Rows(rows.relation, tuple(relation.columns), rows.where))
 
 
 class BlockSource(MongoSource):
@@ -75,9 +75,9 @@ class BlockSource(MongoSource):
 
     slots: Mapping[str, int] = {"msgs.msg.seq": 1}
 
-    def __init__(self, store: MongoStore, rows: Rows) -> None:
+    def __init__(self, client: MongoClient, rows: Rows) -> None:
         plain = tuple(where for where in rows.where if where.column not in ("conversation_id", "begun_after"))
-        super().__init__(store, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), plain))
+        super().__init__(client, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), plain))
         self.key = ("doc_id",)
         self._bounds = [_range(str(where.value)) for where in rows.where if where.column == "conversation_id"]
         self._bounds += [
@@ -96,9 +96,9 @@ class BlockSource(MongoSource):
         """All rows, a few documents at a time: each holds a hundred messages."""
         await self._require_collection()
         start = None if after is None else IdPlace.from_text(after)
-        at_most = min(_DOCUMENTS_AT_ONCE, self._store.config.chunk_rows)
+        at_most = min(_DOCUMENTS_AT_ONCE, self._client.config.chunk_rows)
         criteria = all_of(self._bounds)
-        async for found, place in by_id(self._store, "msg", criteria, self._fields, start, at_most=at_most):
+        async for found, place in by_id(self._client, "msg", criteria, self._fields, start, at_most=at_most):
             self.position = place.to_text()
             if rows := self._rows_of(found):
                 yield rows
@@ -110,7 +110,7 @@ class BlockSource(MongoSource):
         rows: list[Row] = []
         for start in range(0, len(wanted), _RANGES_AT_ONCE):
             part = wanted[start : start + _RANGES_AT_ONCE]
-            found = self._rows_of(await self._store.find("msg", _criteria(column, part), projection=self._fields))
+            found = self._rows_of(await self._client.find("msg", _criteria(column, part), projection=self._fields))
             rows += [row for row in found if str(row.get(column)) in set(part)]
         return rows
 
@@ -145,8 +145,8 @@ class MessageSource(BlockSource):
         for name in ("seq", "send_id", "send_time", "content_type", "content", "status", "ex", "server_msg_id")
     }
 
-    def __init__(self, store: MongoStore, rows: Rows) -> None:
-        super().__init__(store, rows)
+    def __init__(self, client: MongoClient, rows: Rows) -> None:
+        super().__init__(client, rows)
         self.key = ("doc_id", "slot")
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
@@ -156,8 +156,8 @@ class MessageSource(BlockSource):
 class MediaUrlSource(MessageSource):
     """One row for each web address in a message that is neither a plain text nor a notice; `bare` is without its query."""
 
-    def __init__(self, store: MongoStore, rows: Rows) -> None:
-        super().__init__(store, rows)
+    def __init__(self, client: MongoClient, rows: Rows) -> None:
+        super().__init__(client, rows)
         self.key = ("doc_id", "slot", "number")
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from verifier.model.invariant import Row
 from verifier.stores.errors import StoreError
+from verifier.stores.openim.client import OpenIMClient, OpenIMRefusal
 from verifier.stores.openim.content import message_digest
-from verifier.stores.openim.store import OpenIMRefusal, OpenIMStore
 
 MEMBERS = "openim.group_members"
 DISMISSED = 2
@@ -23,12 +23,12 @@ NO_SUCH_GROUP = (1201, 1204)
 class OpenIMSource:
     """One of OpenIM's own relations, named `openim.…`. Look-ups batch by id; streams page without any order (trap T8)."""
 
-    def __init__(self, store: OpenIMStore, relation: str) -> None:
+    def __init__(self, client: OpenIMClient, relation: str) -> None:
         if relation not in _RELATIONS:
             raise ValueError(f"unknown OpenIM relation {relation!r}; there are {', '.join(sorted(_RELATIONS))}")
-        self._store = store
+        self._client = client
         self.relation = relation
-        self.label = f"{relation} ({store.role}: REST)"
+        self.label = f"{relation} ({client.role}: REST)"
         self.key = _RELATIONS[relation][0]
 
     @property
@@ -40,16 +40,16 @@ class OpenIMSource:
         """Pages of users or groups, or the members of one group after the other. Never a basis for "missing": pages may
         overlap or skip."""
         if self.relation == MEMBERS:
-            async for groups in OpenIMSource(self._store, "openim.groups").chunks():
+            async for groups in OpenIMSource(self._client, "openim.groups").chunks():
                 for group in groups:
-                    if group["status"] != DISMISSED and (members := await _members(self._store, group["group_id"])):
+                    if group["status"] != DISMISSED and (members := await _members(self._client, group["group_id"])):
                         yield members
             return
         route, name, read = _PAGED[self.relation]
         page = 1
         while True:
-            size = self._store.config.batch_size
-            data = await self._store.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
+            size = self._client.config.batch_size
+            data = await self._client.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
             items = data.get(name) or []
             if items:
                 yield [read(item) for item in items]
@@ -62,12 +62,12 @@ class OpenIMSource:
         unique = list(dict.fromkeys(str(value) for value in values))
         if self.relation in _SINGLE:
             ask_one = _SINGLE[self.relation]
-            answers = await asyncio.gather(*(ask_one(self._store, value) for value in unique))
+            answers = await asyncio.gather(*(ask_one(self._client, value) for value in unique))
             return [row for rows in answers for row in rows]
         ask = _BATCHED[self.relation]
-        size = self._store.config.batch_size
+        size = self._client.config.batch_size
         batches = [unique[start : start + size] for start in range(0, len(unique), size)]
-        answers = await asyncio.gather(*(ask(self._store, batch) for batch in batches))
+        answers = await asyncio.gather(*(ask(self._client, batch) for batch in batches))
         return [row for rows in answers for row in rows]
 
 
@@ -92,56 +92,56 @@ def _group(item: dict[str, Any]) -> Row:
     }
 
 
-async def _accounts(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/user/account_check", {"checkUserIDs": ids})
+async def _accounts(client: OpenIMClient, ids: list[str]) -> list[Row]:
+    data = await client.call("/user/account_check", {"checkUserIDs": ids})
     return [{"user_id": item["userID"]} for item in data.get("results") or [] if item["accountStatus"] == 1]
 
 
-async def _users(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/user/get_users_info", {"userIDs": ids})
+async def _users(client: OpenIMClient, ids: list[str]) -> list[Row]:
+    data = await client.call("/user/get_users_info", {"userIDs": ids})
     return [_user(item) for item in data.get("usersInfo") or []]
 
 
-async def _groups(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/group/get_groups_info", {"groupIDs": ids})
+async def _groups(client: OpenIMClient, ids: list[str]) -> list[Row]:
+    data = await client.call("/group/get_groups_info", {"groupIDs": ids})
     return [_group(item) for item in data.get("groupInfos") or []]
 
 
-async def _tokens(store: OpenIMStore, token: str) -> list[Row]:
-    return [{"token": token, "state": await store.token_state(token)}]
+async def _tokens(client: OpenIMClient, token: str) -> list[Row]:
+    return [{"token": token, "state": await client.token_state(token)}]
 
 
-async def _conversation_ids(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
+async def _conversation_ids(client: OpenIMClient, owner: str) -> list[Row]:
+    data = await client.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
     return [{"owner_id": owner, "conversation_id": name} for name in (data or {}).get("conversationIDs") or []]
 
 
-async def _conversations(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/conversation/get_all_conversations", {"ownerUserID": owner})
+async def _conversations(client: OpenIMClient, owner: str) -> list[Row]:
+    data = await client.call("/conversation/get_all_conversations", {"ownerUserID": owner})
     return [
         {"owner_id": owner, "conversation_id": item["conversationID"], "pinned": item["isPinned"]}
         for item in (data or {}).get("conversations") or []
     ]
 
 
-async def _friends(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/friend/get_friend_id", {"userID": owner})
+async def _friends(client: OpenIMClient, owner: str) -> list[Row]:
+    data = await client.call("/friend/get_friend_id", {"userID": owner})
     return [{"owner_id": owner, "friend_id": friend} for friend in (data or {}).get("friendIDs") or []]
 
 
-async def _members(store: OpenIMStore, group_id: str) -> list[Row]:
+async def _members(client: OpenIMClient, group_id: str) -> list[Row]:
     """All members of a group: their ids first, then each by id, because pages of members have no stable order."""
     try:
-        data = await store.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
+        data = await client.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
     except OpenIMRefusal as refusal:
         if refusal.code in NO_SUCH_GROUP:
             return []
         raise
-    ids, size = (data or {}).get("userIDs") or [], store.config.batch_size
+    ids, size = (data or {}).get("userIDs") or [], client.config.batch_size
     rows: list[Row] = []
     for start in range(0, len(ids), size):
         body = {"groupID": group_id, "userIDs": ids[start : start + size]}
-        answer = await store.call("/group/get_group_members_info", body)
+        answer = await client.call("/group/get_group_members_info", body)
         rows += [_member(item) for item in (answer or {}).get("members") or []]
     return rows
 
@@ -155,30 +155,30 @@ def _member(item: dict[str, Any]) -> Row:
     }
 
 
-async def _owners(store: OpenIMStore, group_id: str) -> list[Row]:
-    return [row for row in await _members(store, group_id) if row["level"] == OWNER]
+async def _owners(client: OpenIMClient, group_id: str) -> list[Row]:
+    return [row for row in await _members(client, group_id) if row["level"] == OWNER]
 
 
-async def _joined(store: OpenIMStore, member: str) -> list[Row]:
-    data = await store.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
+async def _joined(client: OpenIMClient, member: str) -> list[Row]:
+    data = await client.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
     return [{"member_id": member, "group_id": group_id} for group_id in (data or {}).get("groupIDs") or []]
 
 
 _MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
 
 
-async def _canary_message(store: OpenIMStore, place: str) -> list[Row]:
+async def _canary_message(client: OpenIMClient, place: str) -> list[Row]:
     """A message of a canary, by `<conversation>:<seq>`, as its sender would pull it: the caller names canaries' chats alone."""
     conversation, _, seq = place.rpartition(":")
     kind, *members = conversation.split("_")
     if kind != "si" or len(members) != 2:
         raise StoreError(
-            f"{store.label}: {conversation} does not tell whose chat it is (ids with _, or no single chat), so that it cannot be "
+            f"{client.label}: {conversation} does not tell whose chat it is (ids with _, or no single chat), so that it cannot be "
             "pulled. Describe roles.openim_mongo, or give the canaries ids without _."
         )
     wanted = {"conversationID": conversation, "begin": int(seq), "end": int(seq), "num": 1}
     body = {"userID": members[0], "seqRanges": [wanted], "order": 0}
-    data = await store.call("/msg/pull_msg_by_seq", body)
+    data = await client.call("/msg/pull_msg_by_seq", body)
     found = (((data or {}).get("msgs") or {}).get(conversation) or {}).get("Msgs") or []
     return [{"place": place, **_pulled(item)} for item in found if int(item.get("seq") or 0) == int(seq)]
 

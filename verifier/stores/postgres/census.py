@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from verifier.profile.relations import Relation
 from verifier.stores.errors import StoreError
+from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
-from verifier.stores.postgres.store import PostgresStore
 from verifier.stores.protocols import MARK_BYTES, CounterSnapshot, marks_of
 
 CENSUS_MAX = 5_000_000
@@ -36,7 +36,7 @@ def census_sql(relation: Relation) -> str:
 
 
 async def with_census(
-    store: PostgresStore, relation: Relation, now: CounterSnapshot, before: CounterSnapshot | None
+    client: PostgresClient, relation: Relation, now: CounterSnapshot, before: CounterSnapshot | None
 ) -> CounterSnapshot:
     """`now` with the marks of the rows that its snapshot saw; without any where the table is too large, or no table.
 
@@ -48,7 +48,7 @@ async def with_census(
     snapshot = Snapshot.parse(now.position)
     parameters = {"oldest": str(snapshot.xmin & 0xFFFFFFFF), "limit": CENSUS_MAX + 1}
     try:
-        found = (await store.fetch(census_sql(relation), parameters, what="read keys"))[0]
+        found = (await client.fetch(census_sql(relation), parameters, what="read keys"))[0]
     except StoreError as error:
         return replace(now, blind=(*now.blind, f"whether a row is new or changed ({error})"))
     if found["rows"] > CENSUS_MAX:

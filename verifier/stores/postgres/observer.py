@@ -21,9 +21,9 @@ from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical
 from verifier.stores.errors import ContinuityLost, Missing, StoreError
 from verifier.stores.postgres.census import census_sql, mark_sql, with_census
+from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
-from verifier.stores.postgres.store import PostgresStore
 from verifier.stores.protocols import CounterSnapshot, Witness
 
 BLOCKS_PER_CHUNK = 4096
@@ -68,13 +68,13 @@ class PostgresObserver:
     complete = False
     unseen: tuple[str, ...] = ("a row that is written and removed again among others' legitimate writes",)
 
-    def __init__(self, store: PostgresStore, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
-        self._store = store
+    def __init__(self, client: PostgresClient, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
+        self._client = client
         self._relation = relation
         self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
         self._flush_s = flush_s
         self._in_transaction: frozenset[str] = frozenset()
-        self.label = f"{store.role}: {relation.table or 'select'}"
+        self.label = f"{client.role}: {relation.table or 'select'}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -102,19 +102,19 @@ class PostgresObserver:
 
     async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
         """See `Census`."""
-        return await with_census(self._store, self._relation, now, before)
+        return await with_census(self._client, self._relation, now, before)
 
     async def _read(self) -> CounterSnapshot:
         if self._relation.table is None:
             why = "it is mapped by a select, which has no counters and no transaction marks"
             return CounterSnapshot(
-                await self._store.clock(), blind=(f"writes that its own times do not tell ({why})",), weak=why
+                await self._client.clock(), blind=(f"writes that its own times do not tell ({why})",), weak=why
             )
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
-        row = (await self._store.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
+        row = (await self._client.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
         if row["target_oid"] is None:
             raise Missing(
-                f"{self._store.label}: there is no table {self._relation.table}. Correct the relation in the profile."
+                f"{self._client.label}: there is no table {self._relation.table}. Correct the relation in the profile."
             )
         self._in_transaction = frozenset(row["in_transaction"] or ())
         table_like, weak = row["kind"] in ("r", "p"), ""
@@ -158,7 +158,7 @@ class PostgresObserver:
             f"SELECT '{oid}' AS oid WHERE EXISTS (SELECT 1 FROM ONLY {name})"  # noqa: S608 - the server's own names
             for oid, name in zip(oids, names, strict=True)
         ]
-        rows = await self._store.fetch(" UNION ALL ".join(looks), what="read whether empty")
+        rows = await self._client.fetch(" UNION ALL ".join(looks), what="read whether empty")
         return frozenset(row["oid"] for row in rows)
 
     def _witness_sql(self) -> str:
@@ -202,7 +202,7 @@ class PostgresObserver:
 
     async def _newer(self, old: Snapshot, newest: Snapshot, span: int) -> AsyncIterator[Witness]:
         blocks = await self._blocks()
-        sizer, first = ChunkSizer(self._store.limits, at_most=BLOCKS_PER_CHUNK), 0
+        sizer, first = ChunkSizer(self._client.limits, at_most=BLOCKS_PER_CHUNK), 0
         while first < blocks:
             rows, first = await sizer.take(functools.partial(self._written, first, span + IN_FLIGHT_XIDS))
             for row in rows:
@@ -214,7 +214,7 @@ class PostgresObserver:
         """The young rows of some blocks, and the first block behind them."""
         last = first + blocks
         parameters = {"first": f"({first},0)", "last": f"({last},0)", "age": age}
-        return await self._store.fetch(self._witness_sql(), parameters, what="read new rows"), last
+        return await self._client.fetch(self._witness_sql(), parameters, what="read new rows"), last
 
     async def _blocks(self) -> int:
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
@@ -223,7 +223,7 @@ class PostgresObserver:
             "SELECT relid::oid AS oid FROM pg_partition_tree(to_regclass(%(table)s)) WHERE isleaf "
             "UNION SELECT to_regclass(%(table)s)::oid) AS leaves"
         )
-        rows = await self._store.fetch(sql, {"table": table}, what="read size")
+        rows = await self._client.fetch(sql, {"table": table}, what="read size")
         return int(rows[0]["blocks"] or 0) + 1
 
     def _witness(self, row: dict[str, Any], xid: int, when: str) -> Witness:

@@ -16,7 +16,7 @@ from verifier.model.query import Rows, Where
 from verifier.profile.relations import Column, Relation
 from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical, to_stored
-from verifier.stores.postgres.store import PostgresStore
+from verifier.stores.postgres.client import PostgresClient
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 _UUID_OID, _INTEGER_OIDS = 2950, frozenset({20, 21, 23})
@@ -37,13 +37,13 @@ def from_clause(relation: Relation) -> str:
 class PostgresSource:
     """One relation of one database. Keyset paging: each chunk is a short statement of its own, memory is one chunk."""
 
-    def __init__(self, store: PostgresStore, relation: Relation, rows: Rows) -> None:
-        self._store = store
+    def __init__(self, client: PostgresClient, relation: Relation, rows: Rows) -> None:
+        self._client = client
         self._relation = relation
         self._rows = rows
         self.key = relation.key
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns)))
-        self.label = f"{rows.relation} ({store.role}: {relation.table or 'select'})"
+        self.label = f"{rows.relation} ({client.role}: {relation.table or 'select'})"
         self._types: dict[str, int] = {}
         self.position: str | None = None
 
@@ -54,7 +54,7 @@ class PostgresSource:
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
         """Every record, in key order, or those behind a position."""
-        sizer = ChunkSizer(self._store.limits, at_most=self._store.config.chunk_rows)
+        sizer = ChunkSizer(self._client.limits, at_most=self._client.config.chunk_rows)
         behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
             found, size = await sizer.take(functools.partial(self._chunk, behind))
@@ -68,7 +68,7 @@ class PostgresSource:
     async def _chunk(self, behind: Mapping[str, Any], size: int) -> tuple[list[dict[str, Any]], int]:
         sql = self._chunk_sql(after=bool(behind))
         parameters = {**self._parameters(), **behind, "chunk_rows": size}
-        return await self._store.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
+        return await self._client.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose `column` has one of `values`; values that the column's type cannot hold match nothing."""
@@ -80,7 +80,7 @@ class PostgresSource:
         target = expression(mapped) if cast != "text" else f"{expression(mapped)}::text"
         sql = f"{self._select()} WHERE {target} = ANY(%(values)s::{cast}[])"
         sql = self._with_conditions(sql)
-        found = await self._store.fetch(
+        found = await self._client.fetch(
             sql, {**self._parameters(), "values": wanted}, what=f"look up {self._rows.relation}"
         )
         return [self._logical(row) for row in found]
@@ -134,7 +134,7 @@ class PostgresSource:
         if column not in self._types:
             target = expression(self._relation.columns[column])
             sql = f"SELECT {target} AS value FROM {from_clause(self._relation)} LIMIT 0"  # noqa: S608 - as above
-            self._types[column] = await self._store.type_of(sql)
+            self._types[column] = await self._client.type_of(sql)
         oid = self._types[column]
         return "uuid" if oid == _UUID_OID else "bigint" if oid in _INTEGER_OIDS else "text"
 

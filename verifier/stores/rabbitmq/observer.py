@@ -17,7 +17,7 @@ from typing import Any
 from verifier.profile.relations import Queue
 from verifier.stores.errors import ContinuityLost, Missing
 from verifier.stores.protocols import CounterSnapshot, Witness
-from verifier.stores.rabbitmq.store import RabbitMQStore, segment
+from verifier.stores.rabbitmq.client import RabbitMQClient, segment
 
 OWN_COUNTERS = ("publish", "deliver", "exchange_in")
 SETTLE_READS_MAX = 5
@@ -43,13 +43,13 @@ class QueueObserver:
         "publishes that an alternate exchange took",
     )
 
-    def __init__(self, store: RabbitMQStore, queue: Queue, *, lag_s: float) -> None:
+    def __init__(self, client: RabbitMQClient, queue: Queue, *, lag_s: float) -> None:
         """`lag_s`: after how long a publish is in the counters for certain, 10 s with the broker's defaults."""
-        self._store = store
+        self._client = client
         self._queue = queue
         self._lag_s = lag_s
-        self._vhost = store.config.vhost
-        self.label = f"{store.role}: {queue.name} in vhost {self._vhost}"
+        self._vhost = client.config.vhost
+        self.label = f"{client.role}: {queue.name} in vhost {self._vhost}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -80,20 +80,20 @@ class QueueObserver:
         return snapshot
 
     async def _read(self) -> CounterSnapshot:
-        overview, at = await self._store.get_dated("/api/overview")
+        overview, at = await self._client.get_dated("/api/overview")
         queue = await self._found(self._queue_path)
-        if queue is None and self._vhost not in await self._store.vhosts():
+        if queue is None and self._vhost not in await self._client.vhosts():
             raise Missing(
-                f"{self._store.label} has no vhost {self._vhost}. Correct roles.{self._store.role}.vhost in the profile."
+                f"{self._client.label} has no vhost {self._vhost}. Correct roles.{self._client.role}.vhost in the profile."
             )
-        nodes, nodes_at = await self._store.get_dated("/api/nodes")
+        nodes, nodes_at = await self._client.get_dated("/api/nodes")
         counters, blind = _counters(overview, queue)
         state = _state(queue, nodes, nodes_at)
         if counters and self._queue.exchange:
             counters |= await self._exchange_in()
             state["exchange alone"] = await self._exchange_alone()
         if queue is not None:
-            ready = (await self._store.passive_declare(self._vhost, self._queue.name)).messages
+            ready = (await self._client.passive_declare(self._vhost, self._queue.name)).messages
             state["messages"] = max(state["messages"], ready or 0)  # AMQP tells at once, the API a few seconds later
             if queue.get("state") not in (None, "running", "idle", "flow"):
                 blind.append(f"what happens in the queue: its state is {queue['state']}")
@@ -111,14 +111,14 @@ class QueueObserver:
 
     async def _exchange_alone(self) -> bool:
         """Whether no other queue or exchange gets what is published to the exchange."""
-        bindings = await self._store.get(f"/api/bindings/{segment(self._vhost)}")
+        bindings = await self._client.get(f"/api/bindings/{segment(self._vhost)}")
         return not any(
             item["source"] == self._queue.exchange and item["destination"] != self._queue.name for item in bindings
         )
 
     async def _found(self, path: str) -> Mapping[str, Any] | None:
         with suppress(Missing):
-            found: Mapping[str, Any] = await self._store.get(path)
+            found: Mapping[str, Any] = await self._client.get(path)
             return found
         return None
 
@@ -128,7 +128,7 @@ class QueueObserver:
             return
         was, is_now = json.loads(before.position), json.loads(now.position)
         if restarted := _restarted(was["nodes"], is_now["nodes"]):
-            raise ContinuityLost(f"{self._store.label}: {restarted} was restarted, and its counters began anew")
+            raise ContinuityLost(f"{self._client.label}: {restarted} was restarted, and its counters began anew")
         made, gone = _delta(before, now, "queues_created"), _delta(before, now, "queues_deleted")
         if not was["present"] and not is_now["present"] and made > 0 and gone > 0:
             self.doubts = (

@@ -17,9 +17,10 @@ from verifier.model.query import Rows
 from verifier.profile.relations import Channel, Column, Relation
 from verifier.stores.errors import StoreError
 from verifier.stores.protocols import CounterSnapshot, Witness
-from verifier.stores.redis.source import KeyPattern, RedisSource
-from verifier.stores.redis.store import RedisStore
+from verifier.stores.redis.client import RedisClient
+from verifier.stores.redis.source import RedisSource
 from verifier.stores.redis.taps import Tap
+from verifier.stores.redis.values import KeyPattern
 
 SCAN_INTERVAL_S = 0.4
 POLL_S = 0.2
@@ -35,8 +36,8 @@ _OTHER_NAMES = "what is kept under another name: a key of another pattern, a fie
 _BETWEEN = "keys that were written and gone again between two looks"
 
 
-async def _server_facts(store: RedisStore) -> dict[str, str]:
-    facts, replication = await store.info("server"), await store.info("replication")
+async def _server_facts(client: RedisClient) -> dict[str, str]:
+    facts, replication = await client.info("server"), await client.info("replication")
     return {"server run": str(facts["run_id"]), "role in replication": str(replication.get("role", "?"))}
 
 
@@ -46,10 +47,10 @@ class ChannelObserver:
     complete = False
     unseen: tuple[str, ...] = ("a publish outside the observation window",)
 
-    def __init__(self, store: RedisStore, channel: Channel) -> None:
-        self._store = store
+    def __init__(self, client: RedisClient, channel: Channel) -> None:
+        self._client = client
         self._channel = channel
-        self.label = f"{store.role}: channel {channel.name}"
+        self.label = f"{client.role}: channel {channel.name}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -58,10 +59,10 @@ class ChannelObserver:
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The server-wide counts of PUBLISH and SPUBLISH; they are exact at once."""
-        continuity = await _server_facts(self._store)
-        at = await self._store.clock()
+        continuity = await _server_facts(self._client)
+        at = await self._client.clock()
         try:
-            stats = await self._store.info("commandstats")
+            stats = await self._client.info("commandstats")
         except StoreError:
             return CounterSnapshot(
                 at, continuity, {}, "", ("publishes between two runs: INFO commandstats is not granted",)
@@ -77,13 +78,13 @@ class ChannelObserver:
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
         """Listen, and yield what arrives."""
         name = self._channel.name
-        async with self._store.pubsub() as subscriber:
-            tap = Tap(self._store, subscriber, name)
+        async with self._client.pubsub() as subscriber:
+            tap = Tap(self._client, subscriber, name)
             try:
                 await tap.begin()
-                async for message in _messages(self._store, subscriber, seconds, tap.early):
+                async for message in _messages(self._client, subscriber, seconds, tap.early):
                     if message["type"] in ("message", "smessage"):
-                        at = await self._store.clock()
+                        at = await self._client.clock()
                         how = "a subscription of the verifier" + (" (sharded)" if message["type"] == "smessage" else "")
                         size = len(message["data"] or b"")
                         yield Witness(
@@ -124,8 +125,8 @@ class KeysObserver:
 
     complete = False
 
-    def __init__(self, store: RedisStore, relation: Relation) -> None:
-        self._store = store
+    def __init__(self, client: RedisClient, relation: Relation) -> None:
+        self._client = client
         self._relation = relation
         self._pattern = KeyPattern(relation.keys or "")
         self.unseen: tuple[str, ...] = (
@@ -134,7 +135,7 @@ class KeysObserver:
             _BETWEEN,
             _OTHER_NAMES,
         )
-        self.label = f"{store.role}: keys {relation.keys}"
+        self.label = f"{client.role}: keys {relation.keys}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ class KeysObserver:
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The server's incarnation; key patterns have no counter."""
-        at, continuity = await self._store.clock(), await _server_facts(self._store)
+        at, continuity = await self._client.clock(), await _server_facts(self._client)
         return CounterSnapshot(at, continuity, blind=() if self._idle_tells else (_IDLE_UNSEEN,))
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
@@ -153,7 +154,7 @@ class KeysObserver:
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
         """Scan again and again; at least once, however short the time."""
-        async with self._store.pubsub() as subscriber:
+        async with self._client.pubsub() as subscriber:
             listening = await self._listen(subscriber)
             deadline = time.monotonic() + seconds
             ttls: dict[str, int | None] = {}
@@ -165,13 +166,13 @@ class KeysObserver:
                 first = False
                 pause = max(0.0, min(SCAN_INTERVAL_S - (time.monotonic() - started), deadline - time.monotonic()))
                 if listening:
-                    async for message in _messages(self._store, subscriber, pause):
+                    async for message in _messages(self._client, subscriber, pause):
                         if (event := await self._event(message)) is not None:
                             yield event
                 else:
                     await asyncio.sleep(pause)
             if listening:  # what was sent during the last scan
-                async for message in _messages(self._store, subscriber, DRAIN_S):
+                async for message in _messages(self._client, subscriber, DRAIN_S):
                     if (event := await self._event(message)) is not None:
                         yield event
 
@@ -182,18 +183,18 @@ class KeysObserver:
             not column.column.startswith(("{", "@key", "@ttl", "@type", "@idle"))
             for column in self._relation.columns.values()
         )
-        return self._store.no_touch or not reads_values
+        return self._client.no_touch or not reads_values
 
     async def _listen(self, subscriber: Any) -> bool:
         """Subscribe to keyspace events. They are heard whether or not we may ask if all are sent; only if so, silence counts."""
         sent = ""
         with suppress(StoreError):  # CONFIG GET is often not granted
-            settings = await self._store.run("CONFIG GET", self._store.client.config_get("notify-keyspace-events"))
+            settings = await self._client.run("CONFIG GET", self._client.driver.config_get("notify-keyspace-events"))
             sent = str(next(iter(settings.values()), ""))
             if "K" not in sent:
                 return False
         try:
-            await self._store.run("PSUBSCRIBE", subscriber.psubscribe(f"__keyspace@*__:{self._pattern.glob}"))
+            await self._client.run("PSUBSCRIBE", subscriber.psubscribe(f"__keyspace@*__:{self._pattern.glob}"))
         except StoreError:
             return False
         if "A" in sent or set(sent) >= _EVENT_CLASSES:
@@ -208,16 +209,16 @@ class KeysObserver:
         database, _, key = name.partition("__:")
         if self._pattern.parse(key) is None:
             return None  # the server's glob is wider than the pattern
-        at = await self._store.clock()
+        at = await self._client.clock()
         how = f"keyspace event {message['data'].decode()} in database {database.partition('@')[2]}"
         return Witness(operation="write", key=key, row={}, how=how, written_at=at)
 
     async def _scan(self, ttls: dict[str, int | None], *, first: bool) -> AsyncIterator[Witness]:
         """Keys that were touched or renewed; idle time tells of the past, a TTL that grew tells of the window."""
         relation = self._relation.model_copy(update={"columns": {**self._relation.columns, **_BUILT_IN}})
-        source = RedisSource(self._store, relation, Rows("keys", ("_key", "_ttl_ms", "_idle_s")))
+        source = RedisSource(self._client, relation, Rows("keys", ("_key", "_ttl_ms", "_idle_s")))
         async for chunk in source.chunks():
-            now = await self._store.clock()
+            now = await self._client.clock()
             for row in chunk:
                 key, ttl = row["_key"], row["_ttl_ms"]
                 known = key in ttls
@@ -252,12 +253,12 @@ _BUILT_IN = {
 
 
 async def _messages(
-    store: RedisStore, subscriber: Any, seconds: float, early: Sequence[Any] = ()
+    client: RedisClient, subscriber: Any, seconds: float, early: Sequence[Any] = ()
 ) -> AsyncIterator[Any]:
     for message in early:
         yield message
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
-        message = await store.run("tap", subscriber.get_message(timeout=min(POLL_S, left)), count=0)
+        message = await client.run("tap", subscriber.get_message(timeout=min(POLL_S, left)), count=0)
         if message is not None:
             yield message

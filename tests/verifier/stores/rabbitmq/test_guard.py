@@ -11,8 +11,9 @@ from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
 from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
 from verifier.stores.http import AllowListTransport
+from verifier.stores.rabbitmq.client import segment
 from verifier.stores.rabbitmq.guard import is_read_request
-from verifier.stores.rabbitmq.store import RabbitMQStore, segment
+from verifier.stores.rabbitmq.store import RabbitMQStore
 
 READS = """
     /api/overview /api/whoami /api/nodes /api/vhosts /api/permissions /api/users/me/permissions

@@ -196,7 +196,7 @@ class TestTap:
 
     async def test_a_flood_is_bounded(self, broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         """What exceeds the bound stays in the queue."""
-        monkeypatch.setattr("verifier.stores.rabbitmq.amqp.TAP_MESSAGES_MAX", 5)
+        monkeypatch.setattr("verifier.stores.rabbitmq.source.TAP_MESSAGES_MAX", 5)
         broker.let_read("verifier.tap")
         async with broker.channel() as channel, broker.store() as store:
             queue = await channel.declare_queue("verifier.tap")

@@ -5,8 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from verifier.stores.statement_log import StatementLog
+
 SHOWN = ("filter", "pipeline", "projection", "sort", "limit")
 DEPTH_MAX = 6
+
+
+class CommandLog(CommandListener):
+    """Writes down every command that the driver sends, its own paging included, and every answer."""
+
+    def __init__(self, statement_log: StatementLog) -> None:
+        self._statement_log = statement_log
+        self._forms: dict[int, str] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """It goes out."""
+        form = normal_command(event.command_name, event.command)
+        self._forms[event.request_id] = form
+        self._statement_log.note(event.command_name, form)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """It was answered."""
+        form = self._forms.pop(event.request_id, event.command_name)
+        self._statement_log.answered(form, took_s=event.duration_micros / 1e6, rows=rows_in(event.reply))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """It was refused, or the connection broke."""
+        form = self._forms.pop(event.request_id, event.command_name)
+        self._statement_log.answered(form, took_s=event.duration_micros / 1e6, failed=True)
 
 
 def normal_command(name: str, command: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ from verifier.proofs import (
     Rule,
     Unique,
 )
+from verifier.stores.builtin.table import role_of
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 
@@ -128,17 +129,19 @@ async def _describe(proof: Proof, profile: Profile) -> list[str]:
                 places += [proof.against, *(rows for rows, _ in proof.or_against), *(rows for _, rows, _ in proof.also)]
             sources = [await stores.source(rows) for rows in places]
             queries = tuple(query for source in sources for query in source.queries)
-            relation = profile.relations.get(proof.subject.relation)
-            stored = proof.subject.relation.startswith("openim_mongo.")
-            role = relation.role if relation else "openim_mongo" if stored else "openim"
+            role = role_of(proof.subject.relation, profile)
     except (StoreError, NotMapped) as error:
         return [f"the queries cannot be shown: {error}"]
     finally:
         await stores.close()
-    return [*queries, _needs(profile, role), *(f"not visible: {what}" for what in getattr(proof, "unseen", ()))]
+    return [
+        *queries,
+        *([_needs(profile, role)] if role else []),
+        *(f"not visible: {what}" for what in getattr(proof, "unseen", ())),
+    ]
 
 
-def _role_of(profile: Profile, proof: Absence) -> str:
+def _role_of(profile: Profile, proof: Absence) -> str | None:
     if proof.kind == "relation":
         return profile.relation(proof.target).role
     return (profile.channel(proof.target) if proof.kind == "channel" else profile.queue(proof.target)).role

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
+from verifier.stores.builtin.table import OPENIM, role_of
 from verifier.stores.errors import StoreError
 from verifier.stores.skew import VERIFIER
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from verifier.proofs.rule import Rule
 
 _TIMES = ("timestamp", "epoch_s", "epoch_ms")
-OPENIM = "openim"
 
 
 class ClocksApart(StoreError):
@@ -45,26 +45,16 @@ def clocks_of(proof: Rule | Reconcile, profile: Profile) -> frozenset[str]:
     sides = [proof.subject, *([against] if against else []), *(rows for rows, _ in getattr(proof, "or_against", ()))]
     found: set[str] = set()
     for rows in sides:
-        if (role := role_of(rows, profile)) is None:
+        if (role := role_of(rows.relation, profile)) is None:
             continue
         if any(isinstance(where.value, datetime) for where in rows.where):
             found |= {role, VERIFIER}
         if {"ttl_ms", "token"} <= set(rows.columns):
             found |= {role, VERIFIER, OPENIM}  # the token's exp was written by OpenIM's clock
-    timed = {role_of(rows, profile) for rows in sides if _reads_a_time(rows, profile)} - {None}
+    timed = {role_of(rows.relation, profile) for rows in sides if _reads_a_time(rows, profile)} - {None}
     if len(timed) > 1:
         found |= {role for role in timed if role}
     return frozenset(found)
-
-
-def role_of(rows: Rows, profile: Profile) -> str | None:
-    """The role that holds a relation; None for the verifier's own and for media hosts."""
-    if rows.relation.startswith(f"{OPENIM}."):
-        return OPENIM
-    if rows.relation.startswith(f"{OPENIM}_mongo."):
-        return f"{OPENIM}_mongo"
-    relation = profile.relations.get(rows.relation)
-    return relation.role if relation else None
 
 
 def _reads_a_time(rows: Rows, profile: Profile) -> bool:

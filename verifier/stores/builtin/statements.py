@@ -25,7 +25,7 @@ WRITING_WORDS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
+class EarlierRuns:
     """What came before: what the first part of a resumed run sent to each store, and when the last finished run ended."""
 
     reads: Mapping[str, int] = field(default_factory=dict)
@@ -48,12 +48,12 @@ class StatementsSource:
         statement_logs: Callable[[], Mapping[str, StatementLog]],
         budget: Callable[[str], StoreBudget],
         began: float,
-        before: Before,
+        earlier: EarlierRuns,
     ) -> None:
         self._statement_logs = statement_logs
         self._budget = budget
         self._began = began
-        self._before = before
+        self._earlier = earlier
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """All rows."""
@@ -64,7 +64,7 @@ class StatementsSource:
         return [row for row in self._rows() if row[column] in values]
 
     def _rows(self) -> list[Row]:
-        statement_logs, earlier = self._statement_logs(), self._before.reads
+        statement_logs, earlier = self._statement_logs(), self._earlier.reads
         elapsed_s = time.monotonic() - self._began
         rows: list[Row] = [
             {
@@ -78,8 +78,8 @@ class StatementsSource:
             for role in sorted({*statement_logs, *earlier})
             for statement_log in [statement_logs.get(role)]
         ]
-        if self._before.run_ended_at is not None:
-            age_s = (datetime.now(UTC) - self._before.run_ended_at).total_seconds()
+        if self._earlier.run_ended_at is not None:
+            age_s = (datetime.now(UTC) - self._earlier.run_ended_at).total_seconds()
             empty: dict[str, Any] = {"sent": 0, "refused": 0, "writes": (), "over": ""}
             rows.append({"role": "the run before", **empty, "age_s": age_s})
         return rows

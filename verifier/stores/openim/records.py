@@ -14,60 +14,35 @@ from bson import ObjectId
 
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
-from verifier.profile.errors import NotMapped
-from verifier.profile.relations import Column, Relation
+from verifier.profile.relations import Column, ColumnType, Relation
 from verifier.stores.mongo.client import Document, MongoClient
 from verifier.stores.mongo.source import IdPlace, MongoSource, all_of, by_id
 from verifier.stores.mongo.values import as_json
 from verifier.stores.openim.content import message_digest, urls_in
 
-ROLE = "openim_mongo"
-PREFIX = f"{ROLE}."
-MESSAGES, BLOCKS, DOCUMENTS, MEDIA = (f"{PREFIX}{name}" for name in ("msg", "msg_block", "msg_document", "msg_media"))
+PREFIX = "openim_mongo."
 SLOTS = 100
 TEXT = 101
 _NOTICES = range(1000, 10_000)
 """Content types of the notices that OpenIM writes itself."""
-_TEXTS = {
-    "seq": ("conversation_id",),
-    "seq_user": ("conversation_id", "user_id"),
-    "conversation": ("owner_user_id", "conversation_id", "user_id", "group_id"),
-    "group": ("group_id", "group_name", "creator_user_id", "ex"),
-    "group_member": ("group_id", "user_id"),
-}
-_NUMBERS = {
-    "seq": ("max_seq", "min_seq"),
-    "seq_user": ("max_seq", "min_seq", "read_seq"),
-    "conversation": ("conversation_type",),
-    "group": ("status",),
-    "group_member": ("role_level",),
-}
 _DOCUMENTS_AT_ONCE = 50
 _RANGES_AT_ONCE = 50
 
 
-def _relation(collection: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Relation:
-    columns = {"record": Column(column="_id")}
-    columns |= {name: Column(column=name) for name in texts}
-    columns |= {name: Column(column=name, type="integer") for name in numbers}
-    return Relation(role=ROLE, collection=collection, key=("record",), columns=columns)
+def collection_source(
+    client: MongoClient, rows: Rows, columns: Mapping[str, ColumnType], *, collection: str = ""
+) -> MongoSource:
+    """The records of one of OpenIM's collections, by default the one that the relation is named after.
+
+    `columns` are named as OpenIM names its fields; `record` is the `_id`.
+    """
+    relation = _relation(collection or rows.relation.removeprefix(PREFIX), columns)
+    return MongoSource(client, relation, Rows(rows.relation, tuple(columns), rows.where))
 
 
-def source_of(client: MongoClient, rows: Rows) -> MongoSource:
-    """The records of one of OpenIM's collections. Raises NotMapped for a name that is none of them."""
-    if rows.relation == MESSAGES:
-        return MessageSource(client, rows)
-    if rows.relation == MEDIA:
-        return MediaUrlSource(client, rows)
-    if rows.relation == BLOCKS:
-        return BlockSource(client, rows)
-    if rows.relation == DOCUMENTS:
-        return MongoSource(client, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), rows.where))
-    collection = rows.relation.removeprefix(PREFIX)
-    if collection not in _TEXTS:
-        raise NotMapped(f"relation {rows.relation!r}")
-    relation = _relation(collection, _TEXTS[collection], _NUMBERS[collection])
-    return MongoSource(client, relation, Rows(rows.relation, tuple(relation.columns), rows.where))
+def _relation(collection: str, columns: Mapping[str, ColumnType]) -> Relation:
+    mapped = {name: Column(column="_id" if name == "record" else name, type=kind) for name, kind in columns.items()}
+    return Relation(role="openim_mongo", collection=collection, key=("record",), columns=mapped)
 
 
 class BlockSource(MongoSource):
@@ -77,7 +52,9 @@ class BlockSource(MongoSource):
 
     def __init__(self, client: MongoClient, rows: Rows) -> None:
         plain = tuple(where for where in rows.where if where.column not in ("conversation_id", "begun_after"))
-        super().__init__(client, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), plain))
+        super().__init__(
+            client, _relation("msg", {"record": "text", "doc_id": "text"}), Rows(rows.relation, ("doc_id",), plain)
+        )
         self.key = ("doc_id",)
         self._bounds = [_range(str(where.value)) for where in rows.where if where.column == "conversation_id"]
         self._bounds += [

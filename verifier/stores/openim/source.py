@@ -23,24 +23,22 @@ NO_SUCH_GROUP = (1201, 1204)
 class OpenIMSource:
     """One of OpenIM's own relations, named `openim.…`. Look-ups batch by id; streams page without any order (trap T8)."""
 
-    def __init__(self, client: OpenIMClient, relation: str) -> None:
-        if relation not in _RELATIONS:
-            raise ValueError(f"unknown OpenIM relation {relation!r}; there are {', '.join(sorted(_RELATIONS))}")
+    def __init__(self, client: OpenIMClient, relation: str, key: tuple[str, ...]) -> None:
         self._client = client
         self.relation = relation
         self.label = f"{relation} ({client.role}: REST)"
-        self.key = _RELATIONS[relation][0]
+        self.key = key
 
     @property
     def queries(self) -> tuple[str, ...]:
         """The routes that are called."""
-        return tuple(f"POST {route}" for route in _RELATIONS[self.relation][1])
+        return tuple(f"POST {route}" for route in _ROUTES[self.relation])
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """Pages of users or groups, or the members of one group after the other. Never a basis for "missing": pages may
         overlap or skip."""
         if self.relation == MEMBERS:
-            async for groups in OpenIMSource(self._client, "openim.groups").chunks():
+            async for groups in OpenIMSource(self._client, "openim.groups", ("group_id",)).chunks():
                 for group in groups:
                     if group["status"] != DISMISSED and (members := await _members(self._client, group["group_id"])):
                         yield members
@@ -207,16 +205,16 @@ _PAGED = {
     "openim.users": ("/user/get_users", "users", _user),
     "openim.groups": ("/group/get_groups", "groups", lambda item: _group(item["groupInfo"])),
 }
-_RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "openim.accounts": (("user_id",), ("/user/account_check",)),
-    "openim.users": (("user_id",), ("/user/get_users_info", "/user/get_users")),
-    "openim.groups": (("group_id",), ("/group/get_groups_info", "/group/get_groups")),
-    "openim.tokens": (("token",), ("/auth/parse_token",)),
-    "openim.conversation_ids": (("owner_id", "conversation_id"), ("/conversation/get_full_conversation_ids",)),
-    "openim.conversations": (("owner_id", "conversation_id"), ("/conversation/get_all_conversations",)),
-    "openim.friends": (("owner_id", "friend_id"), ("/friend/get_friend_id",)),
-    MEMBERS: (("group_id", "user_id"), _MEMBER_ROUTES),
-    "openim.group_owners": (("group_id", "user_id"), _MEMBER_ROUTES),
-    "openim.joined_groups": (("member_id", "group_id"), ("/group/get_full_join_group_ids",)),
-    "openim.canary_messages": (("place",), ("/msg/pull_msg_by_seq",)),
+_ROUTES: dict[str, tuple[str, ...]] = {
+    "openim.accounts": ("/user/account_check",),
+    "openim.users": ("/user/get_users_info", "/user/get_users"),
+    "openim.groups": ("/group/get_groups_info", "/group/get_groups"),
+    "openim.tokens": ("/auth/parse_token",),
+    "openim.conversation_ids": ("/conversation/get_full_conversation_ids",),
+    "openim.conversations": ("/conversation/get_all_conversations",),
+    "openim.friends": ("/friend/get_friend_id",),
+    MEMBERS: _MEMBER_ROUTES,
+    "openim.group_owners": _MEMBER_ROUTES,
+    "openim.joined_groups": ("/group/get_full_join_group_ids",),
+    "openim.canary_messages": ("/msg/pull_msg_by_seq",),
 }

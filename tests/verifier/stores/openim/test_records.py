@@ -12,10 +12,9 @@ from tests.verifier.stores.mongo_world import MongoWorld
 from verifier.judges.scribe import digest
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
-from verifier.profile.errors import NotMapped
 from verifier.stores.errors import Missing
 from verifier.stores.openim.content import urls_in
-from verifier.stores.openim.records import SLOTS, source_of
+from verifier.stores.openim.records import SLOTS, BlockSource, MessageSource, collection_source
 from verifier.stores.protocols import Source
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +53,7 @@ async def test_each_filled_slot_is_a_row(mongo: MongoWorld) -> None:
         block("si_a_b", 2, {0: slot("first"), 99: slot("last", ex="{}", content_type=110)})
     )
     async with mongo.store() as store:
-        rows = await read(source_of(store, Rows("openim_mongo.msg")))
+        rows = await read(MessageSource(store, Rows("openim_mongo.msg")))
     assert [(row["seq"], row["place"], row["digest"]) for row in rows] == [
         (201, "si_a_b:201", digest("first")),
         (300, "si_a_b:300", digest("last")),
@@ -69,13 +68,13 @@ async def test_look_ups_meet_exactly_what_they_name(mongo: MongoWorld) -> None:
         [block("si_a_b", 0, {4: slot("x")}), block("si_a_b", 1, {0: slot("y")}), block("si_a_bc", 0, {4: slot("z")})]
     )
     async with mongo.store() as store:
-        source = source_of(store, Rows("openim_mongo.msg"))
+        source = MessageSource(store, Rows("openim_mongo.msg"))
         assert [row["seq"] for row in await source.lookup("place", ["si_a_b:5", "si_a_b:6", "si_b:1", "nonsense"])] == [
             5
         ]
         assert [row["seq"] for row in await source.lookup("conversation_id", ["si_a_b"])] == [5, 101]
         assert [row["place"] for row in await source.lookup("doc_id", ["si_a_bc:0"])] == ["si_a_bc:5"]
-        one = source_of(store, Rows("openim_mongo.msg", (), (Where("conversation_id", "=", "si_a_b"),)))
+        one = MessageSource(store, Rows("openim_mongo.msg", (), (Where("conversation_id", "=", "si_a_b"),)))
         assert {row["conversation_id"] for row in await read(one)} == {"si_a_b"}
 
 
@@ -83,8 +82,12 @@ async def test_blocks_tell_their_bounds(mongo: MongoWorld) -> None:
     """Lowest and highest seq with a message; a document whose messages were all deleted is no block, but is a document."""
     mongo.database["msg"].insert_many([block("sg_g", 0, {}), block("sg_g", 1, {1: slot("x"), 7: slot("y")})])
     async with mongo.store() as store:
-        rows = await read(source_of(store, Rows("openim_mongo.msg_block")))
-        documents = await read(source_of(store, Rows("openim_mongo.msg_document")))
+        rows = await read(BlockSource(store, Rows("openim_mongo.msg_block")))
+        documents = await read(
+            collection_source(
+                store, Rows("openim_mongo.msg_document"), {"record": "text", "doc_id": "text"}, collection="msg"
+            )
+        )
     assert [(row["lowest"], row["highest"], row["filled"], row["before"]) for row in rows] == [(102, 108, 2, "sg_g:0")]
     assert [row["doc_id"] for row in documents] == ["sg_g:0", "sg_g:1"]
 
@@ -100,7 +103,7 @@ async def test_odd_documents_are_left_out(mongo: MongoWorld) -> None:
         ]
     )
     async with mongo.store() as store:
-        rows = await read(source_of(store, Rows("openim_mongo.msg")))
+        rows = await read(MessageSource(store, Rows("openim_mongo.msg")))
     assert [(row["seq"], row["is_text"]) for row in rows] == [(3, False)]
 
 
@@ -108,26 +111,24 @@ async def test_reading_goes_on_behind_a_position(mongo: MongoWorld) -> None:
     """Chunks are few documents, however large chunk_rows is, and a second reading begins where the first one was."""
     mongo.database["msg"].insert_many([block("si_a_b", number, {0: slot("x")}) for number in range(130)])
     async with mongo.store() as store:
-        first = source_of(store, Rows("openim_mongo.msg"))
+        first = MessageSource(store, Rows("openim_mongo.msg"))
         chunks = first.chunks()
         begun = [row["seq"] for row in await anext(chunks)]
         await chunks.aclose()  # type: ignore[attr-defined]
         rest = [
             row["seq"]
-            async for chunk in source_of(store, Rows("openim_mongo.msg")).chunks(first.position)
+            async for chunk in MessageSource(store, Rows("openim_mongo.msg")).chunks(first.position)
             for row in chunk
         ]
     assert 0 < len(begun) <= 50
     assert begun + rest == [number * SLOTS + 1 for number in range(130)]
 
 
-async def test_another_database_is_told(mongo: MongoWorld) -> None:
-    """Where there is no such collection, nothing is judged; an unknown relation is not mapped."""
+async def test_a_database_without_the_collection_is_an_error(mongo: MongoWorld) -> None:
+    """Where there is no such collection, reading it is an error, not an empty result."""
     async with mongo.store() as store:
         with pytest.raises(Missing):
-            await read(source_of(store, Rows("openim_mongo.msg")))
-        with pytest.raises(NotMapped):
-            source_of(store, Rows("openim_mongo.friend"))
+            await read(MessageSource(store, Rows("openim_mongo.msg")))
 
 
 @pytest.mark.parametrize(

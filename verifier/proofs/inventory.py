@@ -22,7 +22,7 @@ Judge = Callable[[Sequence[StoreObject], Approved | None], Iterable[Problem]]
 class _Listed:
     objects: Sequence[StoreObject]
     unreadable: set[str]
-    blind: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Inventory:
             again = {self._key(item): item for item in self.judge(listed.objects, approved)}
             problems = {key: again[key] for key in problems if key in again}
         coverage = Coverage(
-            len(listed.objects), len(listed.objects), self.unit, self.statement, (*self.unseen, *listed.blind)
+            len(listed.objects), len(listed.objects), self.unit, self.statement, (*self.unseen, *listed.limitations)
         )
         common: dict[str, Any] = {
             "coverage": (coverage,),
@@ -88,8 +88,10 @@ class Inventory:
         store = await context.stores.get(self.role)
         listed = [item for kind in self.kinds for item in await store.listing(kind) if self.applies(item)]
         unreadable = {item.name for item in listed if item.kind == "unreadable"}
-        blind = tuple(item.name for item in listed if item.kind == "blind")
-        return _Listed([item for item in listed if item.kind not in ("unreadable", "blind")], unreadable, blind)
+        limitations = tuple(item.name for item in listed if item.kind == "limitation")
+        return _Listed(
+            [item for item in listed if item.kind not in ("unreadable", "limitation")], unreadable, limitations
+        )
 
     @staticmethod
     def _key(problem: Problem) -> str:

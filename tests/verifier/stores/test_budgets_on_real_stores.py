@@ -106,11 +106,11 @@ async def test_without_no_touch_idle_times_are_not_believed(small: SmallWorld) -
     try:
         async with redis_store(url) as store:
             assert not store.no_touch
-            blind = KeysObserver(store, PRESENCE)
-            assert "CLIENT NO-TOUCH" in (await blind.read()).blind[0]
-            assert [item async for item in blind.watch(0.1)] == []
+            without = KeysObserver(store, PRESENCE)
+            assert "CLIENT NO-TOUCH" in (await without.read()).limitations[0]
+            assert [item async for item in without.watch(0.1)] == []
             bare = KeysObserver(store, PRESENCE.model_copy(update={"columns": {"user_id": Column(column="{user_id}")}}))
-            assert (await bare.read()).blind == ()
+            assert (await bare.read()).limitations == ()
             assert len([item async for item in bare.watch(0.1)]) == 1
     finally:
         admin.delete("lately:u2")

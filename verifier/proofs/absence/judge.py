@@ -76,8 +76,8 @@ class Judge:
                 f"explained: verifier baseline --only {self.context.check.id}"
             )
         telling = (self.proof.inserted_at, self.proof.updated_at)
-        if now.weak and (self.exclusive or not (now.position or any(telling))):
-            return f"too little is left to prove silence with: {now.weak}"
+        if now.inconclusive_because and (self.exclusive or not (now.position or any(telling))):
+            return f"too little is left to prove silence with: {now.inconclusive_because}"
         return ""
 
     def _counter_note(self, moved: dict[str, int]) -> str:
@@ -115,15 +115,14 @@ class Judge:
         return self.context.profile.timing.observe_s if tapped and not (self.exclusive and now.counters) else 0.0
 
     def _unseen(self, now: CounterSnapshot) -> tuple[str, ...]:
-        complete = getattr(self.observer, "complete", False)
+        complete = self.observer.complete
         layer = ["an update of other columns that back-dates the ordering"] if self.proof.thin_layer else []
         if self.proof.sorts and isinstance(self.observer, Census) and not self.exclusive:
             layer.append("a row that is removed and written anew under its own key: it counts as changed")
-        doubts: tuple[str, ...] = getattr(self.observer, "doubts", ())
         return (
             *layer,
-            *now.blind,
-            *doubts,
+            *now.limitations,
+            *self.observer.limitations,
             *(() if complete or (self.exclusive and now.counters) else self.observer.unseen),
         )
 

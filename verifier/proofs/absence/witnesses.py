@@ -11,8 +11,7 @@ from verifier.model.invariant import Phase, Row
 from verifier.model.query import Rows, Where
 from verifier.proofs.context import Context
 from verifier.proofs.scope import Entry
-from verifier.stores.postgres.snapshot import Snapshot
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 if TYPE_CHECKING:
     from verifier.proofs.absence.proof import Absence
@@ -38,9 +37,10 @@ class Tally:
 class WitnessClassifier:
     """Sorts the witnesses of one object. `exclusive`: nobody else may write to it."""
 
-    def __init__(self, proof: Absence, context: Context, slot: str, *, exclusive: bool) -> None:
+    def __init__(self, proof: Absence, context: Context, observer: Observer, slot: str, *, exclusive: bool) -> None:
         self.proof = proof
         self.context = context
+        self.observer = observer
         self.slot = slot
         self.exclusive = exclusive
         self.tally = Tally()
@@ -140,7 +140,7 @@ class WitnessClassifier:
         if witness.position is None:
             return False
         later = [position for at, position in self.context.memory.positions(self.slot) if at >= since]
-        return bool(later) and not Snapshot.parse(later[0]).saw(witness.position)
+        return bool(later) and self.observer.written_after(witness, later[0])
 
 
 def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:

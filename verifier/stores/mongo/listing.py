@@ -34,7 +34,7 @@ async def _databases(client: MongoClient) -> tuple[set[str], list[StoreObject]]:
         return await _listed(client, only_authorized=False), []
     except Denied as error:
         hidden = StoreObject(
-            kind="blind", name="databases that this credential may not list", attributes={"reason": str(error)}
+            kind="limitation", name="databases that this credential may not list", attributes={"reason": str(error)}
         )
     try:
         names = await _listed(client, only_authorized=True)

@@ -16,7 +16,7 @@ from verifier.stores.mongo.client import CollectionFacts, Document, MongoClient
 from verifier.stores.mongo.source import all_of, by_id, projection, relation_filter
 from verifier.stores.mongo.stream import NoStream, Place, changes, place_now
 from verifier.stores.mongo.values import as_json, logical, to_row
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 PRE_IMAGES_SINCE_WIRE = 17  # MongoDB 6.0
 _ID = Column(column="_id")
@@ -27,7 +27,7 @@ _FILTER_UNSEEN = (
 )
 
 
-class MongoObserver:
+class MongoObserver(Observer):
     """Watches one collection.
 
     With a change stream (replica set or sharded cluster) the stream alone is complete: it needs no counter, survives
@@ -74,8 +74,8 @@ class MongoObserver:
         self.complete = True
         hello = await self._client.hello()
         continuity = {"history": f"change stream of {hello.get('setName') or 'a sharded cluster'}"}
-        blind = () if self._event_filter is not None else (_FILTER_UNSEEN,)
-        return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), blind=blind)
+        limitations = () if self._event_filter is not None else (_FILTER_UNSEEN,)
+        return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), limitations=limitations)
 
     async def _facts(self) -> CollectionFacts:
         try:
@@ -91,9 +91,11 @@ class MongoObserver:
             "history": f"records and counters of {hello.get('me', 'this server')} {process}".rstrip(),
         }
         counters, why_none = await self._live_counter(hello, facts)
-        blind = (f"everything that only a change stream shows ({reason})", *why_none)
+        limitations = (f"everything that only a change stream shows ({reason})", *why_none)
         weak = "" if counters else f"there is no change stream ({reason}) and {'; '.join(why_none)}"
-        return CounterSnapshot(at=_at(hello), continuity=continuity, counters=counters, blind=blind, weak=weak)
+        return CounterSnapshot(
+            at=_at(hello), continuity=continuity, counters=counters, limitations=limitations, inconclusive_because=weak
+        )
 
     async def _live_counter(
         self, hello: Mapping[str, Any], facts: CollectionFacts
@@ -127,7 +129,7 @@ class MongoObserver:
         if bool(before.position) != bool(now.position):
             raise ContinuityLost(
                 f"{self._client.label}: the change stream of {self._collection} was there at one look and not at the other"
-                f"{' (' + now.blind[0] + ')' if now.blind else ''}. Take a new baseline."
+                f"{' (' + now.limitations[0] + ')' if now.limitations else ''}. Take a new baseline."
             )
         found = self._streamed(before, now) if before.position else self._recent(before)
         async for witness in found:

@@ -13,7 +13,7 @@ from verifier.stores.errors import StoreError
 from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
-from verifier.stores.protocols import MARK_BYTES, CounterSnapshot, marks_of
+from verifier.stores.protocols import MARK_BYTES, CounterSnapshot, split_marks
 
 CENSUS_MAX = 5_000_000
 """Rows; a larger table gets none: its marks would fill the history."""
@@ -50,10 +50,10 @@ async def with_census(
     try:
         found = (await client.fetch(census_sql(relation), parameters, what="read keys"))[0]
     except StoreError as error:
-        return replace(now, blind=(*now.blind, f"whether a row is new or changed ({error})"))
+        return replace(now, limitations=(*now.limitations, f"whether a row is new or changed ({error})"))
     if found["rows"] > CENSUS_MAX:
-        return replace(now, blind=(*now.blind, f"whether a row is new or changed (over {CENSUS_MAX} rows)"))
-    known = set(marks_of(found["settled"] or b""))
+        return replace(now, limitations=(*now.limitations, f"whether a row is new or changed (over {CENSUS_MAX} rows)"))
+    known = set(split_marks(found["settled"] or b""))
     earlier = before.known if before is not None else None
     for item in found["young"] or ():
         mark, writer = item.split()

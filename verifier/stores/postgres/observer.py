@@ -24,7 +24,7 @@ from verifier.stores.postgres.census import census_sql, mark_sql, with_census
 from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 BLOCKS_PER_CHUNK = 4096
 POLL_S = 1.0
@@ -62,10 +62,9 @@ _STANDBY = "this server is a standby, whose table counters do not count: let the
 _OFF = "track_counts is off: switch it on, or nobody counts what is written"
 
 
-class PostgresObserver:
+class PostgresObserver(Observer):
     """Watches one table (with its partitions)."""
 
-    complete = False
     unseen: tuple[str, ...] = ("a row that is written and removed again among others' legitimate writes",)
 
     def __init__(self, client: PostgresClient, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
@@ -108,7 +107,9 @@ class PostgresObserver:
         if self._relation.table is None:
             why = "it is mapped by a select, which has no counters and no transaction marks"
             return CounterSnapshot(
-                await self._client.clock(), blind=(f"writes that its own times do not tell ({why})",), weak=why
+                await self._client.clock(),
+                limitations=(f"writes that its own times do not tell ({why})",),
+                inconclusive_because=why,
             )
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
         row = (await self._client.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
@@ -127,13 +128,13 @@ class PostgresObserver:
             weak = _OFF
         else:
             counters = {"insert": row["inserts"], "update": row["updates"], "delete": row["deletes"]}
-        blind = [f"no counters: {weak}"] if weak else []
+        limitations = [f"no counters: {weak}"] if weak else []
         filled: frozenset[str] = frozenset()
         if table_like:
             try:
                 filled = await self._filled(row["oids"].split(","), row["names"])
             except StoreError as error:
-                blind.append(f"a TRUNCATE ({error})")
+                limitations.append(f"a TRUNCATE ({error})")
         continuity = {
             "table": row["oids"],
             "statistics reset": row["stats_reset"] or "never",
@@ -147,9 +148,9 @@ class PostgresObserver:
             continuity=continuity,
             counters=counters,
             position=row["horizon"] if table_like else "",
-            blind=tuple(blind),
+            limitations=tuple(limitations),
             filled=filled,
-            weak=weak,
+            inconclusive_because=weak,
         )
 
     async def _filled(self, oids: Sequence[str], names: Sequence[str]) -> frozenset[str]:
@@ -199,6 +200,10 @@ class PostgresObserver:
                 )
         for witness in found:
             yield witness
+
+    def written_after(self, witness: Witness, position: str) -> bool:
+        """Whether the write's transaction was not visible yet at `position`."""
+        return witness.position is not None and not Snapshot.parse(position).saw(witness.position)
 
     async def _newer(self, old: Snapshot, newest: Snapshot, span: int) -> AsyncIterator[Witness]:
         blocks = await self._blocks()

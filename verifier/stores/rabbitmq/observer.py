@@ -16,7 +16,7 @@ from typing import Any
 
 from verifier.profile.relations import Queue
 from verifier.stores.errors import ContinuityLost, Missing
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 from verifier.stores.rabbitmq.client import RabbitMQClient, segment
 
 OWN_COUNTERS = ("publish", "deliver", "exchange_in")
@@ -25,7 +25,7 @@ SETTLE_READS_MAX = 5
 RESTART_TOLERANCE = timedelta(seconds=30)
 
 
-class QueueObserver:
+class QueueObserver(Observer):
     """Watches one queue of the role's vhost.
 
     Counters: `publish` and `deliver` of the queue, `exchange_in` of the exchange in front of it (everything published there,
@@ -35,8 +35,6 @@ class QueueObserver:
     broker does not tell with which routing key they came.
     """
 
-    complete = False
-    doubts: tuple[str, ...] = ()
     unseen: tuple[str, ...] = (
         "publishes of the last seconds before the reading that were consumed at once: the counters lag",
         "by name, a queue that was declared, used and deleted between two looks: the broker counts, but does not name them",
@@ -87,7 +85,7 @@ class QueueObserver:
                 f"{self._client.label} has no vhost {self._vhost}. Correct roles.{self._client.role}.vhost in the profile."
             )
         nodes, nodes_at = await self._client.get_dated("/api/nodes")
-        counters, blind = _counters(overview, queue)
+        counters, limitations = _counters(overview, queue)
         state = _state(queue, nodes, nodes_at)
         if counters and self._queue.exchange:
             counters |= await self._exchange_in()
@@ -96,11 +94,13 @@ class QueueObserver:
             ready = (await self._client.passive_declare(self._vhost, self._queue.name)).messages
             state["messages"] = max(state["messages"], ready or 0)  # AMQP tells at once, the API a few seconds later
             if queue.get("state") not in (None, "running", "idle", "flow"):
-                blind.append(f"what happens in the queue: its state is {queue['state']}")
+                limitations.append(f"what happens in the queue: its state is {queue['state']}")
         processes = ", ".join(sorted(f"{node['name']} (process {node.get('os_pid', '?')})" for node in nodes))
         continuity = {"broker": f"{overview.get('cluster_name', '?')}: {processes}"}
-        weak = blind[0] if not counters and queue is not None and state["sequence"] is None else ""
-        return CounterSnapshot(at, continuity, counters, json.dumps(state), tuple(blind), weak=weak)
+        weak = limitations[0] if not counters and queue is not None and state["sequence"] is None else ""
+        return CounterSnapshot(
+            at, continuity, counters, json.dumps(state), tuple(limitations), inconclusive_because=weak
+        )
 
     async def _exchange_in(self) -> dict[str, int]:
         """What was published to the exchange, routed or not."""
@@ -131,7 +131,7 @@ class QueueObserver:
             raise ContinuityLost(f"{self._client.label}: {restarted} was restarted, and its counters began anew")
         made, gone = _delta(before, now, "queues_created"), _delta(before, now, "queues_deleted")
         if not was["present"] and not is_now["present"] and made > 0 and gone > 0:
-            self.doubts = (
+            self.limitations = (
                 f"whether one of the {made} queues that were declared and the {gone} that were deleted in between, somewhere on "
                 "the broker, was this one",
             )

@@ -16,7 +16,7 @@ from typing import Any
 from verifier.model.query import Rows
 from verifier.profile.relations import Channel, Column, Relation
 from verifier.stores.errors import StoreError
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 from verifier.stores.redis.client import RedisClient
 from verifier.stores.redis.source import RedisSource
 from verifier.stores.redis.taps import Tap
@@ -41,10 +41,9 @@ async def _server_facts(client: RedisClient) -> dict[str, str]:
     return {"server run": str(facts["run_id"]), "role in replication": str(replication.get("role", "?"))}
 
 
-class ChannelObserver:
+class ChannelObserver(Observer):
     """Taps one channel, plain and sharded; counts PUBLISH and SPUBLISH of the whole server."""
 
-    complete = False
     unseen: tuple[str, ...] = ("a publish outside the observation window",)
 
     def __init__(self, client: RedisClient, channel: Channel) -> None:
@@ -120,10 +119,8 @@ _LFU_UNSEEN = "when keys were touched last: this server keeps no idle times (max
 _IDLE_UNSEEN = "when keys were touched last: this server has no CLIENT NO-TOUCH (Redis 7.2), so that the verifier's own reads would count"
 
 
-class KeysObserver:
+class KeysObserver(Observer):
     """Watches a key pattern: fast scans, idle times and, where the operator enabled them, keyspace events."""
-
-    complete = False
 
     def __init__(self, client: RedisClient, relation: Relation) -> None:
         self._client = client
@@ -145,7 +142,7 @@ class KeysObserver:
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The server's incarnation; key patterns have no counter."""
         at, continuity = await self._client.clock(), await _server_facts(self._client)
-        return CounterSnapshot(at, continuity, blind=() if self._idle_tells else (_IDLE_UNSEEN,))
+        return CounterSnapshot(at, continuity, limitations=() if self._idle_tells else (_IDLE_UNSEEN,))
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Everything is seen by `watch`."""

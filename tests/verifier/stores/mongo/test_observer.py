@@ -37,7 +37,7 @@ async def test_silence(mongo: MongoWorld) -> None:
     async with mongo.observer() as observer:
         before = await observer.read(settled=True)
         assert observer.complete
-        assert before.blind == ()
+        assert before.limitations == ()
         assert before.counters == {}
         assert await witnesses(observer, before) == []
         assert [item async for item in observer.witnesses(None, before)] == []
@@ -157,7 +157,7 @@ async def test_a_filter_that_events_cannot_carry_is_admitted(mongo: MongoWorld) 
     relation = Relation.model_validate(MESSAGES.model_dump() | {"where": where})
     async with mongo.observer(relation=relation) as observer:
         before = await observer.read()
-        assert any("whole documents" in text for text in before.blind)
+        assert any("whole documents" in text for text in before.limitations)
         mongo.messages.insert_one({"_id": 1, "n": 0})
         assert told(await witnesses(observer, before)) == [("insert", "1")]
 
@@ -238,7 +238,7 @@ class TestWithoutStream:
         async with mongo.observer() as observer:
             before = await observer.read()
             assert not observer.complete
-            assert any("standalone" in text for text in before.blind)
+            assert any("standalone" in text for text in before.limitations)
             assert before.continuity["collection"] not in ("", "absent")
             fresh = ObjectId.from_datetime(future)
             mongo.messages.insert_one({"_id": fresh, "conv": "c1"})
@@ -256,7 +256,7 @@ class TestWithoutStream:
         async with mongo.observer() as observer:
             snapshot = await observer.read()
         assert snapshot.counters == {}
-        assert any("does not move" in text for text in snapshot.blind)
+        assert any("does not move" in text for text in snapshot.limitations)
 
     @pytest.mark.usefixtures("no_stream")
     async def test_a_counter_that_moves_is_given(self, mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +291,7 @@ class TestWithoutStream:
         """This server would open one on a view, and it would stay silent for ever."""
         mongo.database.create_collection("messages", viewOn="other", pipeline=[])
         async with mongo.observer() as observer:
-            assert any("is a view" in text for text in (await observer.read()).blind)
+            assert any("is a view" in text for text in (await observer.read()).limitations)
 
     def test_the_time_in_a_token(self) -> None:
         """MongoDB's own tokens hold their logical time; other servers' tokens are not guessed at."""

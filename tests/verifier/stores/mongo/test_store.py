@@ -139,7 +139,7 @@ async def test_listing_admits_what_it_cannot_see(mongo: MongoWorld) -> None:
     """A user who may not list databases says so."""
     async with mongo.store() as store:
         found = await store.listing("collections")
-    assert [item.name for item in found if item.kind == "blind"] == ["databases that this credential may not list"]
+    assert [item.name for item in found if item.kind == "limitation"] == ["databases that this credential may not list"]
 
 
 async def test_listing_by_one_who_sees_everything(mongo: MongoWorld) -> None:

@@ -240,7 +240,7 @@ async def test_statistics_that_are_switched_off(broker: BrokerWorld, monkeypatch
         monkeypatch.setattr(store, "get_dated", get_dated)
         found = await QueueObserver(store, QUEUE, lag_s=0).read()
     assert found.counters == {}
-    assert "switched off" in found.blind[0]
+    assert "switched off" in found.limitations[0]
 
 
 async def test_readings_run_side_by_side(broker: BrokerWorld) -> None:

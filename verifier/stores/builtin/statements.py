@@ -1,4 +1,4 @@
-"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether the budgets were kept."""
+"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether budgets were kept [D14]."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifier.profile.budgets import StoreBudget
 from verifier.stores.budget import BURST_S
 from verifier.stores.statement_log import StatementLog
 
-# A second look at what the allow-lists let pass, by words alone and independent of them.
+# An independent check of what the allow-lists passed, by the first word of each statement.
 WRITING_WORDS = frozenset(
     """
     INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP GRANT REVOKE COPY CALL DO LOCK VACUUM NOTIFY REINDEX CLUSTER
@@ -26,17 +26,17 @@ WRITING_WORDS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierRuns:
-    """What came before: what the first part of a resumed run sent to each store, and when the last finished run ended."""
+    """What is known of earlier runs: what the first part of a resumed run sent, by role, and when the last finished run ended."""
 
     reads: Mapping[str, int] = field(default_factory=dict)
     run_ended_at: datetime | None = None
 
 
 class StatementsSource:
-    """One row per store that this run has reached, and one (`role` is `the run before`) where the history knows of an earlier run.
+    """One row per store that this run has connected, and one with role `the run before` where there was an earlier run.
 
-    Columns: role, sent, refused, writes (statements that begin with a writing word), over (how a budget was exceeded, or ""),
-    age_s (of the run before; None for a store).
+    `writes`: statements that begin with a writing word. `over`: how the budget was exceeded, or "". `age_s`: seconds since the
+    earlier run ended; None for a store.
     """
 
     label = "verifier.statements (this run)"
@@ -60,7 +60,7 @@ class StatementsSource:
         yield self._rows()
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The rows of some roles."""
+        """The rows with these values."""
         return [row for row in self._rows() if row[column] in values]
 
     def _rows(self) -> list[Row]:
@@ -90,7 +90,7 @@ def _writes(statement: str) -> bool:
 
 
 def over_budget(statement_log: StatementLog, budget: StoreBudget, elapsed_s: float) -> str:
-    """How a store was asked for more than its budget allows, in words; "" where it was not."""
+    """How a budget was exceeded, in words; "" where it was kept."""
     if statement_log.in_flight_max > budget.max_concurrency:
         return f"{statement_log.in_flight_max} statements at once, {budget.max_concurrency} are allowed"
     allowed = budget.statements_per_s * (elapsed_s + BURST_S) + budget.max_concurrency

@@ -1,4 +1,4 @@
-"""PostgreSQL: connections, the one door for statements, clock and privileges."""
+"""PostgreSQL: connections, and the only methods through which statements are sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from verifier.stores.statement_log import StatementLog
 
 
 class _LenientText(Loader):
-    """Text that need not be valid UTF-8: a broken nickname is a finding to show, not a crash."""
+    """Loads text that need not be valid UTF-8: a broken nickname is a finding, not a crash."""
 
     def load(self, data: Buffer) -> str:
         return bytes(data).decode("utf-8", errors="backslashreplace")
@@ -35,7 +35,7 @@ def _lenient(context: AdaptContext) -> None:
 
 
 class PostgresClient:
-    """One PostgreSQL database, read-only: every statement passes `require_read_only_sql` and runs READ ONLY."""
+    """Connections to one database. Every statement passes `require_read_only_sql` and runs in a READ ONLY transaction."""
 
     clock_grain_s = 0.0
 
@@ -56,7 +56,7 @@ class PostgresClient:
         return f"{self.role} (PostgreSQL)"
 
     async def connect(self) -> None:
-        """Open the first connection; later ones open as they are needed."""
+        """Open the first connection; others are opened when they are needed."""
         self._idle.append(await self._open())
 
     async def _open(self) -> psycopg.AsyncConnection[dict[str, Any]]:
@@ -104,13 +104,16 @@ class PostgresClient:
             try:
                 async with asyncio.timeout(2):
                     await connection.close()
-            except Exception:  # noqa: S112 - closing a broken connection may fail in any way; there is nothing left to do
+            except Exception:  # noqa: S112 - closing a broken connection may fail in any way
                 continue
 
     async def fetch(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, what: str = "select"
     ) -> list[dict[str, Any]]:
-        """Run one allowed SELECT in a READ ONLY transaction of its own and return all its rows: callers bound them."""
+        """Run one allowed SELECT in its own READ ONLY transaction and return all rows; the caller bounds them.
+
+        `what`: the kind of statement for the log. Raises Forbidden, or StoreError as in `verifier.stores.errors`.
+        """
         self._guard(sql)
         return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len)
 
@@ -140,7 +143,7 @@ class PostgresClient:
 
     @asynccontextmanager
     async def _borrow(self) -> AsyncIterator[psycopg.AsyncConnection[dict[str, Any]]]:
-        """A connection inside a READ ONLY transaction; a broken one is not put back."""
+        """A connection inside a READ ONLY transaction. A broken one is closed, not reused."""
         connection = self._idle.pop() if self._idle else await self._open()
         try:
             async with connection.transaction():
@@ -170,11 +173,11 @@ class PostgresClient:
                 )
             case psycopg.errors.LockNotAvailable():
                 return Unreachable(
-                    f"{self.label}: a table is locked by somebody else ({text}). Try again when it is free."
+                    f"{self.label}: a table is locked by another session ({text}). Try again when the lock is released."
                 )
             case psycopg.errors.QueryCanceled():
                 return TooSlow(
-                    f"{self.label} gave up a statement after {self.limits.statement_timeout_s or self.config.operation_timeout_s:g} s ({text})."
+                    f"{self.label} cancelled a statement after {self.limits.statement_timeout_s or self.config.operation_timeout_s:g} s ({text})."
                 )
             case psycopg.errors.SyntaxError() | psycopg.errors.UndefinedFunction() | psycopg.errors.DataError():
                 return StoreError(
@@ -186,7 +189,7 @@ class PostgresClient:
                 return StoreError(f"{self.label}: {text}.")
 
     async def clock(self) -> datetime:
-        """The server's wall clock."""
+        """The server's clock."""
         rows = await self.fetch("SELECT clock_timestamp() AS now", what="clock")
         return _utc(rows[0]["now"])
 
@@ -207,7 +210,9 @@ def _first_line(error: BaseException) -> str:
 def _connection_error(label: str, role: str, error: psycopg.OperationalError) -> StoreError:
     text = _first_line(error)
     if "password authentication failed" in text or "no password supplied" in text:
-        return Denied(f"{label} refused the password of roles.{role}.url. Correct it, or the secret it comes from.")
+        return Denied(
+            f"{label} refused the password of roles.{role}.url. Correct it, or the secret that it comes from."
+        )
     if "does not exist" in text:
         return Missing(f"{label}: {text.rpartition('FATAL:')[2].strip()}. Correct roles.{role}.url.")
     reason = text.rpartition("failed: ")[2] or text

@@ -1,9 +1,12 @@
-"""Has anything been written to this table? Counters, transaction horizons, and proof that they are the same ones.
+"""Finds writes to a PostgreSQL table by its counters and by the transactions of its rows.
 
-Measured facts behind it: an idle session flushes its counts after 10 s; a crash zeroes all table counters while only
-`pg_stat_bgwriter.stats_reset` tells; a rolled-back insert counts like a committed one; rewriting a table (ALTER TYPE, VACUUM FULL,
-TRUNCATE) gives it a new file and may give every row a new xmin; TRUNCATE moves no counter. A session keeps its counts back as long
-as it is in a transaction, whatever that does. Row marks are 32 bits wide: after 4 billion transactions old ones look new.
+It relies on these measured facts:
+
+* An idle session reports its counts after 10 s. A session in a transaction reports none until that ends.
+* A rolled-back insert counts like a committed one. TRUNCATE moves no counter.
+* A crash sets all table counters to zero; only `pg_stat_bgwriter.stats_reset` shows it.
+* Rewriting a table (ALTER TYPE, VACUUM FULL, TRUNCATE) gives it a new file and may give every row a new xmin.
+* xmin has 32 bits: after 4 billion transactions old rows look new.
 """
 
 from __future__ import annotations
@@ -57,15 +60,16 @@ SELECT clock_timestamp() AS at,
          WHERE held.locktype = 'virtualxid' AND session.datname = current_database() AND session.usename <> current_user)
        || (SELECT array_agg(gid) FROM pg_prepared_xacts WHERE database = current_database()) AS in_transaction
 """
+# Tokens of stored snapshots: another text would break their continuity.
 _SETTLED, _UNSETTLED = "taken at rest", "taken beside a transaction that did not end"
-_STANDBY = "this server is a standby, whose table counters do not count: let the role's URL lead to the primary"
-_OFF = "track_counts is off: switch it on, or nobody counts what is written"
+_STANDBY = "this server is a standby, whose table counters do not move; the role's URL must point to the primary"
+_OFF = "track_counts is off, so that writes are not counted; switch it on"
 
 
 class PostgresObserver(Observer):
-    """Watches one table (with its partitions)."""
+    """Finds writes to one table, its partitions included."""
 
-    unseen: tuple[str, ...] = ("a row that is written and removed again among others' legitimate writes",)
+    unseen: tuple[str, ...] = ("a row that is written and removed again between legitimate writes of others",)
 
     def __init__(self, client: PostgresClient, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
         self._client = client
@@ -77,18 +81,18 @@ class PostgresObserver(Observer):
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The counter query, the witness query and the census."""
+        """The counter query, the witness query and the census query."""
         return (" ".join(_SNAPSHOT.split()), self._witness_sql(), census_sql(self._relation))
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """Counters, horizon and continuity tokens; `settled` waits until the counters stood still for a flush interval.
+        """Counters, position and continuity tokens. `settled` waits until the counters did not move for a flush interval.
 
-        A table that others keep writing to never stands still: after some intervals its latest reading has to do.
+        The counters of a table in use always move; after SETTLED_AFTER_MAX intervals the latest ones are taken.
         """
         snapshot = await self._read()
         if not settled or not snapshot.counters:
             return snapshot
-        earlier = self._in_transaction  # their sessions hold counts back; those that begin later bring new ones
+        earlier = self._in_transaction  # their sessions have not reported their counts yet
         still_since = time.monotonic()
         deadline = still_since + SETTLED_AFTER_MAX * self._flush_s
         while (time.monotonic() - still_since < self._flush_s or earlier) and time.monotonic() < deadline:
@@ -100,7 +104,7 @@ class PostgresObserver(Observer):
         return replace(snapshot, continuity={**snapshot.continuity, "baseline": _UNSETTLED if earlier else _SETTLED})
 
     async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
-        """See `Census`."""
+        """`now` with a census of the table; see `Census`."""
         return await with_census(self._client, self._relation, now, before)
 
     async def _read(self) -> CounterSnapshot:
@@ -108,27 +112,27 @@ class PostgresObserver(Observer):
             why = "it is mapped by a select, which has no counters and no transaction marks"
             return CounterSnapshot(
                 await self._client.clock(),
-                limitations=(f"writes that its own times do not tell ({why})",),
+                limitations=(f"writes that its own time columns do not show ({why})",),
                 inconclusive_because=why,
             )
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
         row = (await self._client.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
         if row["target_oid"] is None:
             raise Missing(
-                f"{self._client.label}: there is no table {self._relation.table}. Correct the relation in the profile."
+                f"{self._client.label}: table {self._relation.table} does not exist. Correct the relation in the profile."
             )
         self._in_transaction = frozenset(row["in_transaction"] or ())
-        table_like, weak = row["kind"] in ("r", "p"), ""
+        table_like, reason = row["kind"] in ("r", "p"), ""
         counters: Mapping[str, int] = {}
         if not table_like:
-            weak = "it is a view or a foreign table, which has no counters and no transaction marks"
+            reason = "it is a view or a foreign table, which has no counters and no transaction marks"
         elif row["standby"]:
-            weak = _STANDBY
+            reason = _STANDBY
         elif row["track_counts"] != "on":
-            weak = _OFF
+            reason = _OFF
         else:
             counters = {"insert": row["inserts"], "update": row["updates"], "delete": row["deletes"]}
-        limitations = [f"no counters: {weak}"] if weak else []
+        limitations = [f"no counters: {reason}"] if reason else []
         filled: frozenset[str] = frozenset()
         if table_like:
             try:
@@ -150,16 +154,16 @@ class PostgresObserver(Observer):
             position=row["horizon"] if table_like else "",
             limitations=tuple(limitations),
             filled=filled,
-            inconclusive_because=weak,
+            inconclusive_because=reason,
         )
 
     async def _filled(self, oids: Sequence[str], names: Sequence[str]) -> frozenset[str]:
-        """Which parts of the table hold a row; the names come quoted from the server."""
-        looks = [
+        """The parts of the table that hold a row, by OID. The server returned the names quoted."""
+        probes = [
             f"SELECT '{oid}' AS oid WHERE EXISTS (SELECT 1 FROM ONLY {name})"  # noqa: S608 - the server's own names
             for oid, name in zip(oids, names, strict=True)
         ]
-        rows = await self._client.fetch(" UNION ALL ".join(looks), what="read whether empty")
+        rows = await self._client.fetch(" UNION ALL ".join(probes), what="read whether empty")
         return frozenset(row["oid"] for row in rows)
 
     def _witness_sql(self) -> str:
@@ -170,11 +174,11 @@ class PostgresObserver(Observer):
         )
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """Rows whose transaction was not yet visible at `before`: written since, whatever their columns say."""
+        """Rows whose transaction was not visible yet at `before`, whatever their columns say."""
         if before is None or not before.position or not now.position:
             return
         if before.continuity.get("storage") != now.continuity.get("storage"):
-            # A rewritten table makes every row look new; the caller is told by the continuity tokens.
+            # Every row of a rewritten table looks new. The continuity tokens show the rewrite.
             for emptied in _truncated(before, now):
                 yield emptied
             return
@@ -182,7 +186,7 @@ class PostgresObserver(Observer):
         span = newest.xmax - old.xmin
         if span > POSITION_AGE_MAX or span < 0:
             raise ContinuityLost(
-                f"the transaction ids since the last look ({span}) are too many or run backwards: rows do not tell any more "
+                f"the transaction ids since the last run ({span}) are too many or run backwards: rows do not show any more "
                 "which of them are new"
             )
         if newest.xmax < WRAP:
@@ -195,8 +199,8 @@ class PostgresObserver(Observer):
             found.append(witness)
             if len(found) > counted:
                 raise ContinuityLost(
-                    f"more rows look new than were counted ({counted}): transaction ids have wrapped around, and frozen rows of "
-                    "the earlier round look like new ones, or the counts are late"
+                    f"more rows look new than were counted ({counted}): transaction ids have wrapped around and old frozen rows "
+                    "look new, or counts are late"
                 )
         for witness in found:
             yield witness
@@ -216,7 +220,7 @@ class PostgresObserver(Observer):
                     yield self._witness(row, xid, "was open at" if xid in old.in_flight else "began after")
 
     async def _written(self, first: int, age: int, blocks: int) -> tuple[list[dict[str, Any]], int]:
-        """The young rows of some blocks, and the first block behind them."""
+        """The young rows of some blocks, and the number of the next block."""
         last = first + blocks
         parameters = {"first": f"({first},0)", "last": f"({last},0)", "age": age}
         return await self._client.fetch(self._witness_sql(), parameters, what="read new rows"), last
@@ -244,13 +248,13 @@ class PostgresObserver(Observer):
 
 
 def _truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
-    """Parts of the table that got a new file and lost all their rows without a counted delete: VACUUM FULL keeps rows."""
+    """A witness for each part of the table that has a new file and no rows any more without a counted delete: VACUUM FULL keeps rows."""
     if before.counters.get("delete", 0) != now.counters.get("delete", 0):
         return []
     files = [
-        dict(zip(look.continuity["table"].split(","), look.continuity["storage"].split(","), strict=True))
-        for look in (before, now)
+        dict(zip(snapshot.continuity["table"].split(","), snapshot.continuity["storage"].split(","), strict=True))
+        for snapshot in (before, now)
     ]
     emptied = [oid for oid in before.filled - now.filled if oid in files[1] and files[0].get(oid) != files[1][oid]]
-    how = "it held rows, has a new file and none of them, and no delete was counted"
+    how = "it held rows, has a new file without them, and no delete was counted"
     return [Witness(operation="truncate", key=f"TRUNCATE of {oid}", row={}, how=how) for oid in sorted(emptied)]

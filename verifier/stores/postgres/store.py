@@ -18,28 +18,28 @@ class PostgresStore(PostgresClient):
     """One PostgreSQL database, as the pool uses it."""
 
     def source(self, relation: Relation, rows: Rows) -> PostgresSource:
-        """The records of a relation of this database."""
+        """The records of a relation in this database."""
         return PostgresSource(self, relation, rows)
 
     def observer(self, relation: Relation, columns: tuple[str, ...], timing: Timing) -> PostgresObserver:
-        """What watches a table for writes."""
+        """The observer of a table."""
         return PostgresObserver(self, relation, columns, flush_s=timing.counter_flush_s)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """`columns`: every column of every table and view outside the catalogue, named `schema.table.column`."""
+        """Kind `columns`: every column of every table and view outside the catalogue, named `schema.table.column`."""
         if kind != "columns":
             raise ValueError(f"{self.label} lists columns, not {kind}")
         rows = await self.fetch(_COLUMNS, what="list columns")
         return [StoreObject(kind="column", name=row.pop("name"), attributes=row) for row in rows]
 
     async def privileges(self) -> Sequence[Privilege]:
-        """Whether this role can do more than read."""
+        """What the role can do beyond reading."""
         rows = await self.fetch(_PRIVILEGES, what="privileges")
         facts: Row = rows[0]
         found = []
         if facts["superuser"]:
             found.append(Privilege(self.label, "superuser", "too_many", "the role is a superuser"))
-        for key, what in (("writable", "tables it could write"), ("creatable", "schemas it could create in")):
+        for key, what in (("writable", "tables it can write"), ("creatable", "schemas it can create in")):
             names = facts[key] or []
             if names and not facts["superuser"]:
                 shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -47,11 +47,14 @@ class PostgresStore(PostgresClient):
         if facts["temporary"] and not facts["superuser"]:
             found.append(
                 Privilege(
-                    self.label, "TEMPORARY on the database", "notice", "revoke it: temporary tables write the catalogue"
+                    self.label,
+                    "TEMPORARY on the database",
+                    "notice",
+                    "revoke it: temporary tables write to the catalogue",
                 )
             )
         if not any(item.state == "too_many" for item in found):
-            found.append(Privilege(self.label, "read only", "ok", f"role {facts['role']} holds no writing privilege"))
+            found.append(Privilege(self.label, "read only", "ok", f"role {facts['role']} has no privilege to write"))
         return found
 
 

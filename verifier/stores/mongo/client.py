@@ -1,4 +1,4 @@
-"""MongoDB: the one door for its commands, the clock, the privileges, the inventory of collections."""
+"""MongoDB: the connection, and the only methods through which commands are sent."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from verifier.stores.statement_log import StatementLog
 
 T = TypeVar("T")
 Document = dict[str, Any]
-STREAMS_BESIDE = 4
-"""Connections for change streams, which wait on purpose, beside those of the budget."""
+STREAM_CONNECTIONS = 4
+"""Connections for change streams, in addition to those of the budget, because they wait on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionFacts:
-    """What stands behind a name: kind is collection, timeseries, view, absent or unknown (the server does not tell)."""
+    """What a name refers to. `kind`: collection, timeseries, view, absent, or unknown where the server does not answer."""
 
     kind: str
     uuid: str = ""
@@ -39,7 +39,7 @@ class CollectionFacts:
 
 
 class MongoClient:
-    """One MongoDB database, and the inventory of its server; every command passes `require_read_command`."""
+    """A connection to one MongoDB server and database. Every command passes `require_read_command`."""
 
     clock_grain_s = 0.0
 
@@ -56,13 +56,13 @@ class MongoClient:
         self._client: pymongo.AsyncMongoClient[Document] | None = None
 
     async def connect(self) -> None:
-        """Connect, and learn what the server speaks."""
+        """Connect, and read the server's wire version."""
         options: dict[str, Any] = {
             "appname": "openim-verifier",
             "serverSelectionTimeoutMS": int(self.config.connect_timeout_s * 1000),
             "connectTimeoutMS": int(self.config.connect_timeout_s * 1000),
             "socketTimeoutMS": int(self.config.operation_timeout_s * 1000),
-            "maxPoolSize": self.limits.max_concurrency + STREAMS_BESIDE,
+            "maxPoolSize": self.limits.max_concurrency + STREAM_CONNECTIONS,
             "event_listeners": [CommandLog(self.statement_log)],
         }
         if self.config.tls_ca_file:
@@ -111,7 +111,7 @@ class MongoClient:
         sort: Mapping[str, int] | None = None,
         limit: int = 0,
     ) -> list[Document]:
-        """Documents of a collection of the role's database; callers bound them."""
+        """Documents of a collection of the role's database; the caller bounds their number."""
         self._guard(require_read_command, {"find": collection, "filter": criteria, "projection": projection})
         target = self._connected.get_database(self.config.database, codec_options=CODEC)[collection]
 
@@ -124,7 +124,7 @@ class MongoClient:
     async def aggregate(
         self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, database: str | None = None
     ) -> list[Document]:
-        """What an allowed pipeline gives; callers bound it."""
+        """The result of an allowed pipeline; the caller bounds its size."""
         self._guard(require_read_pipeline, pipeline)
         target = self._connected.get_database(database or self.config.database, codec_options=CODEC)[collection]
 
@@ -149,9 +149,10 @@ class MongoClient:
         kind: str | None = None,
         rows: Callable[[T], int] = lambda _: 0,
     ) -> T:
-        """Do work of the driver inside the budget, its errors told in sentences (or as they are: `translate=False`).
+        """Do work of the driver within the budget, and translate its errors.
 
-        Without a `kind` it is something that waits on purpose: a change stream.
+        `translate=False`: raise an OperationFailure as it is. `kind`: the statement in normal form; None for a change stream,
+        which waits on purpose.
         """
         try:
             return await self.budget.run(work, kind=kind, rows=rows, audited=False)
@@ -174,18 +175,18 @@ class MongoClient:
         return max(1, int((self.limits.statement_timeout_s or self.config.operation_timeout_s) * 1000))
 
     def translate(self, error: Exception) -> StoreError:
-        """A driver's error as a sentence with the next step."""
+        """A driver's error as a StoreError whose message names the next step."""
         text = _sentence(error)
         match error:
             case errors.ExecutionTimeout():
                 return TooSlow(
-                    f"{self.label} gave up a query after {self._max_time_ms / 1000:g} s. "
-                    "Is there an index for it? Raise operation_timeout_s of the role if it is just slow."
+                    f"{self.label} cancelled a query after {self._max_time_ms / 1000:g} s. "
+                    "Is there an index for it? Raise operation_timeout_s of the role if it is only slow."
                 )
             case errors.OperationFailure(code=18 | 8000):
                 return Denied(
                     f"{self.label} refused the user or password of roles.{self.role}.url. "
-                    "Correct it (authSource too), or the secret it comes from."
+                    "Correct it (and authSource), or the secret that it comes from."
                 )
             case errors.OperationFailure(code=13):
                 return Denied(
@@ -203,11 +204,11 @@ class MongoClient:
                 return StoreError(f"{self.label}: {text}.")
 
     async def hello(self) -> Document:
-        """What the server says of itself; needs no privilege."""
+        """The server's description of itself; needs no privilege."""
         return await self.command({"hello": 1})
 
     async def facts(self, collection: str) -> CollectionFacts:
-        """What stands behind a collection's name. Raises Denied where the server does not tell."""
+        """What a collection's name refers to. Raises Denied where the credential may not list it."""
         answer = await self.command(
             {"listCollections": 1, "filter": {"name": collection}}, database=self.config.database
         )
@@ -215,7 +216,7 @@ class MongoClient:
         return facts_of(found[0]) if found else CollectionFacts("absent")
 
     async def clock(self) -> datetime:
-        """The server's wall clock."""
+        """The server's clock."""
         moment: datetime = (await self.hello())["localTime"]
         return moment.astimezone(UTC)
 
@@ -228,7 +229,7 @@ class MongoClient:
 
 
 def facts_of(entry: Mapping[str, Any]) -> CollectionFacts:
-    """One entry of listCollections."""
+    """The facts in one entry of listCollections."""
     options = entry.get("options") or {}
     kind = "timeseries" if "timeseries" in options else str(entry.get("type", "collection"))
     uuid = (entry.get("info") or {}).get("uuid")
@@ -236,13 +237,13 @@ def facts_of(entry: Mapping[str, Any]) -> CollectionFacts:
 
 
 def operation_time(hello: Mapping[str, Any]) -> Timestamp | None:
-    """The cluster's logical time, or None on a standalone server."""
+    """The cluster's logical time in the answer to `hello`; None on a standalone server."""
     moment = hello.get("operationTime")
     return moment if isinstance(moment, Timestamp) else None
 
 
 def _sentence(error: BaseException) -> str:
-    """The driver's message without the topology and the raw answer that it appends."""
+    """The driver's message without the topology and the raw answer that the driver appends."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     for tail in (" (configured timeouts", ", full error:", ", Timeout:"):
         lines[0] = lines[0].partition(tail)[0]

@@ -1,4 +1,4 @@
-"""MongoDB commands in their normal form for the audit log: what was asked, without a single value."""
+"""The statement log of the MongoDB driver: every command that it sends, in normal form and without values."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ DEPTH_MAX = 6
 
 
 class CommandLog(CommandListener):
-    """Writes down every command that the driver sends, its own paging included, and every answer."""
+    """Logs every command that the driver sends, its own paging included, and every answer."""
 
     def __init__(self, statement_log: StatementLog) -> None:
         self._statement_log = statement_log
         self._forms: dict[int, str] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
-        """It goes out."""
+        """Log a command that is sent."""
         form = normal_command(event.command_name, event.command)
         self._forms[event.request_id] = form
         self._statement_log.note(event.command_name, form)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """It was answered."""
+        """Log its answer."""
         form = self._forms.pop(event.request_id, event.command_name)
         self._statement_log.answered(form, took_s=event.duration_micros / 1e6, rows=rows_in(event.reply))
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """It was refused, or the connection broke."""
+        """Log that it was refused or that the connection broke."""
         form = self._forms.pop(event.request_id, event.command_name)
         self._statement_log.answered(form, took_s=event.duration_micros / 1e6, failed=True)
 
 
 def normal_command(name: str, command: Mapping[str, Any]) -> str:
-    """`find messages filter {conversation_id: {$in: [?]}} sort {_id: ?}`."""
+    """The normal form: `find messages filter {conversation_id: {$in: [?]}} sort {_id: ?}`."""
     target = command.get("collection") if name == "getMore" else command.get(name)
     parts = [name, target] if isinstance(target, str) else [name]
     parts += [f"{key} {_shape(command[key])}" for key in SHOWN if key in command]
@@ -51,13 +51,13 @@ def _shape(value: Any, depth: int = 0) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_shape(item, depth + 1)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        # A thousand values are one shape; the stages of a pipeline are several.
+        # Equal shapes are shown once: a thousand values are one, the stages of a pipeline are several.
         return "[" + ", ".join(dict.fromkeys(_shape(item, depth + 1) for item in value)) + "]"
     return "?"
 
 
 def rows_in(reply: Mapping[str, Any]) -> int:
-    """How many documents an answer brought."""
+    """The number of documents in an answer."""
     cursor = reply.get("cursor")
     if not isinstance(cursor, Mapping):
         return 0

@@ -1,4 +1,4 @@
-"""Every collection of every database that can be read, with the names of its fields, and what could not be read."""
+"""The inventory of a MongoDB server: every collection that can be read, with its field names, and what cannot be read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLE_DOCUMENTS = 20
 
 
 async def list_collections(client: MongoClient) -> list[StoreObject]:
-    """Collections, views and time-series; an object of kind `unreadable` for each place that could not be looked into."""
+    """Collections, views and time series, and an object of kind `unreadable` or `limitation` for what cannot be read."""
     databases, found = await _databases(client)
     for database in sorted(databases - SERVER_DATABASES):
         try:
@@ -29,7 +29,7 @@ async def list_collections(client: MongoClient) -> list[StoreObject]:
 
 
 async def _databases(client: MongoClient) -> tuple[set[str], list[StoreObject]]:
-    """Names, and the admission that there may be more where the credential may not list them all."""
+    """Names of databases, and a limitation where the credential may not list all of them."""
     try:
         return await _listed(client, only_authorized=False), []
     except Denied as error:
@@ -49,7 +49,7 @@ async def _listed(client: MongoClient, *, only_authorized: bool) -> set[str]:
 
 
 async def _granted(client: MongoClient) -> set[str]:
-    """The databases that the user's roles and privileges name."""
+    """The databases named in the user's roles and privileges."""
     info = (await client.command({"connectionStatus": 1, "showPrivileges": True})).get("authInfo") or {}
     resources = [item.get("resource") or {} for item in info.get("authenticatedUserPrivileges") or []]
     roles = info.get("authenticatedUserRoles") or []
@@ -77,7 +77,7 @@ async def _collection(client: MongoClient, database: str, entry: Mapping[str, An
 
 
 async def _fields(client: MongoClient, database: str, name: str, *, newest: bool) -> list[str]:
-    """Field names of a few documents, of the newest where `_id` is indexed; no value leaves the server."""
+    """Field names of a few documents, of the newest ones where `_id` is indexed. No value leaves the server."""
     order: list[dict[str, Any]] = [{"$sort": {"_id": -1}}] if newest else []
     names = {"$map": {"input": {"$objectToArray": "$$ROOT"}, "in": "$$this.k"}}
     pipeline = [*order, {"$limit": SAMPLE_DOCUMENTS}, {"$project": {"_id": 0, "names": names}}]
@@ -86,6 +86,6 @@ async def _fields(client: MongoClient, database: str, name: str, *, newest: bool
 
 
 async def _count(client: MongoClient, database: str, name: str) -> int:
-    """From the collection's metadata: exact but for an unclean shutdown, and free."""
+    """The number of documents by the collection's metadata: cheap, and exact except after an unclean shutdown."""
     found = await client.aggregate(name, [{"$collStats": {"count": {}}}], database=database)
     return sum(int(item.get("count", 0)) for item in found)

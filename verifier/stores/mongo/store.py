@@ -19,19 +19,19 @@ class MongoStore(MongoClient):
     """One MongoDB database, as the pool uses it."""
 
     def source(self, relation: Relation, rows: Rows) -> MongoSource:
-        """The records of a collection."""
+        """The records of a relation in this database."""
         return MongoSource(self, relation, rows)
 
     def observer(self, relation: Relation, columns: tuple[str, ...], timing: Timing) -> MongoObserver:
-        """What watches a collection for writes; no counter has to settle, so `timing` changes nothing."""
+        """The observer of a collection. It does not use `timing`, because no counter is delayed."""
         return MongoObserver(self, relation, columns)
 
     async def privileges(self) -> Sequence[Privilege]:
-        """What this user may do beyond reading."""
+        """What the user may do beyond reading."""
         return await judge_privileges(self)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """`collections`: every collection of every database that can be read, and what could not be read."""
+        """Kind `collections`: every collection of every database that can be read, and what cannot be read."""
         if kind != "collections":
             raise ValueError(f"{self.label} lists collections, not {kind}")
         return await list_collections(self)

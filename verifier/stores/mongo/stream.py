@@ -1,7 +1,7 @@
-"""Change streams: where one stands now, and everything that happened between two places.
+"""Change streams: the present place of a stream, and all events between two places.
 
-A place is a resume token with a *fence*, the cluster's logical time just after the token was taken. A stream is read to the
-fence, not to "nothing came for a while": silence alone does not tell a quiet collection from a slow replica.
+A place is a resume token with a *fence*, the cluster's logical time just after the token was taken. A stream is read up to the
+fence and not until nothing comes any more, because a quiet collection and a slow replica look alike.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ AWAIT_MS = 200
 
 
 class NoStream(Exception):
-    """There is no change stream on this collection; the message says why."""
+    """This collection has no change stream; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a collection's history. As text it is the horizon of a reading."""
+    """A place in a collection's change stream. As text it is the position of a snapshot."""
 
     token: Mapping[str, Any]
     fence: Timestamp
 
     def to_text(self) -> str:
-        """Extended JSON."""
+        """As extended JSON."""
         return as_json({"token": self.token, "fence": self.fence})
 
     @classmethod
@@ -45,26 +45,26 @@ class Place:
             raw = from_json(text)
             return cls(dict(raw["token"]), raw["fence"])
         except (ValueError, TypeError, KeyError):
-            raise ContinuityLost("the remembered place in the change stream cannot be read") from None
+            raise ContinuityLost("the remembered position in the change stream cannot be read") from None
 
 
 async def place_now(client: MongoClient, collection: str) -> Place:
-    """Where the stream of a collection stands. Raises NoStream where there is none, StoreError where nothing answers."""
+    """The present place of a collection's stream. Raises NoStream where there is no stream, StoreError where the server fails."""
     try:
         stream = await client.watch(collection, max_await_time_ms=AWAIT_MS)
         async with stream:
             token = stream.resume_token
-            if token is None:  # an event came along with the first answer
+            if token is None:  # the first answer had an event
                 await client.run(stream.try_next, translate=False)
                 token = stream.resume_token
-            if token is None:  # before MongoDB 4.0.7 a token comes with the first event only
+            if token is None:  # before MongoDB 4.0.7 only an event has a token
                 raise NoStream("the server's change streams give no token before the first event")
     except errors.OperationFailure as error:
         raise NoStream(_why_not(client, error)) from None
-    # The fence is taken after the token, so that an event in between is told twice rather than never.
+    # The fence is taken after the token, so that an event in between is reported twice and not lost.
     fence = operation_time(await client.hello())
     if fence is None:
-        raise NoStream("the server tells no logical time")
+        raise NoStream("the server has no logical time")
     return Place(dict(token), fence)
 
 
@@ -91,8 +91,8 @@ async def changes(
 ) -> AsyncIterator[Document]:
     """Every event of a collection after `start` and up to `fence`.
 
-    An `invalidate` (the collection was dropped or renamed) is followed across. Raises ContinuityLost where the history does
-    not reach back to `start`, StoreError beyond EVENTS_MAX events, Unreachable where the stream does not catch up in time.
+    The stream continues after an `invalidate` (the collection was dropped or renamed). Raises ContinuityLost where the history
+    does not reach back to `start`, StoreError beyond EVENTS_MAX events, Unreachable where the stream does not catch up in time.
     """
     token: Mapping[str, Any] | None = start.token
     count = 0
@@ -107,7 +107,7 @@ async def changes(
                 count += 1
                 if count > EVENTS_MAX:
                     raise StoreError(
-                        f"{client.label}: more than {EVENTS_MAX} changes of {collection} since the last look. "
+                        f"{client.label}: more than {EVENTS_MAX} changes of {collection} since the last run. "
                         "Run more often, or take a new baseline."
                     )
                 yield event
@@ -132,15 +132,15 @@ def _lost(client: MongoClient, error: errors.OperationFailure) -> StoreError:
         return translated if not isinstance(translated, Denied) else ContinuityLost(f"{translated}")
     text = str(error).partition(", full error")[0].rstrip(".")
     return ContinuityLost(
-        f"{client.label}: the change stream cannot go on from where the last look ended ({text}). "
-        "The oplog may be too short for the time between two looks, or the server was replaced: take a new baseline."
+        f"{client.label}: the change stream cannot be resumed from the position of the last run ({text}). "
+        "The oplog may be too short for the time between two runs, or the server was replaced. Take a new baseline."
     )
 
 
 async def _events(
     client: MongoClient, stream: AsyncCollectionChangeStream[Document], fence: Timestamp
 ) -> AsyncIterator[Document]:
-    """The stream's events up to the fence; ends when the stream has certainly passed it."""
+    """The stream's events up to the fence. Ends when the stream has certainly passed it."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + client.config.operation_timeout_s
     majority_passed = False
@@ -158,12 +158,12 @@ async def _events(
         token_time = time_of_token(stream.resume_token)
         if majority_passed or (token_time is not None and token_time >= fence):
             return
-        # Asked before the next empty batch is fetched: only that one proves that nothing is left.
+        # This is read before the next empty batch: only that batch proves that nothing is left.
         majority_passed = token_time is None and await _majority_passed(client, fence)
         if loop.time() > deadline:
             raise Unreachable(
                 f"{client.label}: the change stream did not catch up within {client.config.operation_timeout_s:g} s. "
-                "Do the secondaries replicate? Raise operation_timeout_s of the role if they are just slow."
+                "Do the secondaries replicate? Raise operation_timeout_s of the role if they are only slow."
             )
 
 
@@ -174,7 +174,7 @@ async def _majority_passed(client: MongoClient, fence: Timestamp) -> bool:
 
 
 def time_of_token(token: Mapping[str, Any] | None) -> Timestamp | None:
-    """The logical time in a MongoDB resume token (type byte 0x82, then the time), None for another server's."""
+    """The logical time in a MongoDB resume token (type byte 0x82, then the time); None for a token of another server."""
     data = (token or {}).get("_data")
     if not isinstance(data, str) or not data.startswith("82") or len(data) < 18:
         return None

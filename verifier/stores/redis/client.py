@@ -1,4 +1,4 @@
-"""Redis or Valkey: connections that can only read, the clock, the privileges."""
+"""Redis or Valkey: connections that pack allowed commands only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ CLIENT_NAME = "openim-verifier"
 
 
 class Taps:
-    """The open taps of one server: how often each channel is listened to "exactly" and "sharded"."""
+    """The verifier's own subscriptions ("taps") on one server, so that a count of a channel's listeners can leave them out.
+
+    `open`: the number of taps by way ("exactly" or "sharded") and channel. A count and what is subtracted from it must be of the
+    same moment, so `lock` is held while a tap opens or closes and while listeners are counted.
+    """
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
@@ -38,12 +42,12 @@ _TAPS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Taps]] = WeakKeyDi
 
 
 def taps_of(server: str) -> Taps:
-    """The taps on a server in this event loop, whichever role it came by."""
+    """The taps on a server in this event loop. Several roles may share a server."""
     return _TAPS.setdefault(asyncio.get_running_loop(), {}).setdefault(server, Taps())
 
 
 class RedisClient:
-    """One Redis server, at one database index; every command passes `require_read_command`."""
+    """Connections to one Redis server and database index. Every command passes `require_read_command`."""
 
     clock_grain_s = 0.0
 
@@ -62,13 +66,13 @@ class RedisClient:
 
     @property
     def driver(self) -> redis.asyncio.Redis:
-        """The connected client; its connections pack allowed commands only."""
+        """The driver's client. Its connections pack allowed commands only."""
         if self._client is None:
             raise Unreachable(f"{self.label} is not connected.")
         return self._client
 
     async def connect(self) -> None:
-        """Connect, and ask the server not to count our reads as use of a key."""
+        """Connect, ask the server to leave idle times alone, and read the server's run id."""
         try:
             options: dict[str, Any] = dict(parse_url(self.config.url.get_secret_value()))
         except ValueError as error:
@@ -81,7 +85,7 @@ class RedisClient:
             connection_class=GuardedTLSConnection if tls else GuardedConnection,
             client_name=CLIENT_NAME,
             greeting=self._greeting,
-            # The driver would ask a server for maintenance notices at each connect: a command that only some servers know.
+            # Otherwise the driver asks for maintenance notices at each connect, by a command that only some servers have.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             socket_connect_timeout=self.config.connect_timeout_s,
             socket_timeout=self.config.operation_timeout_s,
@@ -94,12 +98,12 @@ class RedisClient:
 
     @property
     def no_touch(self) -> bool:
-        """Whether our reads leave the idle times of keys as they are."""
+        """Whether the verifier's reads leave the idle times of keys unchanged."""
         return self._greeting.no_touch is True
 
     @property
     def taps(self) -> Taps:
-        """The verifier's own subscriptions on this server, whichever role it came by."""
+        """The verifier's own subscriptions on this server, also those of other roles."""
         return taps_of(self.server_run or self.role)
 
     async def close(self) -> None:
@@ -109,16 +113,17 @@ class RedisClient:
                 await self._client.aclose(close_connection_pool=True)
 
     def send(self, *arguments: str) -> Awaitable[Any]:
-        """A command that the driver has no method for."""
+        """Send a command for which the driver has no method."""
         command: Awaitable[Any] = self.driver.execute_command(*arguments)  # type: ignore[no-untyped-call]
         return command
 
     async def run(
         self, what: str, command: Awaitable[T], *, count: int = 1, rows: int = 0, statement: str | None = None
     ) -> T:
-        """Await a command, or a pipeline of `count`, inside the budget; its errors are told in sentences.
+        """Await a command, or a pipeline of `count` commands, within the budget, and translate its errors.
 
-        `rows`: the keys that it reads. A `count` of 0 is for what waits on purpose and sends nothing: a subscription.
+        `what`: the kind of command for the log; `statement`: its normal form; `rows`: the number of keys that it reads.
+        `count` is 0 for a subscription, which waits on purpose and sends nothing.
         """
         form = statement or what
 
@@ -139,7 +144,7 @@ class RedisClient:
         match error:
             case exceptions.AuthenticationError() | exceptions.AuthenticationWrongNumberOfArgsError():
                 return Denied(
-                    f"{self.label} refused the user or password of roles.{self.role}.url. Correct it, or the secret it comes from."
+                    f"{self.label} refused the user or password of roles.{self.role}.url. Correct it, or the secret that it comes from."
                 )
             case exceptions.NoPermissionError():
                 return Denied(f"{self.label}: {text}. Grant it to the verifier's ACL user.")
@@ -152,7 +157,7 @@ class RedisClient:
 
     @asynccontextmanager
     async def pubsub(self) -> AsyncIterator[Any]:
-        """A subscriber of its own connection, closed on the way out."""
+        """A subscriber with its own connection, which is closed at the end."""
         subscriber = self.driver.pubsub(ignore_subscribe_messages=False)
         try:
             yield subscriber

@@ -1,4 +1,4 @@
-"""Who listens on a Redis channel: exact, sharded and pattern subscribers, with client names where they may be read."""
+"""The listeners of a Redis channel: exact, sharded and pattern subscribers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from verifier.stores.redis.client import RedisClient
 
 
 async def subscribers(client: RedisClient, channel: str) -> list[StoreObject]:
-    """One object per way of listening; attributes: how, pattern, subscribers and, where one client is told, client."""
+    """One object per way of listening, with attributes `how`, `pattern` and `subscribers`, and unreadable ones for patterns."""
     driver, taps = client.driver, client.taps
     found: list[StoreObject] = []
     async with taps.lock:
         counts = await client.run("PUBSUB NUMSUB", driver.pubsub_numsub(channel))
         listening = {"exactly": sum(int(count) for _, count in counts)}
-        with suppress(StoreError):  # before Redis 7 there are no sharded channels
+        with suppress(StoreError):  # Redis before 7 has no sharded channels
             counts = await client.run("PUBSUB SHARDNUMSUB", driver.pubsub_shardnumsub(channel))
             listening["sharded"] = sum(int(count) for _, count in counts)
         for how, count in listening.items():
@@ -26,14 +26,14 @@ async def subscribers(client: RedisClient, channel: str) -> list[StoreObject]:
 
 
 async def _patterns(client: RedisClient, channel: str) -> list[StoreObject]:
-    """Pattern subscribers: the server tells only their number; CLIENT LIST, where granted, tells who they are, not which pattern."""
+    """Pattern subscribers. The server shows their number, and by CLIENT LIST their names, but not their patterns."""
     number = int(await client.run("PUBSUB NUMPAT", client.driver.pubsub_numpat()))
     if not number:
         return []
     try:
         clients = await client.run("CLIENT LIST", client.driver.client_list())
     except StoreError:
-        what = f"whether one of {number} patterns that are listened to takes in {channel} (CLIENT LIST is not granted)"
+        what = f"whether one of {number} subscribed patterns matches {channel} (CLIENT LIST is not granted)"
         return [StoreObject(kind="unreadable", name=what)]
     names = [str(item.get("name") or item.get("addr")) for item in clients if int(item.get("psub", 0)) > 0]
     names = [name for name in names if name != "openim-verifier"]

@@ -1,8 +1,4 @@
-"""Records behind a Redis key pattern such as `im:token:{user_id}`: found by SCAN, read by type, decoded by codec.
-
-A column is a `{placeholder}` of the pattern, a field of the decoded value (dotted path), or one of the built-ins
-`@key @ttl_ms @idle_s @type @value @token @claim.NAME @header.NAME`. `ttl_ms` is None for a key without expiry.
-"""
+"""Records of a Redis key pattern such as `im:token:{user_id}`: found by SCAN, read by type, decoded by codec."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ _READERS = {
 
 
 class RedisSource:
-    """One key pattern in one database index of one server."""
+    """One key pattern in one database index. Columns are described in `verifier.stores.redis.values`."""
 
     def __init__(self, client: RedisClient, relation: Relation, rows: Rows) -> None:
         self._client = client
@@ -44,7 +40,7 @@ class RedisSource:
         )
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Every key of the pattern; SCAN may name a key twice."""
+        """All keys of the pattern. SCAN may return a key twice."""
         cursor: int | None = None
         sizer = ChunkSizer(self._client.limits, at_most=self._client.config.chunk_rows)
         while cursor != 0:
@@ -60,7 +56,7 @@ class RedisSource:
         return found
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records with these values: by key where the pattern allows it, by a scan otherwise."""
+        """The records with these values: by key where the pattern has only this placeholder, otherwise by a scan."""
         mapped = self._relation.columns[column].column
         if mapped == "@key":
             return await self._read([str(value).encode() for value in values])
@@ -91,7 +87,7 @@ class RedisSource:
         return rows
 
     async def _pipeline(self, what: str, commands: Awaitable[list[Any]], count: int, rows: int) -> list[Any]:
-        """One round trip; its normal form names the keys by their pattern."""
+        """One round trip. Its normal form names the pattern and not the keys."""
         statement = f"{what} of {self._pattern.glob}"
         return await self._client.run(what, commands, count=count, rows=rows, statement=statement)
 
@@ -117,7 +113,7 @@ class RedisSource:
         return values
 
     async def _idle(self, keys: Sequence[bytes]) -> list[int | None]:
-        """Seconds since each key was last touched, asked for only where a column needs it; None where the server cannot tell."""
+        """Idle seconds of each key, read only where a column needs it; None where the server does not keep them."""
         if all(self._relation.columns[name].column != "@idle_s" for name in self._columns):
             return [None] * len(keys)
         pipeline = self._client.driver.pipeline(transaction=False)

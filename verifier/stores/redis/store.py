@@ -19,28 +19,28 @@ class RedisStore(RedisClient):
     """One Redis server, as the pool uses it."""
 
     def source(self, relation: Relation, rows: Rows) -> RedisSource:
-        """The records behind a key pattern."""
+        """The records of a key pattern."""
         return RedisSource(self, relation, rows)
 
     def observer(
         self, target: Relation | Channel, columns: tuple[str, ...], timing: Timing
     ) -> ChannelObserver | KeysObserver:
-        """What watches a channel or a key pattern for writes."""
+        """The observer of a channel or a key pattern. Neither uses `timing`."""
         return ChannelObserver(self, target) if isinstance(target, Channel) else KeysObserver(self, target)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """`subscribers:CHANNEL`: who listens on a channel, exactly or by pattern, the verifier's own taps left out."""
+        """Kind `subscribers:CHANNEL`: the listeners of a channel, exact ones and patterns, without the verifier's own taps."""
         prefix, _, channel = kind.partition(":")
         if prefix != "subscribers":
             raise ValueError(f"{self.label} lists subscribers, not {kind}")
         return await subscribers(self, channel)
 
     async def privileges(self) -> Sequence[Privilege]:
-        """Asks the server, by ACL DRYRUN, whether this user could write; nothing is executed."""
+        """What the user can do beyond reading, by ACL DRYRUN, which executes nothing."""
         try:
             user = await self.run("ACL WHOAMI", self.driver.acl_whoami())
             name = user.decode() if isinstance(user, bytes) else str(user)
-            could = []
+            allowed = []
             for command in (
                 ("SET", "verifier:probe", "1"),
                 ("DEL", "verifier:probe"),
@@ -49,9 +49,9 @@ class RedisStore(RedisClient):
             ):
                 answer = await self.run("ACL DRYRUN", self.send("ACL", "DRYRUN", name, *command))
                 if answer in (b"OK", "OK", True):
-                    could.append(" ".join(command[:2]) if command[0] == "CONFIG" else command[0])
+                    allowed.append(" ".join(command[:2]) if command[0] == "CONFIG" else command[0])
         except StoreError as error:
-            return [Privilege(self.label, "could it write?", "unknown", f"the server does not say ({error})")]
-        if could:
-            return [Privilege(self.label, "writing commands", "too_many", f"user {name} may {', '.join(could)}")]
+            return [Privilege(self.label, "can it write?", "unknown", f"the server does not say ({error})")]
+        if allowed:
+            return [Privilege(self.label, "writing commands", "too_many", f"user {name} may {', '.join(allowed)}")]
         return [Privilege(self.label, "read only", "ok", f"user {name} may not SET, DEL, PUBLISH or CONFIG SET")]

@@ -1,7 +1,6 @@
-"""The verifier's own subscriptions, so that who counts the listeners of a channel does not count it.
+"""A tap: the verifier's own subscription to a channel, registered so that it is not counted as a listener.
 
-A count and what is subtracted from it must be of one moment: a tap that opens or closes in between would hide a listener,
-or look like one. So both happen under one lock, and a tap counts from the server's confirmation to the next.
+It is registered from the server's confirmation of the subscription until that of its end; see `Taps`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _POLL_S = 0.2
 
 
 class Tap:
-    """One connection that listens to a channel, plain and sharded."""
+    """One connection that is subscribed to a channel, plain and sharded. `early`: messages that came before `begin` returned."""
 
     def __init__(self, client: RedisClient, subscriber: Any, channel: str) -> None:
         self._client = client
@@ -28,17 +27,17 @@ class Tap:
         self.early: list[Any] = []
 
     async def begin(self) -> None:
-        """Subscribe and wait until the server says so; what arrived meanwhile is in `early`."""
+        """Subscribe, and wait for the server's confirmation. Raises StoreError where none comes in time."""
         taps = self._client.taps
         async with taps.lock:
             await self._client.run("SUBSCRIBE", self._subscriber.subscribe(self._channel))
             await self._counted("exactly", "subscribe")
-            with suppress(StoreError):  # sharded channels exist since Redis 7
+            with suppress(StoreError):  # Redis before 7 has no sharded channels
                 await self._client.run("SSUBSCRIBE", self._subscriber.ssubscribe(self._channel))
                 await self._counted("sharded", "ssubscribe")
 
     async def end(self) -> None:
-        """Unsubscribe and wait until the server says so. Never raises."""
+        """Unsubscribe, and wait for the server's confirmation. Never raises."""
         taps = self._client.taps
         async with taps.lock:
             with suppress(Exception):

@@ -1,4 +1,4 @@
-"""Between Redis keys and values and the columns that judges see: key patterns, codecs, the claims of a JWT.
+"""Conversion from Redis keys and values to columns: key patterns, codecs, the claims of a JWT.
 
 A column is a `{placeholder}` of the pattern, a field of the decoded value (dotted path), or one of the built-ins
 `@key @ttl_ms @idle_s @type @value @token @claim.NAME @header.NAME`. `ttl_ms` is None for a key without expiry.
@@ -21,7 +21,7 @@ _GLOB_SPECIAL = re.compile(r"([*?\[\]\\])")
 
 
 class KeyPattern:
-    """A key pattern both ways: glob for SCAN, regular expression for the placeholders, and back to a key."""
+    """A key pattern such as `im:token:{user_id}`: as a glob for SCAN, as a parser of keys, and as a maker of keys."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -31,23 +31,23 @@ class KeyPattern:
         self.glob = "*".join(_GLOB_SPECIAL.sub(r"\\\1", piece) for piece in literals)
         body = re.escape(literals[0])
         for index, (name, literal) in enumerate(zip(self.names, literals[1:], strict=True)):
-            # All but the last placeholder stop at the separator that follows, so `a:{x}:{y}` reads the way people write it.
+            # All but the last placeholder end at the separator that follows, so that `a:{x}:{y}` has one meaning.
             wide = ".+" if index == len(self.names) - 1 or not literal else f"[^{re.escape(literal[0])}]+"
             body += f"(?P<{name}>{wide}){re.escape(literal)}"
         self._match = re.compile(body, re.DOTALL)
 
     def parse(self, key: str) -> dict[str, str] | None:
-        """The placeholders' values, or None for another key."""
+        """The values of the placeholders, or None for a key that does not match."""
         found = self._match.fullmatch(key)
         return found.groupdict() if found else None
 
     def key(self, name: str, value: str) -> str | None:
-        """The key for a value, where `name` is the only placeholder."""
+        """The key for a value, or None unless `name` is the only placeholder."""
         return self.pattern.replace(f"{{{name}}}", value) if self.names == [name] else None
 
 
 class Record:
-    """One key, decoded as far as its columns need."""
+    """One key with its decoded value."""
 
     def __init__(
         self, built_in: Mapping[str, Any], value: Any, placeholders: Mapping[str, str], relation: Relation
@@ -77,6 +77,7 @@ class Record:
         return self.text
 
     def column(self, column: Column) -> Any:
+        """The value of one column."""
         where = column.column
         if where.startswith("{"):
             return self.placeholders.get(where[1:-1])
@@ -93,7 +94,7 @@ class Record:
 
 
 def token_part(token: str | None, part: str) -> Mapping[str, Any]:
-    """The claims (`claim`) or header of a JWT, read without the secret; empty where it is none."""
+    """The claims (`claim`) or the header (`header`) of a JWT, read without the secret [F20]; empty where it is not a JWT."""
     try:
         if part == "header":
             return jwt.get_unverified_header(token or "")
@@ -110,4 +111,5 @@ def _dig(fields: Mapping[str, Any], path: str) -> Any:
 
 
 def decode(value: Any) -> str:
+    """Bytes as text; bytes that are not UTF-8 survive the way back to a key."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

@@ -172,7 +172,7 @@ async def test_a_reading_survives_the_history(mongo: MongoWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    "horizon",
+    "position",
     [
         "not JSON",
         "{}",

@@ -1,7 +1,6 @@
-"""OpenIM's REST API, by the routes that only read.
+"""OpenIM's REST API: requests to the routes that only read.
 
-OpenIM has no read-only credential: an admin token can always write, so the route list below is the guard. HTTP status is
-200 for nearly every error (trap T21): the envelope's errCode decides. Facts: recordings of open-im-server 3.8.
+Nearly every error has HTTP status 200, so the envelope's errCode decides [F2].
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from verifier.stores.statement_log import StatementLog
 
 
 class OpenIMRefusal(StoreError):
-    """OpenIM answered with an error code."""
+    """OpenIM answered with an error code, `code`."""
 
     def __init__(self, label: str, route: str, code: int, message: str, detail: str) -> None:
         self.code = code
@@ -34,7 +33,7 @@ class OpenIMRefusal(StoreError):
 
 
 class OpenIMClient:
-    """OpenIM through REST, with the verifier's own admin token, taken at most once a run."""
+    """OpenIM through REST, with an administrator's token that is given or is issued at most once per run."""
 
     clock_grain_s = 0.0
 
@@ -59,12 +58,12 @@ class OpenIMClient:
         self._token_lock = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Make sure that there is a token which OpenIM accepts as an admin's."""
+        """Check that OpenIM accepts the token as an administrator's."""
         await self._ensure_token()
         await self.call("/user/account_check", {"checkUserIDs": ["openim_verifier_probe"]})
 
     async def close(self) -> None:
-        """Close the connections. The token stays: logging it out would be a write."""
+        """Close the connections. The token is not logged out, because that would be a write."""
         await self._client.aclose()
 
     async def call(self, route: str, body: dict[str, Any]) -> Any:
@@ -78,8 +77,8 @@ class OpenIMClient:
         except OpenIMRefusal as refusal:
             if refusal.code in TOKEN_CODES:
                 raise Denied(
-                    f"{self.label}: the admin token is {TOKEN_CODES[refusal.code]}. Another client that asks for a token of the "
-                    f"same admin id makes it die after 300 s: give the verifier an admin id of its own in roles.{self.role}."
+                    f"{self.label}: the admin token is {TOKEN_CODES[refusal.code]}. Another client that requests a token for the "
+                    f"same admin id ends it after 300 s: give the verifier its own admin id in roles.{self.role}."
                 ) from None
             if refusal.code == 1002:
                 raise Denied(f"{refusal} Its user id must be among OpenIM's admin ids.") from None
@@ -103,7 +102,7 @@ class OpenIMClient:
             self._token = str(data["token"])
 
     async def token_state(self, token: str) -> int:
-        """What `parse_token` says of a user's imToken: 0 valid, else the error code. OpenIM may answer from a 300 s cache (T3)."""
+        """The state of a user's imToken by `parse_token`: 0 for valid, otherwise the error code. It may come from a 300 s cache [F29]."""
         try:
             await self._post("/auth/parse_token", {"token": token})
         except OpenIMRefusal as refusal:
@@ -111,44 +110,44 @@ class OpenIMClient:
         return 0
 
     async def configuration(self, name: str) -> Any:
-        """One of OpenIM's configuration files as it is in force, by its name (`share.yml`); None for one that it has not.
+        """One of OpenIM's configuration files as it is in force, by name (`share.yml`) [F14]; None for an unknown name.
 
-        Raises RouteClosed where administrators are not told (refused, or no such route). What comes back holds secrets: it
-        must be reduced before it goes anywhere.
+        Raises RouteClosed where the route is refused or does not exist. The result contains secrets: the caller keeps only
+        the settings that it judges.
         """
         await self._ensure_token()
         try:
             data = await self._post("/config/get_config", {"configName": name})
         except OpenIMRefusal as refusal:
             if refusal.code == 1002:
-                raise RouteClosed(f"{refusal} Its admin is not told the configuration.") from None
+                raise RouteClosed(f"{refusal} The verifier's admin id may not read the configuration.") from None
             if refusal.code == 1001:
                 return None
             raise
         try:
             return json.loads(data) if isinstance(data, str) else data
         except ValueError:
-            raise StoreError(f"{self.label} answered /config/get_config with what is not JSON.") from None
+            raise StoreError(f"{self.label} answered /config/get_config with something other than JSON.") from None
 
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
         headers = {"operationID": f"verifier-{uuid.uuid4().hex}", "token": self._token}
         response = await self.budget.run(lambda: self._send(route, body, headers), kind=f"POST {route}", rows=_items)
         if response.status_code in (403, 404, 405):
             raise RouteClosed(
-                f"{self.label} answered {route} with HTTP {response.status_code}: the route is closed, or api_url points "
-                "elsewhere than at OpenIM's API of version 3.8."
+                f"{self.label} answered {route} with HTTP {response.status_code}: the route is closed, or api_url does not "
+                "point to an OpenIM API of version 3.8."
             )
         if response.status_code != 200 or not response.content:
             raise StoreError(
                 f"{self.label} answered {route} with HTTP {response.status_code}. "
-                "Does api_url point at OpenIM's API, and is it one of version 3.8?"
+                "Does api_url point to an OpenIM API of version 3.8?"
             )
         try:
             envelope = response.json()
             code = int(envelope["errCode"])
         except (ValueError, KeyError, TypeError):
             raise StoreError(
-                f"{self.label} answered {route} without OpenIM's envelope. Does api_url point at OpenIM's API?"
+                f"{self.label} answered {route} without OpenIM's envelope. Does api_url point to OpenIM's API?"
             ) from None
         if code:
             raise OpenIMRefusal(
@@ -174,12 +173,12 @@ class OpenIMClient:
         return datetime.fromtimestamp(int(data["serverTime"]) / 1000, UTC)
 
     async def version(self) -> str:
-        """OpenIM's REST API does not tell its version."""
-        return "OpenIM (version not told by its API)"
+        """A fixed text: OpenIM's REST API does not show its version."""
+        return "OpenIM (its API does not show the version)"
 
 
 def _items(response: httpx.Response) -> int:
-    """How many records an answer holds: the longest list in its data."""
+    """The number of records in an answer: the length of the longest list in its data."""
     try:
         data = response.json().get("data")
     except (ValueError, AttributeError):

@@ -1,6 +1,6 @@
 """The allow-list for OpenIM's REST API.
 
-OpenIM has no credential that only reads: an administrator's token can always write. This list is the only guard.
+OpenIM has no read-only credential: an administrator's token can always write. This list is the only guard.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ READ_ROUTES = frozenset(
     config/get_config msg/pull_msg_by_seq
     """.split()
 )
-"""`pull_msg_by_seq` fills OpenIM's cache, so that only relation `openim.canary_messages` asks it, for what canaries sent."""
+"""`pull_msg_by_seq` fills OpenIM's caches [F92], so only relation `openim.canary_messages` uses it, for messages of canaries."""
 
 
 def is_read_request(method: str, path: str) -> bool:

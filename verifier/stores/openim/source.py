@@ -1,4 +1,4 @@
-"""OpenIM's own relations, named `openim.…`: which route tells each, and how its answer becomes rows."""
+"""OpenIM's REST API as built-in relations, named `openim.…`: the routes of each, and how answers become rows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MEMBERS = "openim.group_members"
 DISMISSED = 2
 OWNER = 100
 NO_SUCH_GROUP = (1201, 1204)
-"""Unknown, dismissed: in neither case is there a list of members to judge."""
+"""Unknown, dismissed: such a group has no list of members [F47, F50]."""
 
 
 class OpenIMSource:
-    """One of OpenIM's own relations, named `openim.…`. Look-ups batch by id; streams page without any order (trap T8)."""
+    """One relation `openim.…` with the key that `verifier.stores.builtin.table` gives it."""
 
     def __init__(self, client: OpenIMClient, relation: str, key: tuple[str, ...]) -> None:
         self._client = client
@@ -31,12 +31,14 @@ class OpenIMSource:
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The routes that are called."""
+        """The routes that are requested."""
         return tuple(f"POST {route}" for route in _ROUTES[self.relation])
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Pages of users or groups, or the members of one group after the other. Never a basis for "missing": pages may
-        overlap or skip."""
+        """Pages of users or groups, or the members of one group after the other.
+
+        Pages have no order: they may overlap or skip records, so a record that is not in them may exist [F39].
+        """
         if self.relation == MEMBERS:
             async for groups in OpenIMSource(self._client, "openim.groups", ("group_id",)).chunks():
                 for group in groups:
@@ -56,7 +58,7 @@ class OpenIMSource:
             page += 1
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records of these ids (or owners, or tokens), asked for in batches that OpenIM accepts."""
+        """The records of these ids, owners or tokens, requested in batches of `batch_size`."""
         unique = list(dict.fromkeys(str(value) for value in values))
         if self.relation in _SINGLE:
             ask_one = _SINGLE[self.relation]
@@ -128,7 +130,7 @@ async def _friends(client: OpenIMClient, owner: str) -> list[Row]:
 
 
 async def _members(client: OpenIMClient, group_id: str) -> list[Row]:
-    """All members of a group: their ids first, then each by id, because pages of members have no stable order."""
+    """All members of a group: first their ids, then the members by id, because pages of members have no stable order [F41]."""
     try:
         data = await client.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
     except OpenIMRefusal as refusal:
@@ -166,13 +168,13 @@ _MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_mem
 
 
 async def _canary_message(client: OpenIMClient, place: str) -> list[Row]:
-    """A message of a canary, by `<conversation>:<seq>`, as its sender would pull it: the caller names canaries' chats alone."""
+    """A message by `<conversation>:<seq>`, pulled as its sender. Only for messages of canaries [F92]."""
     conversation, _, seq = place.rpartition(":")
     kind, *members = conversation.split("_")
     if kind != "si" or len(members) != 2:
         raise StoreError(
-            f"{client.label}: {conversation} does not tell whose chat it is (ids with _, or no single chat), so that it cannot be "
-            "pulled. Describe roles.openim_mongo, or give the canaries ids without _."
+            f"{client.label}: the members of {conversation} cannot be read from its id (ids with _, or not a single chat), so that it "
+            "cannot be pulled. Describe roles.openim_mongo, or give the canaries ids without _."
         )
     wanted = {"conversationID": conversation, "begin": int(seq), "end": int(seq), "num": 1}
     body = {"userID": members[0], "seqRanges": [wanted], "order": 0}

@@ -1,4 +1,4 @@
-"""The store behind role `openim`: its sources and privileges."""
+"""The store behind role `openim`. Its sources are built-in relations; see `verifier.stores.builtin.table`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class OpenIMStore(OpenIMClient):
     """OpenIM, as the pool uses it."""
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """OpenIM has no inventory that a check needs."""
-        raise ValueError(f"{self.label} lists nothing, not even {kind}")
+        """OpenIM has no inventory. Always raises ValueError."""
+        raise ValueError(f"{self.label} has no list of {kind}")
 
     async def privileges(self) -> Sequence[Privilege]:
-        """An admin token can always write; what it is used for is decided by the route list."""
+        """An administrator's token can always write; the route list decides what is sent."""
         return [
             Privilege(
                 self.label,
                 "admin token",
                 "guarded",
-                f"can write; the verifier can reach {len(READ_ROUTES)} reading routes only",
+                f"can write; the verifier can only reach {len(READ_ROUTES)} routes that read",
             )
         ]

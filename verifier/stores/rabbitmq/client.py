@@ -1,4 +1,4 @@
-"""RabbitMQ: the management API by GET, passive declares and the operator's tap queue over AMQP."""
+"""RabbitMQ: requests to the management API, and AMQP connections for passive declares and the tap queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 import aio_pika
 import httpx
 from aio_pika.abc import AbstractChannel
-from aiormq import exceptions  # aio-pika's own lower half: it raises these
+from aiormq import exceptions  # the AMQP layer below aio-pika, whose exceptions it raises
 
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import BrokerRole
@@ -27,13 +27,11 @@ from verifier.stores.http import guarded_client
 from verifier.stores.rabbitmq.guard import is_read_request
 from verifier.stores.statement_log import StatementLog
 
-# The Date header tells whole seconds, cut off: half a second later is the best guess.
+# The Date header has whole seconds, rounded down: half a second later is the best estimate.
 _HALF_SECOND = timedelta(milliseconds=500)
-
-
 QueueState = Literal["absent", "present", "exclusive", "unknown"]
 
-# What goes wrong is raised as well; without a handler Python would print the driver's own lines among ours.
+# Errors are raised as well. Without a handler, Python would print the driver's log lines to the terminal.
 logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 
@@ -44,14 +42,14 @@ def segment(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a passive declare tells; `messages` are those that are ready, at this very moment."""
+    """The result of a passive declare. `messages`: the number of ready messages at that moment."""
 
     state: QueueState
     messages: int | None = None
 
 
 class RabbitMQClient:
-    """One broker (or cluster); every request passes `is_read_request`, AMQP has two reading methods only."""
+    """Connections to one broker or cluster. Every request passes `is_read_request`; over AMQP only passive declares are sent."""
 
     clock_grain_s = _HALF_SECOND.total_seconds()
 
@@ -67,7 +65,7 @@ class RabbitMQClient:
         url = urlsplit(config.management_url.get_secret_value())
         if url.scheme not in ("http", "https") or not url.hostname:
             raise StoreError(
-                f"{self.label}: roles.{role}.management_url is no URL. It looks like http://USER:PASSWORD@HOST:15672"
+                f"{self.label}: roles.{role}.management_url is not a URL. Its form is http://USER:PASSWORD@HOST:15672"
             )
         self._prefix = url.path.rstrip("/").removesuffix("/api")
         try:
@@ -86,13 +84,13 @@ class RabbitMQClient:
             ) from None
 
     async def connect(self) -> None:
-        """Find out who we are for the broker."""
+        """Check the credential."""
         try:
             await self.get("/api/whoami")
         except Denied:
             raise Denied(
                 f"{self.label} refused the user or password of roles.{self.role}.management_url, or the user lacks the tag "
-                "monitoring. Correct it, or the secret it comes from."
+                "monitoring. Correct it, or the secret that it comes from."
             ) from None
 
     async def close(self) -> None:
@@ -101,14 +99,14 @@ class RabbitMQClient:
             await self._client.aclose()
 
     async def get(self, path: str, **parameters: str | int) -> Any:
-        """GET an allowed path of the API: the decoded answer.
+        """GET an allowed path of the API, and return the decoded answer.
 
         Raises Denied for 401 and 403, Missing for 404, Unreachable for the network, StoreError for anything else.
         """
         return (await self.get_dated(path, **parameters))[0]
 
     async def get_dated(self, path: str, **parameters: str | int) -> tuple[Any, datetime]:
-        """The same, with the broker's time of the answer."""
+        """As `get`, with the broker's time of the answer."""
         response = await self.budget.run(
             lambda: self._send(path, parameters), kind=f"GET {self._prefix}{path}", rows=_items
         )
@@ -147,7 +145,7 @@ class RabbitMQClient:
             ) from None
 
     async def clock(self) -> datetime:
-        """The broker's clock, to half a second."""
+        """The broker's clock, precise to half a second."""
         return (await self.get_dated("/api/whoami"))[1]
 
     async def version(self) -> str:
@@ -156,21 +154,21 @@ class RabbitMQClient:
         return f"{overview.get('product_name', 'RabbitMQ')} {overview.get('rabbitmq_version', '?')}"
 
     async def vhosts(self) -> list[str]:
-        """The names of all vhosts, also of those that cannot be looked into."""
+        """The names of all vhosts, unreadable ones included."""
         return sorted(str(item["name"]) for item in await self.get("/api/vhosts"))
 
     async def passive_queue(self, vhost: str, name: str) -> QueueState:
-        """Whether a queue exists, by a passive declare: absent, present, exclusive or unknown (no AMQP, no access)."""
+        """Whether a queue exists: absent, present, exclusive, or unknown (without AMQP or access)."""
         return (await self.passive_declare(vhost, name)).state
 
     async def passive_declare(self, vhost: str, name: str) -> Declared:
-        """The same, with the number of messages that are ready."""
+        """Whether a queue exists, by a passive declare, and its number of ready messages."""
         if self.config.amqp_url is None:
             return Declared("unknown")
         return await self.budget.run(lambda: self._declare(vhost, name), kind="AMQP queue.declare passive")
 
     async def _declare(self, vhost: str, name: str) -> Declared:
-        """Ask for a queue without creating it. Needs an entry in the vhost, and no permission at all."""
+        """Declare passively, which does not create the queue. It needs an entry in the vhost without any permission."""
         try:
             async with open_channel(self, vhost) as channel:
                 self.statement_log.note("AMQP queue.declare passive")
@@ -186,7 +184,10 @@ class RabbitMQClient:
 
 @asynccontextmanager
 async def open_channel(client: RabbitMQClient, vhost: str) -> AsyncIterator[AbstractChannel]:
-    """A channel on a connection of its own: a refused passive declare closes it."""
+    """A channel on its own connection, because a refused passive declare closes the channel.
+
+    It can write: only this package uses it, for passive declares and the tap queue.
+    """
     secret = client.config.amqp_url
     if secret is None:
         raise StoreError(f"{client.label}: roles.{client.role}.amqp_url is not set.")
@@ -224,7 +225,7 @@ def _refused(client: RabbitMQClient, vhost: str, error: Exception) -> StoreError
 
 
 def _items(response: httpx.Response) -> int:
-    """How many objects an answer lists."""
+    """The number of objects in an answer."""
     try:
         found = response.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is declared on a broker, in every vhost: an undeclared queue hides best where nobody looks."""
+"""The inventory of a broker: what is declared in every vhost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Reader = Callable[[RabbitMQClient, str], Awaitable[list[StoreObject]]]
 
 
 async def list_objects(client: RabbitMQClient, kind: str) -> list[StoreObject]:
-    """All objects of a kind; raises ValueError for a kind that there is not."""
+    """All objects of a kind. Raises ValueError for an unknown kind."""
     if kind not in KINDS:
         raise ValueError(f"{client.label} lists {', '.join(KINDS)}; not {kind}")
     found = await _vhosts(client)
@@ -31,13 +31,13 @@ async def list_objects(client: RabbitMQClient, kind: str) -> list[StoreObject]:
     if kind == "parameters":
         return [*found, *await _parameters(client)]
     for vhost in readable if kind in _PER_VHOST else ():
-        with suppress(Missing):  # a vhost that was removed since
+        with suppress(Missing):  # the vhost was removed in between
             found += await _PER_VHOST[kind](client, vhost)
     return found
 
 
 async def _vhosts(client: RabbitMQClient) -> list[StoreObject]:
-    """Which can be looked into, found out by looking: some pages (consumers) are silently empty for the others."""
+    """The vhosts, found readable or unreadable by a request: some pages (consumers) of an unreadable one are empty, not denied."""
     found = []
     for name in await client.vhosts():
         try:
@@ -51,14 +51,14 @@ async def _vhosts(client: RabbitMQClient) -> list[StoreObject]:
             found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))
     own = client.config.vhost
     if not any(item.attributes["vhost"] == own for item in found):
-        # Nothing of ours was looked at: silence here must not pass for absence.
-        why = f"There is no vhost {own}. Correct roles.{client.role}.vhost in the profile."
+        # The profile's vhost was not read, so an empty list would not prove anything.
+        why = f"Vhost {own} does not exist. Correct roles.{client.role}.vhost in the profile."
         found.append(StoreObject(kind="unreadable", name=f"vhost {own}", attributes={"vhost": own, "reason": why}))
     return found
 
 
 async def _queues(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
-    """By pages: a broker may hold a hundred thousand queues."""
+    """By pages: a broker may have a hundred thousand queues."""
     items: list[Item] = []
     page, pages = 1, 1
     while page <= pages:
@@ -88,7 +88,7 @@ async def _exchanges(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
 
 
 async def _bindings(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
-    """`queue` names the destination where that is a queue; `source` is empty for the default exchange's own bindings."""
+    """`queue` is the destination if it is a queue; `source` is empty for bindings of the default exchange."""
     found = []
     for item in await client.get(f"/api/bindings/{segment(vhost)}"):
         names = ("vhost", "source", "destination", "destination_type", "routing_key", "arguments")
@@ -100,7 +100,7 @@ async def _bindings(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
 
 
 async def _consumers(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
-    """Named by queue and user: tags and connections are new after each reconnect."""
+    """Named by queue and user, because consumer tags and connections change with each reconnect."""
     found = []
     for item in await client.get(f"/api/consumers/{segment(vhost)}"):
         queue, channel = item.get("queue") or {}, item.get("channel_details") or {}
@@ -127,7 +127,7 @@ async def _policies(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
 
 
 async def _parameters(client: RabbitMQClient) -> list[StoreObject]:
-    """Shovels and federation upstreams. Without the tag policymaker: the running ones, told by their own plugins."""
+    """Shovels and federation upstreams; without the tag policymaker the running ones, as their plugins report them."""
     try:
         items = await client.get("/api/parameters")
     except Denied as error:
@@ -144,12 +144,12 @@ def _parameter(item: Item) -> StoreObject:
 
 
 def _without_urls(value: Item) -> dict[str, Any]:
-    """A definition without its URLs: they hold passwords."""
+    """A definition without its URLs, which contain passwords."""
     return {key: item for key, item in value.items() if "uri" not in key}
 
 
 async def _running(client: RabbitMQClient, denied: Denied) -> list[StoreObject]:
-    """What plugins tell of their links, and the admission where a plugin runs whose page is not there."""
+    """The links that plugins report, and an unreadable object where a plugin runs without its management page."""
     enabled = {name for node in await client.get("/api/nodes") for name in node.get("enabled_plugins") or []}
     found = []
     for component, path in _LINKS.items():
@@ -157,7 +157,9 @@ async def _running(client: RabbitMQClient, denied: Denied) -> list[StoreObject]:
         if f"{plugin}_management" in enabled:
             found += [_link(component, item) for item in await client.get(path)]
         elif plugin in enabled:
-            why = f"{denied} And {path} is not there: enable {plugin}_management, or give the user the tag policymaker."
+            why = (
+                f"{denied} And {path} does not exist: enable {plugin}_management, or give the user the tag policymaker."
+            )
             found.append(StoreObject(kind="unreadable", name=f"{component} definitions", attributes={"reason": why}))
     return found
 

@@ -1,4 +1,4 @@
-"""The messages of the operator's tap queue, the only queue that the verifier consumes from."""
+"""Relation `broker.push_tap`: the messages of the operator's tap queue, the only queue that the verifier consumes from."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ BODY_BYTES_MAX = 64 * 1024
 
 
 class TapSource:
-    """The messages of the tap queue: read once, acknowledged, and remembered for the rest of the run.
+    """The messages of the tap queue. They are read once, acknowledged, and kept in memory for the rest of the run.
 
-    Rows have `delivery` (the message id, or a digest), `body` (decoded JSON, else text), `exchange` and `routing_key`.
+    Rows have `delivery` (the message id, or a digest), `body` (decoded JSON, or text), `exchange` and `routing_key`.
     """
 
     key = ("delivery",)
@@ -38,11 +38,11 @@ class TapSource:
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """What is sent."""
+        """The AMQP methods that are sent."""
         return (f"basic.get and basic.ack on {self._queue.name} in vhost {self._client.config.vhost}",)
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """What was read before in this run, then what is in the queue now; at most TAP_MESSAGES_MAX."""
+        """The messages that this run read before, then those in the queue; at most TAP_MESSAGES_MAX in all."""
         async with self._drained:
             rows = list(self._rows.values())
             for start in range(0, len(rows), TAP_CHUNK):
@@ -53,11 +53,11 @@ class TapSource:
                     yield chunk
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """Among the messages of this run: a message cannot be asked for again."""
+        """The messages with these values, among those that this run has read: they cannot be read again."""
         return [row for row in self._rows.values() if row[column] in values]
 
     async def _open(self, channel: AbstractChannel) -> AbstractQueue:
-        """The queue by a passive declare: it is never made."""
+        """The queue, by a passive declare, which never creates it."""
         try:
             return await channel.declare_queue(self._queue.name, passive=True)
         except exceptions.ChannelNotFoundEntity:
@@ -66,10 +66,10 @@ class TapSource:
                 "The operator declares and binds it; or remove queues.push_tap from the profile."
             ) from None
         except (exceptions.AMQPError, OSError) as error:
-            raise _broke_off(self._client, error) from None
+            raise _broken(self._client, error) from None
 
     async def _take(self, queue: AbstractQueue) -> list[Row]:
-        """Up to a chunk of messages; they are acknowledged when they are in memory."""
+        """Up to a chunk of messages, acknowledged once they are in memory."""
         chunk: list[Row] = []
         last: AbstractIncomingMessage | None = None
         try:
@@ -87,14 +87,14 @@ class TapSource:
         except exceptions.ChannelAccessRefused:
             raise Denied(
                 f"{self._client.label} does not let the verifier's user read the tap queue {self._queue.name}. "
-                f"Grant that alone: read '^{self._queue.name}$'."
+                f"Grant only that: read '^{self._queue.name}$'."
             ) from None
         except (exceptions.AMQPError, OSError, TimeoutError) as error:
-            raise _broke_off(self._client, error) from None
+            raise _broken(self._client, error) from None
         return chunk
 
 
-def _broke_off(client: RabbitMQClient, error: Exception) -> Unreachable:
+def _broken(client: RabbitMQClient, error: Exception) -> Unreachable:
     return Unreachable(
         f"{client.label}: the AMQP connection broke ({str(error) or type(error).__name__}). Is the broker up?"
     )
@@ -110,7 +110,7 @@ def _row(message: AbstractIncomingMessage) -> Row:
 
 
 def _decode(raw: bytes) -> Any:
-    """JSON where it is some and not too large to keep, else the beginning as text."""
+    """Decoded JSON; the beginning as text where the body is not JSON or is longer than BODY_BYTES_MAX."""
     if len(raw) <= BODY_BYTES_MAX:
         try:
             return json.loads(raw)

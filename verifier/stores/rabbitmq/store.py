@@ -27,22 +27,22 @@ class RabbitMQStore(RabbitMQClient):
         self._taps: dict[str, TapSource] = {}
 
     def tap(self, queue: Queue) -> TapSource:
-        """The messages of the operator's tap queue: the only queue that is ever consumed from."""
+        """The messages of the operator's tap queue, the only queue that the verifier consumes from."""
         return self._taps.setdefault(queue.name, TapSource(self, queue))
 
     def observer(self, queue: Queue, columns: tuple[str, ...], timing: Timing) -> QueueObserver:
-        """What watches a queue for publishes and for being made anew."""
+        """The observer of a queue."""
         return QueueObserver(self, queue, lag_s=timing.counter_flush_s)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """`vhosts queues exchanges bindings consumers policies parameters`, of all vhosts.
+        """Kinds `vhosts queues exchanges bindings consumers policies parameters`, of all vhosts.
 
-        What could not be looked into comes as an object of kind `unreadable`.
+        What cannot be read is returned as an object of kind `unreadable`.
         """
         return await list_objects(self, kind)
 
     async def privileges(self) -> Sequence[Privilege]:
-        """What the user's tags and, where the broker tells them, permissions allow beyond reading."""
+        """What the user's tags and, where the broker shows them, permissions allow beyond reading."""
         me = await self.get("/api/whoami")
         name, tags = str(me.get("name", "?")), _tags(me.get("tags"))
         found = [
@@ -63,20 +63,22 @@ class RabbitMQStore(RabbitMQClient):
         try:
             entries = await self.get(f"/api/users/{segment(name)}/permissions")
         except Denied:
-            detail = f"the broker tells them to administrators only; check: rabbitmqctl list_user_permissions {name}"
+            detail = f"the broker shows them to administrators only; check: rabbitmqctl list_user_permissions {name}"
             return Privilege(self.label, what, "unknown", detail)
-        could = [
+        allowed = [
             f"{verb} {entry[verb]!r} in {entry['vhost']}"
             for entry in entries
             for verb in ("configure", "write", "read")
             if entry.get(verb) not in ("", "^$")
         ]
-        if could:
-            shown = ", ".join(could[:3]) + (f" and {len(could) - 3} more" if len(could) > 3 else "")
-            return Privilege(self.label, what, "too_many", f"{name} has {shown}; entries with '^$' are enough to look")
+        if allowed:
+            shown = ", ".join(allowed[:3]) + (f" and {len(allowed) - 3} more" if len(allowed) > 3 else "")
+            return Privilege(
+                self.label, what, "too_many", f"{name} has {shown}; entries with '^$' are enough for reading"
+            )
         return Privilege(self.label, what, "ok", f"{name} may configure, write and read nothing")
 
 
 def _tags(raw: Any) -> set[str]:
-    """A list since 3.9, a comma-separated text before."""
+    """Tags as a set: the broker sends a list since 3.9, before that a comma-separated text."""
     return {str(tag).strip() for tag in (raw.split(",") if isinstance(raw, str) else raw or [])}

@@ -160,8 +160,8 @@ async def test_parameters_for_a_policymaker(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"management_url": "nonsense"}, "is no URL"),
-        ({"management_url": "ftp://u:secret@broker"}, "is no URL"),
+        ({"management_url": "nonsense"}, "is not a URL"),
+        ({"management_url": "ftp://u:secret@broker"}, "is not a URL"),
         ({"management_url": "http://u:secret@broker:port"}, "Invalid port"),
         ({"management_url": "https://u:secret@broker", "tls_ca_file": "/there/is/none"}, "tls_ca_file"),
     ],

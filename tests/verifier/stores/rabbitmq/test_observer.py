@@ -69,7 +69,7 @@ async def test_messages_are_seen_at_once(broker: BrokerWorld) -> None:
         await publish(channel, QUEUE.name)
         now = await observer.read()
         assert (now.counters["publish"], await told(observer, before, now)) in [
-            (0, [("publish", "1 messages lie in it, 0 did before")]),
+            (0, [("publish", "it has 1 messages, and had 0 before")]),
             (1, []),
         ]
 
@@ -114,7 +114,7 @@ async def test_a_queue_that_comes_and_goes(broker: BrokerWorld) -> None:
         absent = await observer.read()
         queue = await channel.declare_queue("q", durable=True)
         present = await observer.read()
-        assert await told(observer, absent, present) == [("declare", "the queue is there, and was not")]
+        assert await told(observer, absent, present) == [("declare", "the queue exists, and did not before")]
         await queue.delete()
         assert await told(observer, present, await observer.read()) == [("delete", "the queue is gone")]
         assert await told(observer, absent, await observer.read()) == []
@@ -160,7 +160,7 @@ async def test_an_unreadable_vhost_is_no_silence(broker: BrokerWorld) -> None:
         broker.manage("DELETE", f"/vhosts/{broker.vhost}-shadow")
     administrator = SecretStr(broker.grant.admin_management)  # to a monitoring user such a vhost is only denied
     async with broker.store(vhost="no-such-vhost", management_url=administrator) as store:
-        with pytest.raises(Missing, match="no vhost no-such-vhost"):
+        with pytest.raises(Missing, match="vhost no-such-vhost does not exist"):
             await QueueObserver(store, QUEUE, lag_s=0).read()
 
 

@@ -223,7 +223,8 @@ class ChunkSizer:
         return True
 
     async def take(self, read: Callable[[int], Awaitable[T]]) -> T:
-        """Read one chunk of `size` records. One that exceeds its time limit is read again in a smaller size, down to the minimum."""
+        """Read one chunk of `size` records. One that exceeds its time limit is read again in a smaller size, down to the
+        minimum."""
         while True:
             _TOOK_S.set(0.0)
             try:

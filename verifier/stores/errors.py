@@ -28,4 +28,5 @@ class Forbidden(StoreError):
 
 
 class ContinuityLost(StoreError):
-    """The remembered state no longer leads to the present one: a resume token is too old, a counter restarted. Take a new baseline."""
+    """The remembered state no longer leads to the present one: a resume token is too old, a counter restarted. Take a new
+    baseline."""

@@ -67,7 +67,8 @@ def guarded_client(
     auth: tuple[str, str] | None = None,
     timed: bool = False,
 ) -> httpx.AsyncClient:
-    """A client of one server. It ignores system proxies and does not follow redirects, because both could lead out of the stack."""
+    """A client of one server. It ignores system proxies and does not follow redirects, because both could lead out of the
+    stack."""
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     inner = httpx.AsyncHTTPTransport(verify=verify, retries=1)
     return httpx.AsyncClient(

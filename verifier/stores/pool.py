@@ -1,4 +1,5 @@
-"""The stores of one run: each is connected when it is first needed, and a failure to connect is kept for the rest of the run."""
+"""The stores of one run: each is connected when it is first needed, and a failure to connect is kept for the rest of the
+run."""
 
 from __future__ import annotations
 

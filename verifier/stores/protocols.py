@@ -151,7 +151,8 @@ class Observer(Protocol):
         """The statements that are sent."""
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """The object's counters now. `settled`: wait until counts that the store delays have arrived, as a baseline needs it."""
+        """The object's counters now. `settled`: wait until counts that the store delays have arrived, as a baseline needs
+        it."""
 
     def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Every write between two snapshots that can still be found.

@@ -17,7 +17,8 @@ SAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """How far a clock is ahead of the verifier's, in seconds, and the uncertainty: half the quickest answer plus the clock's grain."""
+    """How far a clock is ahead of the verifier's, in seconds, and the uncertainty: half the quickest answer plus the
+    clock's grain."""
 
     seconds: float
     uncertain_s: float
@@ -27,7 +28,8 @@ OWN = Offset(0.0, 0.0)
 
 
 async def measure(store: Store) -> Offset | None:
-    """The offset of a store's clock by the quickest of a few readings, which is the most precise. None where the clock cannot be read."""
+    """The offset of a store's clock by the quickest of a few readings, which is the most precise. None where the clock
+    cannot be read."""
     best: Offset | None = None
     for _ in range(SAMPLES):
         try:

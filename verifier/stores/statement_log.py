@@ -15,7 +15,8 @@ def _now() -> datetime:
 
 @dataclass(slots=True)
 class Line:
-    """One statement in normal form. `rows`: rows received; `time_s`: the sum of all answer times; `slowest_s`: the longest one."""
+    """One statement in normal form. `rows`: rows received; `time_s`: the sum of all answer times; `slowest_s`: the longest
+    one."""
 
     sent: int = 0
     answers: int = 0
@@ -48,7 +49,8 @@ class StatementLog:
     """Number of back-off pauses after slow or failed answers."""
 
     def note(self, what: str, statement: str | None = None, *, count: int = 1) -> None:
-        """Count statements that are about to be sent. `what`: their kind; `statement`: their normal form, by default the kind."""
+        """Count statements that are about to be sent. `what`: their kind; `statement`: their normal form, by default the
+        kind."""
         self.reads[what] += count
         line = self.lines.setdefault(normal_form(statement or what), Line())
         line.sent += count
@@ -81,7 +83,8 @@ def normal_form(statement: str) -> str:
 
 
 def sum_up(statement_log: StatementLog | None, *, sent: int) -> Footprint:
-    """The log as numbers for the report, the statement with the longest total time first. `sent` includes the first part of a resumed run."""
+    """The log as numbers for the report, the statement with the longest total time first. `sent` includes the first part of
+    a resumed run."""
     if statement_log is None:
         return Footprint(sent=sent)
     lines = sorted(statement_log.lines.items(), key=lambda item: (-item[1].time_s, item[0]))

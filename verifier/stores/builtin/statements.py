@@ -1,4 +1,5 @@
-"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether budgets were kept [D14]."""
+"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether budgets were kept
+[D14]."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ WRITING_WORDS = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class EarlierRuns:
-    """What is known of earlier runs: what the first part of a resumed run sent, by role, and when the last finished run ended."""
+    """What is known of earlier runs: what the first part of a resumed run sent, by role, and when the last finished run
+    ended."""
 
     reads: Mapping[str, int] = field(default_factory=dict)
     run_ended_at: datetime | None = None

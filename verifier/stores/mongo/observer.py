@@ -103,7 +103,8 @@ class MongoObserver(Observer):
     async def _live_counter(
         self, hello: Mapping[str, Any], facts: CollectionFacts
     ) -> tuple[dict[str, int], tuple[str, ...]]:
-        """The collection's write counter if a read by the verifier moves the read counter, and otherwise why there is none."""
+        """The collection's write counter if a read by the verifier moves the read counter, and otherwise why there is
+        none."""
         if hello.get("msg") == "isdbgrid":
             return {}, ("no write counter: each shard has its own",)
         if facts.kind != "collection":

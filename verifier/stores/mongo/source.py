@@ -18,7 +18,8 @@ from verifier.stores.mongo.values import accepted, as_json, condition, from_json
 
 
 def relation_filter(client: MongoClient, relation: Relation) -> dict[str, Any]:
-    """The `where` of a relation as a filter. Extended JSON such as `{ "$oid" = "…" }` becomes the value that it stands for."""
+    """The `where` of a relation as a filter. Extended JSON such as `{ "$oid" = "…" }` becomes the value that it stands
+    for."""
     if relation.where is None:
         return {}
     if isinstance(relation.where, str):
@@ -171,7 +172,8 @@ class MongoSource:
         return projection(self._relation, self._columns)
 
     async def _require_collection(self) -> None:
-        """Raise Missing for a collection that does not exist: a find on it returns nothing, so a misspelt name would look like an empty collection."""
+        """Raise Missing for a collection that does not exist: a find on it returns nothing, so a misspelt name would look
+        like an empty collection."""
         if self._exists:
             return
         try:
@@ -187,7 +189,8 @@ class MongoSource:
 
 
 def projection(relation: Relation, columns: Sequence[str], prefix: str = "") -> dict[str, Any]:
-    """The projection for these columns. Of two nested paths only the outer one is listed, because the server refuses both together."""
+    """The projection for these columns. Of two nested paths only the outer one is listed, because the server refuses both
+    together."""
     paths = {"_id", *(_ARRAY_INDEX.split(relation.columns[name].column)[0] for name in columns)}
     outer = [path for path in sorted(paths) if not any(path.startswith(f"{other}.") for other in paths)]
     return {f"{prefix}{path}": 1 for path in outer}

@@ -49,7 +49,8 @@ class Place:
 
 
 async def place_now(client: MongoClient, collection: str) -> Place:
-    """The present place of a collection's stream. Raises NoStream where there is no stream, StoreError where the server fails."""
+    """The present place of a collection's stream. Raises NoStream where there is no stream, StoreError where the server
+    fails."""
     try:
         stream = await client.watch(collection, max_await_time_ms=AWAIT_MS)
         async with stream:

@@ -102,7 +102,8 @@ class OpenIMClient:
             self._token = str(data["token"])
 
     async def token_state(self, token: str) -> int:
-        """The state of a user's imToken by `parse_token`: 0 for valid, otherwise the error code. It may come from a 300 s cache [F29]."""
+        """The state of a user's imToken by `parse_token`: 0 for valid, otherwise the error code. It may come from a 300 s
+        cache [F29]."""
         try:
             await self._post("/auth/parse_token", {"token": token})
         except OpenIMRefusal as refusal:

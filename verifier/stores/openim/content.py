@@ -23,7 +23,8 @@ def message_digest(content: str) -> tuple[str, bool]:
 
 
 def urls_in(content: str) -> Iterator[str]:
-    """The URLs in a message's content, each once: values that are URLs, also in JSON inside a string, as custom messages have it."""
+    """The URLs in a message's content, each once: values that are URLs, also in JSON inside a string, as custom messages
+    have it."""
     try:
         yield from dict.fromkeys(_urls(json.loads(content)))
     except (ValueError, RecursionError):

@@ -18,7 +18,8 @@ READ_ROUTES = frozenset(
     config/get_config msg/pull_msg_by_seq
     """.split()
 )
-"""`pull_msg_by_seq` fills OpenIM's caches [F92], so only relation `openim.canary_messages` uses it, for messages of canaries."""
+"""`pull_msg_by_seq` fills OpenIM's caches [F92], so only relation `openim.canary_messages` uses it, for messages of
+canaries."""
 
 
 def is_read_request(method: str, path: str) -> bool:

@@ -193,7 +193,8 @@ def _described(message: Mapping[str, Any]) -> Row:
 
 
 def _parts(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping[str, Any] | None]]]:
-    """The conversation, the document's number in it (None for a document of another form), and its slots; an empty slot is None."""
+    """The conversation, the document's number in it (None for a document of another form), and its slots; an empty slot is
+    None."""
     conversation, _, number = str(document.get("doc_id") or "").rpartition(":")
     slots = document.get("msgs")
     if not number.isdigit() or not isinstance(slots, list):

@@ -130,7 +130,8 @@ async def _friends(client: OpenIMClient, owner: str) -> list[Row]:
 
 
 async def _members(client: OpenIMClient, group_id: str) -> list[Row]:
-    """All members of a group: first their ids, then the members by id, because pages of members have no stable order [F41]."""
+    """All members of a group: first their ids, then the members by id, because pages of members have no stable order
+    [F41]."""
     try:
         data = await client.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
     except OpenIMRefusal as refusal:

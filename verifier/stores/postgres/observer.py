@@ -43,7 +43,7 @@ leaves AS (
   UNION SELECT oid FROM target
 )
 SELECT clock_timestamp() AS at,
-       pg_current_snapshot()::text AS horizon,
+       pg_current_snapshot()::text AS snapshot,
        pg_is_in_recovery() AS standby,
        current_setting('track_counts') AS track_counts,
        (SELECT oid FROM target)::text AS target_oid,
@@ -151,7 +151,7 @@ class PostgresObserver(Observer):
             at=row["at"].astimezone(UTC),
             continuity=continuity,
             counters=counters,
-            position=row["horizon"] if table_like else "",
+            position=row["snapshot"] if table_like else "",
             limitations=tuple(limitations),
             filled=filled,
             inconclusive_because=reason,
@@ -248,7 +248,8 @@ class PostgresObserver(Observer):
 
 
 def _truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
-    """A witness for each part of the table that has a new file and no rows any more without a counted delete: VACUUM FULL keeps rows."""
+    """A witness for each part of the table that has a new file and no rows any more without a counted delete: VACUUM FULL
+    keeps rows."""
     if before.counters.get("delete", 0) != now.counters.get("delete", 0):
         return []
     files = [

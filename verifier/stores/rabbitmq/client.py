@@ -49,7 +49,8 @@ class Declared:
 
 
 class RabbitMQClient:
-    """Connections to one broker or cluster. Every request passes `is_read_request`; over AMQP only passive declares are sent."""
+    """Connections to one broker or cluster. Every request passes `is_read_request`; over AMQP only passive declares are
+    sent."""
 
     clock_grain_s = _HALF_SECOND.total_seconds()
 

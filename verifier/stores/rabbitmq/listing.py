@@ -37,7 +37,8 @@ async def list_objects(client: RabbitMQClient, kind: str) -> list[StoreObject]:
 
 
 async def _vhosts(client: RabbitMQClient) -> list[StoreObject]:
-    """The vhosts, found readable or unreadable by a request: some pages (consumers) of an unreadable one are empty, not denied."""
+    """The vhosts, found readable or unreadable by a request: some pages (consumers) of an unreadable one are empty, not
+    denied."""
     found = []
     for name in await client.vhosts():
         try:

@@ -128,7 +128,8 @@ class QueueObserver(Observer):
         return None
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """What two states of the queue prove without counters. Raises ContinuityLost where a node was restarted in between."""
+        """What two states of the queue prove without counters. Raises ContinuityLost where a node was restarted in
+        between."""
         if before is None:
             return
         was, is_now = json.loads(before.position), json.loads(now.position)
@@ -183,7 +184,8 @@ def _state(queue: Mapping[str, Any] | None, nodes: list[Mapping[str, Any]], at: 
 
 
 def _sequence(queue: Mapping[str, Any] | None) -> int | None:
-    """The number of messages that a classic queue has taken since it was declared; None for other types and for a queue that is down."""
+    """The number of messages that a classic queue has taken since it was declared; None for other types and for a queue
+    that is down."""
     if queue is None:
         return None
     if "state" not in queue:  # declared seconds ago, no statistics yet
@@ -193,7 +195,8 @@ def _sequence(queue: Mapping[str, Any] | None) -> int | None:
 
 
 def _restarted(was: Mapping[str, str], is_now: Mapping[str, str]) -> str:
-    """A node whose start time changed, in words. In containers process ids do not change, so the continuity token is not enough."""
+    """A node whose start time changed, in words. In containers process ids do not change, so the continuity token is not
+    enough."""
     for name, start in was.items():
         if name not in is_now:
             return f"node {name}, gone from the cluster,"

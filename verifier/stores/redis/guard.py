@@ -49,7 +49,8 @@ def _word(argument: Any) -> str:
 
 @dataclass(slots=True)
 class Greeting:
-    """What connections sent when they were set up: `sent` is called with each command; `no_touch`: whether the server accepted it."""
+    """What connections sent when they were set up: `sent` is called with each command; `no_touch`: whether the server
+    accepted it."""
 
     sent: Callable[[str], None] = lambda name: None
     no_touch: bool | None = None

@@ -10,7 +10,8 @@ from verifier.stores.redis.client import RedisClient
 
 
 async def subscribers(client: RedisClient, channel: str) -> list[StoreObject]:
-    """One object per way of listening, with attributes `how`, `pattern` and `subscribers`, and unreadable ones for patterns."""
+    """One object per way of listening, with attributes `how`, `pattern` and `subscribers`, and unreadable ones for
+    patterns."""
     driver, taps = client.driver, client.taps
     found: list[StoreObject] = []
     async with taps.lock:

@@ -111,7 +111,8 @@ def _calls(stats: Mapping[str, Any], command: str) -> int:
 
 
 def _all_calls(stats: Mapping[str, Any]) -> dict[str, int]:
-    """The count of each command. After a reset, a busy server soon exceeds an earlier sum, but not the count of a rare command."""
+    """The count of each command. After a reset, a busy server soon exceeds an earlier sum, but not the count of a rare
+    command."""
     return {
         name.removeprefix("cmdstat_"): int(item.get("calls", 0))
         for name, item in stats.items()
@@ -124,7 +125,8 @@ _IDLE_UNSEEN = "when keys were last accessed: this server has no CLIENT NO-TOUCH
 
 
 class KeysObserver(Observer):
-    """Finds writes to the keys of a pattern: by repeated scans, idle times and, where the server sends them, keyspace events."""
+    """Finds writes to the keys of a pattern: by repeated scans, idle times and, where the server sends them, keyspace
+    events."""
 
     def __init__(self, client: RedisClient, relation: Relation) -> None:
         self._client = client

@@ -29,7 +29,8 @@ class RedisStore(RedisClient):
         return ChannelObserver(self, target) if isinstance(target, Channel) else KeysObserver(self, target)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """Kind `subscribers:CHANNEL`: the listeners of a channel, exact ones and patterns, without the verifier's own taps."""
+        """Kind `subscribers:CHANNEL`: the listeners of a channel, exact ones and patterns, without the verifier's own
+        taps."""
         prefix, _, channel = kind.partition(":")
         if prefix != "subscribers":
             raise ValueError(f"{self.label} lists subscribers, not {kind}")

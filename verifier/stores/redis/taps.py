@@ -17,7 +17,8 @@ _POLL_S = 0.2
 
 
 class Tap:
-    """One connection that is subscribed to a channel, plain and sharded. `early`: messages that came before `begin` returned."""
+    """One connection that is subscribed to a channel, plain and sharded. `early`: messages that came before `begin`
+    returned."""
 
     def __init__(self, client: RedisClient, subscriber: Any, channel: str) -> None:
         self._client = client

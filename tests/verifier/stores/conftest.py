@@ -8,9 +8,10 @@ import pytest
 
 from fixtures.services.redis import Redis
 from fixtures.stack.stack import Stack
-from tests.verifier.stores.broker_world import BrokerWorld, open_broker_world
-from tests.verifier.stores.mongo_world import MongoWorld, open_mongo_world
-from tests.verifier.stores.redis_world import RedisWorld
+from tests.verifier.stores.mongo.world import MongoWorld, open_mongo_world
+from tests.verifier.stores.postgres.world import PostgresWorld, open_postgres_world
+from tests.verifier.stores.rabbitmq.world import BrokerWorld, open_broker_world
+from tests.verifier.stores.redis.world import RedisWorld
 
 
 @pytest.fixture
@@ -23,6 +24,13 @@ def anyio_backend() -> str:
 def mongo(stack: Stack) -> Iterator[MongoWorld]:
     """An empty database of the shared server."""
     with open_mongo_world(stack.mongo) as world:
+        yield world
+
+
+@pytest.fixture
+def postgres(stack: Stack) -> Iterator[PostgresWorld]:
+    """A database of its own on the shared server."""
+    with open_postgres_world(stack.postgres) as world:
         yield world
 
 

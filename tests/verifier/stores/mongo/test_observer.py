@@ -15,7 +15,7 @@ from bson import ObjectId, Timestamp
 from fixtures.services.mongo import Mongo
 from fixtures.stack.deadline import Deadline
 from fixtures.stack.stack import Stack
-from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at, open_mongo_world, witnesses
+from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at, open_mongo_world, witnesses
 from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
 from verifier.stores.errors import ContinuityLost, StoreError, Unreachable

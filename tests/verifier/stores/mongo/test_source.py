@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId, Timestamp
 
-from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at
+from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.profile.relations import Relation

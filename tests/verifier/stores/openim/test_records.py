@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.verifier.stores.mongo_world import MongoWorld
+from tests.verifier.stores.mongo.world import MongoWorld
 from verifier.judges.scribe import digest
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.stores.errors import Missing
-from verifier.stores.openim.content import urls_in
 from verifier.stores.openim.records import SLOTS, BlockSource, MessageSource, collection_source
 from verifier.stores.protocols import Source
 
@@ -129,18 +128,3 @@ async def test_a_database_without_the_collection_is_an_error(mongo: MongoWorld) 
     async with mongo.store() as store:
         with pytest.raises(Missing):
             await read(MessageSource(store, Rows("openim_mongo.msg")))
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        ('{"sourcePicture": {"url": "https://a/1"}, "snapshotPicture": {"url": "https://a/1"}}', ["https://a/1"]),
-        ('{"data": "{\\"media\\": [\\"http://a/2?x=1\\"]}", "description": "see https://a/3"}', ["http://a/2?x=1"]),
-        ("https://a/4", []),
-        ("[" * 100_000, []),
-    ],
-    ids=["picture", "custom", "no JSON", "too deep"],
-)
-def test_addresses_in_a_content(content: str, found: list[str]) -> None:
-    """Whole values, once each, also within the JSON that a custom message carries as a text."""
-    assert list(urls_in(content)) == found

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
-from tests.verifier.stores.broker_world import QUEUE, BrokerWorld, publish, read_until, told
+from tests.verifier.stores.rabbitmq.world import QUEUE, BrokerWorld, publish, read_until, told
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole

@@ -13,7 +13,7 @@ import psycopg
 from pydantic import SecretStr
 
 from fixtures.services.postgres import Postgres, PostgresGrant
-from tests.verifier.stores.absence_nights import Nights
+from tests.verifier.stores.nights import Nights
 from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
 from verifier.proofs.absence.proof import Absence
@@ -24,6 +24,7 @@ SCHEMA = """
 CREATE TABLE members (id bigint PRIMARY KEY, group_id text, role int, created_at timestamptz NOT NULL DEFAULT now());
 INSERT INTO members SELECT n * 10, 'moved', 0, '2025-06-01' FROM generate_series(1, 40) AS n;
 """
+INSERT = "INSERT INTO members (id, group_id, created_at) VALUES "
 FLUSH_S = 0.3
 """The writers of these tests end their sessions, and so hand their counts in at once; a living one takes 10 s."""
 DATED = ("created_at",)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.verifier.stores.absence_nights import told
-from tests.verifier.stores.redis_world import KEYS, SCANNED, TOKENS, Act, RedisWorld
+from tests.verifier.stores.nights import told
+from tests.verifier.stores.redis.world import KEYS, SCANNED, TOKENS, Act, RedisWorld
 from verifier.model.query import Rows
 from verifier.model.verdict import Verdict
 from verifier.proofs.absence.proof import Absence

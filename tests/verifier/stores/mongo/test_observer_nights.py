@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pymongo import InsertOne, UpdateOne
 
-from tests.verifier.stores.absence_nights import Nights, told
-from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at
+from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at
+from tests.verifier.stores.nights import Nights, told
 from verifier.model.verdict import Verdict
 from verifier.profile.models import Timing
 from verifier.proofs.absence.proof import Absence

@@ -19,7 +19,7 @@ from fixtures.services.postgres import Postgres
 from fixtures.stack.deadline import Deadline
 from fixtures.stack.process import Command, OwnedProcess
 from fixtures.stack.stack import Stack
-from tests.verifier.stores.postgres_world import PostgresWorld, open_postgres_world
+from tests.verifier.stores.postgres.world import PostgresWorld, open_postgres_world
 from verifier.model.verdict import Judgement, Verdict
 
 pytestmark = pytest.mark.anyio

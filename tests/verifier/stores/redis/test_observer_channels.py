@@ -8,12 +8,11 @@ import pytest
 
 from fixtures.stack.deadline import Deadline
 from fixtures.stack.stack import Stack
-from tests.verifier.stores.absence_nights import told
-from tests.verifier.stores.redis_world import CHANNEL, COUNTED, KEYS, TAPPED, Act, RedisWorld
+from tests.verifier.stores.nights import told
+from tests.verifier.stores.redis.world import CHANNEL, COUNTED, KEYS, TAPPED, Act, RedisWorld
 from verifier.model.verdict import Verdict
 from verifier.profile.relations import Channel, Relation
 from verifier.stores.errors import Denied
-from verifier.stores.redis.listing import subscribers
 
 pytestmark = pytest.mark.anyio
 
@@ -179,26 +178,3 @@ async def test_a_replica_counts_for_nobody(redis_world: RedisWorld, tmp_path_fac
     assert lost.verdict is promoted.verdict is Verdict.INCONCLUSIVE
     assert "role in replication" in lost.reason
     assert any("replica" in text for text in after.coverage[0].unseen)
-
-
-LISTENERS: dict[str, tuple[str, str]] = {
-    "exactly": ("subscribe", NAME),
-    "sharded": ("ssubscribe", NAME),
-    "by pattern": ("psubscribe", "chat:*"),
-}
-
-
-@pytest.mark.parametrize("listed", [True, False], ids=["CLIENT LIST granted", "not granted"])
-@pytest.mark.parametrize("how", LISTENERS)
-async def test_listeners_are_counted_however_they_listen(redis_world: RedisWorld, how: str, listed: bool) -> None:
-    """Exact and sharded ones are told; that a pattern takes the channel in is nobody's to know: unreadable, never nobody."""
-    user = redis_world.grant.verifier.split("//")[1].split(":")[0]
-    async with redis_world.client() as client, client.pubsub() as listener, redis_world.store() as store:
-        assert await subscribers(store, NAME) == []
-        method, pattern = LISTENERS[how]
-        await getattr(listener, method)(pattern)
-        await listener.get_message(timeout=1)
-        if not listed:
-            await client.execute_command("ACL", "SETUSER", user, "-client|list")
-        found = await subscribers(store, NAME)
-    assert [item.kind for item in found] == ["unreadable" if how == "by pattern" else "subscriber"]

@@ -83,6 +83,11 @@ class BrokerWorld:
         self.manage("PUT", f"/permissions/{quote(self.vhost, safe='')}/{user}", rights)
 
 
+def names(found: Any, vhost: str) -> set[str]:
+    """The names of the readable objects of a vhost."""
+    return {item.name for item in found if item.attributes.get("vhost") == vhost and item.kind != "unreadable"}
+
+
 async def publish(channel: Any, queue: str, body: bytes = b"{}", **properties: Any) -> None:
     """Through the default exchange."""
     await channel.default_exchange.publish(aio_pika.Message(body, **properties), queue)

@@ -9,8 +9,8 @@ import aio_pika
 import pytest
 
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
-from tests.verifier.stores.absence_nights import Nights
-from tests.verifier.stores.broker_world import QUEUE, BrokerWorld, publish, read_until
+from tests.verifier.stores.nights import Nights
+from tests.verifier.stores.rabbitmq.world import QUEUE, BrokerWorld, publish, read_until
 from verifier.model.verdict import Verdict
 from verifier.profile.relations import Queue
 from verifier.proofs.absence.proof import Absence

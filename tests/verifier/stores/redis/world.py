@@ -11,7 +11,7 @@ import redis.asyncio
 from pydantic import SecretStr
 
 from fixtures.services.redis import Redis, RedisGrant
-from tests.verifier.stores.absence_nights import Nights
+from tests.verifier.stores.nights import Nights
 from verifier.model.verdict import Judgement
 from verifier.profile.relations import Channel, Relation
 from verifier.profile.roles import RedisRole

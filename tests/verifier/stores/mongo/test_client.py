@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fixtures.stack.ports import claim_port, release_port
-from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld
+from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld
 from verifier.model.query import Rows
 from verifier.profile.models import Timing
 from verifier.stores.errors import Denied, Forbidden, StoreError, Unreachable
@@ -56,108 +56,6 @@ async def test_clock_and_version(mongo: MongoWorld) -> None:
     async with mongo.store() as store:
         assert abs(datetime.now(UTC) - await store.clock()) < timedelta(seconds=5)
         assert (await store.version()).startswith(("MongoDB ", "SecantusDB "))
-
-
-async def test_privileges_of_a_reader_and_a_writer(mongo: MongoWorld) -> None:
-    """Role read is enough; one that writes is too much."""
-    async with mongo.store() as store:
-        assert [item.state for item in await store.privileges()] == ["ok"]
-    async with mongo.store(mongo.grant.platform) as store:
-        found = await store.privileges()
-        assert [item.state for item in found] == ["too_many"]
-        assert "readWrite" in found[0].detail
-
-
-READS = ["find", "changeStream", "collStats", "listCollections", "killCursors"]
-
-
-@pytest.mark.parametrize(
-    ("granted", "states"),
-    [
-        ([("app", "", READS)], {"ok"}),
-        ([("app", "", [*READS, "insert"])], {"too_many"}),
-        ([("app", "", READS), ("other", "", ["dropCollection"])], {"too_many"}),
-        ([("app", "", READS), ("app", "", ["telepathy"])], {"unknown"}),
-        ([("app", "", ["find"])], {"notice"}),
-        ([("other", "", READS)], {"missing"}),
-        ([("", "", ["anyAction"])], {"too_many"}),
-    ],
-)
-async def test_privileges_by_action(
-    mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch, granted: list[tuple[str, str, list[str]]], states: set[str]
-) -> None:
-    """Where the server tells actions (this one tells roles only), they decide; an unknown one is never "fine"."""
-    privileges = [
-        {"resource": {"db": mongo.grant.database if db == "app" else db, "collection": name}, "actions": actions}
-        for db, name, actions in granted
-    ]
-    answer = {"authInfo": {"authenticatedUsers": [{"user": "u", "db": "d"}], "authenticatedUserPrivileges": privileges}}
-    async with mongo.store() as store:
-
-        async def command(*_: object, **__: object) -> object:
-            return answer
-
-        monkeypatch.setattr(store, "command", command)
-        assert {item.state for item in await store.privileges()} == states
-
-
-async def test_a_server_without_authentication_is_unknown(mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is asked who they are: never "fine"."""
-    async with mongo.store() as store:
-
-        async def command(*_: object, **__: object) -> object:
-            return {"authInfo": {"authenticatedUsers": []}}
-
-        monkeypatch.setattr(store, "command", command)
-        assert [item.state for item in await store.privileges()] == ["unknown"]
-
-
-async def test_listing(mongo: MongoWorld) -> None:
-    """Collections, capped ones, views and time-series with the names of their fields; values stay on the server."""
-    mongo.messages.insert_many([{"_id": number, "conv": "c", f"f{number}": "secret"} for number in range(25)])
-    mongo.database.create_collection("log", capped=True, size=4096)
-    mongo.database.create_collection("recent", viewOn="messages", pipeline=[{"$match": {"_id": {"$gt": 23}}}])
-    mongo.database.create_collection("ticks", timeseries={"timeField": "at"})
-    async with mongo.store() as store:
-        found = {item.name: item for item in await store.listing("collections")}
-        with pytest.raises(ValueError, match="lists collections"):
-            await store.listing("queues")
-    name = mongo.grant.database
-    messages = found[f"{name}.messages"].attributes
-    assert (messages["count"], messages["type"], messages["capped"]) == (25, "collection", False)
-    assert messages["fields"] == sorted(["_id", "conv", *(f"f{number}" for number in range(5, 25))])
-    assert len(messages["uuid"]) == 36
-    assert found[f"{name}.log"].attributes["capped"]
-    assert found[f"{name}.recent"].attributes["type"] == "view"
-    assert found[f"{name}.recent"].attributes["view_on"] == "messages"
-    assert "conv" in found[f"{name}.recent"].attributes["fields"]
-    assert found[f"{name}.ticks"].attributes["type"] == "timeseries"
-    assert "secret" not in str(found)
-
-
-async def test_listing_admits_what_it_cannot_see(mongo: MongoWorld) -> None:
-    """A user who may not list databases says so."""
-    async with mongo.store() as store:
-        found = await store.listing("collections")
-    assert [item.name for item in found if item.kind == "limitation"] == ["databases that this credential may not list"]
-
-
-async def test_listing_by_one_who_sees_everything(mongo: MongoWorld) -> None:
-    """Another database of the server is listed, the server's own ones are not."""
-    mongo.messages.insert_one({})
-    mongo.writer.admin.command("ping")
-    async with mongo.store() as store:
-        answers = {
-            "listDatabases": {"databases": [{"name": "admin"}, {"name": mongo.grant.database}, {"name": "hidden"}]},
-        }
-        real = store.command
-
-        async def command(command: dict[str, object], *, database: str = "admin") -> object:
-            return answers.get(next(iter(command))) or await real(command, database=database)
-
-        store.command = command  # type: ignore[method-assign, assignment]
-        found = [(item.kind, item.name) for item in await store.listing("collections")]
-    assert found == [("unreadable", "hidden.*"), ("collection", f"{mongo.grant.database}.messages")]
 
 
 async def test_wrong_password(mongo: MongoWorld) -> None:

@@ -1,4 +1,4 @@
-"""Worlds of one store each: a database, or a vhost, on the servers that the tests of this process share."""
+"""Fixtures with an empty database, database index or vhost on the servers that the tests of this process share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.verifier.stores.redis.world import RedisWorld
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that the verifier runs on."""
+    """The event loop of the verifier."""
     return "asyncio"
 
 
@@ -29,7 +29,7 @@ def mongo(stack: Stack) -> Iterator[MongoWorld]:
 
 @pytest.fixture
 def postgres(stack: Stack) -> Iterator[PostgresWorld]:
-    """A database of its own on the shared server."""
+    """A new database of the shared server."""
     with open_postgres_world(stack.postgres) as world:
         yield world
 
@@ -43,7 +43,7 @@ def broker(stack: Stack) -> Iterator[BrokerWorld]:
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A server of its own: statistics are reset, settings changed, the process killed."""
+    """A server for one test module, whose settings are changed and whose process is killed."""
     with Stack.start(tmp_path_factory.mktemp("redis"), only={"redis"}) as stack:
         yield stack.redis
 

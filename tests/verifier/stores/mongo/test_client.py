@@ -1,4 +1,4 @@
-"""The MongoDB store: what it sends, what it says of its server, and how it fails."""
+"""The MongoDB client: which commands it sends, and how it fails."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from verifier.stores.mongo.store import MongoStore
 pytestmark = pytest.mark.anyio
 
 
-async def test_only_reads_reach_the_wire(mongo: MongoWorld) -> None:
-    """Everything that the store can do was watched by the driver: nothing but reads left."""
+async def test_only_reading_commands_are_sent(mongo: MongoWorld) -> None:
+    """By the driver's own events, everything that the store can do sends reading commands only."""
     mongo.messages.insert_many([{"_id": number, "conv": "c"} for number in range(500)])
     async with mongo.store(chunk_rows=100) as store:
         source = store.source(MESSAGES, Rows("messages", ("conversation_id",)))
@@ -37,7 +37,7 @@ async def test_only_reads_reach_the_wire(mongo: MongoWorld) -> None:
 
 
 async def test_writes_are_refused_before_they_are_sent(mongo: MongoWorld) -> None:
-    """Even with a credential that could."""
+    """Writing commands and stages are refused and counted, also with a credential that can write."""
     mongo.messages.insert_one({"_id": 1})
     async with mongo.store(mongo.grant.platform) as store:
         sent = store.statement_log.total
@@ -52,14 +52,14 @@ async def test_writes_are_refused_before_they_are_sent(mongo: MongoWorld) -> Non
 
 
 async def test_clock_and_version(mongo: MongoWorld) -> None:
-    """The server's time, aware, and its product."""
+    """The clock is aware, and the version names the product."""
     async with mongo.store() as store:
         assert abs(datetime.now(UTC) - await store.clock()) < timedelta(seconds=5)
         assert (await store.version()).startswith(("MongoDB ", "SecantusDB "))
 
 
 async def test_wrong_password(mongo: MongoWorld) -> None:
-    """The role is named, the password is not."""
+    """The error names the role and not the password."""
     secret = "not-the-password"  # noqa: S105 - a test value
     before, _, after = mongo.grant.verifier.partition("@")
     url = before.rpartition(":")[0] + f":{secret}@{after}"
@@ -70,7 +70,7 @@ async def test_wrong_password(mongo: MongoWorld) -> None:
 
 
 async def test_no_credential(mongo: MongoWorld) -> None:
-    """A server that wants one says so at the first read."""
+    """A server that requires a credential denies the first read."""
     bare = "mongodb://" + mongo.grant.verifier.partition("@")[2].partition("/")[0] + "/?directConnection=true"
     with pytest.raises(Denied, match="Grant role read"):
         async with mongo.store(bare) as store:
@@ -78,7 +78,7 @@ async def test_no_credential(mongo: MongoWorld) -> None:
 
 
 async def test_another_database_is_denied(mongo: MongoWorld) -> None:
-    """What the credential may not read is Denied, with what to grant."""
+    """Reading another database is Denied, with the role to grant."""
     async with mongo.store() as store:
         with pytest.raises(Denied, match="Grant role read"):
             await store.aggregate("messages", [{"$match": {}}], database="somebody_elses")
@@ -93,14 +93,14 @@ async def test_another_database_is_denied(mongo: MongoWorld) -> None:
     ],
 )
 async def test_bad_urls(mongo: MongoWorld, url: str, kind: type[Exception], text: str) -> None:
-    """A URL that cannot be used is told apart from a server that is down."""
+    """A URL that cannot be used is another error than a server that is down."""
     with pytest.raises(kind, match=text):
         async with mongo.store(url):
             pass
 
 
-async def test_nobody_there(mongo: MongoWorld) -> None:
-    """Unreachable within the connect time-out, in one sentence."""
+async def test_a_server_that_is_down_is_unreachable(mongo: MongoWorld) -> None:
+    """The error comes within the connect time-out and is one sentence."""
     port = claim_port()
     with pytest.raises(Unreachable, match="Is it up") as caught:
         async with mongo.store(f"mongodb://127.0.0.1:{port}/?directConnection=true", connect_timeout_s=0.5):
@@ -110,8 +110,8 @@ async def test_nobody_there(mongo: MongoWorld) -> None:
     assert "\n" not in str(caught.value)
 
 
-async def test_not_connected() -> None:
-    """A store that was never connected says so."""
+async def test_a_store_that_is_not_connected_is_unreachable() -> None:
+    """Using a store before `connect` is an error."""
     from verifier.profile.roles import MongoRole
 
     store = MongoStore("chat_mongo", MongoRole.model_validate({"url": "mongodb://127.0.0.1/", "database": "d"}))
@@ -120,8 +120,8 @@ async def test_not_connected() -> None:
     await store.close()
 
 
-async def test_strange_names(mongo: MongoWorld) -> None:
-    """Names with spaces, quotes and emoji are names."""
+async def test_names_with_special_characters(mongo: MongoWorld) -> None:
+    """Collections and ids may have spaces, quotes and emoji."""
     relation = MESSAGES.model_copy(update={"collection": 'mess ages.2026 "x" 😀'})
     mongo.database[relation.collection or ""].insert_one({"_id": "a:b_c 😀"})
     async with mongo.store() as store:

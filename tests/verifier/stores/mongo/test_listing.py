@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_listing(mongo: MongoWorld) -> None:
-    """Collections, capped ones, views and time-series with the names of their fields; values stay on the server."""
+    """Collections, capped ones, views and time series are listed with their field names and without values."""
     mongo.messages.insert_many([{"_id": number, "conv": "c", f"f{number}": "secret"} for number in range(25)])
     mongo.database.create_collection("log", capped=True, size=4096)
     mongo.database.create_collection("recent", viewOn="messages", pipeline=[{"$match": {"_id": {"$gt": 23}}}])
@@ -32,15 +32,15 @@ async def test_listing(mongo: MongoWorld) -> None:
     assert "secret" not in str(found)
 
 
-async def test_listing_admits_what_it_cannot_see(mongo: MongoWorld) -> None:
-    """A user who may not list databases says so."""
+async def test_databases_that_may_not_be_listed_are_a_limitation(mongo: MongoWorld) -> None:
+    """For a user who may not list databases, the inventory has a limitation."""
     async with mongo.store() as store:
         found = await store.listing("collections")
     assert [item.name for item in found if item.kind == "limitation"] == ["databases that this credential may not list"]
 
 
-async def test_listing_by_one_who_sees_everything(mongo: MongoWorld) -> None:
-    """Another database of the server is listed, the server's own ones are not."""
+async def test_all_databases_but_the_servers_own_are_listed(mongo: MongoWorld) -> None:
+    """Other databases are listed, the server's own ones are not."""
     mongo.messages.insert_one({})
     mongo.writer.admin.command("ping")
     async with mongo.store() as store:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_privileges_of_a_reader_and_a_writer(mongo: MongoWorld) -> None:
-    """Role read is enough; one that writes is too much."""
+    """Role read is ok; a role that writes is too much."""
     async with mongo.store() as store:
         assert [item.state for item in await store.privileges()] == ["ok"]
     async with mongo.store(mongo.grant.platform) as store:
@@ -37,7 +37,7 @@ READS = ["find", "changeStream", "collStats", "listCollections", "killCursors"]
 async def test_privileges_by_action(
     mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch, granted: list[tuple[str, str, list[str]]], states: set[str]
 ) -> None:
-    """Where the server tells actions (this one tells roles only), they decide; an unknown one is never "fine"."""
+    """Where the server shows actions (the embedded one shows roles), they decide; an unknown action is never ok."""
     privileges = [
         {"resource": {"db": mongo.grant.database if db == "app" else db, "collection": name}, "actions": actions}
         for db, name, actions in granted
@@ -53,7 +53,7 @@ async def test_privileges_by_action(
 
 
 async def test_a_server_without_authentication_is_unknown(mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is asked who they are: never "fine"."""
+    """A server without authentication is never ok."""
     async with mongo.store() as store:
 
         async def command(*_: object, **__: object) -> object:

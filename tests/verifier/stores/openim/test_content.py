@@ -19,6 +19,6 @@ pytestmark = pytest.mark.anyio
     ],
     ids=["picture", "custom", "no JSON", "too deep"],
 )
-def test_addresses_in_a_content(content: str, found: list[str]) -> None:
-    """Whole values, once each, also within the JSON that a custom message carries as a text."""
+def test_urls_in_content(content: str, found: list[str]) -> None:
+    """Whole values, once each, also in JSON that a custom message has inside a string."""
     assert list(urls_in(content)) == found

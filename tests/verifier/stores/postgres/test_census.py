@@ -1,4 +1,4 @@
-"""The census of a table: new and changed rows are distinguished."""
+"""The census of a table distinguishes new rows from changed ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("asked", ["insert", "update"])
-async def test_new_and_changed_are_told_apart_among_others(postgres: PostgresWorld, asked: str) -> None:
-    """The neighbours' writes move every counter: what tells is whether the key was there at the last look."""
+async def test_new_and_changed_rows_are_distinguished_among_neighbours(postgres: PostgresWorld, asked: str) -> None:
+    """Writes of neighbours move every counter; only the earlier existence of the key decides."""
     async with postgres.nights(operations=frozenset({asked}), neighbours=frozenset({"support"})) as nights:
         postgres.write(INSERT + "(999, 'support', now())", "UPDATE members SET role = 7 WHERE id = 999")
         quiet = await nights.night()
@@ -25,8 +25,8 @@ async def test_new_and_changed_are_told_apart_among_others(postgres: PostgresWor
     assert [finding.key for finding in loud.findings] == (["1000"] if asked == "insert" else ["20"])
 
 
-async def test_a_row_that_changes_beside_the_census_stays_known(postgres: PostgresWorld) -> None:
-    """It gets a younger version between the reading and the census; one that was not there at the last look does not count."""
+async def test_a_row_that_changes_during_the_census_stays_known(postgres: PostgresWorld) -> None:
+    """Its version becomes younger than the snapshot. A row that did not exist before does not become known."""
     async with postgres.store() as store:
         observer = PostgresObserver(store, members(), (), flush_s=0.1)
         before = await observer.census(await observer.read(), None)
@@ -41,10 +41,10 @@ async def test_a_row_that_changes_beside_the_census_stays_known(postgres: Postgr
     assert marks["1000"] not in after.known
 
 
-async def test_without_a_census_a_write_in_scope_is_not_judged(
+async def test_without_a_census_a_write_in_scope_is_inconclusive(
     postgres: PostgresWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table that is too large for one: silence holds, with a note; a write is inconclusive where its kind matters."""
+    """For a table that is too large, silence holds with a note, and a write is inconclusive where its kind matters."""
     monkeypatch.setattr(postgres_census, "CENSUS_MAX", 39)
     async with postgres.nights(neighbours=frozenset({"support"})) as nights:
         quiet = await nights.night()

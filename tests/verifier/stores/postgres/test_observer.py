@@ -1,10 +1,11 @@
-"""PostgreSQL: what was written is told, however it was written; what was not is never accused; the rest is admitted."""
+"""Absence proofs over PostgreSQL: every kind of write is found, harmless activity is not a finding, limitations are
+reported."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.verifier.stores.nights import told
+from tests.verifier.stores.nights import known_by
 from tests.verifier.stores.postgres.world import INSERT, PostgresWorld, members
 from verifier.model.verdict import Verdict
 
@@ -45,18 +46,18 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("how", WRITTEN)
-async def test_a_write_is_told(postgres: PostgresWorld, how: str) -> None:
-    """Whatever it says of itself: the row's mark tells it where it stayed, the counters where it did not."""
-    statements, known_by = WRITTEN[how]
+async def test_a_write_is_violated(postgres: PostgresWorld, how: str) -> None:
+    """A row that remains is found by its transaction, one that is gone by the counters, whatever its columns are."""
+    statements, technique = WRITTEN[how]
     async with postgres.nights() as nights:
         postgres.write(*statements)
         judgement = await nights.night()
     assert judgement.verdict is Verdict.VIOLATED
-    assert all(known_by in how for how in told(judgement)), told(judgement)
+    assert all(technique in how for how in known_by(judgement)), known_by(judgement)
 
 
-async def test_an_update_in_place_is_told(postgres: PostgresWorld) -> None:
-    """An old row that changes is as new as an inserted one; a lock on it is no change."""
+async def test_an_update_in_place_is_violated(postgres: PostgresWorld) -> None:
+    """A changed row has a new transaction; a row lock has not."""
     async with postgres.nights(operations=frozenset({"update"})) as nights:
         postgres.write("SELECT * FROM members FOR UPDATE")
         assert (await nights.night()).verdict is Verdict.HOLDS
@@ -80,8 +81,8 @@ SILENT = {
 
 @pytest.mark.parametrize("what", SILENT)
 @pytest.mark.parametrize("shared", [False, True], ids=["exclusive", "shared"])
-async def test_what_is_no_write_is_no_accusation(postgres: PostgresWorld, what: str, shared: bool) -> None:
-    """Upkeep rewrites files and marks, and holds, also the night after."""
+async def test_harmless_activity_holds(postgres: PostgresWorld, what: str, shared: bool) -> None:
+    """Maintenance rewrites files and transaction ids, and the check holds, also in the next night."""
     async with postgres.nights(neighbours=frozenset({"support"} if shared else ())) as nights:
         postgres.write(*SILENT[what])
         first, second = await nights.night(), await nights.night()
@@ -89,7 +90,7 @@ async def test_what_is_no_write_is_no_accusation(postgres: PostgresWorld, what: 
 
 
 async def test_a_rolled_back_insert_holds_with_a_note(postgres: PostgresWorld) -> None:
-    """It counts like a committed one and leaves nothing: an attempt, not a write."""
+    """It is counted like a committed insert and leaves nothing: an attempt, not a write."""
     async with postgres.nights() as nights:
         postgres.write("BEGIN", INSERT + "(1000, 'moved', now())", "ROLLBACK")
         judgement = await nights.night()
@@ -97,8 +98,8 @@ async def test_a_rolled_back_insert_holds_with_a_note(postgres: PostgresWorld) -
     assert "aborted attempts: insert +1" in " ".join(judgement.notes)
 
 
-async def test_neighbours_are_left_alone_and_do_not_hide_others(postgres: PostgresWorld) -> None:
-    """On a shared table only a row in scope accuses; what cannot be seen beside the others is said."""
+async def test_neighbours_are_not_findings_and_do_not_hide_others(postgres: PostgresWorld) -> None:
+    """On a shared table only a row in scope is a finding, and the coverage has what neighbours can hide."""
     async with postgres.nights(neighbours=frozenset({"support"})) as nights:
         postgres.write(INSERT + "(1000, 'support', now())", "DELETE FROM members WHERE id = 1000")
         postgres.write(INSERT + "(1001, 'support', now())")
@@ -138,8 +139,8 @@ LOST = {
 
 
 @pytest.mark.parametrize("how", LOST)
-async def test_lost_continuity_is_admitted_and_armed_anew(postgres: PostgresWorld, how: str) -> None:
-    """It never holds and never accuses; the next night does its work again."""
+async def test_lost_continuity_is_inconclusive_once(postgres: PostgresWorld, how: str) -> None:
+    """It neither holds nor is violated; the next night finds writes again."""
     async with postgres.nights() as nights:
         postgres.write(*LOST[how], "GRANT SELECT ON members TO PUBLIC", admin="statistics" in how)
         first, second = await nights.night(), await nights.night()
@@ -152,8 +153,9 @@ async def test_lost_continuity_is_admitted_and_armed_anew(postgres: PostgresWorl
 
 
 @pytest.mark.parametrize("operations", [{"insert"}, {"insert", "truncate"}], ids=["not asked", "asked"])
-async def test_a_truncate_is_told(postgres: PostgresWorld, operations: set[str]) -> None:
-    """It moves no counter and leaves no row: the new file that is empty tells. A breach where it is asked for, else a note."""
+async def test_a_truncate_is_found(postgres: PostgresWorld, operations: set[str]) -> None:
+    """It moves no counter and leaves no row; the new empty file shows it. A breach where it is asked for, otherwise a
+    note."""
     async with postgres.nights(operations=frozenset(operations)) as nights:
         postgres.write("TRUNCATE members")
         judgement, after = await nights.night(), await nights.night()
@@ -165,8 +167,9 @@ async def test_a_truncate_is_told(postgres: PostgresWorld, operations: set[str])
         assert after.notes != judgement.notes
 
 
-async def test_emptied_by_deletes_and_packed_is_no_truncate(postgres: PostgresWorld) -> None:
-    """An empty new file after counted deletes is VACUUM FULL's; one that was empty before is nobody's."""
+async def test_vacuum_full_after_deletes_is_not_a_truncate(postgres: PostgresWorld) -> None:
+    """A new empty file after counted deletes is that of VACUUM FULL; a table that was empty before was not
+    truncated."""
     async with postgres.nights(operations=frozenset({"insert", "truncate"})) as nights:
         postgres.write("DELETE FROM members")
         assert (await nights.night()).verdict is Verdict.HOLDS
@@ -185,8 +188,8 @@ INSERT INTO members SELECT n * 10, 'moved', 0, '2025-06-01' FROM generate_series
 """
 
 
-async def test_partitions_are_watched_together(postgres: PostgresWorld) -> None:
-    """A write to one partition is told, a truncated one too, and a new one is lost continuity."""
+async def test_writes_to_partitions_are_found(postgres: PostgresWorld) -> None:
+    """A write to one partition and its TRUNCATE are found, and a new partition is lost continuity."""
     postgres.write(PARTED)
     async with postgres.nights(operations=frozenset({"insert", "truncate"})) as nights:
         assert (await nights.night()).verdict is Verdict.HOLDS
@@ -199,12 +202,12 @@ async def test_partitions_are_watched_together(postgres: PostgresWorld) -> None:
         postgres.write("CREATE TABLE top PARTITION OF members FOR VALUES FROM (1000) TO (2000)")
         added = await nights.night()
     assert [item.key for item in written.findings] == ["5"]
-    assert "no delete was counted" in " ".join(told(emptied))
+    assert "no delete was counted" in " ".join(known_by(emptied))
     assert "table changed" in added.reason
 
 
-async def test_a_partition_that_may_not_be_read_is_admitted(postgres: PostgresWorld) -> None:
-    """With rights on the parent alone the writes are told; a TRUNCATE would not be, and that is said."""
+async def test_a_partition_that_may_not_be_read_is_a_limitation(postgres: PostgresWorld) -> None:
+    """With rights on the parent only, writes are found, and a TRUNCATE would not be."""
     postgres.write(PARTED, "REVOKE SELECT ON low FROM PUBLIC")
     verifier = postgres.grant.verifier_chat_db.split("//")[1].split(":")[0]
     postgres.write(f'REVOKE SELECT ON low FROM "{verifier}"')  # noqa: S608 - a name of our own
@@ -218,7 +221,7 @@ async def test_a_partition_that_may_not_be_read_is_admitted(postgres: PostgresWo
 
 
 async def test_deletes_are_in_the_note(postgres: PostgresWorld) -> None:
-    """Where rows were removed the note has the count; that nothing moved would be untrue."""
+    """Where rows were removed the note has their number."""
     async with postgres.nights() as nights:
         postgres.write("DELETE FROM members WHERE id < 50")
         judgement = await nights.night()
@@ -226,8 +229,8 @@ async def test_deletes_are_in_the_note(postgres: PostgresWorld) -> None:
     assert "delete +4" in " ".join(judgement.notes)
 
 
-async def test_without_counters_a_frozen_table_cannot_be_judged(postgres: PostgresWorld) -> None:
-    """track_counts is off: the rows' marks still accuse; silence they do not prove, but where neighbours write anyway."""
+async def test_without_counters_silence_of_a_frozen_table_is_inconclusive(postgres: PostgresWorld) -> None:
+    """With track_counts off, transactions of rows still show writes; silence holds only where neighbours write too."""
     database = postgres.grant.admin_chat_db.rpartition("/")[2]
     postgres.write(f"ALTER DATABASE {database} SET track_counts = off", admin=True)
     async with postgres.nights() as nights:
@@ -244,8 +247,9 @@ async def test_without_counters_a_frozen_table_cannot_be_judged(postgres: Postgr
 
 
 @pytest.mark.parametrize("shape", ["select", "view"])
-async def test_its_own_times_alone_prove_no_silence(postgres: PostgresWorld, shape: str) -> None:
-    """A view or a select has neither counters nor marks: a row that dates itself accuses, silence is inconclusive."""
+async def test_time_columns_alone_do_not_prove_silence(postgres: PostgresWorld, shape: str) -> None:
+    """A view or a select has neither counters nor transactions: a row with a later time is a finding, silence is
+    inconclusive."""
     postgres.write("CREATE VIEW people AS SELECT * FROM members")
     changes = {"table": "public.people"} if shape == "view" else {"table": None, "select": "SELECT * FROM members"}
     async with postgres.nights(relation=members(**changes), inserted_at="created_at") as nights:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.verifier.stores.nights import told
+from tests.verifier.stores.nights import known_by
 from tests.verifier.stores.postgres.world import INSERT, PostgresWorld, members
 from verifier.model.verdict import Verdict
 from verifier.stores.errors import ContinuityLost
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_baseline_waits_for_open_transactions(postgres: PostgresWorld) -> None:
-    """A session in a transaction keeps the counts of its earlier writes back: a baseline beside it proves nothing."""
+    """A session in a transaction has not reported the counts of its earlier writes."""
     with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
         writer.execute("BEGIN")
         writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
@@ -33,8 +33,8 @@ async def test_a_baseline_waits_for_open_transactions(postgres: PostgresWorld) -
     assert second.verdict is Verdict.HOLDS
 
 
-async def test_a_long_transaction_beside_the_baseline_blinds_nobody(postgres: PostgresWorld) -> None:
-    """A dump is open all night: an untouched table holds, and its baseline is sure again when the dump is over."""
+async def test_a_long_transaction_during_the_baseline_still_allows_holds(postgres: PostgresWorld) -> None:
+    """While a dump is open all night, an unwritten table holds, and its baseline is settled when the dump has ended."""
     with psycopg.connect(postgres.grant.chat_db, autocommit=True) as dump:
         dump.execute("BEGIN")
         dump.execute("SELECT 1")
@@ -48,8 +48,8 @@ async def test_a_long_transaction_beside_the_baseline_blinds_nobody(postgres: Po
     assert loud.verdict is Verdict.VIOLATED
 
 
-async def test_counts_that_a_long_transaction_kept_back_are_no_phantom(postgres: PostgresWorld) -> None:
-    """However many nights hold meanwhile: what it hands in at its end may be older than the first baseline."""
+async def test_counts_that_a_long_transaction_delays_are_not_findings(postgres: PostgresWorld) -> None:
+    """Counts that are reported at its end may be older than the first baseline, however many nights are in between."""
     with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
         writer.execute("BEGIN")
         writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
@@ -69,8 +69,8 @@ async def test_counts_that_a_long_transaction_kept_back_are_no_phantom(postgres:
     ]
 
 
-async def test_a_row_of_a_transaction_that_was_open_says_so(postgres: PostgresWorld) -> None:
-    """Committed after the baseline, it is told with its circumstances."""
+async def test_a_row_of_an_open_transaction_is_described_as_such(postgres: PostgresWorld) -> None:
+    """A row that is committed after the baseline is a finding that says so."""
     with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
         writer.execute("BEGIN")
         writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
@@ -78,11 +78,11 @@ async def test_a_row_of_a_transaction_that_was_open_says_so(postgres: PostgresWo
         async with postgres.nights(neighbours=frozenset({"support"})) as nights:
             writer.execute("COMMIT")
             judgement = await nights.night()
-    assert "was open at the baseline" in " ".join(told(judgement))
+    assert "was open at the baseline" in " ".join(known_by(judgement))
 
 
-async def test_an_insert_whose_count_is_late_is_no_update(postgres: PostgresWorld) -> None:
-    """A pooled session hands its counts in when it was idle for 10 s. Its row is seen at once, and told as what it is."""
+async def test_an_insert_with_a_late_count_is_not_an_update(postgres: PostgresWorld) -> None:
+    """A pooled session reports its counts after 10 s. Its row is seen at once and reported as an insert."""
     async with postgres.nights() as inserts, postgres.nights(operations=frozenset({"update"})) as others:
         with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
             writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
@@ -91,8 +91,8 @@ async def test_an_insert_whose_count_is_late_is_no_update(postgres: PostgresWorl
     assert changed.verdict is Verdict.HOLDS
 
 
-async def test_a_baseline_waits_for_counts_on_their_way(postgres: PostgresWorld) -> None:
-    """So nothing of them is a phantom the night after."""
+async def test_a_baseline_waits_for_late_counts(postgres: PostgresWorld) -> None:
+    """Late counts are not findings in the next night."""
     async with postgres.nights(flush_s=11.0, baselined=False) as nights:
         with psycopg.connect(postgres.grant.chat_db, autocommit=True) as writer:
             writer.execute(INSERT + "(1000, 'moved', '2025-01-01')")
@@ -103,9 +103,9 @@ async def test_a_baseline_waits_for_counts_on_their_way(postgres: PostgresWorld)
 
 
 class TestTransactionIds:
-    """Their arithmetic, where no test can wait for four billion of them."""
+    """Arithmetic of transaction ids, four billion of which no test can use up."""
 
-    def test_a_mark_is_read_beside_the_snapshot(self) -> None:
+    def test_xmin_becomes_the_nearest_64_bit_id(self) -> None:
         """The nearest 64-bit id of the 32 bits; permanent ids stay."""
         now = Snapshot.parse("4294967300:4294967310:")
         assert now.full_xid(4294967290) == 4294967290
@@ -113,8 +113,8 @@ class TestTransactionIds:
         assert now.full_xid(2) == 2
 
     @pytest.mark.parametrize("later", ["2000000000:2000000000:", "50:50:"], ids=["too many", "backwards"])
-    async def test_a_horizon_out_of_reach_is_lost_continuity(self, postgres: PostgresWorld, later: str) -> None:
-        """Half the circle of ids away nobody can tell old from new."""
+    async def test_a_position_too_far_away_is_lost_continuity(self, postgres: PostgresWorld, later: str) -> None:
+        """Half of the id range away, old and new ids are not distinguishable."""
         async with postgres.store() as store:
             observer = PostgresObserver(store, members(), (), flush_s=0.1)
             now = await observer.read()
@@ -122,8 +122,8 @@ class TestTransactionIds:
             with pytest.raises(ContinuityLost, match="transaction ids"):
                 [item async for item in observer.witnesses(before, after)]
 
-    async def test_after_a_wrap_old_rows_are_no_phantoms(self, postgres: PostgresWorld) -> None:
-        """Frozen rows of the earlier round look new; more of them than were counted is admitted, not accused."""
+    async def test_after_a_wraparound_old_rows_are_not_findings(self, postgres: PostgresWorld) -> None:
+        """Old frozen rows look new; more of them than were counted is inconclusive."""
         async with postgres.store() as store:
             observer = PostgresObserver(store, members(), (), flush_s=0.1)
             now = await observer.read()

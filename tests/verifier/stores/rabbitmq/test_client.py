@@ -17,14 +17,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(find_rabbitmq() is None, rea
 
 
 async def test_clock_and_version(broker: BrokerWorld) -> None:
-    """The broker's time, to half a second, and its product."""
+    """The broker's time, precise to half a second, and its product."""
     async with broker.store() as store:
         assert abs(datetime.now(UTC) - await store.clock()) < timedelta(seconds=2)
         assert (await store.version()).startswith("RabbitMQ 3.")
 
 
 async def test_passive_declare(broker: BrokerWorld) -> None:
-    """Absent, present, exclusive (403 and 404 are not the only refusals), unknown; and nothing is created by asking."""
+    """Absent, present, exclusive or unknown; asking creates nothing."""
     async with broker.store() as store, broker.channel() as channel:
         await channel.declare_queue("mine", exclusive=True)
         await channel.declare_queue("shared")
@@ -37,7 +37,7 @@ async def test_passive_declare(broker: BrokerWorld) -> None:
 
 
 async def test_wrong_password(broker: BrokerWorld) -> None:
-    """The role is named, the password is not."""
+    """The error names the role and not the password."""
     url = urlsplit(broker.grant.verifier_management)
     wrong = f"http://{url.username}:not-the-password@{url.hostname}:{url.port}"
     with pytest.raises(Denied, match=r"roles\.broker\.management_url") as caught:
@@ -46,8 +46,8 @@ async def test_wrong_password(broker: BrokerWorld) -> None:
     assert "not-the-password" not in str(caught.value)
 
 
-async def test_nobody_there(broker: BrokerWorld) -> None:
-    """No management API, or none at all."""
+async def test_a_broker_that_is_down_is_unreachable(broker: BrokerWorld) -> None:
+    """Also a port that is not that of the management API."""
     port = claim_port()
     with pytest.raises(Unreachable, match="management plugin enabled"):
         async with broker.store(management_url=SecretStr(f"http://a:b@127.0.0.1:{port}")):

@@ -24,7 +24,7 @@ def one(found: Any, name: str) -> StoreObject:
 
 
 async def test_listing(broker: BrokerWorld) -> None:
-    """Queues, exchanges, bindings, consumers and policies with what checks need of them."""
+    """Queues, exchanges, bindings, consumers and policies have the attributes that checks need."""
     vhost = broker.vhost
     broker.manage(
         "PUT",
@@ -58,7 +58,7 @@ async def test_listing(broker: BrokerWorld) -> None:
 
 
 async def test_more_queues_than_a_page(broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages are read to the last."""
+    """All pages are read."""
     monkeypatch.setattr("verifier.stores.rabbitmq.listing.PAGE_SIZE", 2)
     async with broker.store() as store, broker.channel() as channel:
         for number in range(5):
@@ -68,8 +68,8 @@ async def test_more_queues_than_a_page(broker: BrokerWorld, monkeypatch: pytest.
         }
 
 
-async def test_a_vhost_that_cannot_be_looked_into_is_named(broker: BrokerWorld) -> None:
-    """The broker lists vhosts that a user may not read; some pages are then silently empty."""
+async def test_an_unreadable_vhost_is_listed(broker: BrokerWorld) -> None:
+    """The broker lists vhosts that a user may not read, and some of their pages are empty."""
     broker.manage("PUT", f"/vhosts/{broker.vhost}-shadow")
     try:
         async with broker.store() as store:
@@ -82,8 +82,8 @@ async def test_a_vhost_that_cannot_be_looked_into_is_named(broker: BrokerWorld) 
         broker.manage("DELETE", f"/vhosts/{broker.vhost}-shadow")
 
 
-async def test_parameters_are_no_blindness_without_their_plugins(broker: BrokerWorld) -> None:
-    """The monitoring user may not read parameters; where no plugin uses any, nothing is hidden."""
+async def test_parameters_need_no_tag_without_their_plugins(broker: BrokerWorld) -> None:
+    """The monitoring user may not read parameters; where no plugin uses them, nothing is unreadable."""
     async with broker.store() as store:
         found = await store.listing("parameters")
     assert not [item for item in found if not item.name.startswith("vhost ")]

@@ -13,12 +13,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(find_rabbitmq() is None, rea
 
 
 class TestTap:
-    """The operator's tap queue: the only queue that is ever consumed from."""
+    """The operator's tap queue, the only queue that the verifier consumes from."""
 
     QUEUE = Queue(name="verifier.tap")
 
     async def test_messages_are_read_once_and_remembered(self, broker: BrokerWorld) -> None:
-        """Each message comes once from the queue; the second look of a check finds it in memory."""
+        """Each message comes from the queue once; the second pass of a check finds it in memory."""
         broker.let_read("verifier.tap")
         async with broker.channel() as channel, broker.store() as store:
             queue = await channel.declare_queue("verifier.tap")
@@ -34,22 +34,24 @@ class TestTap:
             assert again == ["m1", rows[1]["delivery"], "m2"]
             assert [row["body"] for row in await source.lookup("delivery", ["m2"])] == [{"type": "alert"}]
 
-    async def test_a_tap_that_is_not_there(self, broker: BrokerWorld) -> None:
-        """It is the operator's to declare; the verifier does not."""
+    async def test_a_missing_tap_is_an_error(self, broker: BrokerWorld) -> None:
+        """The operator declares the queue; the verifier does not."""
         async with broker.store() as store:
             with pytest.raises(Missing, match="operator declares"):
                 [row async for chunk in store.tap(self.QUEUE).chunks() for row in chunk]
             assert names(await store.listing("queues"), broker.vhost) == set()
 
-    async def test_a_tap_that_may_not_be_read(self, broker: BrokerWorld) -> None:
-        """The one permission that it needs is named."""
+    async def test_a_tap_without_permission_is_denied(self, broker: BrokerWorld) -> None:
+        """The error names the one permission that is needed."""
         async with broker.channel() as channel, broker.store() as store:
             await channel.declare_queue("verifier.tap")
             with pytest.raises(Denied, match=r"read '\^verifier\.tap\$'"):
                 [row async for chunk in store.tap(self.QUEUE).chunks() for row in chunk]
 
-    async def test_a_flood_is_bounded(self, broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What exceeds the bound stays in the queue."""
+    async def test_the_number_of_messages_is_bounded(
+        self, broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Messages beyond the bound stay in the queue."""
         monkeypatch.setattr("verifier.stores.rabbitmq.source.TAP_MESSAGES_MAX", 5)
         broker.let_read("verifier.tap")
         async with broker.channel() as channel, broker.store() as store:

@@ -1,4 +1,4 @@
-"""The RabbitMQ store on a live broker: what it lists, what it admits not to see, what it never does."""
+"""What `doctor` shows of a broker user's privileges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(find_rabbitmq() is None, rea
 
 
 async def test_privileges(broker: BrokerWorld) -> None:
-    """A monitoring user is fine as far as can be told, an administrator is too much, one without a tag too little."""
+    """A monitoring user is ok as far as the broker shows, an administrator is too much, a user without a tag too
+    little."""
     async with broker.store() as store:
         assert [item.state for item in await store.privileges()] == ["unknown"]
     async with broker.store(management_url=SecretStr(broker.grant.admin_management)) as store:

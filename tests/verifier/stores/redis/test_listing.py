@@ -19,8 +19,8 @@ LISTENERS: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("listed", [True, False], ids=["CLIENT LIST granted", "not granted"])
 @pytest.mark.parametrize("how", LISTENERS)
-async def test_listeners_are_counted_however_they_listen(redis_world: RedisWorld, how: str, listed: bool) -> None:
-    """Exact and sharded ones are told; that a pattern takes the channel in is nobody's to know: unreadable, never nobody."""
+async def test_every_kind_of_listener_is_listed(redis_world: RedisWorld, how: str, listed: bool) -> None:
+    """Exact and sharded listeners are listed; whether a pattern matches the channel is unreadable."""
     user = redis_world.grant.verifier.split("//")[1].split(":")[0]
     async with redis_world.client() as client, client.pubsub() as listener, redis_world.store() as store:
         assert await subscribers(store, CHANNEL.name) == []

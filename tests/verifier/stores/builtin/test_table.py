@@ -13,7 +13,7 @@ from verifier.profile import Profile, parse_profile
 from verifier.profile.errors import NotMapped
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole
-from verifier.profile.template import TemplateValues, render_template
+from verifier.profile.template import CanaryValues, TemplateValues, render_template
 from verifier.stores.builtin.table import BUILT_IN, BuiltIn, role_of
 from verifier.stores.mongo.store import MongoStore
 from verifier.stores.openim.store import OpenIMStore
@@ -38,13 +38,20 @@ def profile() -> Profile:
     """The shipped template, with a tap queue and a database of OpenIM's."""
     names = "USER_DB_URL CHAT_DB_URL CHAT_MONGO_URL CACHE_REDIS_URL SESSION_REDIS_URL RABBITMQ_AMQP_URL OPENIM_SECRET".split()
     environment = {"RABBITMQ_MANAGEMENT_URL": "http://broker", **dict.fromkeys(names, "redis://server/0")}
-    shipped = parse_profile(render_template(TemplateValues(stack="acme")), environment=environment)
+    shipped = parse_profile(
+        render_template(
+            TemplateValues(stack="acme", canary=CanaryValues(journal="journals", adapter="a:B", users=("a", "b")))
+        ),
+        environment=environment,
+    )
     queues = {**shipped.queues, "push_tap": Queue(name="verifier.tap")}
     roles = shipped.roles.model_copy(update={"openim_mongo": STORES["openim_mongo"].config})
     return shipped.model_copy(update={"queues": queues, "roles": roles})
 
 
 class _Pool(Stores):
+    """A pool whose stores are not connected."""
+
     async def get(self, role: str) -> Any:
         return STORES[role]
 
@@ -52,8 +59,6 @@ class _Pool(Stores):
 @pytest.mark.parametrize("relation", BUILT_IN.values(), ids=BUILT_IN)
 async def test_a_source_has_the_key_of_its_row(profile: Profile, relation: BuiltIn) -> None:
     """Sources that define their rows themselves and the table name the same key, whose columns are listed."""
-    if relation.name == "verifier.canary_messages" and profile.canary is None:
-        pytest.skip("the profile has no canary")
     source = await _Pool(profile).source(Rows(relation.name))
     assert source.key == relation.key
     assert set(relation.key) <= set(relation.columns)
@@ -77,7 +82,7 @@ def test_checks_read_only_columns_that_the_table_lists(profile: Profile) -> None
 
 async def test_an_unknown_name_is_not_mapped(profile: Profile) -> None:
     """A name that only looks built in is a relation that the profile does not map."""
-    for name in ("openim_mongo.friend", "openim.friend", "verifier.ledger"):
+    for name in ("openim_mongo.friend", "openim.friend", "verifier.journals"):
         with pytest.raises(NotMapped, match=name):
             await _Pool(profile).source(Rows(name))
 

@@ -93,14 +93,14 @@ async def publish(channel: Any, queue: str, body: bytes = b"{}", **properties: A
     await channel.default_exchange.publish(aio_pika.Message(body, **properties), queue)
 
 
-async def until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
+async def until(read: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
     """Read until `done` accepts the result: the broker's statistics lag by some seconds."""
     deadline = time.monotonic() + LAG_S
-    seen = await look()
+    seen = await read()
     while not done(seen):
         assert time.monotonic() < deadline, f"not seen within {LAG_S:g} s; what was seen last: {seen}"
         await asyncio.sleep(0.3)
-        seen = await look()
+        seen = await read()
     return seen
 
 

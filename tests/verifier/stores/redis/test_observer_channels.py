@@ -41,10 +41,10 @@ async def test_a_publish_is_found_by_counter_and_tap(redis_world: RedisWorld, ho
     async with redis_world.nights(CHANNEL) as nights:
         counted = await redis_world.before(nights, PUBLISHES[how])
         await nights.baseline()
-        heard = await redis_world.during(nights, PUBLISHES[how])
+        tapped = await redis_world.during(nights, PUBLISHES[how])
     assert counted.verdict is Verdict.VIOLATED
     assert COUNTED in " ".join(known_by(counted))
-    assert TAPPED in " ".join(known_by(heard))
+    assert TAPPED in " ".join(known_by(tapped))
 
 
 async def test_silence_holds_on_a_busy_server(redis_world: RedisWorld) -> None:

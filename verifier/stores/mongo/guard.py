@@ -13,11 +13,6 @@ READ_COMMANDS = frozenset(
     """.split()
 )
 
-# What the driver sends by itself: paging, sessions, the handshake.
-DRIVER_COMMANDS = frozenset(
-    "getMore killCursors endSessions hello isMaster ismaster saslStart saslContinue authenticate".split()
-)
-
 READ_STAGES = frozenset(
     """
     $match $project $addFields $set $unset $replaceRoot $replaceWith $redact $unwind $sort $limit $skip $sample $count

@@ -158,10 +158,6 @@ class RabbitMQClient:
         """The names of all vhosts, unreadable ones included."""
         return sorted(str(item["name"]) for item in await self.get("/api/vhosts"))
 
-    async def passive_queue(self, vhost: str, name: str) -> QueueState:
-        """Whether a queue exists: absent, present, exclusive, or unknown (without AMQP or access)."""
-        return (await self.passive_declare(vhost, name)).state
-
     async def passive_declare(self, vhost: str, name: str) -> Declared:
         """Whether a queue exists, by a passive declare, and its number of ready messages."""
         if self.config.amqp_url is None:

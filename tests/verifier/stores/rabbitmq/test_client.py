@@ -28,12 +28,14 @@ async def test_passive_declare(broker: BrokerWorld) -> None:
     async with broker.store() as store, broker.channel() as channel:
         await channel.declare_queue("mine", exclusive=True)
         await channel.declare_queue("shared")
-        states = {name: await store.passive_queue(broker.vhost, name) for name in ("mine", "shared", "neither")}
+        states = {
+            name: (await store.passive_declare(broker.vhost, name)).state for name in ("mine", "shared", "neither")
+        }
         assert states == {"mine": "exclusive", "shared": "present", "neither": "absent"}
-        assert await store.passive_queue("no-such-vhost", "shared") == "unknown"
+        assert (await store.passive_declare("no-such-vhost", "shared")).state == "unknown"
         assert names(await store.listing("queues"), broker.vhost) == {f"mine@{broker.vhost}", f"shared@{broker.vhost}"}
     async with broker.store(amqp_url=None) as store:
-        assert await store.passive_queue(broker.vhost, "shared") == "unknown"
+        assert (await store.passive_declare(broker.vhost, "shared")).state == "unknown"
 
 
 async def test_wrong_password(broker: BrokerWorld) -> None:

@@ -180,7 +180,7 @@ async def test_amqp_that_cannot_be_reached(url: str, caplog: pytest.LogCaptureFi
     """A passive declare is unknown, the tap is an error; neither shows the password."""
     role = BrokerRole.model_validate({"management_url": "http://broker", "amqp_url": url, "connect_timeout_s": 1})
     store = RabbitMQStore("broker", role)
-    assert await store.passive_queue("/", "q") == "unknown"
+    assert (await store.passive_declare("/", "q")).state == "unknown"
     with pytest.raises(Unreachable, match=r"roles\.broker\.amqp_url") as caught:
         [row async for chunk in store.tap(Queue(name="tap")).chunks() for row in chunk]
     assert "secret" not in str(caught.value) + caplog.text

@@ -40,7 +40,7 @@ async def test_listing(broker: BrokerWorld) -> None:
         await queue.consume(AsyncMock())
         await until(lambda: store.listing("consumers"), lambda seen: any(item.kind == "consumer" for item in seen))
         found = {kind: await store.listing(kind) for kind in KINDS}
-        assert await store.passive_queue(vhost, "chat.message.notify") == "present"
+        assert (await store.passive_declare(vhost, "chat.message.notify")).state == "present"
         with pytest.raises(ValueError, match="lists vhosts, queues"):
             await store.listing("connections")
     declared = one(found["queues"], f"chat.message.notify@{vhost}").attributes

@@ -62,13 +62,6 @@ async def test_statements_and_rows_have_a_rate() -> None:
     assert statement_log.waited_s > 0
 
 
-def test_an_exceeded_budget_is_reported() -> None:
-    """META-01 judges by the statement log, independently of the budget's own code."""
-    assert "9 statements at once, 4 are allowed" in over_budget(StatementLog(in_flight_max=9), StoreBudget(), 1)
-    text = over_budget(StatementLog(paced=2000), StoreBudget(statements_per_s=100), 2)
-    assert text == "2000 statements in 2.0 s, 100 a second are allowed"
-
-
 def test_an_idle_rate_does_not_accumulate() -> None:
     """An hour without statements does not allow an hour's statements at once."""
     now = [0.0]

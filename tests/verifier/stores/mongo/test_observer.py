@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import ObjectId, Timestamp
+from bson import ObjectId
 
 from fixtures.services.mongo import Mongo
 from fixtures.stack.deadline import Deadline
@@ -20,7 +20,7 @@ from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
 from verifier.stores.errors import ContinuityLost, StoreError, Unreachable
 from verifier.stores.mongo.observer import MongoObserver
-from verifier.stores.mongo.stream import NoStream, Place, time_of_token
+from verifier.stores.mongo.stream import NoStream, Place
 from verifier.stores.protocols import CounterSnapshot, Witness
 
 pytestmark = pytest.mark.anyio
@@ -297,14 +297,6 @@ class TestWithoutStream:
         mongo.database.create_collection("messages", viewOn="other", pipeline=[])
         async with mongo.observer() as observer:
             assert any("is a view" in text for text in (await observer.read()).limitations)
-
-    def test_the_time_in_a_token(self) -> None:
-        """MongoDB's tokens contain their logical time; tokens of other servers are not interpreted."""
-        data = "8265F0C0FF000000022B022C0100296E5A1004"
-        assert time_of_token({"_data": data}) == Timestamp(0x65F0C0FF, 2)
-        assert time_of_token({"_data": "340000001073000400"}) is None
-        assert time_of_token({"_data": "82"}) is None
-        assert time_of_token(None) is None
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from verifier.model.invariant import Row
 from verifier.profile.identity import Identity
 from verifier.stores.protocols import OrderedSource, Source
 
-COLUMN = "openim_user_id"
+OPENIM_USER_ID = "openim_user_id"
 
 
 def with_openim_id(inner: Source, identity: Identity) -> Source:
@@ -40,12 +40,12 @@ class IdentitySource:
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """Look-up by any column; the virtual one is mapped back to `user_id` first."""
-        if column == COLUMN:
+        if column == OPENIM_USER_ID:
             column, values = "user_id", [back for value in values if (back := self._identity.from_openim(str(value)))]
         return [self._with_openim_id(row) for row in await self._inner.lookup(column, values)]
 
     def _with_openim_id(self, row: Row) -> Row:
-        return {**row, COLUMN: self._identity.to_openim(row["user_id"])}
+        return {**row, OPENIM_USER_ID: self._identity.to_openim(row["user_id"])}
 
 
 class OrderedIdentitySource(IdentitySource):

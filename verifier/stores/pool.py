@@ -20,8 +20,7 @@ from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
 from verifier.stores.errors import Denied, StoreError
-from verifier.stores.identity import COLUMN as OPENIM_USER_ID
-from verifier.stores.identity import with_openim_id
+from verifier.stores.identity import OPENIM_USER_ID, with_openim_id
 from verifier.stores.protocols import Observer, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
 from verifier.stores.statement_log import StatementLog

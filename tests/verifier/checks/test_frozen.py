@@ -41,9 +41,9 @@ KNOWN_BY = {
     "PUB-01/published": "a subscription of the verifier",
     "PUB-01/sharded": "a subscription of the verifier (sharded)",
     "PRS-01/present": "OBJECT IDLETIME",
-    "PRS-01/one-second": "appeared or was renewed while watched",
+    "PRS-01/one-second": "appeared or was renewed during the observation",
     "MQ-02/drained": COUNTED,
-    "MQ-01/there-again": "the queue is there, and was not",
+    "MQ-01/there-again": "the queue exists, and did not before",
 }
 """By its counter and by its witness. A change stream is both at once, a key pattern has no counter; `MQ-01/there-again` is MQ-02's witness."""
 

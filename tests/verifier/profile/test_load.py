@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from verifier.profile import Profile, ProfileError, parse_profile
 from verifier.profile.identity import Identity
 from verifier.profile.template import TemplateValues, render_template
-from verifier.stores.redis.source import KeyPattern
+from verifier.stores.redis.values import KeyPattern
 
 ENVIRONMENT = {
     name: f"redis://u:s3cret@{name.lower()}/0"

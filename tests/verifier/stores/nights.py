@@ -1,4 +1,5 @@
-"""One absence proof with a memory, over one observer: a baseline, then one night after the other, as the engine would run them."""
+"""An absence proof with memory over one observer: a baseline, then one nightly run after the other, as in the
+engine."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Scope:
-    """Everything is OpenIM's, but what belongs to a neighbour."""
+    """A scope in which everything is OpenIM's except what belongs to a neighbour."""
 
     phase_since = SINCE
     everything_else_is_neighbour = False
@@ -35,7 +36,8 @@ class _Scope:
 
 @dataclass
 class Nights:
-    """`neighbours`: ids that are not OpenIM's; with any of them the object is shared. `observe_s`: how long taps listen."""
+    """`neighbours`: ids that are not OpenIM's; with any of them the object is shared. `observe_s`: seconds that taps
+    listen."""
 
     proof: Absence
     observer: Observer
@@ -47,12 +49,12 @@ class Nights:
     past: list[tuple[Any, str]] = field(default_factory=list)
 
     async def baseline(self) -> None:
-        """Take it; nothing is judged."""
+        """Take the baseline; nothing is judged."""
         judgement = await self._run(baselining=True)
         assert judgement.verdict is Verdict.NOT_APPLICABLE
 
     async def night(self) -> Judgement:
-        """One run, and what it remembers for the next."""
+        """Run once, and keep what the run remembers."""
         return await self._run(baselining=False)
 
     async def _run(self, *, baselining: bool) -> Judgement:
@@ -104,6 +106,6 @@ class _Stores:
         return None
 
 
-def told(judgement: Judgement) -> list[str]:
-    """What each finding of a judgement is known by."""
+def known_by(judgement: Judgement) -> list[str]:
+    """How each finding of a judgement is known."""
     return [str(finding.evidence["known by"]) for finding in judgement.findings]

@@ -1,4 +1,4 @@
-"""A fresh vhost on the embedded RabbitMQ, with an AMQP channel that writes and a store that reads."""
+"""A new vhost on the embedded RabbitMQ, with an AMQP channel that writes and a store that reads."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class BrokerWorld:
 
     @contextlib.asynccontextmanager
     async def channel(self) -> AsyncIterator[Any]:
-        """A channel with the rights of the platform."""
+        """A channel with the platform's rights."""
         connection = await aio_pika.connect(self.grant.platform_amqp)
         async with connection:
             yield await connection.channel(publisher_confirms=True)
 
     def manage(self, method: str, path: str, body: Any = None) -> None:
-        """A call of the management API with the administrator's rights; `path` starts behind `/api`."""
+        """Call the management API with the administrator's rights; `path` starts after `/api`."""
         url = urlsplit(self.server.management_url)
         login = (url.username or "", url.password or "")
         base = f"{url.scheme}://{url.netloc.rpartition('@')[2]}/api"
@@ -77,41 +77,46 @@ class BrokerWorld:
             client.request(method, base + path, json=body).raise_for_status()
 
     def let_read(self, queue: str) -> None:
-        """Let the verifier's user read one queue: the operator's opt-in for a tap."""
+        """Let the verifier's user read one queue, as the operator does for a tap."""
         user = urlsplit(self.grant.verifier_amqp).username
         rights = {"configure": "^$", "write": "^$", "read": f"^{queue}$"}
         self.manage("PUT", f"/permissions/{quote(self.vhost, safe='')}/{user}", rights)
 
 
+def names(found: Any, vhost: str) -> set[str]:
+    """The names of the readable objects of a vhost."""
+    return {item.name for item in found if item.attributes.get("vhost") == vhost and item.kind != "unreadable"}
+
+
 async def publish(channel: Any, queue: str, body: bytes = b"{}", **properties: Any) -> None:
-    """Through the default exchange."""
+    """Publish through the default exchange."""
     await channel.default_exchange.publish(aio_pika.Message(body, **properties), queue)
 
 
-async def until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
-    """Look until what is seen is what is awaited: the broker's statistics lag by some seconds."""
+async def until(read: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> T:
+    """Read until `done` accepts the result: the broker's statistics lag by some seconds."""
     deadline = time.monotonic() + LAG_S
-    seen = await look()
+    seen = await read()
     while not done(seen):
         assert time.monotonic() < deadline, f"not seen within {LAG_S:g} s; what was seen last: {seen}"
         await asyncio.sleep(0.3)
-        seen = await look()
+        seen = await read()
     return seen
 
 
 async def read_until(observer: QueueObserver, done: Callable[[CounterSnapshot], bool]) -> CounterSnapshot:
-    """The first reading that shows what is awaited."""
+    """The first snapshot that `done` accepts."""
     return await until(observer.read, done)
 
 
-async def told(observer: QueueObserver, before: CounterSnapshot, now: CounterSnapshot) -> list[tuple[str, str]]:
+async def witnessed(observer: QueueObserver, before: CounterSnapshot, now: CounterSnapshot) -> list[tuple[str, str]]:
     """Witnesses as operation and reason."""
     return [(item.operation, item.how) async for item in observer.witnesses(before, now)]
 
 
 @contextlib.contextmanager
 def open_broker_world(server: RabbitMQ) -> Iterator[BrokerWorld]:
-    """A vhost of its own, removed at the end."""
+    """A new vhost, removed at the end."""
     name = f"stores_{next(_names)}"
     grant = server.open_world(name)
     try:

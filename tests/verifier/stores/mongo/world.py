@@ -1,4 +1,4 @@
-"""A fresh database on the embedded MongoDB-wire server, with a client that writes and a store that reads."""
+"""A new database on the embedded MongoDB-wire server, with a client that writes and a store that reads."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MongoWorld:
 
     @property
     def database(self) -> Any:
-        """The database, by the platform's rights."""
+        """The database, with the platform's rights."""
         return self.writer[self.grant.database]
 
     @property
@@ -75,12 +75,12 @@ class MongoWorld:
     async def observer(
         self, columns: tuple[str, ...] = ("conversation_id",), relation: Relation = MESSAGES
     ) -> AsyncIterator[MongoObserver]:
-        """What watches the messages."""
+        """The observer of the messages."""
         async with self.store() as store:
             yield store.observer(relation, columns, Timing())
 
-    async def seen(self, write: Callable[[], Any], **options: Any) -> list[Witness]:
-        """What an observer tells of a write."""
+    async def witnesses_of(self, write: Callable[[], Any], **options: Any) -> list[Witness]:
+        """The witnesses of a write."""
         async with self.observer(**options) as observer:
             before = await observer.read()
             write()
@@ -88,18 +88,18 @@ class MongoWorld:
 
 
 async def witnesses(observer: MongoObserver, before: CounterSnapshot) -> list[Witness]:
-    """Everything between a reading and now."""
+    """All witnesses between a snapshot and now."""
     return [item async for item in observer.witnesses(before, await observer.read())]
 
 
 def at(second: int) -> datetime:
-    """A time, told by its second."""
+    """A time, given by its second."""
     return datetime(2026, 3, 1, 12, 0, second, tzinfo=UTC)
 
 
 @contextlib.contextmanager
 def open_mongo_world(server: Mongo) -> Iterator[MongoWorld]:
-    """A database of its own, dropped at the end."""
+    """A new database, dropped at the end."""
     name = f"stores_{next(_names)}"
     grant = server.open_world(name)
     writer: MongoClient = pymongo.MongoClient(

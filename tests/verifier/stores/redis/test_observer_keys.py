@@ -1,4 +1,4 @@
-"""Redis: keys are told as far as scans and events reach, and what lies beyond is said."""
+"""Absence proofs over Redis keys: scans and events find what they can, and their limitations are reported."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.verifier.stores.absence_nights import told
-from tests.verifier.stores.redis_world import KEYS, SCANNED, TOKENS, Act, RedisWorld
+from tests.verifier.stores.nights import known_by
+from tests.verifier.stores.redis.world import KEYS, SCANNED, TOKENS, Act, RedisWorld
 from verifier.model.query import Rows
 from verifier.model.verdict import Verdict
 from verifier.proofs.absence.proof import Absence
@@ -39,13 +39,13 @@ WRITES: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("how", WRITES)
-async def test_a_key_is_told_while_and_after_it_is_written(redis_world: RedisWorld, how: str) -> None:
-    """A scan finds it in the window; the night after, its idle time tells that somebody touched it."""
+async def test_a_key_is_found_during_and_after_its_write(redis_world: RedisWorld, how: str) -> None:
+    """A scan finds it during the observation; in the next night its idle time shows access."""
     async with redis_world.nights(KEYS) as nights:
         seen = await redis_world.during(nights, WRITES[how])
         found = await nights.night()
-    assert SCANNED in " ".join(told(seen))
-    assert "OBJECT IDLETIME" in " ".join(told(found))
+    assert SCANNED in " ".join(known_by(seen))
+    assert "OBJECT IDLETIME" in " ".join(known_by(found))
 
 
 async def _short(client: Any) -> None:
@@ -64,8 +64,11 @@ BRIEF: dict[str, Act] = {"30 ms": _short, "another database": _short_elsewhere}
 
 @pytest.mark.parametrize("events", ["", "KEA", "Kg$h", "EA"])
 @pytest.mark.parametrize("how", BRIEF)
-async def test_what_scans_miss_is_told_by_events_or_admitted(redis_world: RedisWorld, how: str, events: str) -> None:
-    """With keyspace events on it is told, also where we may not ask whether they are; without them the coverage says so."""
+async def test_what_scans_miss_is_found_by_events_or_a_limitation(
+    redis_world: RedisWorld, how: str, events: str
+) -> None:
+    """With keyspace events it is found, also where CONFIG GET is not granted; without them the coverage has the
+    limitation."""
     async with redis_world.client() as admin, redis_world.nights(KEYS) as nights:
         await admin.config_set("notify-keyspace-events", events)
         try:
@@ -74,7 +77,7 @@ async def test_what_scans_miss_is_told_by_events_or_admitted(redis_world: RedisW
             await admin.config_set("notify-keyspace-events", "")
     if "K" in events:
         assert judgement.verdict is Verdict.VIOLATED
-        assert "keyspace event" in " ".join(told(judgement))
+        assert "keyspace event" in " ".join(known_by(judgement))
     else:
         assert judgement.verdict is Verdict.HOLDS
         unseen = " ".join(judgement.coverage[0].unseen)
@@ -83,10 +86,8 @@ async def test_what_scans_miss_is_told_by_events_or_admitted(redis_world: RedisW
 
 
 @pytest.mark.parametrize(("events", "all_heard"), [("KA", True), ("Kg$lshzt", True), ("K$", False), ("", False)])
-async def test_silence_of_events_counts_only_where_all_are_sent(
-    redis_world: RedisWorld, events: str, all_heard: bool
-) -> None:
-    """CONFIG GET granted, the server says which classes it sends; without `h` a hash would be written in silence."""
+async def test_silence_of_events_needs_all_classes(redis_world: RedisWorld, events: str, all_heard: bool) -> None:
+    """CONFIG GET shows which classes the server sends; without `h` a write to a hash sends no event."""
     user = redis_world.grant.verifier.split("//")[1].split(":")[0]
     async with redis_world.client() as admin, redis_world.nights(KEYS) as nights:
         await admin.execute_command("ACL", "SETUSER", user, "+config|get")
@@ -99,8 +100,8 @@ async def test_silence_of_events_counts_only_where_all_are_sent(
     assert ("shorter than" not in " ".join(judgement.coverage[0].unseen)) is all_heard
 
 
-async def test_removals_and_other_keys_are_no_writes(redis_world: RedisWorld) -> None:
-    """A key that goes, expires or has nothing to do with the pattern accuses nobody, events or not."""
+async def test_removals_and_other_keys_are_not_writes(redis_world: RedisWorld) -> None:
+    """A key that is removed, expires or does not match the pattern is not a finding, with events or without."""
     async with redis_world.client() as admin, redis_world.nights(KEYS) as nights:
         await admin.set("presence:old", 1, px=400)
         await admin.set("presence:older", 1)
@@ -116,12 +117,12 @@ async def test_removals_and_other_keys_are_no_writes(redis_world: RedisWorld) ->
             judgement = await redis_world.during(nights, remove)
         finally:
             await admin.config_set("notify-keyspace-events", "")
-    # Both were written after the phase began, and say so by their idle times; nothing more is told.
-    assert all("OBJECT IDLETIME" in how for how in told(judgement)), told(judgement)
+    # Both were written after the phase began, and say so by their idle times; nothing else is known.
+    assert all("OBJECT IDLETIME" in how for how in known_by(judgement)), known_by(judgement)
 
 
-async def test_our_reads_touch_nothing(redis_world: RedisWorld) -> None:
-    """Idle times go on while values are read over every connection of the pool."""
+async def test_own_reads_do_not_change_idle_times(redis_world: RedisWorld) -> None:
+    """Idle times grow while values are read over every connection of the pool."""
     async with redis_world.client() as admin, redis_world.store() as store:
         await admin.mset({f"presence:{number}": number for number in range(50)})
         await asyncio.sleep(2.2)
@@ -136,8 +137,8 @@ async def test_our_reads_touch_nothing(redis_world: RedisWorld) -> None:
     assert min(idle) >= 1
 
 
-async def test_without_idle_times_it_is_said(redis_world: RedisWorld) -> None:
-    """An LFU policy keeps none: a key that is there does not say when it was written."""
+async def test_missing_idle_times_are_a_limitation(redis_world: RedisWorld) -> None:
+    """With an LFU policy, an existing key does not show when it was written."""
     async with redis_world.client() as admin, redis_world.nights(KEYS) as nights:
         await admin.config_set("maxmemory-policy", "allkeys-lfu")
         try:

@@ -1,4 +1,5 @@
-"""PostgreSQL that crashes, restarts and replicates: what was lost is admitted once, what was kept still proves."""
+"""PostgreSQL that crashes, restarts and replicates: lost counters are inconclusive once, kept ones still prove
+silence."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from fixtures.services.postgres import Postgres
 from fixtures.stack.deadline import Deadline
 from fixtures.stack.process import Command, OwnedProcess
 from fixtures.stack.stack import Stack
-from tests.verifier.stores.postgres_world import PostgresWorld, open_postgres_world
+from tests.verifier.stores.postgres.world import PostgresWorld, open_postgres_world
 from verifier.model.verdict import Judgement, Verdict
 
 pytestmark = pytest.mark.anyio
@@ -30,20 +31,20 @@ WRITE = "INSERT INTO members (id, group_id, created_at) VALUES (1000, 'moved', '
 
 @pytest.fixture(scope="module")
 def stack_of_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A server of its own, to be crashed."""
+    """A server for this module, to be crashed."""
     with Stack.start(tmp_path_factory.mktemp("pg"), only={"postgres"}) as stack:
         yield stack
 
 
 @pytest.fixture
 def world(stack_of_one: Stack) -> Iterator[PostgresWorld]:
-    """A database of its own on it."""
+    """A new database on it."""
     with open_postgres_world(stack_of_one.postgres) as world:
         yield world
 
 
 async def _two_nights(world: PostgresWorld, then: object, url: str | None = None) -> list[Judgement]:
-    """A baseline, something that ends all connections, and two nights over new ones."""
+    """A baseline, an event that ends all connections, and two nights with new ones."""
     async with world.nights() as nights:
         marks = nights.marks
     then()  # type: ignore[operator]
@@ -52,8 +53,8 @@ async def _two_nights(world: PostgresWorld, then: object, url: str | None = None
         return [await nights.night(), await nights.night()]
 
 
-async def test_a_killed_backend_takes_all_counters_along(stack_of_one: Stack, world: PostgresWorld) -> None:
-    """`kill -9` of one session: the server recovers and counts from zero, the postmaster is the same, most tokens stay."""
+async def test_a_killed_backend_is_inconclusive_once(stack_of_one: Stack, world: PostgresWorld) -> None:
+    """After `kill -9` of one session the server recovers and counts from zero; most continuity tokens stay."""
 
     def kill_one() -> None:
         with psycopg.connect(world.grant.chat_db, autocommit=True) as victim:
@@ -66,8 +67,8 @@ async def test_a_killed_backend_takes_all_counters_along(stack_of_one: Stack, wo
     assert second.verdict is Verdict.HOLDS
 
 
-async def test_what_was_written_before_a_crash_is_told(stack_of_one: Stack, world: PostgresWorld) -> None:
-    """The counters are gone, the row and its mark are not."""
+async def test_a_write_before_a_crash_is_found(stack_of_one: Stack, world: PostgresWorld) -> None:
+    """The counters are gone; the row and its transaction are not."""
 
     def write_and_crash() -> None:
         world.write(WRITE)
@@ -79,8 +80,8 @@ async def test_what_was_written_before_a_crash_is_told(stack_of_one: Stack, worl
     assert [item.key for item in first.findings] == ["1000"]
 
 
-async def test_a_clean_restart_keeps_the_proof(stack_of_one: Stack, world: PostgresWorld) -> None:
-    """Counters are saved at a clean end: nothing is lost, nothing has to be armed anew."""
+async def test_a_clean_restart_keeps_continuity(stack_of_one: Stack, world: PostgresWorld) -> None:
+    """Counters are saved by a clean shutdown."""
 
     def restart() -> None:
         stack_of_one.postgres.stop()
@@ -90,8 +91,8 @@ async def test_a_clean_restart_keeps_the_proof(stack_of_one: Stack, world: Postg
     assert first.verdict is Verdict.HOLDS, first.reason
 
 
-async def test_a_standby_counts_for_nobody(stack_of_one: Stack, world: PostgresWorld, tmp_path: Path) -> None:
-    """Its table counters stand still whatever is written: silence there is inconclusive; a row that came over accuses."""
+async def test_silence_on_a_standby_is_inconclusive(stack_of_one: Stack, world: PostgresWorld, tmp_path: Path) -> None:
+    """Its table counters do not move. A replicated row is still a finding."""
     with _standby(stack_of_one, tmp_path) as port:
         parts = urlsplit(world.grant.verifier_chat_db)
         login = parts.netloc.rpartition("@")[0]
@@ -113,7 +114,7 @@ async def test_a_standby_counts_for_nobody(stack_of_one: Stack, world: PostgresW
 
 @contextmanager
 def _standby(stack: Stack, place: Path) -> Iterator[int]:
-    """A second server that follows the first one."""
+    """A standby of the server."""
     server = stack.postgres
     assert server.process is not None
     started = server.process.command

@@ -1,4 +1,5 @@
-"""MongoDB: what was written is told by the stream; without one, silence is believed only as far as something proves it."""
+"""Absence proofs over MongoDB: writes are found by the stream; without one, silence holds only where something proves
+it."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Any
 import pytest
 from pymongo import InsertOne, UpdateOne
 
-from tests.verifier.stores.absence_nights import Nights, told
-from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at
+from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at
+from tests.verifier.stores.nights import Nights, known_by
 from verifier.model.verdict import Verdict
 from verifier.profile.models import Timing
 from verifier.proofs.absence.proof import Absence
@@ -74,27 +75,27 @@ WRITTEN: dict[str, Callable[[MongoWorld], Any]] = {
 
 
 @pytest.mark.parametrize("how", WRITTEN)
-async def test_a_write_is_told(mongo: MongoWorld, how: str) -> None:
-    """Whatever its id and times say: the stream tells it."""
+async def test_a_write_is_violated(mongo: MongoWorld, how: str) -> None:
+    """The stream finds a write whatever its id and times are."""
     mongo.messages.insert_one(_document("old"))
     async with _nights(mongo) as nights:
         assert (await nights.night()).verdict is Verdict.HOLDS
         WRITTEN[how](mongo)
         judgement = await nights.night()
     assert judgement.verdict is Verdict.VIOLATED
-    assert set(told(judgement)) == {"change stream"}
+    assert set(known_by(judgement)) == {"change stream"}
 
 
-async def test_a_capped_collection_is_watched(mongo: MongoWorld) -> None:
-    """It has a stream like any other."""
+async def test_a_write_to_a_capped_collection_is_violated(mongo: MongoWorld) -> None:
+    """A capped collection has a stream like any other."""
     mongo.database.create_collection("messages", capped=True, size=100_000)
     async with _nights(mongo) as nights:
         mongo.messages.insert_one(_document("x"))
         assert (await nights.night()).verdict is Verdict.VIOLATED
 
 
-async def test_renamed_into_place_is_told(mongo: MongoWorld) -> None:
-    """A collection that takes the name, with all its records, is no silence."""
+async def test_a_collection_renamed_into_place_is_violated(mongo: MongoWorld) -> None:
+    """A collection that takes the name is reported."""
     mongo.messages.insert_one(_document("old"))
     async with _nights(mongo, CHANGES) as nights:
         mongo.database["other"].insert_many([_document("a"), _document("b")])
@@ -104,8 +105,8 @@ async def test_renamed_into_place_is_told(mongo: MongoWorld) -> None:
 
 
 @pytest.mark.parametrize("what", ["another collection", "another conversation", "nothing changed"])
-async def test_what_is_no_write_here_is_no_accusation(mongo: MongoWorld, what: str) -> None:
-    """Neighbours' writes and updates that change nothing are left alone."""
+async def test_harmless_writes_hold(mongo: MongoWorld, what: str) -> None:
+    """Writes of neighbours and updates that change nothing are not findings."""
     mongo.messages.insert_one(_document("old"))
     async with _nights(mongo, INSERTS | CHANGES, neighbours=frozenset({"support"})) as nights:
         if what == "another collection":
@@ -118,8 +119,8 @@ async def test_what_is_no_write_here_is_no_accusation(mongo: MongoWorld, what: s
     assert judgement.verdict is Verdict.HOLDS
 
 
-async def test_a_lost_place_is_admitted_and_armed_anew(mongo: MongoWorld) -> None:
-    """The resume token leads nowhere: inconclusive once, and the next write is told again."""
+async def test_a_lost_position_is_inconclusive_once(mongo: MongoWorld) -> None:
+    """A resume token that cannot be followed is inconclusive once, and the next write is found again."""
     mongo.messages.insert_one(_document("old"))
     async with _nights(mongo) as nights:
         slot = next(iter(nights.marks))
@@ -136,7 +137,7 @@ async def test_a_lost_place_is_admitted_and_armed_anew(mongo: MongoWorld) -> Non
 
 @pytest.fixture
 def no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a standalone server."""
+    """No change stream, as on a standalone server."""
 
     async def refuse(*_: Any) -> Place:
         raise NoStream("change streams need a replica set, and this server is standalone")
@@ -155,10 +156,10 @@ def no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["inserts", "changes", "changes, shared", "inserts, shared"],
 )
-async def test_dead_counters_and_no_stream_prove_no_silence(
+async def test_without_stream_and_counters_silence_is_inconclusive(
     mongo: MongoWorld, operations: frozenset[str], neighbours: frozenset[str], dated: bool, verdict: Verdict
 ) -> None:
-    """This server's counters stay 0: what records say of themselves is enough only where nothing better could be had."""
+    """This server's counters stay at 0: times of records are enough only where neighbours write too."""
     mongo.messages.insert_one(_document("old") | {"at": at(0).replace(year=2025)})
     async with _nights(mongo, operations, neighbours=neighbours, dated=dated) as nights:
         judgement = await nights.night()
@@ -168,10 +169,10 @@ async def test_dead_counters_and_no_stream_prove_no_silence(
 
 @pytest.mark.usefixtures("no_stream")
 @pytest.mark.parametrize(("writes", "verdict"), [(9, Verdict.HOLDS), (11, Verdict.INCONCLUSIVE)])
-async def test_a_living_counter_proves_silence_and_only_that(
+async def test_a_moving_counter_proves_silence_and_no_breach(
     mongo: MongoWorld, monkeypatch: pytest.MonkeyPatch, writes: int, verdict: Verdict
 ) -> None:
-    """Unmoved it holds; moved it does not say by what, so that nobody is accused and nothing holds."""
+    """Silence holds while the counter does not move; once it moved without a witness, the check is inconclusive."""
     reads, counted = iter(range(100)), [9]
 
     async def alive(_: MongoObserver) -> Any:
@@ -185,8 +186,8 @@ async def test_a_living_counter_proves_silence_and_only_that(
     assert judgement.verdict is verdict, judgement
 
 
-async def test_a_time_series_is_admitted(mongo: MongoWorld) -> None:
-    """It has no stream: with nothing else, silence is inconclusive."""
+async def test_a_time_series_is_inconclusive(mongo: MongoWorld) -> None:
+    """It has no stream and no counter."""
     mongo.database.create_collection("messages", timeseries={"timeField": "at"})
     async with _nights(mongo) as nights:
         judgement = await nights.night()

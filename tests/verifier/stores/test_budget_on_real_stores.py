@@ -1,4 +1,5 @@
-"""On real servers: reads that leave no trace in Redis, reading that goes on behind a place, and an audit log that misses nothing."""
+"""On real servers: reads leave no trace in Redis, reading resumes after a position, and the statement log is
+complete."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that the verifier runs on."""
+    """The event loop of the verifier."""
     return "asyncio"
 
 
@@ -64,8 +65,8 @@ async def redis_store(url: str) -> AsyncIterator[RedisStore]:
 PRESENCE = Relation(role="cache_redis", keys="lately:{user_id}", key=("user_id",), columns={"user_id": Column(column="{user_id}"), "value": Column(column="@value")})  # fmt: skip
 
 
-async def test_no_connection_touches_a_key(small: SmallWorld) -> None:
-    """Every connection of the pool reads without resetting the idle time that an absence proof goes by."""
+async def test_no_connection_resets_idle_times(small: SmallWorld) -> None:
+    """Every connection of the pool reads without changing the idle times that absence proofs use."""
     urls = small.world.config
     writer = redis.asyncio.Redis.from_url(urls.platform.redis)
     await writer.set("lately:u1", "1", ex=60)
@@ -79,10 +80,10 @@ async def test_no_connection_touches_a_key(small: SmallWorld) -> None:
 
         rows = await asyncio.gather(*(read() for _ in range(4)))
         assert [row[0]["value"] for row in rows] == ["1"] * 4
-        idle = await store.run("OBJECT IDLETIME", store.client.object("IDLETIME", "lately:u1"))
+        idle = await store.run("OBJECT IDLETIME", store.driver.object("IDLETIME", "lately:u1"))
         assert idle >= 2
         set_up = store.statement_log.reads["CLIENT"]
-        clients = await store.run("CLIENT LIST", store.client.client_list())
+        clients = await store.run("CLIENT LIST", store.driver.client_list())
         own = [item for item in clients if item["name"] == "openim-verifier"]
         assert all("T" in item["flags"] for item in own), "flag T: the client does not touch"
         assert set_up >= 2 * len(own)
@@ -95,8 +96,9 @@ def acl(admin: redis.Redis, *arguments: str) -> None:
     admin.execute_command("ACL", *arguments)  # type: ignore[no-untyped-call]
 
 
-async def test_without_no_touch_idle_times_are_not_believed(small: SmallWorld) -> None:
-    """Where the server or the ACL withholds NO-TOUCH, a key's last touch may be our own: it accuses nobody, and the coverage says so."""
+async def test_without_no_touch_idle_times_are_not_used(small: SmallWorld) -> None:
+    """Where the server or the ACL does not allow NO-TOUCH, the last access may be the verifier's: a limitation, not a
+    finding."""
     config = small.world.config
     admin = redis.Redis.from_url(small.world.admin.redis)
     acl(admin, "SETUSER", "old", "on", ">secret", "~*", "&*", "+@read", "+info", "+time", "+select", "+@pubsub", "+ping", "+hello", "+auth", "+client|setname", "+client|setinfo")  # fmt: skip
@@ -106,11 +108,11 @@ async def test_without_no_touch_idle_times_are_not_believed(small: SmallWorld) -
     try:
         async with redis_store(url) as store:
             assert not store.no_touch
-            blind = KeysObserver(store, PRESENCE)
-            assert "CLIENT NO-TOUCH" in (await blind.read()).blind[0]
-            assert [item async for item in blind.watch(0.1)] == []
+            without = KeysObserver(store, PRESENCE)
+            assert "CLIENT NO-TOUCH" in (await without.read()).limitations[0]
+            assert [item async for item in without.watch(0.1)] == []
             bare = KeysObserver(store, PRESENCE.model_copy(update={"columns": {"user_id": Column(column="{user_id}")}}))
-            assert (await bare.read()).blind == ()
+            assert (await bare.read()).limitations == ()
             assert len([item async for item in bare.watch(0.1)]) == 1
     finally:
         admin.delete("lately:u2")
@@ -118,8 +120,8 @@ async def test_without_no_touch_idle_times_are_not_believed(small: SmallWorld) -
         admin.close()
 
 
-async def test_taps_of_all_roles_are_our_own(small: SmallWorld) -> None:
-    """Two roles on one server, two taps on one channel: none of them is somebody who listens."""
+async def test_taps_of_all_roles_are_left_out(small: SmallWorld) -> None:
+    """Two roles on one server and two taps on one channel are not listeners."""
     config = small.world.config
     channel = "CHAT_NOTIFICATION"
     async with (
@@ -152,8 +154,8 @@ async def test_taps_of_all_roles_are_our_own(small: SmallWorld) -> None:
         ("numeric", "n / 7.0"),
     ],
 )
-async def test_reading_goes_on_behind_a_place_of_any_type(stack: Stack, kind: str, values: str) -> None:
-    """A place that was written down as text continues exactly where the chunk before had ended, for keys of two columns."""
+async def test_reading_resumes_after_a_position_of_any_type(stack: Stack, kind: str, values: str) -> None:
+    """A position as text continues exactly after the chunk, also for keys of two columns."""
     url = stack.postgres.admin_url
     table = f"places_{kind}"
     with psycopg.connect(url, autocommit=True) as connection:
@@ -209,8 +211,8 @@ def _run(small: SmallWorld, tmp_path: Path, *arguments: str) -> tuple[dict[str, 
     return json.loads((tmp_path / "run.json").read_text()), lines
 
 
-def test_the_audit_log_misses_no_statement(small: SmallWorld, tmp_path: Path) -> None:
-    """Its lines add up to the footprint, which is what the servers counted; nothing writes; no value of the stack is in it."""
+def test_the_statement_log_is_complete(small: SmallWorld, tmp_path: Path) -> None:
+    """Its entries add up to what the servers counted; none writes, and none has a value of the stack."""
     admin = redis.Redis.from_url(small.world.admin.redis)
     before = _commands(admin)
     document, lines = _run(small, tmp_path)
@@ -244,8 +246,8 @@ def _commands(admin: redis.Redis) -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): int(item["calls"]) for name, item in stats.items()}
 
 
-def test_the_observers_move_nothing_that_they_read(small: SmallWorld) -> None:
-    """A run of all checks leaves every counter as it found it: what the verifier does itself is in none of them."""
+def test_observers_do_not_move_the_counters_that_they_read(small: SmallWorld) -> None:
+    """A run of all checks leaves every counter unchanged."""
     first = {item: value for item, value in _counters(small).items() if value}
     small.judge()
     assert {item: value for item, value in _counters(small).items() if value} == first
@@ -258,8 +260,8 @@ def _counters(small: SmallWorld) -> dict[str, dict[str, int]]:
     return {f"{mark.check_id} {mark.slot}": mark.value.get("counters", {}) for mark in small.watch.remembered()}
 
 
-def test_a_pause_counts_against_the_runtime_and_says_so(small: SmallWorld, tmp_path: Path) -> None:
-    """With the pause file there from the start no statement reads a row; the run ends when its time is over, and tells why."""
+def test_a_pause_counts_towards_max_runtime(small: SmallWorld, tmp_path: Path) -> None:
+    """While the pause file exists no row is read; the run ends at its time limit with that reason."""
     (tmp_path / "pause").touch()
     pause = ("--pause-file", str(tmp_path / "pause"))
     document, _ = _run(small, tmp_path, *pause, "--max-runtime", "2")

@@ -1,4 +1,4 @@
-"""A Redis of one's own, with an administrator who writes and a store that reads."""
+"""A Redis server for one test module, with an administrator who writes and a store that reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis.asyncio
 from pydantic import SecretStr
 
 from fixtures.services.redis import Redis, RedisGrant
-from tests.verifier.stores.absence_nights import Nights
+from tests.verifier.stores.nights import Nights
 from verifier.model.verdict import Judgement
 from verifier.profile.relations import Channel, Relation
 from verifier.profile.roles import RedisRole
@@ -70,7 +70,7 @@ class RedisWorld:
             yield nights
 
     async def during(self, nights: Nights, act: Act) -> Judgement:
-        """What a night tells of something that happens in the middle of its observation window."""
+        """The judgement of a night in whose observation something happens."""
         nights.observe_s = OBSERVE_S
         async with self.client() as client:
             judging = asyncio.create_task(nights.night())
@@ -79,7 +79,7 @@ class RedisWorld:
             return await judging
 
     async def before(self, nights: Nights, *acts: Act) -> Judgement:
-        """What a night tells of something that happened before it."""
+        """The judgement of a night before which something happened."""
         async with self.client() as client:
             for act in acts:
                 await act(client)

@@ -1,4 +1,5 @@
-"""RabbitMQ: what the broker's own counters tell of a queue that should be silent, and what they leave open."""
+"""Absence proofs over RabbitMQ: what the broker's counters show of a queue that should be silent, and what they do
+not."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ import aio_pika
 import pytest
 
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
-from tests.verifier.stores.absence_nights import Nights
-from tests.verifier.stores.broker_world import QUEUE, BrokerWorld, publish, read_until
+from tests.verifier.stores.nights import Nights
+from tests.verifier.stores.rabbitmq.world import QUEUE, BrokerWorld, publish, read_until
 from verifier.model.verdict import Verdict
 from verifier.profile.relations import Queue
 from verifier.proofs.absence.proof import Absence
@@ -27,15 +28,15 @@ async def _nights(broker: BrokerWorld, queue: Queue = PLAIN) -> AsyncIterator[Ni
     async with broker.store() as store:
         proof = Absence(target="queue", kind="queue", operations=frozenset({"publish", "declare"}))
         observer = QueueObserver(store, queue, lag_s=0)
-        # A broker that has just started does not know its own process yet.
+        # A broker that has just started does not report its process yet.
         await read_until(observer, lambda snapshot: "?" not in snapshot.continuity["broker"])
         nights = Nights(proof, observer, queue, store)
         await nights.baseline()
         yield nights
 
 
-async def test_declared_used_and_deleted_between_two_looks(broker: BrokerWorld) -> None:
-    """Nothing is left of it but the broker's count of queues, which tells no names: said, not accused."""
+async def test_a_queue_used_and_deleted_between_two_runs_is_a_limitation(broker: BrokerWorld) -> None:
+    """Only the broker's count of queues shows it, without names."""
     async with broker.channel() as channel, _nights(broker) as nights:
         before = await nights.observer.read()
         queue = await channel.declare_queue(PLAIN.name)
@@ -47,12 +48,12 @@ async def test_declared_used_and_deleted_between_two_looks(broker: BrokerWorld) 
         await read_until(nights.observer, lambda snapshot: snapshot.counters["queues_deleted"] > made)
         judgement = await nights.night()
     assert judgement.verdict is Verdict.HOLDS
-    assert any("was this one" in text for text in judgement.coverage[0].unseen)
+    assert any("this queue is one of" in text for text in judgement.coverage[0].unseen)
 
 
 @pytest.mark.parametrize("way", ["dead letters", "alternate exchange"])
-async def test_what_comes_by_another_way_is_counted(broker: BrokerWorld, way: str) -> None:
-    """Dead letters of another queue, and what an exchange could not route, land in the queue like any publish."""
+async def test_dead_letters_and_alternate_exchanges_are_counted(broker: BrokerWorld, way: str) -> None:
+    """Dead letters of another queue, and messages that an exchange could not route, are publishes to the queue."""
     async with broker.channel() as channel:
         await channel.declare_queue(PLAIN.name, durable=True)
         if way == "dead letters":
@@ -77,8 +78,8 @@ async def test_what_comes_by_another_way_is_counted(broker: BrokerWorld, way: st
     assert judgement.verdict is Verdict.VIOLATED
 
 
-async def test_what_goes_nowhere_is_a_hint(broker: BrokerWorld) -> None:
-    """A publisher may still use the exchange in front of the unbound queue; with which routing key the broker does not say."""
+async def test_unroutable_messages_are_a_hint(broker: BrokerWorld) -> None:
+    """A publisher may still use the exchange of the unbound queue; the routing key is unknown."""
     async with broker.channel() as channel:
         front = await channel.declare_exchange("front", aio_pika.ExchangeType.TOPIC)
         async with _nights(broker, Queue(name=PLAIN.name, exchange="front")) as nights:
@@ -90,8 +91,8 @@ async def test_what_goes_nowhere_is_a_hint(broker: BrokerWorld) -> None:
     assert "exchange front took 1 more messages" in " ".join(judgement.notes)
 
 
-async def test_an_exclusive_queue_is_there(broker: BrokerWorld) -> None:
-    """Nobody else may look into it; it exists all the same."""
+async def test_an_exclusive_queue_exists(broker: BrokerWorld) -> None:
+    """Other connections cannot use it, and it exists all the same."""
     async with _nights(broker) as nights, broker.channel() as channel:
         await channel.declare_queue(PLAIN.name, exclusive=True)
         judgement = await nights.night()
@@ -99,7 +100,7 @@ async def test_an_exclusive_queue_is_there(broker: BrokerWorld) -> None:
 
 
 async def test_the_same_name_in_another_vhost_is_another_queue(broker: BrokerWorld) -> None:
-    """It moves no counter of ours, and its owner is not accused here: the inventory of all vhosts is MQ-01's."""
+    """It moves no counter of the judged queue; the inventory of all vhosts (MQ-01) lists it."""
     async with _nights(broker) as nights:
         broker.manage("PUT", "/vhosts/absence-shadow")
         try:

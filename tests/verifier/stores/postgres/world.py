@@ -1,4 +1,4 @@
-"""A fresh database on the embedded PostgreSQL, with an owner who writes and a store that reads."""
+"""A new database on the embedded PostgreSQL, with an owner who writes and a store that reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psycopg
 from pydantic import SecretStr
 
 from fixtures.services.postgres import Postgres, PostgresGrant
-from tests.verifier.stores.absence_nights import Nights
+from tests.verifier.stores.nights import Nights
 from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
 from verifier.proofs.absence.proof import Absence
@@ -24,6 +24,7 @@ SCHEMA = """
 CREATE TABLE members (id bigint PRIMARY KEY, group_id text, role int, created_at timestamptz NOT NULL DEFAULT now());
 INSERT INTO members SELECT n * 10, 'moved', 0, '2025-06-01' FROM generate_series(1, 40) AS n;
 """
+INSERT = "INSERT INTO members (id, group_id, created_at) VALUES "
 FLUSH_S = 0.3
 """The writers of these tests end their sessions, and so hand their counts in at once; a living one takes 10 s."""
 DATED = ("created_at",)
@@ -47,7 +48,8 @@ class PostgresWorld:
     grant: PostgresGrant
 
     def write(self, *statements: str, admin: bool = False) -> None:
-        """One session of the owner (or the superuser), each statement a transaction; its counts are in when this returns."""
+        """One session of the owner (or the superuser), each statement a transaction. Its counts are reported when this
+        returns."""
         url = self.grant.admin_chat_db if admin else self.grant.chat_db
         with psycopg.connect(url, autocommit=True) as connection:
             pid = connection.info.backend_pid
@@ -56,7 +58,7 @@ class PostgresWorld:
         self.await_end_of(pid)
 
     def await_end_of(self, pid: int) -> None:
-        """Until a session is gone; it hands in its counts before."""
+        """Wait until a session has ended; it reports its counts before that."""
         with psycopg.connect(self.grant.admin_user_db, autocommit=True) as connection:
             deadline = time.monotonic() + 5
             while connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
@@ -104,7 +106,7 @@ class PostgresWorld:
 
 @contextlib.contextmanager
 def open_postgres_world(server: Postgres) -> Iterator[PostgresWorld]:
-    """A database of its own with 40 members, dropped at the end."""
+    """A new database with 40 members, dropped at the end."""
     name = f"absence_{next(_names)}"
     world = PostgresWorld(server.open_world(name))
     world.write(SCHEMA)

@@ -12,9 +12,9 @@ from random import Random
 from fixtures.blueprints import steady, worlds
 from fixtures.faults import CATALOGUE, Fault, Site
 from fixtures.faults.edits import Edit, put_all
-from fixtures.scenarios.judging import FLUSH_S, Watch
+from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS, Telling
 from fixtures.scenarios.small_world import CONNECT_S, OBSERVE_S, OPERATION_S, ROLES
-from fixtures.scenarios.stories import HEALTHY_JOURNAL, USERS, Telling
+from fixtures.scenarios.world_verifier import FLUSH_S, Watch
 from fixtures.stack.stack import Stack, World
 from suites.scorecard.score import Card, Case, admitted, scored
 

@@ -18,8 +18,8 @@ from fixtures.blueprints import steady, worlds
 from fixtures.blueprints.living import living
 from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.planting import findings
-from fixtures.scenarios.judging import FLUSH_S, Watch
-from fixtures.scenarios.stories import HEALTHY_JOURNAL, USERS
+from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS
+from fixtures.scenarios.world_verifier import FLUSH_S, Watch
 from fixtures.stack.stack import Stack, World
 from verifier.model.verdict import RunResult, Verdict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fixtures.faults import CATALOGUE
-from fixtures.scenarios.stories import Story, Telling, tell_of_openims_store, tell_of_the_cutover, tell_of_the_freeze
+from fixtures.scenarios.phases import Story, Telling, tell_of_openims_store, tell_of_the_cutover, tell_of_the_freeze
 from fixtures.stack.stack import Stack
 from suites.scorecard import alone, page
 from suites.scorecard.score import Card

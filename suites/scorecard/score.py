@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixtures.faults import CATALOGUE, Fault
-from fixtures.scenarios.judging import Round
-from fixtures.scenarios.stories import Story
+from fixtures.scenarios.phases import Story
+from fixtures.scenarios.world_verifier import Round
 from reports.scorecards import FORMAT
 from verifier.model.verdict import Verdict
 

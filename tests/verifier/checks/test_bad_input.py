@@ -16,8 +16,8 @@ from fixtures.faults.edits import Edit, put, put_all
 from fixtures.faults.planting import findings
 from fixtures.faults.tokens import token_of
 from fixtures.platform.keys import im_token_key, presence_key
-from fixtures.scenarios.judging import Watch
 from fixtures.scenarios.small_world import reasons, verdicts
+from fixtures.scenarios.world_verifier import Watch
 from fixtures.stack.stack import Stack, World
 from verifier.model.verdict import ExitCode, RunResult, Verdict
 

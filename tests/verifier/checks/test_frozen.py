@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.faults import Fault
-from fixtures.scenarios.stories import Story, tell_of_the_freeze
+from fixtures.scenarios.phases import Story, tell_of_the_freeze
 from fixtures.stack.stack import Stack
 from tests.verifier.checks.verdicts import (
     LEFT_OUT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.faults import Fault
-from fixtures.scenarios.stories import Story, tell_of_openims_store
+from fixtures.scenarios.phases import Story, tell_of_openims_store
 from fixtures.stack.stack import Stack
 from tests.verifier.checks.verdicts import LEFT_OUT, demand, demand_clean, demand_explanations, demand_rounds, faults_of
 from verifier.model.invariant import Phase

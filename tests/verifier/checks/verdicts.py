@@ -8,8 +8,8 @@ import pytest
 
 from fixtures.faults import CATALOGUE, Fault
 from fixtures.faults.planting import caused_by, findings
-from fixtures.scenarios.judging import Round
-from fixtures.scenarios.stories import Story
+from fixtures.scenarios.phases import Story
+from fixtures.scenarios.world_verifier import Round
 from verifier.checks.catalogue import load_checks
 from verifier.model.invariant import Phase
 from verifier.model.verdict import Verdict

@@ -31,8 +31,8 @@ from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.broker import STATISTICS_S
 from fixtures.faults.edits import put_all
 from fixtures.faults.planting import plant_all
-from fixtures.scenarios.judging import Watch
-from fixtures.scenarios.stories import HEALTHY_JOURNAL
+from fixtures.scenarios.phases import HEALTHY_JOURNAL
+from fixtures.scenarios.world_verifier import Watch
 from fixtures.stack.profile import write_profile
 from fixtures.stack.stack import Stack, World
 from verifier.history import History, RunKind, RunState

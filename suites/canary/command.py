@@ -25,7 +25,7 @@ from rich.table import Table
 
 from fixtures.clients.actions import Adapter
 from load.command import run_command
-from suites.canary.parts import CanaryStopped, Plan, Witness
+from suites.canary.parts import AnswerObserver, CanaryOptions, CanaryStopped
 from suites.canary.steps import CanaryRun
 from verifier.judges.canary import CANARY_SETTLE_S, judge_canary_delivery, judge_canary_order
 from verifier.judges.devices import judge_two_platforms
@@ -71,7 +71,7 @@ def canary(
     try:
         stack = load_profile(profile)
         settings = _settings(stack)
-        path = fly(stack, settings, journal or Path(settings.journal), messages=messages, console=console)
+        path = run_canary(stack, settings, journal or Path(settings.journal), messages=messages, console=console)
         code = show(judge(JournalReader(path), stack), path, console)
     except (ProfileError, JournalError) as error:
         console.print(f"canary: {clean(str(error))}")
@@ -79,16 +79,16 @@ def canary(
     raise typer.Exit(code)
 
 
-def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console: Console) -> Path:
+def run_canary(stack: Profile, settings: Canary, place: Path, *, messages: int, console: Console) -> Path:
     """Run the canary against a stack; returns the journal. What went wrong on the stack stands in it.
 
     Raises ProfileError for a profile that names no usable adapter, JournalError where nothing can be recorded.
     """
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    witness = Witness()
-    adapter = _adapter(stack, settings, witness)
+    observer = AnswerObserver()
+    adapter = _adapter(stack, settings, observer)
     first, second = settings.users[:2]
-    plan = Plan(
+    options = CanaryOptions(
         users=(first, second),
         run_id=run_id,
         messages=messages,
@@ -98,7 +98,7 @@ def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console
     )
     with _recording(place, run_id, stack.stack) as (writer, path):
         try:
-            asyncio.run(_fly(adapter, CanaryRun(adapter, witness, writer, plan)))
+            asyncio.run(_run(adapter, CanaryRun(adapter, observer, writer, options)))
         except CanaryStopped as error:
             console.print(f"canary: stopped early: {clean(str(error))}")
         except TimeoutError:
@@ -151,7 +151,7 @@ def show(judgements: Mapping[str, JournalJudgement], path: Path, console: Consol
     return ExitCode.HOLDS if verdicts == {Verdict.HOLDS} else ExitCode.INCONCLUSIVE
 
 
-async def _fly(adapter: Adapter, run: CanaryRun) -> None:
+async def _run(adapter: Adapter, run: CanaryRun) -> None:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             await run.run()
@@ -169,7 +169,7 @@ def _settings(stack: Profile) -> Canary:
     return stack.canary
 
 
-def _adapter(stack: Profile, settings: Canary, witness: Witness) -> Adapter:
+def _adapter(stack: Profile, settings: Canary, observer: AnswerObserver) -> Adapter:
     """Load `module:attribute`, or an entry point by its name. Raises ProfileError."""
     name = settings.adapter
     if not name:
@@ -191,7 +191,7 @@ def _adapter(stack: Profile, settings: Canary, witness: Witness) -> Adapter:
         ) from error
     if not callable(factory):
         raise ProfileError(f"canary.adapter {name!r} is not a factory: it is called with the profile and a function.")
-    adapter: Adapter = factory(stack, witness.observe)
+    adapter: Adapter = factory(stack, observer.observe)
     return adapter
 
 

@@ -22,7 +22,7 @@ class CanaryStopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class CanaryOptions:
     """How much the canary does. Times in seconds.
 
     `settle_s` is what an acknowledged message may take to be readable; `warm_up_s` passes after a WebSocket connected,
@@ -39,7 +39,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Tally:
+class AnswerCounts:
     """Answers that were heard, and where imTokens stood in them."""
 
     answers: int = 0
@@ -47,35 +47,35 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Witness:
+class AnswerObserver:
     """Hears every answer of the gateway and keeps where imTokens stood; what came over a WebSocket is kept apart."""
 
-    http: Tally = field(default_factory=Tally)
-    socket: Tally = field(default_factory=Tally)
+    http: AnswerCounts = field(default_factory=AnswerCounts)
+    socket: AnswerCounts = field(default_factory=AnswerCounts)
 
     def observe(self, answer: Answer) -> None:
         """Told by the adapter."""
-        tally = self.socket if answer.socket else self.http
-        tally.answers += 1
+        counts = self.socket if answer.socket else self.http
+        counts.answers += 1
         if holds_im_token(answer.body.decode("utf-8", "replace")):
-            tally.token_in.append(f"body of {answer.route}")
-        tally.token_in += [
+            counts.token_in.append(f"body of {answer.route}")
+        counts.token_in += [
             f"header {name} of {answer.route}" for name, value in answer.headers.items() if holds_im_token(value)
         ]
 
     def take(self) -> tuple[int, list[str]]:
         """(answers, places of imTokens) by HTTP since the last call."""
-        taken, self.http = self.http, Tally()
+        taken, self.http = self.http, AnswerCounts()
         return taken.answers, taken.token_in
 
     def take_socket(self) -> tuple[int, list[str]]:
         """The same of WebSockets. Nothing is ever skipped: pushes come between any two calls."""
-        taken, self.socket = self.socket, Tally()
+        taken, self.socket = self.socket, AnswerCounts()
         return taken.answers, list(dict.fromkeys(taken.token_in))
 
 
 @dataclass(frozen=True, slots=True)
-class Tried(Generic[Result]):
+class Attempt(Generic[Result]):
     """What became of a step: its result where `phase` is ok, else what went wrong."""
 
     phase: OpPhase
@@ -84,20 +84,20 @@ class Tried(Generic[Result]):
     err_code: int | None = None
 
 
-async def tried(step: Awaitable[Result]) -> Tried[Result]:
+async def attempt(step: Awaitable[Result]) -> Attempt[Result]:
     """Carry a step of the adapter out. A clear no is `fail`, anything else that goes wrong `info`. NotOffered passes."""
     try:
-        return Tried(OpPhase.OK, await step)
+        return Attempt(OpPhase.OK, await step)
     except NotOffered:
         raise
     except Refused as error:
-        return Tried(OpPhase.FAIL, error=told(error), err_code=error.err_code)
+        return Attempt(OpPhase.FAIL, error=told(error), err_code=error.err_code)
     except Exception as error:
-        return Tried(OpPhase.INFO, error=told(error))
+        return Attempt(OpPhase.INFO, error=told(error))
 
 
 @dataclass(slots=True)
-class Bird:
+class CanaryUser:
     """One of the two canaries, under the name that the journal calls it by."""
 
     name: str
@@ -106,29 +106,33 @@ class Bird:
     watch: str = ""
 
     @property
-    def standing(self) -> Connection | None:
+    def open_connection(self) -> Connection | None:
         """Its WebSocket, while that stands."""
         return self.connection if self.connection is not None and not self.connection.ended else None
 
 
-async def asked_openim(
-    recorder: Recorder, bird: Bird, route: str, asked: Awaitable[Result], take: Callable[[], tuple[int, list[str]]]
+async def call_openim(
+    recorder: Recorder,
+    canary: CanaryUser,
+    route: str,
+    call: Awaitable[Result],
+    take: Callable[[], tuple[int, list[str]]],
 ) -> Result:
     """A question to OpenIM by way of the gateway, recorded for GW-01. Raises CanaryStopped where it fails.
 
     `take` tells how many answers the gateway gave, and where imTokens stood in them.
     """
-    call_id = recorder.invoke(bird.name, "im_call", route=route, user=bird.name)
-    step = await tried(asked)
-    answers, shown = take()
+    call_id = recorder.invoke(canary.name, "im_call", route=route, user=canary.name)
+    step = await attempt(call)
+    answers, tokens_shown = take()
     # Without an answer to look at, nobody can say that no token was in it.
     phase = step.phase if answers else OpPhase.INFO
     code = 0 if step.phase is OpPhase.OK else step.err_code
     recorder.complete(
-        phase, bird.name, "im_call", call_id, route=route, err_code=code, error=step.error, token_in=shown
+        phase, canary.name, "im_call", call_id, route=route, err_code=code, error=step.error, token_in=tokens_shown
     )
     if step.result is None:
-        raise CanaryStopped(f"{route} through the gateway failed for {bird.name}: {step.error}")
+        raise CanaryStopped(f"{route} through the gateway failed for {canary.name}: {step.error}")
     return step.result
 
 

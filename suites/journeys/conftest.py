@@ -13,7 +13,7 @@ import pytest
 from fixtures.clients.gateway import Gateway
 from fixtures.clients.platform_admin import PlatformAdmin
 from fixtures.clients.world import WorldConfig
-from fixtures.platform.inspect import Looking, looking_at
+from fixtures.platform.inspect import StoreInspector, open_stores
 from suites.journeys import match, must
 from suites.journeys.actors import Actor, Journey, enter
 from verifier.judges.delivery import judge_delivery
@@ -60,9 +60,9 @@ async def admin(config: WorldConfig) -> AsyncIterator[PlatformAdmin]:
 
 
 @pytest.fixture
-async def stores(config: WorldConfig) -> AsyncIterator[Looking]:
+async def stores(config: WorldConfig) -> AsyncIterator[StoreInspector]:
     """The world's stores, to look into past every service."""
-    async with looking_at(config) as found:
+    async with open_stores(config) as found:
         yield found
 
 

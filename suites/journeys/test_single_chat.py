@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.clients.platform_admin import PlatformAdmin
 from fixtures.clients.world import WorldConfig
-from fixtures.platform.inspect import Looking
+from fixtures.platform.inspect import StoreInspector
 from suites.journeys import match, must
 from suites.journeys.actors import Actor
 from suites.journeys.online import online
@@ -31,7 +31,7 @@ QUIET_S = 1.0
 
 @label("before the move", label_type="story")
 async def test_before_it_moves_a_chat_lives_in_our_own_stores(
-    alice: Actor, bob: Actor, stores: Looking, config: WorldConfig
+    alice: Actor, bob: Actor, stores: StoreInspector, config: WorldConfig
 ) -> None:
     """Message in Mongo, sequence and ordering in PostgreSQL, one push for the absent, nothing in OpenIM."""
     ref = await alice.session.open_chat(bob.session.user_id)
@@ -69,7 +69,7 @@ async def test_before_it_moves_a_chat_lives_in_our_own_stores(
 
 @label("after the move", label_type="story")
 async def test_after_it_moves_a_chat_lives_in_openim_alone(
-    alice: Actor, bob: Actor, admin: PlatformAdmin, stores: Looking, config: WorldConfig
+    alice: Actor, bob: Actor, admin: PlatformAdmin, stores: StoreInspector, config: WorldConfig
 ) -> None:
     """Not a byte changes in our stores, both hear and read everything through OpenIM, nobody is pushed twice."""
     ref = await alice.session.open_chat(bob.session.user_id)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack.stack import Stack
-from suites.scorecard import page, running
+from suites.scorecard import page, run
 from suites.scorecard.score import Card
 
 DOCS = Path("docs/scorecard.md")
@@ -33,13 +33,13 @@ def main() -> int:
         "--json", type=Path, default=JSON, help=f"for `python -m reports`, and for machines (default {JSON})"
     )
     arguments = parser.parse_args()
-    only = running.named(arguments.only)
+    only = run.select_cases(arguments.only)
     if arguments.only and not only:
         say(f"No case is called {', '.join(arguments.only)}. Cases look like {next(iter(CATALOGUE)).id}.")
         return 2
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scorecard-") as scratch, Stack.start(Path(scratch)) as stack:
-        card = running.run(stack, seed=arguments.seed, only=only, say=say)
+        card = run.run_catalogue(stack, seed=arguments.seed, only=only, say=say)
     card.took_s = time.monotonic() - started
     command = f"python -m suites.scorecard --seed {arguments.seed}"
     sys.stdout.write(page.markdown(card, command))

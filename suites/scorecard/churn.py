@@ -14,12 +14,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from fixtures.blueprints import steady, worlds
-from fixtures.blueprints.living import living
+from fixtures.blueprints import background_traffic, worlds
+from fixtures.blueprints.lifecycle_traffic import lifecycle_traffic
 from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.planting import findings
 from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS
-from fixtures.scenarios.world_verifier import FLUSH_S, Watch
+from fixtures.scenarios.verifier_runs import FLUSH_S, VerifierRuns
 from fixtures.stack.stack import Stack, World
 from verifier.model.verdict import RunResult, Verdict
 
@@ -43,29 +43,29 @@ async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
     """Runs back to back, in one phase; returns what was said that should not have been."""
     config = world.config
     population = await worlds.mid_migration(config, users=USERS, seed=seed)
-    people = await steady.crowd(config, seed=seed)
+    people = await background_traffic.make_users(config, seed=seed)
     if phase == "frozen":
         await worlds.frozen(config, population, seed=seed)
     wrong: list[str] = []
-    with Watch(config) as watch:
-        watch.enter(phase)
+    with VerifierRuns(config) as runs:
+        runs.enter(phase)
         async with (
             Site.open(config, population, world.admin) as site,
-            steady.flowing(config, people, seed=seed) as flow,
-            living(config, seed=seed, frozen=phase == "frozen") as life,
+            background_traffic.running(config, people, seed=seed) as traffic,
+            lifecycle_traffic(config, seed=seed, frozen=phase == "frozen") as lifecycle,
         ):
             await asyncio.sleep(FLUSH_S)
-            await watch.baseline()
+            await runs.baseline()
             began = time.monotonic()
             number = 0
             while time.monotonic() - began < for_s:
                 number += 1
-                told = await watch.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
-                said = _said(told.result)
+                planted_round = await runs.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
+                said = _said(planted_round.result)
                 wrong += [f"{phase} run {number}: {text}" for text in said]
-                _row(phase, number, time.monotonic() - began, told.result, flow.made + life.counts)
-            wrong += [f"{phase}: the platform refused {refusal}" for refusal in life.refusals]
-            done = ", ".join(f"{times} × {name}" for name, times in sorted((flow.made + life.counts).items()))
+                _row(phase, number, time.monotonic() - began, planted_round.result, traffic.counts + lifecycle.counts)
+            wrong += [f"{phase}: the platform refused {refusal}" for refusal in lifecycle.refusals]
+            done = ", ".join(f"{times} × {name}" for name, times in sorted((traffic.counts + lifecycle.counts).items()))
             sys.stdout.write(f"{phase}: {done}\n")
     return wrong
 

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack.stack import Stack
-from suites.scorecard import running
+from suites.scorecard import run
 from suites.scorecard.score import Card
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import REGISTRY
@@ -29,7 +29,7 @@ from verifier.proofs.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blindfold:
+class AlwaysHolds:
     """A proof that finds nothing."""
 
     takes_baseline: ClassVar[bool] = False
@@ -40,11 +40,11 @@ class Blindfold:
 
 
 @contextmanager
-def cut_out(check_ids: Sequence[str]) -> Iterator[None]:
+def disabled(check_ids: Sequence[str]) -> Iterator[None]:
     """The checks without their hearts, for the length of a block."""
     load_checks()
-    heartless = cast("Any", lambda _profile: Blindfold())
-    blind = {item: replace(REGISTRY[item], build=heartless) for item in check_ids}
+    always_holds = cast("Any", lambda _profile: AlwaysHolds())
+    blind = {item: replace(REGISTRY[item], build=always_holds) for item in check_ids}
     with patch.dict(REGISTRY._checks, blind):
         yield
 
@@ -62,8 +62,12 @@ def main() -> int:
         for fault in CATALOGUE
         if fault.kind == "breach" and fault.depth != "mutant" and fault.expects & set(chosen)
     )
-    with tempfile.TemporaryDirectory(prefix="mutate-") as scratch, Stack.start(Path(scratch)) as stack, cut_out(chosen):
-        card = running.run(stack, seed=arguments.seed, only=cases, say=lambda text: None)
+    with (
+        tempfile.TemporaryDirectory(prefix="mutate-") as scratch,
+        Stack.start(Path(scratch)) as stack,
+        disabled(chosen),
+    ):
+        card = run.run_catalogue(stack, seed=arguments.seed, only=cases, say=lambda text: None)
     unnoticed = _print(card, chosen)
     return 1 if unnoticed else 0
 

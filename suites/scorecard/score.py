@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixtures.faults import CATALOGUE, Fault
-from fixtures.scenarios.phases import Story
-from fixtures.scenarios.world_verifier import Round
+from fixtures.scenarios.phases import ScenarioRun
+from fixtures.scenarios.verifier_runs import Round
 from reports.scorecards import FORMAT
 from verifier.model.verdict import Verdict
 
@@ -67,19 +67,19 @@ class Card:
         """The cases that were answered wrongly."""
         return [case for case in self.cases if not case.right]
 
-    def add_story(self, story: Story, phases: Iterable[str], only: frozenset[str]) -> None:
+    def add_scenario(self, scenario: ScenarioRun, phases: Iterable[str], only: frozenset[str]) -> None:
         """Score a story: its cases, and what was said beyond them."""
         for fault in wanted(phases, only):
-            told = story.of(fault)
-            if told is None:
-                self.not_run[fault.id] = "it needs " + ", ".join(sorted(fault.needs - story.has))
+            planted_round = scenario.of(fault)
+            if planted_round is None:
+                self.not_run[fault.id] = "it needs " + ", ".join(sorted(fault.needs - scenario.has))
             else:
-                self.cases.append(scored(fault, told))
-        for name, told in story.rounds.items():
-            self.false_alarms += [f"{name}: {text}" for text in told.unexplained()]
-            blind = told.verdicts(Verdict.INCONCLUSIVE) - told.blinded()
-            self.unexplained += [f"{name}: {text}" for text in because(told, blind)]
-        for action, times in story.traffic.items():
+                self.cases.append(scored(fault, planted_round))
+        for name, planted_round in scenario.rounds.items():
+            self.false_alarms += [f"{name}: {text}" for text in planted_round.unexplained()]
+            blind = planted_round.verdicts(Verdict.INCONCLUSIVE) - planted_round.expected_inconclusive()
+            self.unexplained += [f"{name}: {text}" for text in because(planted_round, blind)]
+        for action, times in scenario.traffic.items():
             self.traffic[action] = self.traffic.get(action, 0) + times
 
     def to_json(self, command: str) -> dict[str, Any]:
@@ -102,11 +102,13 @@ def wanted(phases: Iterable[str], only: frozenset[str]) -> Iterator[Fault]:
             yield fault
 
 
-def scored(fault: Fault, told: Round) -> Case:
+def scored(fault: Fault, planted_round: Round) -> Case:
     """What became of a breach or a look-alike in its round."""
-    found = told.reported(fault)
-    asked = {outcome.check_id for outcome in told.result.outcomes}
-    blind = (fault.expects | fault.near) & told.verdicts(Verdict.INCONCLUSIVE) - fault.blinds - told.blinded()
+    found = planted_round.reported(fault)
+    asked = {outcome.check_id for outcome in planted_round.result.outcomes}
+    blind = (fault.expects | fault.near) & planted_round.verdicts(
+        Verdict.INCONCLUSIVE
+    ) - fault.inconclusive - planted_round.expected_inconclusive()
     wrong = []
     if missed := fault.expects - found:
         wrong.append(f"not reported by {', '.join(sorted(missed))}")
@@ -114,8 +116,8 @@ def scored(fault: Fault, told: Round) -> Case:
         wrong.append(f"reported by {', '.join(sorted(loud))}")
     if idle := fault.near - asked:
         wrong.append(f"not asked: {', '.join(sorted(idle))}")
-    wrong += because(told, blind)
-    times = [told.judged[check] for check in fault.expects if check in told.judged]
+    wrong += because(planted_round, blind)
+    times = [planted_round.judged[check] for check in fault.expects if check in planted_round.judged]
     return Case(
         id=fault.id,
         letter=LETTERS[fault.kind],
@@ -123,40 +125,40 @@ def scored(fault: Fault, told: Round) -> Case:
         checks=tuple(sorted(fault.expects or fault.near)),
         right=not wrong,
         said="; ".join(wrong),
-        detect_s=round(max(times) - told.planted[fault.id], 2) if times and not wrong else None,
+        detect_s=round(max(times) - planted_round.planted[fault.id], 2) if times and not wrong else None,
     )
 
 
-def admitted(fault: Fault, told: Round) -> Case:
+def admitted(fault: Fault, planted_round: Round) -> Case:
     """What became of something unknowable: each blinded check says so, with the reason; nobody accuses anybody."""
     reasons = {
         outcome.check_id: outcome.judgement.reason
-        for outcome in told.result.outcomes
+        for outcome in planted_round.result.outcomes
         if outcome.verdict is Verdict.INCONCLUSIVE
     }
-    wrong = [f"{check} does not admit it" for check in sorted(fault.blinds - reasons.keys())]
+    wrong = [f"{check} does not admit it" for check in sorted(fault.inconclusive - reasons.keys())]
     wrong += [
         f"{check} says: {reasons[check]}"
-        for check in sorted(fault.blinds & reasons.keys())
+        for check in sorted(fault.inconclusive & reasons.keys())
         if not any(word in reasons[check] for word in fault.because)
     ]
-    wrong += [f"reported {text}" for text in told.unexplained()]
-    wrong += because(told, reasons.keys() - fault.blinds)
-    times = [told.judged[check] for check in fault.blinds if check in told.judged]
+    wrong += [f"reported {text}" for text in planted_round.unexplained()]
+    wrong += because(planted_round, reasons.keys() - fault.inconclusive)
+    times = [planted_round.judged[check] for check in fault.inconclusive if check in planted_round.judged]
     return Case(
         id=fault.id,
         letter=LETTERS[fault.kind],
         depth=fault.depth,
-        checks=tuple(sorted(fault.blinds)),
+        checks=tuple(sorted(fault.inconclusive)),
         right=not wrong,
         said="; ".join(wrong),
-        detect_s=round(max(times) - told.planted[fault.id], 2) if times and not wrong else None,
+        detect_s=round(max(times) - planted_round.planted[fault.id], 2) if times and not wrong else None,
     )
 
 
-def because(told: Round, checks: Iterable[str]) -> list[str]:
+def because(planted_round: Round, checks: Iterable[str]) -> list[str]:
     """Why some checks could not know."""
-    reasons = {outcome.check_id: outcome.judgement.reason for outcome in told.result.outcomes}
+    reasons = {outcome.check_id: outcome.judgement.reason for outcome in planted_round.result.outcomes}
     return [f"{check} inconclusive: {reasons[check]}" for check in sorted(checks)]
 
 

@@ -32,7 +32,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are for real servers."""
     monkeypatch.setattr(canary_steps, "_POLL_S", 0.01)
     monkeypatch.setattr(canary_declared, "_POLL_S", 0.01)
-    monkeypatch.setattr(canary_declared, "_STILL_S", 0.02)
+    monkeypatch.setattr(canary_declared, "_QUIET_S", 0.02)
     monkeypatch.setattr(canary, "SETTLE_S", 0.02)
     monkeypatch.setattr(canary, "ARRIVAL_S", 0.1)
     monkeypatch.setattr(canary, "WARM_UP_S", 0.01)
@@ -63,7 +63,7 @@ def profile(directory: Path, *faults: str, phase: str = "baseline", more: str = 
     return path
 
 
-def fly(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
     """The command, in this process."""
     monkeypatch.setattr("sys.argv", ["canary", "--profile", str(path), *more])
     return run_command(canary.app)
@@ -106,7 +106,7 @@ def test_each_fault_is_told_by_exit_code_and_sentence(
     told: str,
 ) -> None:
     """0 healthy and look-alikes, 1 breaches, 2 what nobody can know."""
-    assert fly(monkeypatch, profile(tmp_path, *faults, phase=phase)) == code
+    assert run(monkeypatch, profile(tmp_path, *faults, phase=phase)) == code
     output = " ".join(capsys.readouterr().err.split())
     assert told in output
     journal = (tmp_path / "canary.jsonl").read_text()
@@ -146,7 +146,7 @@ def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
 ) -> None:
     """Over OpenIM's WebSocket as by REST: one fault, one invariant, and the coverage says which way it was seen."""
     path = profile(tmp_path, *faults, phase="frozen", adapter=SOCKET_ADAPTER)
-    assert fly(monkeypatch, path) == code
+    assert run(monkeypatch, path) == code
     output = " ".join(capsys.readouterr().err.split())
     assert told in output
     assert IM_TOKEN not in (tmp_path / "canary.jsonl").read_text() + output
@@ -173,7 +173,7 @@ def test_webhooks_are_looked_at_where_the_adapter_can(
     path = profile(tmp_path, *faults, phase="frozen", adapter=HOOKED_ADAPTER)
     with path.open("a") as file:
         file.write('\n[webhooks]\nenabled = ["callbackAfterSendSingleMsgCommand"]\n')
-    fly(monkeypatch, path)
+    run(monkeypatch, path)
     judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
     hooks = judged.pop("WHK-01 webhooks")
     assert hooks.verdict is verdict
@@ -200,7 +200,7 @@ def test_a_profile_that_cannot_work_is_a_usage_error(
     told: str,
 ) -> None:
     """Exit 3 with what is wrong and what would be right; nothing was written to the stack or the disk."""
-    assert fly(monkeypatch, profile(tmp_path, adapter=change["adapter"])) == 3
+    assert run(monkeypatch, profile(tmp_path, adapter=change["adapter"])) == 3
     assert told in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "canary.jsonl").exists()
 
@@ -212,11 +212,11 @@ def test_without_canary_or_with_one_user_it_does_not_fly(
     path = profile(tmp_path)
     text = path.read_text()
     path.write_text(text.replace('users = ["a", "b"]', 'users = ["a"]'))
-    assert fly(monkeypatch, path) == 3
+    assert run(monkeypatch, path) == 3
     path.write_text(text.split("[canary]")[0])
-    assert fly(monkeypatch, path) == 3
-    assert fly(monkeypatch, tmp_path / "absent.toml") == 3
-    assert fly(monkeypatch, path, "--nonsense") == 3
+    assert run(monkeypatch, path) == 3
+    assert run(monkeypatch, tmp_path / "absent.toml") == 3
+    assert run(monkeypatch, path, "--nonsense") == 3
     output = " ".join(capsys.readouterr().err.split())
     assert "lists 1 users" in output
     assert "the canary is off" in output
@@ -230,16 +230,16 @@ def test_a_directory_collects_journals_and_stays_bounded(tmp_path: Path, monkeyp
     journals.mkdir()
     (journals / "load-x.jsonl").write_text("somebody else's")
     for _ in range(3):
-        assert fly(monkeypatch, path, "--journal", str(journals), "--messages", "1") == 0
+        assert run(monkeypatch, path, "--journal", str(journals), "--messages", "1") == 0
     assert len(list(journals.glob("canary-*.jsonl"))) == 2
     assert (journals / "load-x.jsonl").exists()
 
 
 def test_a_new_flight_replaces_the_journal_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file always holds one whole flight: the latest, also if that one broke off."""
-    assert fly(monkeypatch, profile(tmp_path)) == 0
+    assert run(monkeypatch, profile(tmp_path)) == 0
     first = JournalReader(tmp_path / "canary.jsonl").header.run_id
-    assert fly(monkeypatch, profile(tmp_path, "unreachable")) == 2
+    assert run(monkeypatch, profile(tmp_path, "unreachable")) == 2
     reader = JournalReader(tmp_path / "canary.jsonl")
     assert reader.header.run_id != first
     assert [operation.op for operation in reader] == ["login", "login"]
@@ -251,14 +251,14 @@ def test_a_journal_that_cannot_be_written_is_a_usage_error(
 ) -> None:
     """Before anything is done on the stack."""
     (tmp_path / "file").write_text("")
-    assert fly(monkeypatch, profile(tmp_path), "--journal", str(tmp_path / "file" / "x.jsonl")) == 3
+    assert run(monkeypatch, profile(tmp_path), "--journal", str(tmp_path / "file" / "x.jsonl")) == 3
     assert "cannot be created" in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_the_judges_say_here_is_what_they_say_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The journal alone carries the verdicts."""
     path = profile(tmp_path, "takes replays", phase="frozen")
-    assert fly(monkeypatch, path) == 1
+    assert run(monkeypatch, path) == 1
     judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
     assert [name for name, judgement in judged.items() if judgement.problems] == ["KEEP-01 nonce"]
 

@@ -11,8 +11,8 @@ import pytest
 from fixtures.stack.stack import Stack
 from reports.joined import read_part
 from reports.scorecards import BESIDE
-from suites.scorecard import page, running
-from suites.scorecard.mutate import cut_out
+from suites.scorecard import page, run
+from suites.scorecard.mutate import disabled
 from suites.scorecard.score import Card, Case
 from verifier.model.verdict import Verdict
 
@@ -23,7 +23,7 @@ V, L = "USR-01/never-registered", "KEEP-01/other-keys"
 
 def test_a_subset_is_answered_rightly(stack: Stack) -> None:
     """A breach is found and timed, a look-alike left alone, and the traffic did something meanwhile."""
-    card = running.run(stack, seed=7, only=frozenset({V, L}), say=lambda _text: None)
+    card = run.run_catalogue(stack, seed=7, only=frozenset({V, L}), say=lambda _text: None)
     assert card.clean, page.markdown(card, "test")
     assert {case.id for case in card.cases} == {V, L}
     assert next(case for case in card.cases if case.id == V).detect_s is not None
@@ -50,8 +50,8 @@ def test_the_card_is_a_section_of_the_joined_report(tmp_path: Path) -> None:
 
 def test_a_check_without_its_heart_turns_its_case_red(stack: Stack) -> None:
     """Where the check finds nothing any more, the board says which breach was missed, and by whom."""
-    with cut_out(["USR-01"]):
-        card = running.run(stack, seed=7, only=frozenset({V}), say=lambda _text: None)
+    with disabled(["USR-01"]):
+        card = run.run_catalogue(stack, seed=7, only=frozenset({V}), say=lambda _text: None)
     assert not card.clean
     assert [case.said for case in card.misses] == ["not reported by USR-01"]
     assert V in page.markdown(card, "test")

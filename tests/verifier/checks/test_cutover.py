@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.faults import Fault
-from fixtures.scenarios.phases import Story, tell_of_the_cutover
+from fixtures.scenarios.phases import ScenarioRun, run_cutover
 from fixtures.stack.stack import Stack
 from tests.verifier.checks.verdicts import (
     LEFT_OUT,
@@ -23,32 +23,32 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def story(stack: Stack) -> Story:
+def story(stack: Stack) -> ScenarioRun:
     """The world's story, told once."""
-    return tell_of_the_cutover(stack)
+    return run_cutover(stack)
 
 
-def test_the_healthy_world_holds(story: Story) -> None:
+def test_the_healthy_world_holds(story: ScenarioRun) -> None:
     """Before anything is planted, every check that applies holds."""
     demand_clean(story, Phase.CUTOVER, but=LEFT_OUT | OPENIMS_STORE)
 
 
-def test_mirrored_friends_hold(story: Story) -> None:
+def test_mirrored_friends_hold(story: ScenarioRun) -> None:
     """Where the policy mirrors friends, the check holds as soon as they are whole in both places."""
     assert story.rounds["cutover lookalike mirrored"].verdicts(Verdict.HOLDS) == {"KEEP-03"}
 
 
-def test_nothing_else_is_reported(story: Story) -> None:
+def test_nothing_else_is_reported(story: ScenarioRun) -> None:
     """No finding without a fault behind it, and no check that could not know without a reason."""
     demand_rounds(story)
 
 
-def test_accusations_explain_themselves(story: Story) -> None:
+def test_accusations_explain_themselves(story: ScenarioRun) -> None:
     """Both values, evidence, the next step, no secret; and what holds says what it saw."""
     demand_explanations(story)
 
 
 @pytest.mark.parametrize("fault", faults_of("cutover"), ids=lambda fault: fault.id)
-def test_each_fault_is_answered(story: Story, fault: Fault) -> None:
+def test_each_fault_is_answered(story: ScenarioRun, fault: Fault) -> None:
     """A breach is reported by exactly the checks that it expects, a look-alike by none."""
     demand(story, fault)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import fixtures.blueprints.second_shape as blueprint
-from fixtures.blueprints.second_shape_breaches import BREACHES, plant
-from fixtures.blueprints.second_shape_seed import seed
+import fixtures.blueprints.second_platform as blueprint
+from fixtures.blueprints.second_platform_breaches import BREACHES, plant
+from fixtures.blueprints.second_platform_seed import seed
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
 from verifier.commands.run import execute
@@ -25,7 +25,7 @@ FROZEN = ("CNV-02",)
 
 
 @pytest.fixture(scope="module")
-def shape(stack: Stack) -> Iterator[blueprint.SecondShape]:
+def shape(stack: Stack) -> Iterator[blueprint.SecondPlatform]:
     """The second platform, healthy, in the middle of its move."""
     world = stack.new_world("second", platform=False, broker=False)
     try:
@@ -34,7 +34,7 @@ def shape(stack: Stack) -> Iterator[blueprint.SecondShape]:
         world.close()
 
 
-def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
+def profile_of(shape: blueprint.SecondPlatform, phase: str) -> Profile:
     """Its profile, in a phase."""
     config = shape.config
     return parse_profile(
@@ -53,7 +53,7 @@ def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
     )
 
 
-def judge(shape: blueprint.SecondShape, history: History, kind: RunKind = RunKind.RUN) -> dict[str, Outcome]:
+def judge(shape: blueprint.SecondPlatform, history: History, kind: RunKind = RunKind.RUN) -> dict[str, Outcome]:
     """Every check in cutover, and in frozen those that this blueprint breaks there."""
     outcomes: dict[str, Outcome] = {}
     for phase, only in (("cutover", ()), ("frozen", FROZEN)):
@@ -73,7 +73,7 @@ def findings(outcomes: dict[str, Outcome], verdict: Verdict) -> dict[str, object
     }
 
 
-def test_breaches_are_found_in_another_shape(shape: blueprint.SecondShape) -> None:
+def test_breaches_are_found_in_another_shape(shape: blueprint.SecondPlatform) -> None:
     """The healthy world holds; then each planted breach is found by its check, and by no other."""
     with History.open("memory:", stack="second-shape") as history:
         judge(shape, history, RunKind.BASELINE)

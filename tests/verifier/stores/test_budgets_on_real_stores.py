@@ -255,7 +255,7 @@ def test_the_observers_move_nothing_that_they_read(small: SmallWorld) -> None:
 def _counters(small: SmallWorld) -> dict[str, dict[str, int]]:
     result: RunResult = small.judge()
     assert not result.interrupted
-    return {f"{mark.check_id} {mark.slot}": mark.value.get("counters", {}) for mark in small.watch.remembered()}
+    return {f"{mark.check_id} {mark.slot}": mark.value.get("counters", {}) for mark in small.runs.watermarks()}
 
 
 def test_a_pause_counts_against_the_runtime_and_says_so(small: SmallWorld, tmp_path: Path) -> None:

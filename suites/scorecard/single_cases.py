@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from random import Random
 
-from fixtures.blueprints import steady, worlds
+from fixtures.blueprints import background_traffic, worlds
 from fixtures.faults import CATALOGUE, Fault, Site
 from fixtures.faults.edits import Edit, put_all
-from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS, Telling
+from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS, ScenarioOptions
 from fixtures.scenarios.small_world import CONNECT_S, OBSERVE_S, OPERATION_S, ROLES
-from fixtures.scenarios.world_verifier import FLUSH_S, Watch
+from fixtures.scenarios.verifier_runs import FLUSH_S, VerifierRuns
 from fixtures.stack.stack import Stack, World
 from suites.scorecard.score import Card, Case, admitted, scored
 
@@ -23,74 +23,74 @@ LAST = "PUB-01/restarted"
 """It empties Redis, whatever comes after it would find a platform without sessions and tokens; the traffic stops."""
 
 
-def tell_of_the_unknowable(stack: Stack, telling: Telling, faults: Sequence[Fault], card: Card) -> None:
+def run_unknowable(stack: Stack, options: ScenarioOptions, faults: Sequence[Fault], card: Card) -> None:
     """Plant each in one frozen world under traffic, whose OpenIM's own store can be read, and score it."""
     with stack.new_world(openim_store="mongo") as world:
-        asyncio.run(_tell(world, telling, faults, card, _admit))
+        asyncio.run(_tell(world, options, faults, card, _admit))
 
 
-def tell_of_the_mutants(stack: Stack, telling: Telling, faults: Sequence[Fault], card: Card) -> None:
+def run_mutants(stack: Stack, options: ScenarioOptions, faults: Sequence[Fault], card: Card) -> None:
     """Let one service after the other go the old way in a frozen world under traffic, and score whether it is found."""
     with stack.new_world(platform_arguments=("--mutants",)) as world:
-        asyncio.run(_tell(world, telling, faults, card, _find))
+        asyncio.run(_tell(world, options, faults, card, _find))
 
 
-Judge = Callable[[Watch, Site, Fault], Awaitable[Case]]
+Judge = Callable[[VerifierRuns, Site, Fault], Awaitable[Case]]
 
 
-async def _tell(world: World, telling: Telling, faults: Sequence[Fault], card: Card, judge: Judge) -> None:
+async def _tell(world: World, options: ScenarioOptions, faults: Sequence[Fault], card: Card, judge: Judge) -> None:
     config = world.config
-    population = await worlds.mid_migration(config, users=USERS, seed=telling.seed)
-    people = await steady.crowd(config, seed=telling.seed)
-    await worlds.frozen(config, population, seed=telling.seed)
-    with Watch(config) as watch:
-        watch.enter("frozen")
+    population = await worlds.mid_migration(config, users=USERS, seed=options.seed)
+    people = await background_traffic.make_users(config, seed=options.seed)
+    await worlds.frozen(config, population, seed=options.seed)
+    with VerifierRuns(config) as runs:
+        runs.enter("frozen")
         async with (
-            Site.open(config, population, world.admin, world=world, memory=watch.retell) as site,
-            steady.flowing(config, people, seed=telling.seed) as flow,
+            Site.open(config, population, world.admin, world=world, memory=runs.rewrite_memory) as site,
+            background_traffic.running(config, people, seed=options.seed) as traffic,
             AsyncExitStack() as stack,
         ):
-            site.traffic = flow.hold
+            site.traffic = traffic.pause
             await asyncio.sleep(FLUSH_S)
-            await watch.baseline()
-            for fault in _ordered(faults, telling.seed):
+            await runs.baseline()
+            for fault in _ordered(faults, options.seed):
                 if fault.needs <= site.has:
                     if fault.id == LAST:
-                        await stack.enter_async_context(flow.hold())
-                    card.cases.append(await judge(watch, site, fault))
+                        await stack.enter_async_context(traffic.pause())
+                    card.cases.append(await judge(runs, site, fault))
                     _log.info("%s: %s", fault.id, card.cases[-1].said or "admitted")
                 else:
                     card.not_run[fault.id] = "it needs " + ", ".join(sorted(fault.needs - site.has))
-        card.traffic = {name: card.traffic.get(name, 0) + times for name, times in flow.made.items()}
+        card.traffic = {name: card.traffic.get(name, 0) + times for name, times in traffic.counts.items()}
 
 
-async def _find(watch: Watch, site: Site, fault: Fault) -> Case:
+async def _find(runs: VerifierRuns, site: Site, fault: Fault) -> Case:
     """Turn a mutant on, have it do what it does, run every check, and take a new baseline."""
     for name in HEALTHY_JOURNAL:
         await CATALOGUE[name].plant(site)
-    told = await watch.round(site, [fault])
-    await watch.baseline()
-    alarms = told.unexplained()
-    case = scored(fault, told)
+    planted_round = await runs.round(site, [fault])
+    await runs.baseline()
+    alarms = planted_round.unexplained()
+    case = scored(fault, planted_round)
     return replace(case, right=case.right and not alarms, said="; ".join(filter(None, [case.said, *alarms])))
 
 
-async def _admit(watch: Watch, site: Site, fault: Fault) -> Case:
+async def _admit(runs: VerifierRuns, site: Site, fault: Fault) -> Case:
     """Plant something unknowable, ask the checks that it blinds, and take a new baseline of what it broke."""
-    only = tuple(sorted(fault.blinds))
+    only = tuple(sorted(fault.inconclusive))
     for name in HEALTHY_JOURNAL:
         await CATALOGUE[name].plant(site)
-    entered, watch.phase = watch.phase, fault.phase  # some questions arise in the middle of a move alone
+    entered, runs.phase = runs.phase, fault.phase  # some questions arise in the middle of a move alone
     try:
-        told = await watch.round(site, [fault], only=only, edit=_short(watch))
-        await watch.baseline(only=only)
+        planted_round = await runs.round(site, [fault], only=only, edit=_short(runs))
+        await runs.baseline(only=only)
     finally:
-        watch.phase = entered
-    return admitted(fault, told)
+        runs.phase = entered
+    return admitted(fault, planted_round)
 
 
-def _short(watch: Watch) -> Edit:
-    roles = [role for role in ROLES if role != "broker" or watch.config.platform.amqp]
+def _short(runs: VerifierRuns) -> Edit:
+    roles = [role for role in ROLES if role != "broker" or runs.config.platform.amqp]
     limits: dict[str, float] = {f"roles.{role}.connect_timeout_s": CONNECT_S for role in roles}
     limits |= {f"roles.{role}.operation_timeout_s": OPERATION_S for role in roles}
     return put_all({**limits, "timing.observe_s": OBSERVE_S})

@@ -1,4 +1,4 @@
-"""What the canary does about things that a stack declares of OpenIM: a second device, webhooks."""
+"""Steps of the canary that depend on what the stack declares about OpenIM: a second device, webhooks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from verifier.judges.journal import Recorder
 from verifier.judges.operation import OpPhase
 
 WEB = 5
-"""The browser, as OpenIM counts platforms: another class of device than a phone."""
+"""The browser, as OpenIM numbers platforms: another class of device than a phone."""
 
 _POLL_S = 0.3
 _QUIET_S = 3.0
-"""Hooks after an event are queued: so long without a new one, and no more are waited for."""
+"""After-hooks are queued: stop waiting when no new one has come for this long."""
 _WATCH_MAX_S = 15.0
 
 
 class DeviceSteps:
-    """A canary logs in on a second platform; both sessions must go on reaching OpenIM."""
+    """A canary user logs in on a second platform; what then happens to both sessions is recorded for TOK-07."""
 
     def __init__(self, adapter: Adapter, recorder: Recorder) -> None:
         self._adapter = adapter
@@ -30,7 +30,7 @@ class DeviceSteps:
     async def second_login(
         self, canary: CanaryUser, first_platform: int, conversation: str, log_in: Callable[[int], Awaitable[Session]]
     ) -> None:
-        """`log_in` signs the same user in on the platform that it is given; it stays signed in until the adapter closes."""
+        """`log_in` signs the same user in on the given platform. The user stays signed in until the adapter closes."""
         call_id = self._recorder.invoke(canary.name, "second_login", user=canary.name, platforms=[first_platform, WEB])
         try:
             second = await log_in(WEB)
@@ -44,12 +44,12 @@ class DeviceSteps:
                 return
         self._end(canary, call_id, OpPhase.OK)
 
-    def _end(self, canary: CanaryUser, call_id: str, phase: OpPhase, **told: object) -> None:
-        self._recorder.complete(phase, canary.name, "second_login", call_id, user=canary.name, **told)
+    def _end(self, canary: CanaryUser, call_id: str, phase: OpPhase, **fields: object) -> None:
+        self._recorder.complete(phase, canary.name, "second_login", call_id, user=canary.name, **fields)
 
 
 class HookSteps:
-    """Webhooks that OpenIM calls for the canary's messages, where the adapter sees the receiver's; else nothing."""
+    """Webhooks that OpenIM calls for the canary's messages. Nothing is done if the adapter cannot query their receiver."""
 
     def __init__(self, adapter: Adapter, recorder: Recorder, run_id: str) -> None:
         self._adapter = adapter if isinstance(adapter, OffersWebhooks) else None
@@ -58,7 +58,7 @@ class HookSteps:
         self._watch = ""
 
     async def begin(self, canary: CanaryUser, conversation: str) -> None:
-        """From here on what is sent in the conversation must be told to the receiver, if it can be asked at all."""
+        """Start to expect a webhook for each message in the conversation, if the receiver can be queried."""
         if self._adapter is None:
             return
         try:
@@ -69,7 +69,7 @@ class HookSteps:
             self._watch = self._recorder.invoke(canary.name, "hook_watch", conversation=conversation)
 
     async def end(self, canary: CanaryUser, conversation: str) -> None:
-        """Look at the receiver until it is still, and record what it got of this run."""
+        """Query the receiver until no more calls come, and record those of this run."""
         if self._adapter is None:
             return
         step = await attempt(self._until_quiet(self._adapter))
@@ -88,15 +88,15 @@ class HookSteps:
         )
 
     async def deny(self, canary: CanaryUser, conversation: str) -> None:
-        """Have the receiver refuse one message, and try to send it: it must not be taken."""
+        """Have the receiver refuse one message, and try to send it: OpenIM must not accept it."""
         if self._adapter is None:
             return
         marker = f"{self._run_id} denied"
         with suppress(NotOffered):
-            told = await attempt(self._adapter.refuse_next(marker))
+            refusal = await attempt(self._adapter.refuse_next(marker))
             call_id = self._recorder.invoke(canary.name, "hook_deny", marker=marker)
-            phase, error = OpPhase.INFO, told.error
-            if told.phase is OpPhase.OK:
+            phase, error = OpPhase.INFO, refusal.error
+            if refusal.phase is OpPhase.OK:
                 connection = canary.open_connection
                 step = await attempt(
                     self._adapter.send(canary.session, conversation, marker)

@@ -1,4 +1,4 @@
-"""The canary on OpenIM's WebSocket, through the platform's gateway: connect, listen, ask, try to be somebody else."""
+"""Steps of the canary over OpenIM's WebSocket through the gateway: connect, listen, request, try to be another user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROUTE = "OpenIM's WebSocket"
 
 
 class SocketSteps:
-    """What is done over WebSockets, where the adapter speaks them; else nothing, and the journal holds nothing of it."""
+    """The steps over WebSockets. Nothing is done or recorded if the adapter does not offer them."""
 
     def __init__(self, adapter: Adapter, observer: AnswerObserver, recorder: Recorder, options: CanaryOptions) -> None:
         self._adapter = adapter if isinstance(adapter, OffersWebSocket) else None
@@ -29,7 +29,7 @@ class SocketSteps:
         self._options = options
 
     async def connect(self, canaries: Sequence[CanaryUser]) -> None:
-        """Connect each canary, and wait until OpenIM pushes to them."""
+        """Connect each canary user, and wait until OpenIM pushes to them."""
         for canary in canaries:
             with suppress(NotOffered):
                 await self._connect(canary)
@@ -37,11 +37,11 @@ class SocketSteps:
             await asyncio.sleep(self._options.warm_up_s)
 
     async def call(self, canary: CanaryUser, route: str, call: Awaitable[Result]) -> Result:
-        """A question over the WebSocket, recorded as any call through the gateway. Raises CanaryStopped where it fails."""
+        """Make a request over the WebSocket, recorded like any call through the gateway. Raises CanaryStopped if it fails."""
         return await call_openim(self._recorder, canary, f"{route} over {_ROUTE}", call, self._observer.take_socket)
 
     async def end(self, canaries: Sequence[CanaryUser]) -> None:
-        """Close what was connected, and record whether it stood until now."""
+        """Close the connections, and record whether they were open until now."""
         for canary in canaries:
             if canary.connection is None:
                 continue
@@ -62,7 +62,7 @@ class SocketSteps:
             canary.connection = None
 
     async def claim(self, canary: CanaryUser, other: CanaryUser) -> None:
-        """Try to be the other canary: only the session may say who one is."""
+        """Try to connect as the other canary user: only the session may decide who a user is."""
         if self._adapter is None:
             return
         try:

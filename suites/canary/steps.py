@@ -1,4 +1,4 @@
-"""What the canary does on a stack, step by step, each recorded as operations of a journal."""
+"""The steps of the canary, each recorded as operations of a journal."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from verifier.judges.scribe import Scribe
 Result = TypeVar("Result")
 
 PLATFORMS = (2, 1)
-"""Android and iOS, as OpenIM counts them."""
+"""Android and iOS, as OpenIM numbers platforms."""
 
 _POLL_S = 0.3
 _PAGE = 100
 
 
 class CanaryRun:
-    """Two canaries on one stack. `run` does all steps in order."""
+    """Two canary users on one stack. `run` does all steps in order."""
 
     def __init__(self, adapter: Adapter, observer: AnswerObserver, recorder: Recorder, options: CanaryOptions) -> None:
         self._adapter = adapter
@@ -57,9 +57,9 @@ class CanaryRun:
         self._acked = 0
 
     async def run(self) -> None:
-        """Log in, connect, send each way while listening, read back, look at the pushes, try what must be refused.
+        """Log in, connect, send both ways while listening, read back, check the pushes, try what must be refused.
 
-        Raises CanaryStopped where a step that the others need did not succeed.
+        Raises CanaryStopped if a step that the others need fails.
         """
         canaries = [
             CanaryUser(f"canary-{number}", await self._log_in(f"canary-{number}", user, platform))
@@ -70,7 +70,7 @@ class CanaryRun:
         pushed_before = [await self._pushed_so_far(canary) for canary in canaries]
         probe = asyncio.create_task(self._probe_websocket(canaries[1]))
         try:
-            # The old connection stands before the first message leaves, if it is let in at all.
+            # The old connection is open before the first message is sent, if it is accepted at all.
             await asyncio.sleep(_POLL_S)
             await self._sockets.connect(canaries)
             await self._hooks.begin(canaries[0], conversation)
@@ -92,7 +92,7 @@ class CanaryRun:
         await self._sockets.claim(canaries[0], canaries[1])
         with suppress(NotOffered):
             await self._replay_nonce(canaries[0])
-        # At the end: a second login may end what the first one began.
+        # Last, because a second login may end the first session.
         await self._devices.second_login(
             canaries[0],
             PLATFORMS[0],
@@ -105,7 +105,7 @@ class CanaryRun:
         call_id = self._recorder.invoke(name, "login", user=name, platform=platform)
         step = await attempt(self._adapter.log_in(user, platform=platform))
         answers, tokens_shown = self._observer.take()
-        # Without an answer to look at, nobody can say that no token was in it.
+        # Without an observed answer it is unknown whether it contained a token.
         phase = step.phase if answers else OpPhase.INFO
         self._recorder.complete(
             phase, name, "login", call_id, user=name, platform=platform, token_in=tokens_shown, error=step.error
@@ -115,8 +115,8 @@ class CanaryRun:
         return step.result
 
     async def _send_each_way(self, canaries: Sequence[CanaryUser], conversation: str) -> None:
-        """Each sends two in a row, over the WebSocket and by way of the platform: both must keep what they acknowledge,
-        and the order of one sender across both.
+        """Each user sends two in a row, over the WebSocket and through the platform: both ways must keep what they acknowledge,
+        and the order of one sender across them.
         """
         for first in range(0, self._options.messages, 2):
             for sender in canaries:
@@ -147,7 +147,7 @@ class CanaryRun:
         self._scribe.end_send(sender.name, call_id, step.phase, message_id=step.result or "", error=step.error)
 
     async def _await_arrival(self, reader: CanaryUser, conversation: str, begin: int) -> None:
-        """Wait until the newest seq accounts for every acknowledged message, or the deadline; the judge decides."""
+        """Wait until the newest seq accounts for every acknowledged message, or until the deadline. The judge decides."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._options.deadline_s
         while loop.time() < until_s:
@@ -156,7 +156,7 @@ class CanaryRun:
             await asyncio.sleep(_POLL_S)
 
     async def _read_back(self, reader: CanaryUser, conversation: str, begin: int) -> None:
-        """Over the reader's WebSocket while that stands, else by REST."""
+        """Read over the reader's WebSocket while that is open, otherwise by REST."""
         connection = reader.open_connection
         read = self._scribe.begin_read(reader.name, conversation)
         try:
@@ -180,7 +180,7 @@ class CanaryRun:
 
     def _record_read(self, reader: CanaryUser, conversation: str, seen: ReadMessage, read: str) -> None:
         marker = marker_of(seen.text)
-        # Older canaries' messages, and what anybody else wrote there, are not of this run.
+        # Messages of earlier runs, or of other users, do not belong to this run.
         if not marker.startswith(f"{self._options.run_id}."):
             return
         self._scribe.saw(
@@ -200,7 +200,7 @@ class CanaryRun:
         return await self._sockets.call(reader, "newest_seq", connection.newest_seq(conversation))
 
     async def _through_gateway(self, canary: CanaryUser, route: str, call: Awaitable[Result]) -> Result:
-        """A question to OpenIM by way of the gateway, recorded for GW-01. Raises CanaryStopped where it fails."""
+        """Make a request to OpenIM through the gateway, recorded for GW-01. Raises CanaryStopped if it fails."""
         self._observer.take()
         return await call_openim(self._recorder, canary, route, call, self._observer.take)
 
@@ -211,7 +211,7 @@ class CanaryRun:
         return frozenset()
 
     async def _watch_pushes(self, canary: CanaryUser, before: frozenset[str]) -> None:
-        """Look at the push sink until it is still, and record what arrived in this run."""
+        """Read the push sink until no more pushes come, and record those of this run."""
         step = await attempt(self._pushes_until_quiet(canary))
         call_id = self._recorder.invoke(canary.name, "push_watch", receiver=canary.name)
         for push in step.result or ():

@@ -1,7 +1,7 @@
-"""`python -m suites.scorecard.churn --minutes N`: a living platform without a breach, judged again and again.
+"""`python -m suites.scorecard.churn --minutes N`: judge a platform without breaches again and again while it is used.
 
-Beside the scoreboard's traffic a second crowd moves conversations, changes devices, joins by invite, pins, reports.
-Exit code 0: no finding and nothing inconclusive; 1: something was said, which is printed; 2: it could not be run.
+In addition to the scorecard's traffic, other users move conversations, change devices, join by invite, pin, report.
+Exit code 0: no findings and nothing inconclusive; 1: there were some, which are printed; 2: it could not be run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from verifier.model.verdict import RunResult, Verdict
 
 
 def main() -> int:
-    """Parse, run half of the time in the cutover and half frozen, print a table."""
+    """Run half of the time in the cutover and half frozen, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m suites.scorecard.churn", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
-    """Runs back to back, in one phase; returns what was said that should not have been."""
+    """Run the verifier repeatedly in one phase. Returns its findings and inconclusive verdicts, of which there must be none."""
     config = world.config
     population = await worlds.mid_migration(config, users=USERS, seed=seed)
     people = await background_traffic.make_users(config, seed=seed)
@@ -61,8 +61,8 @@ async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
             while time.monotonic() - began < for_s:
                 number += 1
                 planted_round = await runs.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
-                said = _said(planted_round.result)
-                wrong += [f"{phase} run {number}: {text}" for text in said]
+                unexpected = _unexpected(planted_round.result)
+                wrong += [f"{phase} run {number}: {text}" for text in unexpected]
                 _row(phase, number, time.monotonic() - began, planted_round.result, traffic.counts + lifecycle.counts)
             wrong += [f"{phase}: the platform refused {refusal}" for refusal in lifecycle.refusals]
             done = ", ".join(f"{times} × {name}" for name, times in sorted((traffic.counts + lifecycle.counts).items()))
@@ -70,7 +70,7 @@ async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
     return wrong
 
 
-def _said(result: RunResult) -> list[str]:
+def _unexpected(result: RunResult) -> list[str]:
     inconclusive = [
         f"{outcome.check_id} inconclusive: {outcome.judgement.reason}"
         for outcome in result.outcomes

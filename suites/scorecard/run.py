@@ -1,4 +1,4 @@
-"""Running the catalogue: each story with traffic in its background, its faults in an order of the seed."""
+"""Run the catalogue: each scenario with background traffic, its faults in an order given by the seed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from fixtures.faults import CATALOGUE
 from fixtures.scenarios.phases import ScenarioOptions, ScenarioRun, run_cutover, run_frozen, run_stored
 from fixtures.stack.stack import Stack
-from suites.scorecard import page
-from suites.scorecard import single_cases as alone
+from suites.scorecard import page, single_cases
 from suites.scorecard.score import Card
 
 SCENARIOS: tuple[tuple[Callable[[Stack, ScenarioOptions], ScenarioRun], frozenset[str]], ...] = (
@@ -19,7 +18,7 @@ SCENARIOS: tuple[tuple[Callable[[Stack, ScenarioOptions], ScenarioRun], frozense
 
 
 def select_cases(names: Sequence[str]) -> frozenset[str]:
-    """The cases that are called so, or that concern a check that is called so."""
+    """The cases with these ids, or about the checks with these ids."""
     chosen = set(names)
     return frozenset(
         fault.id
@@ -32,14 +31,14 @@ def run_catalogue(stack: Stack, *, seed: int, only: frozenset[str] = frozenset()
     """Run the cases (all, or `only` some) and score them."""
     card = Card(seed=seed)
     options = ScenarioOptions(seed=seed, shuffled=True, background_traffic=True, only=only)
-    for rounds, phases in SCENARIOS:
+    for run_scenario, phases in SCENARIOS:
         if any(fault.phase in phases and (not only or fault.id in only) for fault in CATALOGUE):
-            card.add_scenario(rounds(stack, options), phases, only)
+            card.add_scenario(run_scenario(stack, options), phases, only)
             say(f"{' and '.join(sorted(phases))}: {page.summary(card)}")
     if unknown := [fault for fault in CATALOGUE if fault.kind == "unknowable" and (not only or fault.id in only)]:
-        alone.run_unknowable(stack, options, unknown, card)
+        single_cases.run_unknowable(stack, options, unknown, card)
         say(f"unknowable: {page.summary(card)}")
     if mutants := [fault for fault in CATALOGUE if fault.depth == "mutant" and (not only or fault.id in only)]:
-        alone.run_mutants(stack, options, mutants, card)
+        single_cases.run_mutants(stack, options, mutants, card)
         say(f"mutants: {page.summary(card)}")
     return card

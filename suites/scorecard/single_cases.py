@@ -1,4 +1,4 @@
-"""Cases that share no run: what cannot be known, each planted, judged and settled before the next."""
+"""Cases that need a run of their own: unknowable cases and mutants, planted one after the other."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from suites.scorecard.score import Card, Case, admitted, scored
 
 _log = logging.getLogger(__name__)
 LAST = "PUB-01/restarted"
-"""It empties Redis, whatever comes after it would find a platform without sessions and tokens; the traffic stops."""
+"""It empties Redis, so cases after it would find a platform without sessions and tokens. Background traffic stops for it."""
 
 
 def run_unknowable(stack: Stack, options: ScenarioOptions, faults: Sequence[Fault], card: Card) -> None:
-    """Plant each in one frozen world under traffic, whose OpenIM's own store can be read, and score it."""
+    """Plant each case in one frozen world with traffic, on which OpenIM's database can be read, and score it."""
     with stack.new_world(openim_store="mongo") as world:
-        asyncio.run(_tell(world, options, faults, card, _admit))
+        asyncio.run(_run_each(world, options, faults, card, _admit))
 
 
 def run_mutants(stack: Stack, options: ScenarioOptions, faults: Sequence[Fault], card: Card) -> None:
-    """Let one service after the other go the old way in a frozen world under traffic, and score whether it is found."""
+    """Switch one mutant on after the other in a frozen world with traffic, and score whether it is found."""
     with stack.new_world(platform_arguments=("--mutants",)) as world:
-        asyncio.run(_tell(world, options, faults, card, _find))
+        asyncio.run(_run_each(world, options, faults, card, _find))
 
 
 Judge = Callable[[VerifierRuns, Site, Fault], Awaitable[Case]]
 
 
-async def _tell(world: World, options: ScenarioOptions, faults: Sequence[Fault], card: Card, judge: Judge) -> None:
+async def _run_each(world: World, options: ScenarioOptions, faults: Sequence[Fault], card: Card, judge: Judge) -> None:
     config = world.config
     population = await worlds.mid_migration(config, users=USERS, seed=options.seed)
     people = await background_traffic.make_users(config, seed=options.seed)
@@ -65,7 +65,7 @@ async def _tell(world: World, options: ScenarioOptions, faults: Sequence[Fault],
 
 
 async def _find(runs: VerifierRuns, site: Site, fault: Fault) -> Case:
-    """Turn a mutant on, have it do what it does, run every check, and take a new baseline."""
+    """Switch a mutant on, trigger it, run every check, and take a new baseline."""
     for name in HEALTHY_JOURNAL:
         await CATALOGUE[name].plant(site)
     planted_round = await runs.round(site, [fault])
@@ -76,11 +76,11 @@ async def _find(runs: VerifierRuns, site: Site, fault: Fault) -> Case:
 
 
 async def _admit(runs: VerifierRuns, site: Site, fault: Fault) -> Case:
-    """Plant something unknowable, ask the checks that it blinds, and take a new baseline of what it broke."""
+    """Plant an unknowable case, run the checks that cannot answer, and take a new baseline."""
     only = tuple(sorted(fault.inconclusive))
     for name in HEALTHY_JOURNAL:
         await CATALOGUE[name].plant(site)
-    entered, runs.phase = runs.phase, fault.phase  # some questions arise in the middle of a move alone
+    entered, runs.phase = runs.phase, fault.phase  # some checks apply only in the middle of a move
     try:
         planted_round = await runs.round(site, [fault], only=only, edit=_short(runs))
         await runs.baseline(only=only)

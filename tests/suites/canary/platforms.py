@@ -1,4 +1,4 @@
-"""A platform of a few lists, whose gateway can be told to misbehave in every way that the canary looks for."""
+"""A fake platform of a few lists, whose gateway can be made to misbehave in every way that the canary detects."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ OTHER_JWT = jwt.encode({"sub": "u1"}, "secret-of-nobody" * 3, algorithm="HS256")
 
 @dataclass(frozen=True)
 class FakeSession:
-    """A signed-in canary; `number` tells the logins of one user apart."""
+    """A signed-in canary. `number` distinguishes the logins of one user."""
 
     openim_id: str
     number: int = 0
 
 
 class FakePlatform:
-    """`canary.options.faults` of the profile lists what goes wrong."""
+    """The faults are listed in `canary.options.faults` of the profile."""
 
     def __init__(self, profile: Profile, observe: Observe) -> None:
         assert profile.canary is not None
@@ -129,7 +129,7 @@ class FakePlatform:
 
 
 class FakeHookedPlatform(FakePlatform):
-    """The same, and its receiver of webhooks can be asked."""
+    """The same, with a receiver of webhooks that can be queried."""
 
     def __init__(self, profile: Profile, observe: Observe) -> None:
         super().__init__(profile, observe)
@@ -156,7 +156,7 @@ class FakeHookedPlatform(FakePlatform):
 
 
 class FakeSocketPlatform(FakePlatform):
-    """The same, with OpenIM's WebSocket: whoever is connected is pushed every message, and no device is."""
+    """The same, with OpenIM's WebSocket: connected users are pushed every message, and devices nothing."""
 
     def __init__(self, profile: Profile, observe: Observe) -> None:
         super().__init__(profile, observe)

@@ -1,4 +1,4 @@
-"""The canary tells a healthy platform from each misbehaving one, by its exit code and by the invariant that it names."""
+"""The canary distinguishes a healthy platform from each misbehaving one, by exit code and invariant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALONE = "REST alone, no WebSocket"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits are for real servers."""
+    """Shorten waits that are meant for real servers."""
     monkeypatch.setattr(canary_steps, "_POLL_S", 0.01)
     monkeypatch.setattr(canary_declared, "_POLL_S", 0.01)
     monkeypatch.setattr(canary_declared, "_QUIET_S", 0.02)
@@ -39,7 +39,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def profile(directory: Path, *faults: str, phase: str = "baseline", more: str = "", adapter: str = ADAPTER) -> Path:
-    """A profile whose canary flies over the fake platform."""
+    """A profile whose canary runs on the fake platform."""
     path = directory / "stack.toml"
     since = "" if phase == "baseline" else f"{phase} = 2026-01-01T00:00:00Z"
     path.write_text(
@@ -64,13 +64,13 @@ def profile(directory: Path, *faults: str, phase: str = "baseline", more: str = 
 
 
 def run(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
-    """The command, in this process."""
+    """Run the command in this process."""
     monkeypatch.setattr("sys.argv", ["canary", "--profile", str(path), *more])
     return run_command(canary.app)
 
 
 @pytest.mark.parametrize(
-    ("faults", "phase", "code", "told"),
+    ("faults", "phase", "code", "message"),
     [
         ((), "frozen", 0, "WS-01"),
         (("other jwt in login",), "frozen", 0, "holds"),
@@ -96,26 +96,26 @@ def run(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
         (("banned",), "frozen", 2, "this user is banned"),
     ],
 )
-def test_each_fault_is_told_by_exit_code_and_sentence(
+def test_each_fault_is_reported_by_exit_code_and_message(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     faults: tuple[str, ...],
     phase: str,
     code: int,
-    told: str,
+    message: str,
 ) -> None:
-    """0 healthy and look-alikes, 1 breaches, 2 what nobody can know."""
+    """0 for healthy platforms and look-alikes, 1 for breaches, 2 for what cannot be known."""
     assert run(monkeypatch, profile(tmp_path, *faults, phase=phase)) == code
     output = " ".join(capsys.readouterr().err.split())
-    assert told in output
+    assert message in output
     journal = (tmp_path / "canary.jsonl").read_text()
     assert IM_TOKEN not in journal + output
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
 @pytest.mark.parametrize(
-    ("faults", "code", "invariant", "told"),
+    ("faults", "code", "invariant", "message"),
     [
         ((), 0, "", "2 connections, 6 of 10 acknowledged sends, 20 pushes"),
         (("no websocket",), 0, "", ALONE),
@@ -135,20 +135,20 @@ def test_each_fault_is_told_by_exit_code_and_sentence(
         (("drops the connection",), 2, "MQ-05", "could not be judged"),
     ],
 )
-def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
+def test_each_fault_of_a_websocket_is_reported_by_its_own_invariant(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     faults: tuple[str, ...],
     code: int,
     invariant: str,
-    told: str,
+    message: str,
 ) -> None:
-    """Over OpenIM's WebSocket as by REST: one fault, one invariant, and the coverage says which way it was seen."""
+    """Over OpenIM's WebSocket as by REST: one fault, one invariant, and the coverage names the channel."""
     path = profile(tmp_path, *faults, phase="frozen", adapter=SOCKET_ADAPTER)
     assert run(monkeypatch, path) == code
     output = " ".join(capsys.readouterr().err.split())
-    assert told in output
+    assert message in output
     assert IM_TOKEN not in (tmp_path / "canary.jsonl").read_text() + output
     judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
     named = {name.split()[0] for name, judgement in judged.items() if judgement.verdict is not Verdict.HOLDS}
@@ -156,7 +156,7 @@ def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
 
 
 @pytest.mark.parametrize(
-    ("faults", "verdict", "told"),
+    ("faults", "verdict", "message"),
     [
         ((), Verdict.HOLDS, ""),
         (("loses a hook",), Verdict.HOLDS, "1 of 10 were not told"),
@@ -166,10 +166,10 @@ def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
         (("receiver away",), Verdict.INCONCLUSIVE, "could not be judged"),
     ],
 )
-def test_webhooks_are_looked_at_where_the_adapter_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: tuple[str, ...], verdict: Verdict, told: str
+def test_webhooks_are_judged_if_the_adapter_can_query_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: tuple[str, ...], verdict: Verdict, message: str
 ) -> None:
-    """What the receiver got is joined with what was sent, and a refusal is tried; nothing else is judged otherwise."""
+    """Webhooks are joined with the messages, and a refusal is tried; other judgements are not affected."""
     path = profile(tmp_path, *faults, phase="frozen", adapter=HOOKED_ADAPTER)
     with path.open("a") as file:
         file.write('\n[webhooks]\nenabled = ["callbackAfterSendSingleMsgCommand"]\n')
@@ -177,12 +177,12 @@ def test_webhooks_are_looked_at_where_the_adapter_can(
     judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
     hooks = judged.pop("WHK-01 webhooks")
     assert hooks.verdict is verdict
-    assert told in " ".join([hooks.reason, *hooks.notes, *(problem.actual for problem in hooks.problems)])
+    assert message in " ".join([hooks.reason, *hooks.notes, *(problem.actual for problem in hooks.problems)])
     assert {judgement.verdict for judgement in judged.values()} == {Verdict.HOLDS}
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"adapter": "tests.suites.canary.platforms:Absent"}, "cannot be loaded"),
         ({"adapter": "no.such.module:X"}, "cannot be loaded"),
@@ -192,23 +192,23 @@ def test_webhooks_are_looked_at_where_the_adapter_can(
         ({"adapter": ""}, "canary.adapter is not set"),
     ],
 )
-def test_a_profile_that_cannot_work_is_a_usage_error(
+def test_an_unusable_profile_is_a_usage_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     change: dict[str, str],
-    told: str,
+    message: str,
 ) -> None:
-    """Exit 3 with what is wrong and what would be right; nothing was written to the stack or the disk."""
+    """Exit 3 with what is wrong and what is expected; nothing is written to the stack or to disk."""
     assert run(monkeypatch, profile(tmp_path, adapter=change["adapter"])) == 3
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "canary.jsonl").exists()
 
 
-def test_without_canary_or_with_one_user_it_does_not_fly(
+def test_without_canary_or_with_one_user_it_does_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two users of its own, in a profile that has it switched on."""
+    """It needs two reserved users, and a profile in which it is switched on."""
     path = profile(tmp_path)
     text = path.read_text()
     path.write_text(text.replace('users = ["a", "b"]', 'users = ["a"]'))
@@ -223,8 +223,8 @@ def test_without_canary_or_with_one_user_it_does_not_fly(
     assert "there is no profile" in output
 
 
-def test_a_directory_collects_journals_and_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each flight is a file of its own; old ones go, other files stay."""
+def test_a_directory_keeps_a_limited_number_of_journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run is a separate file; old ones are deleted, other files stay."""
     monkeypatch.setattr(canary, "JOURNALS_KEPT", 2)
     path, journals = profile(tmp_path), tmp_path / "journals"
     journals.mkdir()
@@ -235,8 +235,8 @@ def test_a_directory_collects_journals_and_stays_bounded(tmp_path: Path, monkeyp
     assert (journals / "load-x.jsonl").exists()
 
 
-def test_a_new_flight_replaces_the_journal_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file always holds one whole flight: the latest, also if that one broke off."""
+def test_a_new_run_replaces_the_journal_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file always has one complete run: the latest, even if that was interrupted."""
     assert run(monkeypatch, profile(tmp_path)) == 0
     first = JournalReader(tmp_path / "canary.jsonl").header.run_id
     assert run(monkeypatch, profile(tmp_path, "unreachable")) == 2
@@ -249,22 +249,22 @@ def test_a_new_flight_replaces_the_journal_in_one_step(tmp_path: Path, monkeypat
 def test_a_journal_that_cannot_be_written_is_a_usage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is done on the stack."""
+    """It fails before anything is done on the stack."""
     (tmp_path / "file").write_text("")
     assert run(monkeypatch, profile(tmp_path), "--journal", str(tmp_path / "file" / "x.jsonl")) == 3
     assert "cannot be created" in " ".join(capsys.readouterr().err.split())
 
 
-def test_what_the_judges_say_here_is_what_they_say_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal alone carries the verdicts."""
+def test_the_journal_gives_the_same_verdicts_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdicts come from the journal only."""
     path = profile(tmp_path, "takes replays", phase="frozen")
     assert run(monkeypatch, path) == 1
     judged = canary.judge(JournalReader(tmp_path / "canary.jsonl"), load_profile(path))
     assert [name for name, judgement in judged.items() if judgement.problems] == ["KEEP-01 nonce"]
 
 
-def test_an_interrupted_flight_leaves_its_journal(tmp_path: Path) -> None:
-    """Ctrl-C: exit 130, and what was recorded so far is there."""
+def test_an_interrupted_run_leaves_its_journal(tmp_path: Path) -> None:
+    """Ctrl-C: exit 130, and the journal has what was recorded so far."""
     path = profile(tmp_path, "hangs")
     command = [sys.executable, "-m", "suites.canary", "--profile", str(path)]
     process = subprocess.Popen(command, cwd=REPO_ROOT, env=dict(os.environ), stderr=subprocess.PIPE, text=True)

@@ -77,8 +77,8 @@ class Card:
                 self.cases.append(scored(fault, planted_round))
         for name, planted_round in scenario.rounds.items():
             self.false_alarms += [f"{name}: {text}" for text in planted_round.unexplained()]
-            blind = planted_round.verdicts(Verdict.INCONCLUSIVE) - planted_round.expected_inconclusive()
-            self.unexplained += [f"{name}: {text}" for text in because(planted_round, blind)]
+            unknown = planted_round.verdicts(Verdict.INCONCLUSIVE) - planted_round.expected_inconclusive()
+            self.unexplained += [f"{name}: {text}" for text in because(planted_round, unknown)]
         for action, times in scenario.traffic.items():
             self.traffic[action] = self.traffic.get(action, 0) + times
 
@@ -106,7 +106,7 @@ def scored(fault: Fault, planted_round: Round) -> Case:
     """Score a breach or a look-alike."""
     found = planted_round.reported(fault)
     asked = {outcome.check_id for outcome in planted_round.result.outcomes}
-    blind = (fault.expects | fault.near) & planted_round.verdicts(
+    unknown = (fault.expects | fault.near) & planted_round.verdicts(
         Verdict.INCONCLUSIVE
     ) - fault.inconclusive - planted_round.expected_inconclusive()
     wrong = []
@@ -116,7 +116,7 @@ def scored(fault: Fault, planted_round: Round) -> Case:
         wrong.append(f"reported by {', '.join(sorted(loud))}")
     if idle := fault.near - asked:
         wrong.append(f"did not run: {', '.join(sorted(idle))}")
-    wrong += because(planted_round, blind)
+    wrong += because(planted_round, unknown)
     times = [planted_round.judged[check] for check in fault.expects if check in planted_round.judged]
     return Case(
         id=fault.id,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from fixtures.clients.actions import Answer, Connection, NotOffered, Refused, Session
+from fixtures.clients.actions import Answer, CanaryConnection, NotOffered, Refused, Session
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import OpPhase
 from verifier.judges.scrub import holds_im_token
@@ -102,11 +102,11 @@ class CanaryUser:
 
     name: str
     session: Session
-    connection: Connection | None = None
+    connection: CanaryConnection | None = None
     watch: str = ""
 
     @property
-    def open_connection(self) -> Connection | None:
+    def open_connection(self) -> CanaryConnection | None:
         """Its WebSocket while that is open, or None."""
         return self.connection if self.connection is not None and not self.connection.ended else None
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fixtures.clients.actions import (
     Adapter,
-    Connection,
+    CanaryConnection,
     NotOffered,
     OfflinePush,
     OldWebSocket,
@@ -125,7 +125,7 @@ class CanaryRun:
                     await self._send(sender, connection, [canary.name for canary in canaries], conversation)
 
     async def _send(
-        self, sender: CanaryUser, connection: Connection | None, receivers: Sequence[str], conversation: str
+        self, sender: CanaryUser, connection: CanaryConnection | None, receivers: Sequence[str], conversation: str
     ) -> None:
         self._sent += 1
         marker = f"{self._options.run_id}.{self._sent}"
@@ -171,7 +171,7 @@ class CanaryRun:
         self._scribe.end_read(reader.name, read, begin=begin, end=end, complete=True)
 
     async def _read_page(
-        self, reader: CanaryUser, conversation: str, begin: int, end: int, connection: Connection | None
+        self, reader: CanaryUser, conversation: str, begin: int, end: int, connection: CanaryConnection | None
     ) -> Sequence[ReadMessage]:
         if connection is None:
             call = self._adapter.read(reader.session, conversation, begin=begin, end=end)
@@ -193,7 +193,7 @@ class CanaryRun:
             read=read,
         )
 
-    async def _newest(self, reader: CanaryUser, conversation: str, connection: Connection | None = None) -> int:
+    async def _newest(self, reader: CanaryUser, conversation: str, connection: CanaryConnection | None = None) -> int:
         if connection is None:
             call = self._adapter.newest_seq(reader.session, conversation)
             return await self._through_gateway(reader, "newest_seq", call)

@@ -105,17 +105,17 @@ def wanted(phases: Iterable[str], only: frozenset[str]) -> Iterator[Fault]:
 def scored(fault: Fault, planted_round: Round) -> Case:
     """Score a breach or a look-alike."""
     found = planted_round.reported(fault)
-    asked = {outcome.check_id for outcome in planted_round.result.outcomes}
+    ran = {outcome.check_id for outcome in planted_round.result.outcomes}
     unknown = (fault.expects | fault.near) & planted_round.verdicts(
         Verdict.INCONCLUSIVE
     ) - fault.inconclusive - planted_round.expected_inconclusive()
     wrong = []
     if missed := fault.expects - found:
         wrong.append(f"not reported by {', '.join(sorted(missed))}")
-    if loud := found - fault.expects:
-        wrong.append(f"reported by {', '.join(sorted(loud))}")
-    if idle := fault.near - asked:
-        wrong.append(f"did not run: {', '.join(sorted(idle))}")
+    if false_reports := found - fault.expects:
+        wrong.append(f"reported by {', '.join(sorted(false_reports))}")
+    if not_run := fault.near - ran:
+        wrong.append(f"did not run: {', '.join(sorted(not_run))}")
     wrong += because(planted_round, unknown)
     times = [planted_round.judged[check] for check in fault.expects if check in planted_round.judged]
     return Case(

@@ -27,8 +27,10 @@ from verifier.model.verdict import RunResult, Verdict
 def main() -> int:
     """Run half of the time in the cutover and half frozen, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m suites.scorecard.churn", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, help="minutes to run, half of them in each phase (default 30)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of users and traffic (default 1)")
     arguments = parser.parse_args()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="churn-") as scratch, Stack.start(Path(scratch)) as stack:

@@ -53,7 +53,7 @@ def main() -> int:
     """Choose checks, disable them, run their cases, and print which failed."""
     parser = argparse.ArgumentParser(prog="python -m suites.scorecard.mutate", description=__doc__)
     parser.add_argument("--checks", type=int, default=20, help="how many checks to disable (default 20)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="seed of the choice, users and traffic (default 1)")
     arguments = parser.parse_args()
     able = sorted(item.id for item in load_checks())
     chosen = sorted(Random(arguments.seed).sample(able, min(arguments.checks, len(able))))  # noqa: S311 (a choice, no secret)

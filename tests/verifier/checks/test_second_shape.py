@@ -20,7 +20,7 @@ from verifier.history import History, RunKind
 from verifier.model.verdict import Outcome, Verdict
 from verifier.profile import Profile, parse_profile
 
-PROFILE = Path(blueprint.__file__).with_name("second_shape.toml")
+PROFILE = Path(blueprint.__file__).with_name("second_platform.toml")
 FROZEN = ("CNV-02",)
 
 

@@ -150,9 +150,9 @@ def init(
 @app.command()
 def recheck(fingerprint: str, profile: ProfileOption = DEFAULT_PROFILE, checks: ChecksOption = None) -> None:
     """Look at one finding again. Exit: 1 still there, 0 gone, 2 could not know."""
-    from verifier.commands.run import look_again
+    from verifier.commands.run import recheck_finding
 
-    raise typer.Exit(look_again(fingerprint, profile, checks or ()))
+    raise typer.Exit(recheck_finding(fingerprint, profile, checks or ()))
 
 
 @app.command()

@@ -18,7 +18,7 @@ from verifier.checks.catalogue import load_checks
 from verifier.engine.engine import Engine, Judged, Unfinished, run
 from verifier.engine.pending_checks import with_pending
 from verifier.engine.plan import Plan, make_plan
-from verifier.engine.resume import plan_document, taken_up, why_not
+from verifier.engine.resume import plan_document, resume_note, why_not
 from verifier.engine.waivers import accepted_ids
 from verifier.history import History, RunKind, RunState, StoredFinding
 from verifier.model.events import Event
@@ -104,7 +104,7 @@ def _unfinished(
     history: History, document: dict[str, Any], profile: Profile, *, asked: bool
 ) -> tuple[Unfinished | None, tuple[str, ...]]:
     """The first part of a run that was cut short, if it is to be taken up and can be; and what to say about it."""
-    cut = history.cut_short()
+    cut = history.interrupted_run()
     reason = why_not(cut, document, datetime.now(UTC), profile.timing.resume_within_s)
     if not asked:
         hint = f"run {cut.run_id} was cut short; `verifier run --resume` would have gone on with it" if cut else ""
@@ -113,7 +113,7 @@ def _unfinished(
     if reason is not None or cut is None or before is None:
         return None, (f"{reason}; this is a new run",) if cut else ()
     found = Unfinished(run_id=cut.run_id, started_at=cut.started_at, outcomes=before.outcomes, reads=before.reads)
-    return found, (taken_up(cut, len(document["checks"])),)
+    return found, (resume_note(cut, len(document["checks"])),)
 
 
 def _commit(history: History, judged: Judged) -> None:
@@ -251,7 +251,7 @@ def take_baseline(profile_path: Path, *, only: Sequence[str], checks: Sequence[P
     return ExitCode.INTERRUPTED if result.interrupted else ExitCode.INCONCLUSIVE if blind else ExitCode.HOLDS
 
 
-def look_again(fingerprint: str, profile_path: Path, checks: Sequence[Path]) -> ExitCode:
+def recheck_finding(fingerprint: str, profile_path: Path, checks: Sequence[Path]) -> ExitCode:
     """`verifier recheck`: judge one finding's record now, without touching what is remembered."""
     profile = load_profile(profile_path)
     registry = load_checks(checks)

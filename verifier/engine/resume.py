@@ -10,7 +10,7 @@ from typing import Any
 
 from verifier import __version__
 from verifier.engine.plan import Plan
-from verifier.history.records import CutShort
+from verifier.history.records import InterruptedRun
 from verifier.model.text import duration_text
 from verifier.profile.models import Profile
 
@@ -18,7 +18,7 @@ _POLITENESS = {"budgets", "schedule", "gate", "history"}
 """What may be changed between the two halves: it decides how fast is asked, not what."""
 
 
-RESUMED_MAX = 10
+RESUMES_MAX = 10
 """A run that always dies must not keep a service from ever making a new one."""
 
 
@@ -35,7 +35,7 @@ def plan_document(profile: Profile, plan: Plan) -> dict[str, Any]:
     }
 
 
-def why_not(cut: CutShort | None, document: Mapping[str, Any], now: datetime, max_age_s: float) -> str | None:
+def why_not(cut: InterruptedRun | None, document: Mapping[str, Any], now: datetime, max_age_s: float) -> str | None:
     """Why there is nothing to take up, or None where there is."""
     if cut is None:
         return "nothing to resume: the last run of this stack has its end"
@@ -45,7 +45,7 @@ def why_not(cut: CutShort | None, document: Mapping[str, Any], now: datetime, ma
         words = {"checks": "other checks were chosen", "phase": "the phase is another"}
         words |= {"profile": "the profile has changed", "verifier": "the verifier is of another version"}
         return f"{said}: {', '.join(words[name] for name in differing)}"
-    if cut.resumed >= RESUMED_MAX:
+    if cut.resumed >= RESUMES_MAX:
         return f"{said}: it was taken up {cut.resumed} times already, and never came to its end"
     age_s = (now - cut.last_at).total_seconds()
     if age_s > max_age_s:
@@ -53,7 +53,7 @@ def why_not(cut: CutShort | None, document: Mapping[str, Any], now: datetime, ma
     return None
 
 
-def taken_up(cut: CutShort, checks: int) -> str:
+def resume_note(cut: InterruptedRun, checks: int) -> str:
     """The note of a run that was resumed."""
     times = cut.resumed + 1
     often = "" if times == 1 else f" for the {times}. time"

@@ -69,7 +69,7 @@ class Runner:
             with suppress(HistoryBusy), history.lock():
                 document = plan_document(profile, make_plan(self._registry, profile))
                 limit_s = profile.timing.resume_within_s
-                self.unfinished = why_not(history.cut_short(), document, datetime.now(UTC), limit_s) is None
+                self.unfinished = why_not(history.interrupted_run(), document, datetime.now(UTC), limit_s) is None
         if found is not None:
             self.state.latest, self.state.latest_code = found, exit_code_of(found, self.state.profile)
 

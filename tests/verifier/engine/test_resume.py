@@ -16,7 +16,7 @@ import pytest
 from tests.verifier.history.samples import START, finding, one_run, outcome, result, violated
 from verifier.checks.registry import Check
 from verifier.engine.plan import Plan
-from verifier.engine.resume import plan_document, taken_up, why_not
+from verifier.engine.resume import plan_document, resume_note, why_not
 from verifier.history import FindingState, History, HistoryError, RunKind, RunState
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
@@ -232,7 +232,7 @@ def test_what_was_judged_stays_judged_and_checkpoints_go_with_their_check() -> N
             history.commit_check(found, {}, reads={"user_db": 7})
             history.save_checkpoint("X-1", "walk 0", {"position": "9"})
         with history.lock():
-            cut = history.cut_short()
+            cut = history.interrupted_run()
             assert cut is not None
             assert (cut.run_id, cut.judged, cut.resumed, cut.plan["checks"]) == ("r1", 1, 0, ["USR-01", "X-1"])
             before = history.result("r1")
@@ -247,7 +247,7 @@ def test_what_was_judged_stays_judged_and_checkpoints_go_with_their_check() -> N
         assert [run.state for run in history.runs()] == [RunState.FINISHED]
         assert [(item.times_seen, item.state) for item in history.findings()] == [(1, FindingState.NEW)]
         with history.lock():
-            assert history.cut_short() is None
+            assert history.interrupted_run() is None
 
 
 @pytest.mark.parametrize("kind", [RunKind.RUN, RunKind.BASELINE])
@@ -260,11 +260,11 @@ def test_only_the_newest_run_can_be_resumed(kind: RunKind) -> None:
             history.begin("w", "frozen", START + timedelta(seconds=1), kind=RunKind.WHAT_IF)
             history.finish(result("w"))
         with history.lock():
-            assert history.cut_short() is not None
+            assert history.interrupted_run() is not None
             history.begin("r2", "cutover", START + timedelta(seconds=2), kind=kind)
             history.finish(result("r2"))
         with history.lock():
-            assert history.cut_short() is None
+            assert history.interrupted_run() is None
 
 
 def test_why_a_run_cannot_be_resumed() -> None:
@@ -275,7 +275,7 @@ def test_why_a_run_cannot_be_resumed() -> None:
         with history.lock():
             history.begin("r1", "baseline", START, plan=document)
         with history.lock():
-            cut = history.cut_short()
+            cut = history.interrupted_run()
     assert cut is not None
     assert why_not(None, document, START, 60) == "nothing to resume: the last run of this stack has its end"
     assert why_not(cut, document, START, 60) is None
@@ -288,7 +288,7 @@ def test_why_a_run_cannot_be_resumed() -> None:
     assert plan_document(paced, plan) == document
     slower = parse_profile('stack = "s"\nphase = "baseline"\n[timing]\nsettle_s = 9\n[roles]\n')
     assert plan_document(slower, plan) != document
-    assert "0 of 3 checks were judged" in taken_up(cut, 3)
+    assert "0 of 3 checks were judged" in resume_note(cut, 3)
 
 
 def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_history_of_the_first_version_is_brought_up_to_date(tmp_path: Path) ->
             assert history.accepted() == frozenset()
             assert history.judged_ever() == {"USR-01", "X-1"}
             with history.lock():
-                assert history.cut_short() is None
+                assert history.interrupted_run() is None
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE verifier_meta SET value = '3' WHERE name = 'schema_version'")
     with pytest.raises(HistoryError, match="newer version"):

@@ -1,4 +1,4 @@
-"""Waivers: a known breach that someone answers for until a date, up to a number, for all findings of a check or for some."""
+"""Waivers: known findings of a check that an owner accepts until a date, up to a number, for all findings or for some."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNUSED = "unused "
 
 
 def apply_waivers(judgement: Judgement, check_id: str, profile: Profile, today: date) -> Judgement:
-    """Turn `violated` into `waived` where waivers cover every finding; one that is expired or exceeded is a note on the violation."""
+    """Change `violated` to `waived` if waivers cover every finding. An expired or exceeded waiver is a note on the verdict."""
     waivers = [item for item in profile.waivers if item.check == check_id]
     if not waivers:
         return judgement
@@ -34,7 +34,7 @@ def apply_waivers(judgement: Judgement, check_id: str, profile: Profile, today: 
     left = _left_over(judgement, valid)
     if left and valid:
         notes.append(
-            f"{left} of {max(judgement.findings_total, len(judgement.findings))} findings are covered by no waiver"
+            f"{left} of {max(judgement.findings_total, len(judgement.findings))} findings are not covered by a waiver"
         )
     if left:
         return _noted(judgement, notes)
@@ -57,7 +57,7 @@ def _covered_count(waiver: Waiver, judgement: Judgement) -> int:
 
 
 def _left_over(judgement: Judgement, valid: Sequence[Waiver]) -> int:
-    """How many findings no waiver covers; what a check found beyond what it lists can only be covered by a wide one."""
+    """How many findings no waiver covers. Findings beyond the listed ones need a waiver without fingerprints."""
     if any(not item.fingerprints for item in valid):
         return 0
     listed = sum(not any(_covers(item, finding) for item in valid) for finding in judgement.findings)
@@ -69,15 +69,15 @@ def _noted(judgement: Judgement, notes: Iterable[str]) -> Judgement:
 
 
 def unused_waivers(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """One warning for the whole run: a waiver that covers nothing hides what comes next."""
+    """A note for the run that names the checks with unused waivers."""
     ids = [item.check_id for item in outcomes for note in item.judgement.notes if note.startswith(f"{UNUSED}waiver")]
     if not ids:
         return ()
     return (
-        f"unused waivers: {', '.join(dict.fromkeys(ids))}; remove them from the profile, or they will hide the next breach",
+        f"unused waivers: {', '.join(dict.fromkeys(ids))}; remove them from the profile, or they will hide the next finding",
     )
 
 
 def accepted_ids(profile: Profile, today: date) -> frozenset[str]:
-    """Checks whose inconclusive verdict the profile takes out of the exit code, today."""
+    """IDs of the checks whose inconclusive verdict does not count in the exit code today (`accept_inconclusive`)."""
     return frozenset(item.check for item in profile.accept_inconclusive if item.expires >= today)

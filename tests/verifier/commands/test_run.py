@@ -143,7 +143,9 @@ def test_an_interrupted_run_is_130_and_can_be_resumed(tmp_path: Path, number: si
 def test_a_fault_of_ours_is_70(tmp_path: Path) -> None:
     """An exception that nothing expects is told as ours, without a traceback."""
     (tmp_path / "stack.toml").write_text(PROFILE)
-    wreck = "import verifier.commands.run as r\ndef f(*a, **k): raise RuntimeError('wires crossed')\nr.make_plan = f\n"
+    wreck = (
+        "import verifier.engine.session as r\ndef f(*a, **k): raise RuntimeError('wires crossed')\nr.make_plan = f\n"
+    )
     command = [sys.executable, "-c", f"{wreck}from verifier.commands.cli import main; main()", "run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     answer = subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 from tests.verifier.commands.test_cli import verifier
 from tests.verifier.history.samples import outcome
 from verifier.checks.catalogue import load_checks
-from verifier.engine.gate import CanaryAge, Condition, PastRun, State, exit_code, judge_gate
+from verifier.engine.gate import CanaryAge, Condition, PastRun, Readiness, exit_code, judge_gate
 from verifier.history import History, RunKind
 from verifier.model.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
 from verifier.profile import parse_profile
@@ -77,7 +77,7 @@ def judge(
     conditions = judge_gate(
         parse_profile(text), iter(runs), known=KNOWN, accepted=frozenset(accepted.split()), canary=canary, now=NOW
     )
-    return exit_code(conditions), [item for item in conditions if item.state is not State.MET]
+    return exit_code(conditions), [item for item in conditions if item.state is not Readiness.MET]
 
 
 def test_three_green_nights_may_advance() -> None:

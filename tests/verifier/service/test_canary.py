@@ -21,7 +21,7 @@ def test_its_exit_code_is_counted(code: int, monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setattr(canary, "COMMAND", ("-c", f"import sys; print('it flew', sys.argv[1:]); sys.exit({code})"))
     state = CanaryState()
     with caplog.at_level("INFO"):
-        asyncio.run(canary.fly(PROFILE, state))
+        asyncio.run(canary.run_canary(PROFILE, state))
     assert state.codes == {code: 1}
     assert state.last_code == code
     assert "it flew ['--profile', 'stack.toml']" in caplog.text
@@ -34,7 +34,7 @@ def test_it_ends_with_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(canary, "COMMAND", ("-c", code))
 
     async def cut_short() -> None:
-        task = asyncio.create_task(canary.fly(PROFILE, CanaryState()))
+        task = asyncio.create_task(canary.run_canary(PROFILE, CanaryState()))
         await asyncio.to_thread(_wait_for, mark)
         task.cancel()
         await asyncio.wait([task])
@@ -56,5 +56,5 @@ def test_a_canary_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary, "COMMAND", ("-c", "import time; time.sleep(60)"))
     monkeypatch.setattr(canary, "DEADLINE_S", 0.3)
     state = CanaryState()
-    asyncio.run(canary.fly(PROFILE, state))
+    asyncio.run(canary.run_canary(PROFILE, state))
     assert state.last_code not in (None, 0)

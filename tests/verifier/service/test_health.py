@@ -10,12 +10,12 @@ from tests.verifier.service.states import NOON, outcome, run, state
 from verifier.model.verdict import Verdict
 from verifier.service.health import Health, judge_health
 from verifier.service.schedule import cron_trigger
-from verifier.service.state import State
+from verifier.service.state import ServiceState
 
 HOURLY = cron_trigger("0 * * * *", setting="schedule.cron")
 
 
-def health(made: State, *, after_min: float) -> Health:
+def health(made: ServiceState, *, after_min: float) -> Health:
     """The health some minutes after noon."""
     return judge_health(made, HOURLY, NOON + timedelta(minutes=after_min))
 
@@ -60,7 +60,7 @@ def test_a_run_that_never_ends() -> None:
 
 def test_a_broken_profile_is_a_warning() -> None:
     """The old profile goes on; the fault is shown."""
-    found = health(state(latest=run(), profile_fault="stack.toml is not valid TOML"), after_min=1)
+    found = health(state(latest=run(), profile_error="stack.toml is not valid TOML"), after_min=1)
     assert found.well
     assert "not valid TOML" in found.warnings[0]
 

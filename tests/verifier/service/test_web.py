@@ -11,13 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.verifier.service.states import NOON, outcome, run, state
 from verifier.model.verdict import ExitCode, Verdict
 from verifier.service.metrics import render_metrics
-from verifier.service.state import Ending, State
+from verifier.service.state import Ending, ServiceState
 from verifier.service.web import make_app
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJVc2VySUQiOiJ1MSJ9.c2lnbmF0dXJl"  # noqa: S105 - planted to be looked for
 
 
-def samples(made: State) -> dict[tuple[str, ...], float]:
+def samples(made: ServiceState) -> dict[tuple[str, ...], float]:
     """Every sample by name and label values."""
     text = render_metrics(made, lambda: NOON + timedelta(hours=1)).decode()
     return {
@@ -27,7 +27,7 @@ def samples(made: State) -> dict[tuple[str, ...], float]:
     }
 
 
-def ask(made: State, path: str, method: str = "GET") -> httpx.Response:
+def ask(made: ServiceState, path: str, method: str = "GET") -> httpx.Response:
     """The answer of the pages alone, without scheduler."""
 
     async def send() -> httpx.Response:
@@ -94,7 +94,7 @@ def test_unwell_is_503_with_reasons() -> None:
 
 def test_no_secret_in_any_answer() -> None:
     """A token that found its way into a fault is hidden wherever it would be shown."""
-    made = state(failure=f"refused {TOKEN}", profile_fault="postgresql://u:s3cret@db/users is wrong")
+    made = state(failure=f"refused {TOKEN}", profile_error="postgresql://u:s3cret@db/users is wrong")
     told = "".join(ask(made, path).text for path in ("/", "/healthz", "/metrics"))
     assert "[hidden]" in told
     assert TOKEN not in told

@@ -83,7 +83,7 @@ class Service:
 
     async def _run(self) -> None:
         with self._tracked(self._runs):
-            # A worker thread of anyio is a daemon thread, so a store that hangs does not keep the process from ending.
+            # abandon_on_cancel: a store that hangs does not keep this task from ending.
             await anyio.to_thread.run_sync(self.runner.run, abandon_on_cancel=True)
         if not self.runner.stopping:
             self._schedule()

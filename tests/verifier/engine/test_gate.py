@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.verifier.commands.test_cli import verifier
+from tests.verifier.commands.command_line import verifier
 from tests.verifier.history.samples import outcome
 from verifier.checks.catalogue import load_checks
 from verifier.engine.gate import CanaryAge, Condition, PastRun, Readiness, exit_code, judge_gate

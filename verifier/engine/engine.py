@@ -15,7 +15,7 @@ from pathlib import Path
 
 from verifier.checks.registry import Check, NotApplicable
 from verifier.engine.plan import Plan
-from verifier.engine.run_state import Judged, RunMemory, Unfinished
+from verifier.engine.run_state import Judged, Unfinished
 from verifier.engine.waivers import apply_waivers, unused_waivers
 from verifier.model.events import (
     CheckFinished,
@@ -33,7 +33,7 @@ from verifier.model.verdict import Judgement, Outcome, RunResult
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.proofs.checkpoints import Checkpoints, CheckpointStore
-from verifier.proofs.context import Context
+from verifier.proofs.context import Context, Memory
 from verifier.proofs.scope import Scope
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import Before
@@ -57,7 +57,7 @@ class Engine:
 
     profile: Profile
     plan: Plan
-    memory: RunMemory
+    memory: Memory
     commit: Callable[[Judged], None] | None = None
     baselining: bool = False
     only_key: str | None = None
@@ -233,7 +233,8 @@ class Engine:
             queue.put_nowait(FindingFound(finding=finding))
 
         return Context(
-            check=item,
+            check_id=item.id,
+            severity=item.severity,
             profile=self.profile.model_copy(update={"phase": self.plan.phase}),
             phase=self.plan.phase,
             stores=stores,

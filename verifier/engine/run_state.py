@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from verifier.model.verdict import Outcome
-
-
-class RunMemory(Protocol):
-    """The history, as far as the engine uses it."""
-
-    def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach."""
-
-    def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """What an earlier run remembered."""
-
-    def positions(self, slot: str) -> list[tuple[Any, str]]:
-        """Earlier horizons of an object."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

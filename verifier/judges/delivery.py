@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from verifier.judges.judgement import JournalJudgement, Problems
-from verifier.judges.messages import Message, Messages, index_messages
+from verifier.judges.messages import MessageIndex, SentMessage, index_messages
 from verifier.judges.operation import Operation, OpPhase
 from verifier.model.invariant import Problem
 
@@ -28,7 +28,7 @@ UNIT = "deliveries of acknowledged messages"
 
 
 @dataclass(slots=True)
-class Tally:
+class DeliveryTally:
     """Counts for one receiver. `expected` = acknowledged messages for it = received + lost + unknown.
 
     `recovered` and `duplicated`, `altered`, `unexpected` count beside that sum.
@@ -53,7 +53,7 @@ class DeliveryReport:
     refused: int
     unknown_sends: int
     recovered_sends: int
-    receivers: Mapping[str, Tally]
+    receivers: Mapping[str, DeliveryTally]
     problems: tuple[Problem, ...]
     problems_total: int
     failed_reads: int
@@ -102,10 +102,10 @@ def judge_delivery(operations: Iterable[Operation], *, settle_s: float = 2.0) ->
 
 @dataclass(slots=True)
 class _Judge:
-    messages: Messages
+    messages: MessageIndex
     settle_s: float
     problems: Problems = field(default_factory=Problems)
-    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    tallies: dict[str, DeliveryTally] = field(default_factory=lambda: defaultdict(DeliveryTally))
     recovered: set[str] = field(default_factory=set)
 
     def report(self) -> DeliveryReport:
@@ -128,7 +128,7 @@ class _Judge:
             failed_reads=self.messages.failed_reads,
         )
 
-    def _judge_one(self, message: Message, receiver: str) -> None:
+    def _judge_one(self, message: SentMessage, receiver: str) -> None:
         tally = self.tallies[receiver]
         seen = self.messages.receptions.get((message.marker, receiver), [])
         if message.acked:
@@ -139,7 +139,7 @@ class _Judge:
             self.recovered.add(message.marker)
         self._judge_copies(message, receiver, seen, tally)
 
-    def _judge_presence(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
+    def _judge_presence(self, message: SentMessage, receiver: str, seen: list[Operation], tally: DeliveryTally) -> None:
         read = self.messages.latest_read.get((message.conversation, receiver))
         ack = message.call.last
         if read is None:
@@ -156,7 +156,7 @@ class _Judge:
             tally.lost += 1
             self.problems.add(_lost(message, receiver, seen, read.call.last))
 
-    def _judge_copies(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
+    def _judge_copies(self, message: SentMessage, receiver: str, seen: list[Operation], tally: DeliveryTally) -> None:
         places = {_place(reception): reception for reception in reversed(seen)}
         if len(places) > 1:
             tally.duplicated += 1
@@ -212,7 +212,7 @@ def _where(reception: Operation) -> str:
     return f"seq {seq}" if seq is not None else f"message id {reception.text('message_id') or 'unknown'}"
 
 
-def _evidence(message: Message | None, reception: Operation | None) -> dict[str, str]:
+def _evidence(message: SentMessage | None, reception: Operation | None) -> dict[str, str]:
     evidence = {}
     if message is not None:
         evidence["conversation"] = message.conversation
@@ -225,7 +225,7 @@ def _evidence(message: Message | None, reception: Operation | None) -> dict[str,
     return evidence
 
 
-def _lost(message: Message, receiver: str, seen: list[Operation], read: Operation) -> Problem:
+def _lost(message: SentMessage, receiver: str, seen: list[Operation], read: Operation) -> Problem:
     ack = message.call.last
     later_s = (read.monotonic_ns - ack.monotonic_ns) / 1e9
     if seen:
@@ -244,7 +244,7 @@ def _lost(message: Message, receiver: str, seen: list[Operation], read: Operatio
     )
 
 
-def _duplicated(message: Message, receiver: str, places: list[Operation]) -> Problem:
+def _duplicated(message: SentMessage, receiver: str, places: list[Operation]) -> Problem:
     first, second = sorted(places, key=lambda place: place.number("seq") or 0)[:2]
     return Problem(
         key=f"{message.marker} at {receiver}",
@@ -257,7 +257,7 @@ def _duplicated(message: Message, receiver: str, places: list[Operation]) -> Pro
     )
 
 
-def _altered(message: Message, receiver: str, reception: Operation) -> Problem:
+def _altered(message: SentMessage, receiver: str, reception: Operation) -> Problem:
     return Problem(
         key=f"{message.marker} at {receiver}",
         summary=f"message {message.marker} was sent with one text ({message.call.invoke}) and read with another ({reception})",

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, get_args
 
 from verifier.judges.operation import OpPhase
-from verifier.judges.scrub import scrub, scrub_text
+from verifier.judges.redaction import redact_text, redact_value
 
 FORMAT = "openim-ssot operations"
 VERSION = 1
@@ -95,9 +95,9 @@ class JournalWriter:
                 {
                     "journal": FORMAT,
                     "version": VERSION,
-                    "run_id": scrub_text(run_id),
+                    "run_id": redact_text(run_id),
                     "kind": kind,
-                    "stack": scrub_text(stack),
+                    "stack": redact_text(stack),
                     "time_ns": self.header.time_ns,
                     "monotonic_ns": self.header.monotonic_ns,
                 }
@@ -166,7 +166,7 @@ class JournalWriter:
                 "id": call_id,
                 "time_ns": time.time_ns(),
                 "monotonic_ns": time.monotonic_ns(),
-                "value": scrub(dict(value)),
+                "value": redact_value(dict(value)),
             },
             operations=1,
         )

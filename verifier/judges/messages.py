@@ -14,7 +14,7 @@ from verifier.judges.operation import Call, Operation, OpPhase
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SentMessage:
     """One send, by its marker; `receivers` are all who must be able to read it, the sender too where it can."""
 
     marker: str
@@ -29,7 +29,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadBack:
     """A read-back that its recorder calls complete: it covers `begin` to `end` and everything since the first send."""
 
     call: Call
@@ -38,21 +38,21 @@ class Read:
 
 
 @dataclass(slots=True)
-class Messages:
+class MessageIndex:
     """The index that the judges of delivery and order share."""
 
-    sent: dict[str, Message] = field(default_factory=dict)
+    sent: dict[str, SentMessage] = field(default_factory=dict)
     receptions: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
-    latest_read: dict[tuple[str, str], Read] = field(default_factory=dict)
+    latest_read: dict[tuple[str, str], ReadBack] = field(default_factory=dict)
     failed_reads: int = 0
 
 
-def index_messages(operations: Iterable[Operation]) -> Messages:
+def index_messages(operations: Iterable[Operation]) -> MessageIndex:
     """Read a journal once. Operations may come in any order, except that an invoke precedes its completion.
 
     Raises JournalError for a journal that uses one marker for two sends: nothing could be told apart.
     """
-    messages = Messages()
+    messages = MessageIndex()
     open_sends: dict[str, Operation] = {}
     open_reads: dict[str, Operation] = {}
     for operation in operations:
@@ -76,17 +76,17 @@ def index_messages(operations: Iterable[Operation]) -> Messages:
     return messages
 
 
-def _add_send(messages: Messages, call: Call) -> None:
+def _add_send(messages: MessageIndex, call: Call) -> None:
     marker = call.invoke.text("marker")
     if marker in messages.sent:
         raise JournalError(
             f"the marker {marker!r} belongs to two sends: {messages.sent[marker].call.invoke} and {call.invoke}. "
             "Give every send a marker of its own."
         )
-    messages.sent[marker] = Message(marker, call.invoke.text("conversation"), call.invoke.names("receivers"), call)
+    messages.sent[marker] = SentMessage(marker, call.invoke.text("conversation"), call.invoke.names("receivers"), call)
 
 
-def _add_read(messages: Messages, call: Call) -> None:
+def _add_read(messages: MessageIndex, call: Call) -> None:
     done = call.completion
     if done is None or done.phase is not OpPhase.OK:
         messages.failed_reads += 1
@@ -96,4 +96,4 @@ def _add_read(messages: Messages, call: Call) -> None:
     key = call.invoke.text("conversation"), call.invoke.text("receiver")
     before = messages.latest_read.get(key)
     if before is None or before.call.invoke.monotonic_ns <= call.invoke.monotonic_ns:
-        messages.latest_read[key] = Read(call, done.number("begin") or 0, done.number("end") or 0)
+        messages.latest_read[key] = ReadBack(call, done.number("begin") or 0, done.number("end") or 0)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from verifier.judges.judgement import JournalJudgement, Problems
-from verifier.judges.messages import Message, Messages, index_messages
+from verifier.judges.messages import MessageIndex, SentMessage, index_messages
 from verifier.judges.operation import Operation
 from verifier.model.invariant import Problem
 
@@ -21,7 +21,7 @@ from verifier.model.invariant import Problem
 class _Placed:
     """A message with its place: a seq, or a time of arrival in ns."""
 
-    message: Message
+    message: SentMessage
     place: int
     reception: Operation
     by_seq: bool
@@ -50,7 +50,7 @@ def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
     )
 
 
-def _lanes(messages: Messages) -> Mapping[tuple[str, str, str], list[_Placed]]:
+def _lanes(messages: MessageIndex) -> Mapping[tuple[str, str, str], list[_Placed]]:
     """What is comparable: by conversation, sender, and receiver where only arrivals are known (else "")."""
     lanes: dict[tuple[str, str, str], list[_Placed]] = defaultdict(list)
     placed: set[str] = set()
@@ -91,7 +91,7 @@ def _judge_lane(lane: list[_Placed], problems: Problems) -> int:
     return compared
 
 
-def _judge_seqs(messages: Messages, problems: Problems) -> None:
+def _judge_seqs(messages: MessageIndex, problems: Problems) -> None:
     """One seq holds one message, and one message has the same seq for everybody.
 
     Somebody who has it at two seqs has it twice, which is not for this judge to tell: others may have it at either.
@@ -111,7 +111,7 @@ def _judge_seqs(messages: Messages, problems: Problems) -> None:
                 problems.add(_disagree(marker, next(iter(known.values())), next(iter(seqs.values()))))
 
 
-def _with_seq(messages: Messages) -> Iterator[tuple[str, str, int, Operation]]:
+def _with_seq(messages: MessageIndex) -> Iterator[tuple[str, str, int, Operation]]:
     for (marker, receiver), receptions in messages.receptions.items():
         told: set[int] = set()
         for reception in receptions:

@@ -1,4 +1,4 @@
-"""The one rule that says which conversations and groups are OpenIM's, and since when."""
+"""The rule that decides which conversations and groups are OpenIM's, and since when."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _COLUMNS: dict[Kind, str] = {"conversation": "conversation_id", "group": "group_
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A conversation (or group) that is OpenIM's since `since`."""
+    """A conversation or group that belongs to OpenIM since `since`."""
 
     since: datetime
     openim_id: str | None = None
 
 
 class Scope:
-    """Answers, in batches, which ids are in scope. Nothing is loaded whole."""
+    """Looks up in batches which ids are in scope. It never loads the whole relation."""
 
     def __init__(self, profile: Profile, phase: Phase, stores: Stores) -> None:
         self._profile = profile
@@ -35,17 +35,17 @@ class Scope:
 
     @property
     def phase_since(self) -> datetime:
-        """When everything in scope `all` became OpenIM's: the start of the phase, if the profile tells."""
+        """Since when everything is OpenIM's with `scope.kind = "all"`: the start of the phase, if the profile names it."""
         since = self._profile.since_phase(Phase.FROZEN) or self._profile.since_phase(Phase.CUTOVER)
         return since or datetime.fromtimestamp(0, UTC)
 
     @property
     def everything_else_is_neighbour(self) -> bool:
-        """Whether an id that no relation lists is left alone (true until `frozen`, and without relation `neighbours`)."""
+        """Whether an id that no relation lists is out of scope: before `frozen`, and without relation `neighbours`."""
         return not self._phase.reached(Phase.FROZEN) or not self._profile.has("neighbours")
 
     async def entries(self, kind: Kind, ids: Sequence[str]) -> dict[str, Entry]:
-        """The ids that are in scope, with their `since`."""
+        """The ids that are in scope, each with its entry."""
         wanted = list(dict.fromkeys(ids))
         if self._profile.scope.kind == "all":
             neighbours = await self._neighbours(kind, wanted)

@@ -86,7 +86,7 @@ def test_a_refused_attempt_is_noted(story: Story) -> None:
 def test_support_chat_is_counted_as_a_neighbour(story: Story, check: str) -> None:
     """What support chat wrote is neither a breach nor passed over in silence."""
     outcomes = {outcome.check_id: outcome for outcome in story.rounds["frozen lookalike common"].result.outcomes}
-    assert "outside the scope left alone" in outcomes[check].coverage_text
+    assert "outside the scope, which do not count" in outcomes[check].coverage_text
 
 
 @pytest.mark.parametrize("fault", faults_of("frozen", "decommissioned"), ids=lambda fault: fault.id)

@@ -113,7 +113,7 @@ def context(history: History, table: Table) -> Context:
         build=lambda profile: RULE,
     )  # fmt: skip
     return Context(
-        check=item, profile=PROFILE, phase=Phase.BASELINE, stores=stores, scope=Scope(PROFILE, Phase.BASELINE, stores),
+        check_id=item.id, severity=item.severity, profile=PROFILE, phase=Phase.BASELINE, stores=stores, scope=Scope(PROFILE, Phase.BASELINE, stores),
         memory=history, progress=lambda done, total, unit: None, checkpoints=Eager(history),
     )  # fmt: skip
 

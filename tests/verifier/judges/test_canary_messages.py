@@ -10,7 +10,7 @@ import pytest
 
 from verifier.judges.journal import JournalWriter
 from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import Scribe, digest
+from verifier.judges.recorder import MessageRecorder, digest
 from verifier.model.invariant import Row
 from verifier.profile import NotMapped, Profile, parse_profile
 from verifier.stores.builtin.canary_messages import CanaryMessages
@@ -36,7 +36,7 @@ def flight(place: Path, name: str, *, hours: float, phase: OpPhase = OpPhase.OK,
     """A journal of one message, so many hours old."""
     path = place / f"canary-{name}.jsonl"
     with JournalWriter(path, run_id=name, kind="canary", stack="s") as journal:
-        scribe = Scribe(journal)
+        scribe = MessageRecorder(journal)
         call = scribe.begin_send("one", marker=name, conversation="si_a_b", receivers=["one"], text=f"text {name}")
         scribe.end_send("one", call, phase)
         read = scribe.begin_read("one", "si_a_b")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.verifier.judges.histories import SETTLE_S, USERS, Fate, Recording, fates, receivers_of, recorded
-from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
+from verifier.judges.delivery import DeliveryReport, DeliveryTally, judge_delivery
 from verifier.judges.journal import JournalError
 from verifier.judges.operation import OpPhase
 from verifier.model.verdict import Verdict
@@ -30,7 +30,7 @@ def test_finds_exactly_what_was_planted(messages: list[Fate]) -> None:
     report = _judged(recorded(messages))
     for user in USERS:
         meant = [fate for fate in messages if user in receivers_of(fate)]
-        tally = report.receivers.get(user, Tally())
+        tally = report.receivers.get(user, DeliveryTally())
         acked = [fate for fate in meant if fate.outcome is OK]
         assert astuple(tally) == (
             len(acked),

@@ -65,7 +65,8 @@ def _judge(server: _Server, expected: dict[str, Any], files: dict[str, str] | No
         return server
 
     surroundings: Any = {
-        "check": SimpleNamespace(id="CFG-01", severity=Severity.HIGH),
+        "check_id": "CFG-01",
+        "severity": Severity.HIGH,
         "profile": SimpleNamespace(timing=SimpleNamespace(settle_s=0)),
         "phase": Phase.CUTOVER,
         "stores": SimpleNamespace(get=get),

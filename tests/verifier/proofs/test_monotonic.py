@@ -90,7 +90,7 @@ class Nights(Stores):
             why="w", build=lambda profile: PROOF,
         )  # fmt: skip
         context = Context(
-            check=item, profile=PROFILE, phase=Phase.BASELINE, stores=self, scope=Scope(PROFILE, Phase.BASELINE, self),
+            check_id=item.id, severity=item.severity, profile=PROFILE, phase=Phase.BASELINE, stores=self, scope=Scope(PROFILE, Phase.BASELINE, self),
             memory=self, progress=lambda done, total, unit: None, baselining=baselining,
         )  # fmt: skip
         judgement = await PROOF.execute(context)

@@ -78,7 +78,8 @@ class Nights:
             fingerprint=lambda _check, raw_key: raw_key,
         )
         return Context(
-            check=SimpleNamespace(id="ABSENCE", severity=Severity.CRITICAL),  # type: ignore[arg-type]
+            check_id="ABSENCE",
+            severity=Severity.CRITICAL,
             profile=profile,
             phase=Phase.FROZEN,
             stores=_Stores(self),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Row "Conversation list / seq": a frozen table that goes on under another name is not frozen."""
+"""Row "Conversation list / seq" [D2]: no copy of a frozen table under another name."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from verifier.proofs.inventory import Approved
 from verifier.stores.protocols import StoreObject
 
 FROZEN = ("conversations", "conversation_sequences", "message_reads", "mentions", "groups", "group_members", "messages")
-ANYBODYS = frozenset({"id", "user_id", "created_at", "updated_at", "deleted_at"})
-"""Columns that half of all tables have: they give no shape away."""
+COMMON_COLUMNS = frozenset({"id", "user_id", "created_at", "updated_at", "deleted_at"})
+"""Columns that many tables have, so that they do not identify one."""
 _PLAIN = re.compile(r"[A-Za-z_]\w*\Z")
 _KINDS = {"r": "table", "p": "table", "m": "materialised view", "f": "foreign table"}
 
@@ -31,13 +31,13 @@ class _Table:
 
 @check(
     "CNV-06",
-    title="No undeclared copy of a frozen table",
+    title="There is no undeclared copy of a frozen table",
     severity=Severity.HIGH,
     phase=Phase.FROZEN,
     row="Conversation list / seq",
 )
 def no_other_table(profile: Profile) -> Inventory:
-    """Conversations that move to `conversations_v2`, to another schema or into a materialised view are still kept by us."""
+    """Conversations that are written to `conversations_v2`, to another schema or to a materialised view still have a second home beside OpenIM."""
     role = profile.relation("conversations").role
     declared = {_qualified(item.table) for item in profile.relations.values() if item.table and item.role == role}
     approved_names = profile.inventory.tables
@@ -50,17 +50,17 @@ def no_other_table(profile: Profile) -> Inventory:
         problems = []
         for name, table in tables.items():
             if table.parent is not None:
-                continue  # a partition is its parent's: watched with it, or reported by it
+                continue  # a partition is watched or reported together with its parent
             if name in declared or any(fnmatchcase(name, pattern) for pattern in approved_names):
                 continue
             if table.kind in _KINDS and (why := _resembles(name, table, shapes)):
                 problems.append(
                     Problem(
                         key=name,
-                        summary=f"{_KINDS[table.kind]} {name} looks like a frozen one and is not declared",
-                        expected="conversations, groups and their like in the declared tables alone",
+                        summary=f"{_KINDS[table.kind]} {name} resembles a frozen table and is not declared",
+                        expected="conversations, groups and related data in the declared tables only",
                         actual=why,
-                        next_step="Approve it under inventory.tables with its owner, or stop its writer.",
+                        next_step="Approve it under inventory.tables, or stop its writer.",
                     )
                 )
         return problems
@@ -70,7 +70,7 @@ def no_other_table(profile: Profile) -> Inventory:
         kinds=("columns",),
         judge=judge,
         unit="columns",
-        unseen=("a table that was made, filled and dropped between two looks", "tables in other databases"),
+        unseen=("a table that was created, filled and dropped between two runs", "tables in other databases"),
     )
 
 
@@ -84,17 +84,17 @@ def _tables(objects: Sequence[StoreObject]) -> dict[str, _Table]:
 
 
 def _shapes(tables: Mapping[str, _Table], frozen: Sequence[Relation]) -> dict[str, set[str]]:
-    """The telling columns of each frozen table: all that it has, or, where it was dropped, those that the profile names."""
+    """The characteristic columns of each frozen table: those it has or, if it was dropped, those that the profile maps."""
     shapes = {}
     for relation in frozen:
         name = _qualified(relation.table or "")
         mapped = {column.column for column in relation.columns.values() if _PLAIN.match(column.column)}
-        shapes[name] = (tables[name].columns if name in tables else mapped) - ANYBODYS
+        shapes[name] = (tables[name].columns if name in tables else mapped) - COMMON_COLUMNS
     return shapes
 
 
 def _resembles(name: str, table: _Table, shapes: Mapping[str, set[str]]) -> str:
-    """What makes a table look like a frozen one, "" if nothing does."""
+    """In what a table resembles a frozen one, or ""."""
     own = name.rpartition(".")[2].lower()
     for of, shape in shapes.items():
         base = of.rpartition(".")[2].lower()

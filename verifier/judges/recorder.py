@@ -25,7 +25,7 @@ def outcome_of(err_code: int) -> OpPhase:
     return OpPhase.FAIL if 1000 < err_code < 2000 else OpPhase.INFO
 
 
-class Scribe:
+class MessageRecorder:
     """Records sends and read-backs. `process` is whoever acts: for a read-back, the receiver."""
 
     def __init__(self, recorder: Recorder) -> None:

@@ -1,11 +1,11 @@
-"""Rows that stay unchanged: session cache, HMAC nonce, and the user-service's own tables."""
+"""Row "Sessions / devices" [D7]: sessions, nonces and the kept tables work as before."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from verifier.checks.registry import NotApplicable, check
-from verifier.checks.users import column_fingerprint
+from verifier.checks.user_service import column_fingerprint
 from verifier.judges.platform import judge_nonce
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
@@ -25,8 +25,8 @@ def _expiring(relation: str, noun: str, column: str) -> Rule:
         return Problem(
             summary=f"a {noun} key has no TTL",
             expected="a TTL",
-            actual="none: it stays for ever",
-            next_step=f"Write {noun} keys with their expiry in one command.",
+            actual="none, so the key never expires",
+            next_step=f"Set the expiry of {noun} keys in the same command that writes them.",
         )
 
     return Rule(subject=Rows(relation, (column, "ttl_ms")), judge=judge, unit=f"{noun} keys")
@@ -34,13 +34,13 @@ def _expiring(relation: str, noun: str, column: str) -> Rule:
 
 @check(
     "KEEP-01",
-    title="Session cache and HMAC nonce still work",
+    title="The session cache and the HMAC nonces still work",
     severity=Severity.HIGH,
     phase=Phase.BASELINE,
     row="Sessions / devices",
 )
 def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Delivery]:
-    """The move must not break what stays: a cached session without its row is a login that cannot be revoked."""
+    """The move must not break what stays. A cached session without a row in PostgreSQL is a login that cannot be revoked."""
     profile.relation("session_cache")
     proofs: list[Rule | Reconcile | Delivery] = [_expiring("session_cache", "session", "session_id")]
     proofs.append(
@@ -52,7 +52,7 @@ def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Delivery]:
             judge=must_exist(
                 "a cached session has no live row in PostgreSQL",
                 expected="a live row in sessions",
-                next_step="Remove the cache key at logout, ban and expiry.",
+                next_step="Delete the cache key at logout, ban and expiry.",
             ),
         )
     )
@@ -64,13 +64,13 @@ def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Delivery]:
 
 @check(
     "KEEP-02",
-    title="The kept tables are alive and unchanged",
+    title="The kept tables keep their schema and are still written",
     severity=Severity.MEDIUM,
     phase=Phase.BASELINE,
     row="Sessions / devices",
 )
 def kept_tables(profile: Profile) -> list[Inventory | Absence]:
-    """Users, devices, sessions, profile, friends, link requests and admin users stay as they were."""
+    """Users, devices, sessions, profiles, friends, link requests and administrators are not part of the move."""
     tables = {
         relation.table if "." in relation.table else f"public.{relation.table}"
         for name in KEPT
@@ -81,15 +81,15 @@ def kept_tables(profile: Profile) -> list[Inventory | Absence]:
 
     def judge(objects: Sequence[StoreObject], approved: Approved | None) -> list[Problem]:
         there = {column_fingerprint(item) for item in objects}
-        # A relation that was mapped to another table since is no loss: it is a new question.
+        # A relation that was mapped to another table since the baseline is not a loss.
         asked = {name for name in approved or () if name.partition(" ")[0].rpartition(".")[0] in tables}
         return [
             Problem(
                 key=name,
-                summary=f"{name} of the baseline is gone or changed",
+                summary=f"column {name} of the baseline is gone or changed",
                 expected=name,
-                actual=next((item for item in there if item.partition(" ")[0] == name.partition(" ")[0]), "not there"),
-                next_step="If the change is meant, take a new baseline: verifier baseline --only KEEP-02.",
+                actual=next((item for item in there if item.partition(" ")[0] == name.partition(" ")[0]), "not found"),
+                next_step="If the change is intended, take a new baseline: verifier baseline --only KEEP-02.",
             )
             for name in sorted(asked - there)
         ]
@@ -109,44 +109,10 @@ def kept_tables(profile: Profile) -> list[Inventory | Absence]:
             inserted_at="created_at",
             expect="activity",
             noun=f"row of {name}",
-            next_step=f"Check that the service still writes {name}: sign in with a test user.",
+            next_step=f"Check that the service still writes {name}, for example by signing in with a test user.",
             statement=name,
         )
         for name in ("users", "sessions")
         if profile.has(name, "created_at")
     ]
     return [schema, *alive]
-
-
-@check(
-    "KEEP-03",
-    title="Friends in ours equal OpenIM's, if they are mirrored",
-    severity=Severity.MEDIUM,
-    phase=Phase.CUTOVER,
-    row="User profile (our fields)",
-)
-def friends_mirrored(profile: Profile) -> Reconcile:
-    """Friends stay ours. Where the policy mirrors them, the copy must be whole, or search and permissions differ."""
-    if profile.policies.friends != "mirrored":
-        raise NotApplicable("policy: friends = 'ours'")
-
-    def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        wanted = profile.identity.to_openim(row["friend_id"])
-        if any(item["friend_id"] == wanted for item in partners):
-            return None
-        return Problem(
-            summary=f"{row['friend_id']} is a friend of {row['user_id']} in ours but not in OpenIM",
-            expected="the same friend in OpenIM",
-            actual=f"{len(partners)} other friends",
-            next_step="Mirror the friendship with import_friend, and find the path that did not.",
-        )
-
-    return Reconcile(
-        subject=Rows("friends", ("user_id", "friend_id")),
-        against=Rows("openim.friends"),
-        on=("user_id", "owner_id"),
-        convert=profile.identity.to_openim,
-        judge=judge,
-        unit="friendships",
-        unseen=("friends that only OpenIM has",),
-    )

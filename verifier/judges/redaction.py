@@ -16,23 +16,23 @@ _SECRET_KEYS = frozenset(
 )
 
 
-def scrub_text(text: str) -> str:
+def redact_text(text: str) -> str:
     """The text without JWTs and without passwords in URLs."""
     # Recorders write thousands of lines a second, and nearly none looks like either.
     return hide_secrets(text) if "eyJ" in text or "://" in text else text
 
 
-def scrub(value: Any) -> Any:
+def redact_value(value: Any) -> Any:
     """The value without secrets, at any depth: by the name of a key, or by its look."""
     if isinstance(value, str):
-        return scrub_text(value)
+        return redact_text(value)
     if isinstance(value, dict):
         return {
-            scrub_text(str(key)): HIDDEN if str(key).lower() in _SECRET_KEYS and item else scrub(item)
+            redact_text(str(key)): HIDDEN if str(key).lower() in _SECRET_KEYS and item else redact_value(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [scrub(item) for item in value]
+        return [redact_value(item) for item in value]
     return value
 
 

@@ -1,4 +1,4 @@
-"""States of a service, made by hand."""
+"""States of a service for tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ cron = "0 * * * *"
 
 
 def state(**values: object) -> ServiceState:
-    """A service that started at noon and is to run every hour."""
+    """The state of a service that started at noon and runs every hour."""
     made = ServiceState(profile=parse_profile(PROFILE), started_at=NOON)
     for name, value in values.items():
         setattr(made, name, value)

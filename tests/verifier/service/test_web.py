@@ -1,4 +1,4 @@
-"""What is served parses, tells the state, and tells no secret."""
+"""The pages of the service: valid, complete and without secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def samples(made: ServiceState) -> dict[tuple[str, ...], float]:
 
 
 def ask(made: ServiceState, path: str, method: str = "GET") -> httpx.Response:
-    """The answer of the pages alone, without scheduler."""
+    """The answer of the web application, without a scheduler."""
 
     async def send() -> httpx.Response:
         app = make_app(made, lambda: NOON + timedelta(hours=1))
@@ -39,7 +39,7 @@ def ask(made: ServiceState, path: str, method: str = "GET") -> httpx.Response:
 
 
 def test_metrics_of_a_run() -> None:
-    """One series for each verdict, one of them 1; findings, times, exit code, reads."""
+    """One series per verdict, of which one is 1; findings, times, exit code and reads."""
     made = state(
         latest=run(outcome("USR-01", Verdict.VIOLATED, findings=3), outcome("TOK-01", Verdict.HOLDS)),
         latest_code=ExitCode.VIOLATED,
@@ -63,29 +63,29 @@ def test_metrics_of_a_run() -> None:
 
 
 def test_metrics_before_the_first_run() -> None:
-    """No run, no verdict: a gauge that says 0 would be a lie."""
+    """Without a run there are no series for verdicts and the last run."""
     found = samples(state())
     assert not [key for key in found if key[0].startswith(("verifier_check", "verifier_last_run"))]
     assert found["verifier_run_in_progress",] == 0
     assert found["verifier_profile_ok",] == 1
 
 
-def test_only_get() -> None:
-    """There is nothing to post to."""
+def test_other_methods_than_get_are_refused() -> None:
+    """405 for POST, PUT and DELETE."""
     for path in ("/", "/healthz", "/metrics"):
         for method in ("POST", "PUT", "DELETE"):
             assert ask(state(), path, method).status_code == 405
 
 
-def test_page_before_the_first_run() -> None:
-    """The page says so, and when the first one is due."""
+def test_the_report_before_the_first_run() -> None:
+    """The page says when the first run is due."""
     answer = ask(state(), "/")
     assert answer.status_code == 200
     assert "no run yet, the first is due 2026-01-05 13:00:00 UTC" in answer.text
 
 
-def test_unwell_is_503_with_reasons() -> None:
-    """A probe needs no more than the status; a person reads why."""
+def test_an_unhealthy_service_is_503_with_reasons() -> None:
+    """The status code is for probes, the reasons for people."""
     answer = ask(state(failure="the history is full"), "/healthz")
     assert answer.status_code == 503
     assert answer.json()["status"] == "unwell"
@@ -93,16 +93,16 @@ def test_unwell_is_503_with_reasons() -> None:
 
 
 def test_no_secret_in_any_answer() -> None:
-    """A token that found its way into a fault is hidden wherever it would be shown."""
+    """A token or password in an error is redacted on every page."""
     made = state(failure=f"refused {TOKEN}", profile_error="postgresql://u:s3cret@db/users is wrong")
-    told = "".join(ask(made, path).text for path in ("/", "/healthz", "/metrics"))
-    assert "[hidden]" in told
-    assert TOKEN not in told
-    assert "s3cret" not in told
+    text = "".join(ask(made, path).text for path in ("/", "/healthz", "/metrics"))
+    assert "[hidden]" in text
+    assert TOKEN not in text
+    assert "s3cret" not in text
 
 
-def test_an_unusable_history_is_a_sentence() -> None:
-    """The report comes from the history; where that is gone the page says so instead of failing."""
+def test_an_unusable_history_is_503_with_a_message() -> None:
+    """The report needs the history; without it the page says why."""
     made = state(latest=run(outcome("USR-01", Verdict.HOLDS)))
     made.profile = made.profile.model_copy(update={"history": "/nonexistent/history.db"})
     answer = ask(made, "/")

@@ -12,9 +12,8 @@ from typing import get_args
 import pytest
 
 import verifier
-from tests.verifier.commands.command_line import UNREACHABLE
 from tests.verifier.commands.test_cli import HEAVY
-from verifier.model.events import CheckFinished, RunFinished
+from verifier.model.events import CheckFinished
 
 PACKAGE = Path(verifier.__file__).parent
 ALIASES = {"Event", "Row"}
@@ -60,27 +59,3 @@ def test_nothing_inside_imports_the_public_api() -> None:
         or (isinstance(node, ast.Import) and any(item.name == "verifier" for item in node.names))
     ]
     assert offenders == []
-
-
-def test_run_judges_a_stack(tmp_path: Path) -> None:
-    """From a path or a profile, with events; unreachable stores are inconclusive."""
-    path = tmp_path / "stack.toml"
-    path.write_text(UNREACHABLE)
-    events: list[verifier.Event] = []
-    result = verifier.run(str(path), only=["USR-01"], on_event=events.append)
-    assert [item.check_id for item in result.outcomes] == ["USR-01"]
-    assert result.exit_code() is verifier.ExitCode.INCONCLUSIVE
-    assert any(isinstance(event, CheckFinished) for event in events)
-    assert isinstance(events[-1], RunFinished)
-    again = verifier.run(verifier.load_profile(path), only=["USR-01"], phase="cutover")
-    assert any(note.startswith("what-if") for note in again.notes)
-
-
-def test_run_refuses_what_it_does_not_know(tmp_path: Path) -> None:
-    """ProfileError for an absent profile and for an unknown check."""
-    path = tmp_path / "stack.toml"
-    with pytest.raises(verifier.ProfileError, match="no profile"):
-        verifier.run(path)
-    path.write_text(UNREACHABLE)
-    with pytest.raises(verifier.ProfileError, match="ZZZ"):
-        verifier.run(path, only=["ZZZ"])

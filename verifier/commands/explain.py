@@ -62,7 +62,7 @@ def _needs(profile: Profile, role: str) -> str:
         "MongoRole": "needs: role `read` on the database; change streams are part of it",
         "RedisRole": "needs: an ACL user with +@read +scan +info +subscribe +ssubscribe +psubscribe +pubsub +client|list and the key patterns",
         "BrokerRole": "needs: the tag `monitoring` and an entry without permissions in each vhost",
-        "OpenIMRole": "needs: an admin id of the verifier's own; the route list keeps it to reading",
+        "OpenIMRole": "needs: an admin user ID that nothing else uses; the allow-list of routes limits the verifier to reading",
     }
     config = profile.roles.get(role)
     return needs.get(type(config).__name__, "")

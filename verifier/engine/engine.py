@@ -93,15 +93,15 @@ class Engine:
             yield CheckFinished(outcome=outcome)
         slots = asyncio.Semaphore(CONCURRENT_CHECKS)
         tasks: list[asyncio.Task[None]] = []
-        left = [item for item in self.plan.checks if item.id not in outcomes]
-        for item in sorted(left, key=lambda entry: entry.last):
+        remaining = [item for item in self.plan.checks if item.id not in outcomes]
+        for item in sorted(remaining, key=lambda entry: entry.last):
             others = tuple(tasks) if item.last else ()
-            tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
+            tasks.append(asyncio.create_task(self._run_check(item, stores, slots, queue, others)))
         overtime = asyncio.create_task(self._stop_after(tasks))
         pausing = asyncio.create_task(self._watch_pause(queue))
         failures: asyncio.Queue[BaseException] = asyncio.Queue()
         for task in tasks:
-            task.add_done_callback(lambda done: _pass_on(done, queue, failures))
+            task.add_done_callback(lambda done: _forward_failure(done, queue, failures))
         try:
             while len(outcomes) < len(ids):
                 event = await queue.get()
@@ -175,7 +175,7 @@ class Engine:
         for task in tasks:
             task.cancel("max-runtime")
 
-    async def _one(
+    async def _run_check(
         self,
         item: Check,
         stores: Stores,
@@ -274,7 +274,7 @@ class Engine:
         return Judgement.merge(parts) if parts else Judgement.not_applicable("no baseline needed")
 
 
-def _pass_on(
+def _forward_failure(
     done: asyncio.Task[None], queue: asyncio.Queue[Event | None], failures: asyncio.Queue[BaseException]
 ) -> None:
     """Pass the exception of a failed task on to the reader of the queue. Only a failed commit raises."""

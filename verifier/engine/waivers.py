@@ -19,16 +19,16 @@ def apply_waivers(judgement: Judgement, check_id: str, profile: Profile, today: 
     if not waivers:
         return judgement
     if judgement.verdict is not Verdict.VIOLATED:
-        return _noted(judgement, [f"{UNUSED}{_said(item)}" for item in waivers])
+        return _with_notes(judgement, [f"{UNUSED}{_text(item)}" for item in waivers])
     notes, valid = [], []
     for item in waivers:
         count = _covered_count(item, judgement)
         if item.expires < today:
-            notes.append(f"expired {_said(item)}")
+            notes.append(f"expired {_text(item)}")
         elif item.max_findings is not None and count > item.max_findings:
-            notes.append(f"exceeded {_said(item)} (at most {item.max_findings} findings, {count} found)")
+            notes.append(f"exceeded {_text(item)} (at most {item.max_findings} findings, {count} found)")
         elif not count:
-            notes.append(f"{UNUSED}{_said(item)}")
+            notes.append(f"{UNUSED}{_text(item)}")
         else:
             valid.append(item)
     left = _left_over(judgement, valid)
@@ -37,11 +37,11 @@ def apply_waivers(judgement: Judgement, check_id: str, profile: Profile, today: 
             f"{left} of {max(judgement.findings_total, len(judgement.findings))} findings are not covered by a waiver"
         )
     if left:
-        return _noted(judgement, notes)
-    return replace(_noted(judgement, notes), verdict=Verdict.WAIVED, reason="; ".join(map(_said, valid)))
+        return _with_notes(judgement, notes)
+    return replace(_with_notes(judgement, notes), verdict=Verdict.WAIVED, reason="; ".join(map(_text, valid)))
 
 
-def _said(waiver: Waiver) -> str:
+def _text(waiver: Waiver) -> str:
     narrowed = f" for {', '.join(waiver.fingerprints)}" if waiver.fingerprints else ""
     return f"waiver of {waiver.owner}{narrowed} until {waiver.expires.isoformat()}: {waiver.reason}"
 
@@ -64,7 +64,7 @@ def _left_over(judgement: Judgement, valid: Sequence[Waiver]) -> int:
     return listed + max(0, judgement.findings_total - len(judgement.findings))
 
 
-def _noted(judgement: Judgement, notes: Iterable[str]) -> Judgement:
+def _with_notes(judgement: Judgement, notes: Iterable[str]) -> Judgement:
     return replace(judgement, notes=(*judgement.notes, *notes))
 
 

@@ -95,6 +95,7 @@ class FootprintDocument(_Document):
     time_s: float = Field(description="total response time in seconds")
     in_flight_max: int = Field(description="largest number of concurrent statements")
     waited_s: float = Field(description="seconds that statements waited for the budget")
+    # The key is older than the term back-off; the format keeps it.
     rests: int = Field(description="how often the verifier backed off because the store became slow")
 
 

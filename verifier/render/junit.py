@@ -101,8 +101,8 @@ def _about(judgement: Judgement) -> str:
 
 def _findings_text(findings: tuple[Finding, ...], total: int) -> str:
     blocks = [_finding_text(finding) for finding in findings[:FINDINGS_MAX]]
-    rest = total - len(blocks)
-    return "\n\n".join([*blocks, f"and {number(rest)} more (see the report)"] if rest > 0 else blocks)
+    more = total - len(blocks)
+    return "\n\n".join([*blocks, f"and {number(more)} more (see the report)"] if more > 0 else blocks)
 
 
 def _finding_text(finding: Finding) -> str:

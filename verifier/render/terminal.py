@@ -94,7 +94,10 @@ class TerminalRenderer:
                 self._console.print(Text(f"paused: {clean(path)} exists; remove it to continue", style="yellow"))
             case Resumed(path=path, after_s=after_s):
                 self._console.print(
-                    Text(f"continuing after a pause of {duration_text(after_s)}: {clean(path)} was removed", style="yellow")
+                    Text(
+                        f"continuing after a pause of {duration_text(after_s)}: {clean(path)} was removed",
+                        style="yellow",
+                    )
                 )
             case FindingFound(finding=finding):
                 if self._live:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from verifier.checks.registry import NotApplicable, check
-from verifier.judges.push_once import judge_push_once
-from verifier.judges.push_types import judge_push_types
+from verifier.judges.pushes import judge_push_once, judge_push_types
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile

@@ -14,7 +14,7 @@ from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Histories, Reconcile, Retention, Unique
-from verifier.proofs.histories import Mark
+from verifier.proofs.histories import MessageKey
 
 ROW = "Chat messages"
 DELETED = 4
@@ -79,14 +79,14 @@ def imported_whole(profile: Profile) -> Histories:
     profile.relation("scope", "conversation_id", "openim_id", "since")
     path = profile.imports.text
 
-    def legacy(row: Row) -> Mark | None:
+    def legacy(row: Row) -> MessageKey | None:
         text = _text_at(row["content"], path)
         if text is None or row["created_at"] is None or row["sender_id"] is None:
             return None
         sender = profile.identity.to_openim(row["sender_id"])
         return sender, _ms(row["created_at"]), digest(text)
 
-    def openim(row: Row) -> Mark | None:
+    def openim(row: Row) -> MessageKey | None:
         if row["content_type"] != TEXT or not row["is_text"]:
             return None
         return row["sender_id"], _ms(row["sent_at"]), row["digest"]

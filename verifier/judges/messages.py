@@ -1,6 +1,6 @@
-"""What a journal says of messages, put together: what was sent, what each receiver saw, which reads could have seen it.
+"""Indexes the messages of a journal: what was sent, what each receiver saw, and which read-backs could have seen it.
 
-Memory grows with the messages of the journal, not with its operations' sizes; texts are digests.
+Memory grows with the number of messages, not with their length: texts are recorded as digests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from verifier.judges.operation import Call, Operation, OpPhase
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """One send, by its marker; `receivers` are all who must be able to read it, the sender too where it can."""
+    """One send, identified by its marker. `receivers` are all users who must be able to read it, possibly the sender too."""
 
     marker: str
     conversation: str
@@ -24,13 +24,13 @@ class SentMessage:
 
     @property
     def acked(self) -> bool:
-        """Whether the server said that it took the message."""
+        """Whether the server acknowledged the message."""
         return self.call.phase is OpPhase.OK
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """A read-back that its recorder calls complete: it covers `begin` to `end` and everything since the first send."""
+    """A complete read-back: it covers the seqs `begin` to `end` and everything since the first send."""
 
     call: Call
     begin: int
@@ -39,7 +39,10 @@ class ReadBack:
 
 @dataclass(slots=True)
 class MessageIndex:
-    """The index that the judges of delivery and order share."""
+    """The messages of a journal, as the judges of delivery and order need them.
+
+    `sent` is by marker, `receptions` by (marker, receiver), and `latest_read` by (conversation, receiver).
+    """
 
     sent: dict[str, SentMessage] = field(default_factory=dict)
     receptions: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
@@ -48,9 +51,9 @@ class MessageIndex:
 
 
 def index_messages(operations: Iterable[Operation]) -> MessageIndex:
-    """Read a journal once. Operations may come in any order, except that an invoke precedes its completion.
+    """Index a journal. Operations may come in any order, except that an invocation precedes its completion.
 
-    Raises JournalError for a journal that uses one marker for two sends: nothing could be told apart.
+    Raises JournalError if two sends share a marker, because they could not be distinguished.
     """
     messages = MessageIndex()
     open_sends: dict[str, Operation] = {}

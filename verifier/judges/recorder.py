@@ -1,4 +1,4 @@
-"""How recorders write down messages, so that all of them use the words that the judges read."""
+"""Records messages in a journal with the operations and values that the judges read."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from verifier.judges.operation import OpPhase
 
 
 def digest(text: str) -> str:
-    """What stands for a text in a journal: 16 hex digits; equal texts have equal ones."""
+    """The digest of a text in a journal: 16 hex digits of its SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def outcome_of(err_code: int) -> OpPhase:
-    """What an OpenIM error code says of a send: done, certainly not done, or unknown.
+    """The outcome of a send by OpenIM's error code: ok, fail, or info for an unknown outcome.
 
-    Codes 1001 to 1999 are refusals, told before anything is queued. Any other (500, 80000, 90002 …, no envelope) may
-    come from behind the queue, where the message can be on its way already.
+    Codes 1001 to 1999 are refusals that come before the message is queued. Any other code (500, 80000, 90002 …, no
+    envelope) may come after that, so the message may still be delivered.
     """
     if err_code == 0:
         return OpPhase.OK
@@ -26,7 +26,7 @@ def outcome_of(err_code: int) -> OpPhase:
 
 
 class MessageRecorder:
-    """Records sends and read-backs. `process` is whoever acts: for a read-back, the receiver."""
+    """Records sends and read-backs. The process of an operation is the user that acts: sender or receiver."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -34,7 +34,7 @@ class MessageRecorder:
     def begin_send(
         self, sender: str, *, marker: str, conversation: str, receivers: Sequence[str], text: str, **more: object
     ) -> str:
-        """A message is about to be sent; `receivers` are all who must be able to read it. Returns the call's id."""
+        """Record that a message is being sent. `receivers` are all users who must be able to read it. Returns the call's id."""
         return self._recorder.invoke(
             sender,
             "send",
@@ -47,12 +47,12 @@ class MessageRecorder:
         )
 
     def end_send(self, sender: str, call_id: str, phase: OpPhase, *, message_id: str = "", error: str = "") -> None:
-        """What the server said: ok with its id of the message, fail for a refusal, info for no or no clear answer."""
-        told = {"message_id": message_id} if phase is OpPhase.OK else {"error": error[:200]}
-        self._recorder.complete(phase, sender, "send", call_id, **told)
+        """Record the answer: ok with the server's message id, fail for a refusal, info for no clear answer."""
+        value = {"message_id": message_id} if phase is OpPhase.OK else {"error": error[:200]}
+        self._recorder.complete(phase, sender, "send", call_id, **value)
 
     def begin_read(self, receiver: str, conversation: str) -> str:
-        """A read-back begins; returns its id."""
+        """Record that a read-back begins. Returns its id."""
         return self._recorder.invoke(receiver, "read_back", conversation=conversation, receiver=receiver)
 
     def saw(
@@ -68,7 +68,7 @@ class MessageRecorder:
         channel: str = "pull",
         connection: str = "",
     ) -> None:
-        """The receiver saw a message: in the read-back `read`, or pushed on a channel, over one of its connections."""
+        """Record that the receiver saw a message: in the read-back `read`, or pushed on `channel` over `connection`."""
         self._recorder.observe(
             receiver,
             "receive",
@@ -84,9 +84,9 @@ class MessageRecorder:
         )
 
     def end_read(self, receiver: str, read: str, *, begin: int, end: int, complete: bool) -> None:
-        """The read-back covered seqs begin..end; `complete` if that is everything since before the first send."""
+        """Record that the read-back covered the seqs begin..end; `complete` if that is everything since the first send."""
         self._recorder.complete(OpPhase.OK, receiver, "read_back", read, begin=begin, end=end, complete=complete)
 
     def fail_read(self, receiver: str, read: str, error: str) -> None:
-        """The read-back did not succeed: it proves nothing."""
+        """Record that the read-back failed."""
         self._recorder.complete(OpPhase.INFO, receiver, "read_back", read, error=error[:200])

@@ -1,4 +1,4 @@
-"""The last line of defence against a secret in a journal: what looks like one is replaced before it is written."""
+"""Replaces secrets in operations before they are written to a journal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _SECRET_KEYS = frozenset(
 
 
 def redact_text(text: str) -> str:
-    """The text without JWTs and without passwords in URLs."""
-    # Recorders write thousands of lines a second, and nearly none looks like either.
+    """Return the text without JWTs and without passwords in URLs."""
+    # Recorders write thousands of lines per second, and almost none contains either.
     return hide_secrets(text) if "eyJ" in text or "://" in text else text
 
 
 def redact_value(value: Any) -> Any:
-    """The value without secrets, at any depth: by the name of a key, or by its look."""
+    """Return the value without secrets at any depth, recognised by the name of a key or by their form."""
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, dict):
@@ -37,9 +37,9 @@ def redact_value(value: Any) -> Any:
 
 
 def holds_im_token(text: str) -> bool:
-    """Whether an OpenIM user token stands in a text: a JWT whose claims name a user and a platform.
+    """Whether a text contains an OpenIM user token: a JWT whose claims name a user and a platform [F20].
 
-    Other JWTs (a session of the platform's own, a signed URL) are not meant.
+    Other JWTs, such as a session of the platform or a signed URL, do not count.
     """
     return any(_is_im_token(match.group()) for match in _JWT.finditer(text))
 

@@ -23,7 +23,7 @@ from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description
 from verifier.stores.pool import Stores
 
-Mark = tuple[str, int, str]
+MessageKey = tuple[str, int, str]
 """What identifies a message on both sides: sender (OpenIM id), time in Unix milliseconds, digest of the text."""
 
 
@@ -31,12 +31,12 @@ Mark = tuple[str, int, str]
 class Histories:
     """Compare a sample of moved conversations with their legacy originals, up to the time at which each one moved.
 
-    `legacy` and `openim` return the mark of a message, or None for one that is not compared, such as a notice or a picture.
+    `legacy` and `openim` return the key of a message, or None for one that is not compared, such as a notice or a picture.
     Messages before `not_before` are left out. `sample` is the number of conversations.
     """
 
-    legacy: Callable[[Row], Mark | None]
-    openim: Callable[[Row], Mark | None]
+    legacy: Callable[[Row], MessageKey | None]
+    openim: Callable[[Row], MessageKey | None]
     not_before: datetime | None
     sample: int
     unseen: tuple[str, ...] = ()
@@ -118,25 +118,25 @@ class _Comparison:
     async def _compare(self, entry: Row) -> _Difference | None:
         profile = self.context.profile
         columns = tuple(name for name in ("sender_id", "created_at", "content") if profile.has("messages", name))
-        legacy, _, _ = await self._marks(
+        legacy, _, _ = await self._message_keys(
             Rows("messages", columns, (Where("conversation_id", "=", entry["conversation_id"]),)),
             self.proof.legacy,
             entry["since"],
         )
         ours = Rows("openim_mongo.msg", (), (Where("conversation_id", "=", entry["openim_id"]),))
-        openim, filled, highest = await self._marks(ours, self.proof.openim, entry["since"])
+        openim, filled, highest = await self._message_keys(ours, self.proof.openim, entry["since"])
         self.messages += legacy.total()
         missing, surplus = legacy - openim, openim - legacy
         if not missing and not surplus:
             return None
-        first = min(missing or surplus, key=lambda mark: mark[1])
+        first = min(missing or surplus, key=lambda message_key: message_key[1])
         return _Difference(missing.total(), surplus.total(), _when(first), max(0, highest - filled))
 
-    async def _marks(
-        self, rows: Rows, mark_of: Callable[[Row], Mark | None], since: datetime
-    ) -> tuple[Counter[Mark], int, int]:
-        """The marks of the messages before the move, the number of all messages, and the highest seq."""
-        marks: Counter[Mark] = Counter()
+    async def _message_keys(
+        self, rows: Rows, key_of: Callable[[Row], MessageKey | None], since: datetime
+    ) -> tuple[Counter[MessageKey], int, int]:
+        """The keys of the messages before the move, the number of all messages, and the highest seq."""
+        message_keys: Counter[MessageKey] = Counter()
         seen = highest = 0
         timing = self.context.profile.timing
         # Messages sent around the time of the move are left out on both sides: another store's clock recorded that time.
@@ -147,10 +147,10 @@ class _Comparison:
             for row in chunk:
                 seen += 1
                 highest = max(highest, row.get("seq") or 0)
-                mark = mark_of(row)
-                if mark is not None and earliest <= mark[1] <= latest:
-                    marks[mark] += 1
-        return marks, seen, highest
+                message_key = key_of(row)
+                if message_key is not None and earliest <= message_key[1] <= latest:
+                    message_keys[message_key] += 1
+        return message_keys, seen, highest
 
     async def _finding(self, entry: Row, difference: _Difference) -> Finding:
         context = self.context
@@ -191,5 +191,5 @@ class _Comparison:
         return Judgement(verdict=Verdict.HOLDS, **common)
 
 
-def _when(mark: Mark) -> str:
-    return f"{datetime.fromtimestamp(mark[1] / 1000).astimezone():%Y-%m-%d %H:%M}"
+def _when(message_key: MessageKey) -> str:
+    return f"{datetime.fromtimestamp(message_key[1] / 1000).astimezone():%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""Numbers that only rise: a fall is found and stays found, a rise is not remembered away, and what is remembered is bounded."""
+"""Numbers that must not fall: a fall is found and stays found, and what is remembered is bounded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROFILE = parse_profile('stack = "s"\nphase = "baseline"\n[timing]\nsettle_s = 0
 
 
 def fell(name: str, before: int, now: int | None) -> Problem:
-    """What is wrong."""
+    """The problem of a fall."""
     return Problem(summary=f"{name} fell", expected=str(before), actual=str(now))
 
 
@@ -34,12 +34,12 @@ PROOF = Monotonic(subject=Rows("seqs"), name="name", value="seq", judge=fell, un
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that the verifier runs on."""
+    """The event loop of the verifier."""
     return "asyncio"
 
 
 class Nights(Stores):
-    """One relation, one memory, and a run for each night. `later`: what look-ups tell, where that is something else."""
+    """One relation, its memory, and a run for each night. `later` replaces what look-ups return."""
 
     label, key, queries = "seqs", ("name",), ()
 
@@ -54,7 +54,7 @@ class Nights(Stores):
         return self
 
     async def clock_of(self, relation: str) -> Any:
-        """Ours."""
+        """The local clock."""
 
         async def clock() -> datetime:
             return datetime.now(UTC)
@@ -62,7 +62,7 @@ class Nights(Stores):
         return clock
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """All at once."""
+        """All rows in one chunk."""
         yield [{"name": name, "seq": seq} for name, seq in self.rows]
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
@@ -71,15 +71,15 @@ class Nights(Stores):
         return [{"name": name, "seq": seq} for name, seq in rows if name in values]
 
     def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """As a memory."""
+        """As in `Memory`."""
         return raw_key
 
     def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """As a memory."""
+        """As in `Memory`."""
         return self.remembered.get(slot)
 
     def positions(self, slot: str) -> list[tuple[Any, str]]:
-        """As a memory."""
+        """As in `Memory`."""
         return []
 
     async def night(self, *rows: tuple[str, int], baselining: bool = False) -> Judgement:
@@ -99,20 +99,20 @@ class Nights(Stores):
 
 
 def keys(judgement: Judgement) -> list[str]:
-    """What was found."""
+    """The keys of the findings."""
     return [item.key for item in judgement.findings]
 
 
-async def test_the_first_night_knows_nothing() -> None:
-    """Without a baseline it is inconclusive, over nothing it does not apply; with one, it holds."""
+async def test_the_first_run_is_inconclusive() -> None:
+    """Without a baseline it is inconclusive, and without rows not applicable; the next run holds."""
     assert (await Nights().night()).verdict is Verdict.NOT_APPLICABLE
     nights = Nights()
     assert (await nights.night(("a", 1))).verdict is Verdict.INCONCLUSIVE
     assert (await nights.night(("a", 1))).verdict is Verdict.HOLDS
 
 
-async def test_a_fall_stays_found_until_it_is_made_good() -> None:
-    """The highest value counts, not the last one; above it, all is well again."""
+async def test_a_fall_stays_a_finding_until_the_value_is_reached_again() -> None:
+    """The highest value counts, not the last one."""
     nights = Nights()
     await nights.night(("a", 51), ("b", 1), baselining=True)
     assert keys(await nights.night(("a", 40), ("b", 2))) == ["a"]
@@ -121,7 +121,7 @@ async def test_a_fall_stays_found_until_it_is_made_good() -> None:
 
 
 async def test_a_record_that_is_gone_has_fallen() -> None:
-    """It is asked for by name before that is said."""
+    """It is looked up by name first."""
     nights = Nights()
     await nights.night(("a", 51), ("b", 1), baselining=True)
     judgement = await nights.night(("b", 1))
@@ -129,24 +129,24 @@ async def test_a_record_that_is_gone_has_fallen() -> None:
     assert judgement.findings[0].actual == "None"
 
 
-async def test_a_second_look_may_heal_it() -> None:
-    """A fall that the second look does not see was a moment."""
+async def test_a_fall_that_the_second_pass_does_not_see_is_not_a_finding() -> None:
+    """The value was low only for a moment."""
     nights = Nights()
     await nights.night(("a", 51), baselining=True)
     nights.later = {"a": 60}
     assert (await nights.night(("a", 1))).verdict is Verdict.HOLDS
 
 
-async def test_two_records_of_one_name_are_the_higher_one() -> None:
-    """A double is another check's finding, whichever comes first."""
+async def test_of_two_records_of_one_name_the_higher_value_counts() -> None:
+    """Another check reports the duplicate, whichever record comes first."""
     nights = Nights()
     await nights.night(("a", 51), baselining=True)
     assert (await nights.night(("a", 51), ("a", 3))).verdict is Verdict.HOLDS
     assert (await nights.night(("a", 3), ("a", 51))).verdict is Verdict.HOLDS
 
 
-async def test_what_is_remembered_is_bounded_and_stays_the_same() -> None:
-    """Of many records the same few are remembered each night, newcomers or not, and coverage says how many."""
+async def test_what_is_remembered_is_bounded_and_stable() -> None:
+    """Of many records the same few are remembered each night, also with new records, and the coverage says how many."""
     with patch.object(monotonic, "REMEMBERED_MAX", 10):
         nights = Nights()
         many = [(f"name-{number}", 5) for number in range(500)]

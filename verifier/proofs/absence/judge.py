@@ -11,7 +11,7 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.absence.memory import counts_text, moved_counts, span_text
 from verifier.proofs.absence.witnesses import WitnessClassifier
 from verifier.proofs.context import NO_BASELINE, Context
-from verifier.proofs.scope import Entry
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import Census, CounterSnapshot, Observer, Witness
 
 
@@ -63,7 +63,7 @@ class SilenceJudge:
         if self.exclusive and any(moved.get(name) for name in self.proof.operations):
             notes = (
                 *common.pop("notes"),
-                f"aborted attempts: the server counted {counts_text(moved)}, but no record was left or removed",
+                f"aborted attempts: {counts_text(moved)} counted, but no record was left or removed",
             )
             return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
         if now.counters:
@@ -136,7 +136,7 @@ class SilenceJudge:
             notes.append(f"{self.tally.undated} writes in scope may have come before their conversation moved")
         return tuple(notes)
 
-    def _finding(self, witness: Witness, entry: Entry | None, now: CounterSnapshot) -> Finding:
+    def _finding(self, witness: Witness, entry: ScopeEntry | None, now: CounterSnapshot) -> Finding:
         since = self.classifier.since(entry)
         times = {
             name: str(witness.row[name])

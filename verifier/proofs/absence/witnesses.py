@@ -11,7 +11,7 @@ from verifier.model.invariant import Phase, Row
 from verifier.model.query import Rows, Where
 from verifier.proofs.absence.watched import Watched
 from verifier.proofs.context import Context
-from verifier.proofs.scope import Entry
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.protocols import CounterSnapshot, Witness
 
@@ -29,7 +29,7 @@ class WitnessTally:
     truncated. `hints` are signs of an old writer that prove nothing.
     """
 
-    breaches: dict[str, tuple[Witness, Entry | None]] = field(default_factory=dict)
+    breaches: dict[str, tuple[Witness, ScopeEntry | None]] = field(default_factory=dict)
     neighbours: int = 0
     undated: int = 0
     unlisted: int = 0
@@ -77,7 +77,7 @@ class WitnessClassifier:
 
     async def _classify(self, batch: Sequence[Witness], before: CounterSnapshot | None) -> None:
         """Add some witnesses to the tally."""
-        entries: dict[str, Entry] = {}
+        entries: dict[str, ScopeEntry] = {}
         scoped = self.proof.scoped_by
         if scoped and batch:
             ids = [str(item.row[scoped[1]]) for item in batch if item.row.get(scoped[1]) is not None]
@@ -104,7 +104,7 @@ class WitnessClassifier:
             else:
                 self.tally.unlisted += 1
 
-    def _counts(self, witness: Witness, entry: Entry | None, before: CounterSnapshot | None) -> bool | None:
+    def _counts(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> bool | None:
         """Whether a write is one of the operations that count; None if that cannot be known."""
         if witness.operation != "write":
             return witness.operation in self.proof.operations
@@ -121,11 +121,11 @@ class WitnessClassifier:
             return None
         return ("update" if witness.mark in before.known else "insert") in self.proof.operations
 
-    def since(self, entry: Entry | None) -> Any:
+    def since(self, entry: ScopeEntry | None) -> Any:
         """The time from which on a record is OpenIM's."""
         return entry.since if entry else self.context.scope.phase_since
 
-    def _after_since(self, witness: Witness, entry: Entry | None, before: CounterSnapshot | None) -> bool:
+    def _after_since(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> bool:
         since = self.since(entry)
         if witness.written_at is not None:
             return bool(witness.written_at > since + self.grace)

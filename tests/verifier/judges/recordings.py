@@ -1,4 +1,4 @@
-"""A simple model of a chat that is recorded: messages with planted fates, and the operations that a recorder would leave."""
+"""A simple model of a recorded chat: messages with planted fates, and the operations that a recorder would write."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import Operation, OpPhase
 
 SECOND_NS = 1_000_000_000
@@ -16,7 +17,7 @@ SETTLE_S = 2.0
 
 @dataclass
 class Recording:
-    """Builds operations by hand, with a clock that only moves when told."""
+    """Builds operations by hand. Its clock moves only when `wait` is called."""
 
     operations: list[Operation] = field(default_factory=list)
     now_ns: int = SECOND_NS
@@ -26,26 +27,26 @@ class Recording:
         self.now_ns += round(seconds * SECOND_NS)
 
     def invoke(self, process: str, op: str, /, **value: Any) -> str:
-        """As a Recorder's."""
+        """As in `Recorder`."""
         call_id = str(len(self.operations) + 1)
         self._add(process, op, OpPhase.INVOKE, call_id, value)
         return call_id
 
     def complete(self, phase: OpPhase, process: str, op: str, call_id: str, /, **value: Any) -> None:
-        """As a Recorder's."""
+        """As in `Recorder`."""
         self._add(process, op, phase, call_id, value)
 
     def observe(self, process: str, op: str, /, **value: Any) -> None:
-        """As a Recorder's."""
+        """As in `Recorder`."""
         self._add(process, op, OpPhase.OK, str(len(self.operations) + 1), value)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
     def send(
         self, marker: str, *, sender: str, receivers: Sequence[str], outcome: OpPhase | None, at: str = "c1"
     ) -> None:
-        """A send that takes 10 ms; `outcome` None leaves it open."""
+        """A send that takes 10 ms. With `outcome` None it has no completion."""
         call_id = self.invoke(
             sender,
             "send",
@@ -61,7 +62,7 @@ class Recording:
         self.wait(0.01)
 
     def read(self, receiver: str, found: Sequence[tuple[str, int]], *, complete: bool = True, at: str = "c1") -> None:
-        """A read-back that shows (marker, seq) pairs; a marker that ends with `*` shows with another text."""
+        """A read-back that shows (marker, seq) pairs. A marker that ends with `*` has another text."""
         call_id = self.invoke(receiver, "read_back", conversation=at, receiver=receiver)
         for marker, seq in found:
             name = marker.removesuffix("*")
@@ -98,7 +99,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to one message: the send's outcome, and for each receiver how often it is there, and changed."""
+    """What happens to one message: the outcome of its send, and for each receiver how many copies it has and whether they are altered."""
 
     sender: str
     outcome: OpPhase | None
@@ -120,12 +121,12 @@ fates = st.builds(
 
 
 def receivers_of(fate: Fate) -> list[str]:
-    """Who a message is for: the sender, and whom the fate names."""
+    """The receivers of a message: its sender, and those that the fate adds."""
     return sorted({fate.sender} | fate.also_for)
 
 
 def recorded(messages: Sequence[Fate], *, wait_s: float = SETTLE_S + 1) -> Recording:
-    """The recording of these fates: all sends one after the other, a pause, one complete read by every user."""
+    """The recording of these fates: all sends one after the other, a pause, one complete read-back by every user."""
     recording = Recording()
     for number, fate in enumerate(messages):
         recording.send(f"m{number}", sender=fate.sender, receivers=receivers_of(fate), outcome=fate.outcome)
@@ -138,3 +139,15 @@ def recorded(messages: Sequence[Fate], *, wait_s: float = SETTLE_S + 1) -> Recor
         ]
         recording.read(user, found)
     return recording
+
+
+def call(recording: Recording, op: str, phase: OpPhase, before: dict[str, object], after: dict[str, object]) -> None:
+    """Record an invocation of alice's with the values `before`, and its completion with the values `after`."""
+    call_id = recording.invoke("alice", op, **before)
+    recording.complete(phase, "alice", op, call_id, **after)
+
+
+def judgement_of(judgement: JournalJudgement | None) -> JournalJudgement:
+    """The judgement; fails if the judge found nothing of its kind."""
+    assert judgement is not None
+    return judgement

@@ -1,4 +1,4 @@
-"""MQ-05 from a journal: one message reaches one receiver by one push, whoever pushes."""
+"""MQ-04 and MQ-05 in a journal: pushes carry no chat, and each message reaches each receiver by one push."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from verifier.judges.operation import WEBSOCKET, Operation, OpPhase, calls
 from verifier.judges.sockets import over_websocket
 from verifier.model.invariant import Problem
 
+_KINDS = ("push", "push_watch", "send", "receive", "ws_connect", "ws_watch")
+
 
 @dataclass(slots=True)
 class _Arrived:
-    """What reached one receiver of one message: device pushes by notification id, pushes by connection and place."""
+    """The pushes of one message to one receiver: to devices by notification id, over connections by (connection, place)."""
 
     devices: dict[str, Operation] = field(default_factory=dict)
     connections: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
@@ -22,23 +24,24 @@ class _Arrived:
 
 @dataclass(slots=True)
 class _Watches:
-    """Who was watched where, and whether to the end."""
+    """For each receiver, whether its sink and its connections were watched to the end."""
 
     sinks: dict[str, bool] = field(default_factory=dict)
     connections: dict[str, bool] = field(default_factory=dict)
 
     def known(self, receiver: str) -> bool:
-        """Whether this receiver was watched, and to the end wherever that was."""
+        """Whether a receiver was watched somewhere, and everywhere to the end."""
         found = [watched[receiver] for watched in (self.sinks, self.connections) if receiver in watched]
         return bool(found) and all(found)
 
 
 def judge_push_once(operations: Iterable[Operation]) -> JournalJudgement | None:
-    """MQ-05: at most one push for one message and receiver. None where nobody watched a push sink or a connection.
+    """MQ-05: at most one push for each message and receiver. None if no push sink and no connection was watched.
 
     Pushes with the same notification id are one push that a provider repeated. Each connection of OpenIM's WebSocket
-    brings a message once, its sender's own included; a device that is pushed a message that came over a connection has
-    it twice, from two senders. What was not watched to the end cannot tell. A message that is stored twice is MSG-04's.
+    receives a message once, also on the sender's side [F116]. A push to a device whose user received the message over a
+    connection is a second one. Receivers that were not watched to the end are unknown. MSG-04 judges messages that are
+    stored twice.
     """
     operations = [item for item in operations if item.op in _KINDS]
     watches = _watches(operations)
@@ -62,7 +65,31 @@ def judge_push_once(operations: Iterable[Operation]) -> JournalJudgement | None:
     )
 
 
-_KINDS = ("push", "push_watch", "send", "receive", "ws_connect", "ws_watch")
+def judge_push_types(
+    operations: Iterable[Operation], *, types: Sequence[str], chat_fields: Sequence[str]
+) -> JournalJudgement | None:
+    """MQ-04: pushes have one of the declared `types` and none of `chat_fields`. None if no push with a type was recorded."""
+    problems, seen = Problems(), 0
+    for item in operations:
+        if item.op not in ("push", "push_type") or not item.text("type"):
+            continue
+        seen += 1
+        chat = [name for name in item.names("fields") if name in chat_fields]
+        if item.text("type") in types and not chat:
+            continue
+        problems.add(
+            Problem(
+                key=item.text("notification_id") or item.id,
+                summary=f"a push of type {item.text('type')!r} reached the sink"
+                + (f" with {', '.join(chat)}" if chat else ""),
+                expected=f"only the types {', '.join(types)}, without chat fields",
+                actual=str(item),
+                next_step="Remove chat from the push worker: OpenIM pushes chat messages.",
+            )
+        )
+    if not seen:
+        return None
+    return problems.judgement(seen=seen, total=seen, unit="pushes")
 
 
 def _watches(operations: Sequence[Operation]) -> _Watches:
@@ -85,14 +112,14 @@ def _arrived(operations: Sequence[Operation]) -> dict[tuple[str, str], _Arrived]
         if item.op == "push":
             found.devices.setdefault(item.text("notification_id") or item.id, item)
         else:
-            # A message that is stored at two seqs is pushed once for each, and is MSG-04's.
+            # A message that is stored at two seqs is pushed once for each. MSG-04 reports it.
             place = item.text("seq") or item.text("message_id")
             found.connections[item.text("connection"), place].append(item)
     return arrived
 
 
 def _due(operations: Sequence[Operation], watches: _Watches) -> Iterator[tuple[str, str]]:
-    """(message, receiver) of every push that was due: over a connection to the sender itself, too."""
+    """(message, receiver) of every push that was due; over a connection, to the sender too."""
     for call in calls(operations, "send"):
         if call.phase is not OpPhase.OK:
             continue
@@ -109,13 +136,13 @@ def _doubles(message: str, receiver: str, found: _Arrived) -> Iterator[Problem]:
                 receiver,
                 pushes,
                 "over one connection",
-                "Look at OpenIM's push service: it may consume its topic twice.",
+                "Check OpenIM's push service: it may consume its topic twice.",
             )
     devices = list(found.devices.values())
     over = [push for pushes in found.connections.values() for push in pushes[:1]]
     if len(devices) > 1 or (devices and over):
-        ours = "Switch chat pushes off in the push worker once OpenIM pushes this conversation."
-        yield _twice(message, receiver, [*over[:1], *devices], "", ours)
+        step = "Switch off chat pushes in the push worker once OpenIM pushes this conversation."
+        yield _twice(message, receiver, [*over[:1], *devices], "", step)
 
 
 def _notes(
@@ -129,12 +156,12 @@ def _notes(
     online = [key for key in judged if key[1] in watches.connections]
     missed = sum(not (key in arrived and arrived[key].connections) for key in online)
     if missed:
-        # Acknowledged and stored, but not pushed: presence lags by a second (trap R2), so it is told, not accused.
-        yield f"{missed} of {len(online)} messages did not come over a connection that stood"
+        # Acknowledged and stored, but not pushed: presence lags by about a second [F119], so this is a note and not a problem.
+        yield f"{missed} of {len(online)} messages did not arrive over an open connection"
 
 
 def _message_ids(operations: Sequence[Operation]) -> dict[str, str]:
-    """Message id -> marker, of the sends that were answered."""
+    """Message id -> marker, for the acknowledged sends."""
     return {
         call.last.text("message_id"): call.invoke.text("marker")
         for call in calls(operations, "send")
@@ -143,7 +170,7 @@ def _message_ids(operations: Sequence[Operation]) -> dict[str, str]:
 
 
 def _about(item: Operation, messages: dict[str, str]) -> str | None:
-    """The message that a push is about: its marker, or its message id where no send of this journal is meant."""
+    """The message of a push: its marker, or its message id if it belongs to no send of this journal."""
     if item.op != "push" and not (item.op == "receive" and item.text("channel") == WEBSOCKET):
         return None
     if item.text("marker"):

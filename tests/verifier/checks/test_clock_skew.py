@@ -1,4 +1,4 @@
-"""Clocks that are apart: checks that compare their times cannot know, and say whose clocks; all others are judged as ever."""
+"""Clocks that are apart: checks that compare their times are inconclusive and name the clocks; all others are judged as before."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ AFFECTED: dict[str, tuple[set[str], Any]] = {
     "cache_redis": ({"TOK-03", "PRS-01", "PUB-01"}, RedisStore),
     "openim": ({"TOK-03"}, OpenIMStore),
 }
-"""By the role whose clock is wrong: the checks that must not believe it."""
+"""By the role whose clock is wrong: the checks that must be inconclusive."""
 NEVER = {
     "USR-05",
     "USR-06",
@@ -56,7 +56,7 @@ NEVER = {
     "PRS-02",
     "META-01",
 }
-"""What compares no times."""
+"""Checks that compare no times."""
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +67,10 @@ def small(stack: Stack) -> Iterator[SmallWorld]:
 
 
 @pytest.mark.parametrize("role", sorted(AFFECTED))
-def test_a_clock_that_is_off_blinds_what_compares_times(
+def test_a_wrong_clock_makes_checks_that_compare_times_inconclusive(
     small: SmallWorld, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are inconclusive and name the stores and the measured skew; the others hold as before."""
+    """They name the stores and the measured skew; the others hold as before."""
     affected, store = AFFECTED[role]
     right = store.clock
 
@@ -92,8 +92,8 @@ def test_a_clock_that_is_off_blinds_what_compares_times(
     assert any(note.startswith("clocks apart") for note in result.notes)
 
 
-def test_a_clock_within_the_bound_is_believed(small: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second and a half is within the two seconds of the default: every verdict is as it was."""
+def test_a_clock_within_the_bound_changes_no_verdict(small: SmallWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default bound is two seconds, the skew one and a half."""
     right = RedisStore.clock
 
     async def clock(self: RedisStore) -> datetime:
@@ -127,7 +127,7 @@ columns.ttl_ms = "@ttl_ms"
 
 @pytest.fixture(params=["", "+3h"], ids=["right", "three hours ahead"])
 def redis_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
-    """A real server of its own, whose clock is right or (by libfaketime) is not."""
+    """A separate Redis server whose clock is right or, with libfaketime, three hours ahead."""
     if request.param and LIBFAKETIME is None:
         pytest.skip("libfaketime is not installed (apt-get install faketime): no server can be given another clock")
     port = claim_port()
@@ -160,7 +160,7 @@ def _fill(port: int) -> None:
 
 
 def test_a_real_server_with_another_clock(redis_port: int, request: pytest.FixtureRequest) -> None:
-    """TTL against exp is not judged where Redis is three hours ahead, and holds where its clock is right."""
+    """TTL and exp are not compared if Redis is three hours ahead; if its clock is right, the check holds."""
     ahead = "ahead" in request.node.name
     profile = parse_profile(REDIS_ALONE.replace("PORT", str(redis_port)))
     with History.open("memory:", stack="two clocks") as history:

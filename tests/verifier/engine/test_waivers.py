@@ -97,7 +97,7 @@ def test_an_unused_waiver_is_a_warning_for_the_whole_run(judgement: Judgement) -
 
 def test_a_waiver_names_fingerprints_as_reports_show_them() -> None:
     """Anything else is an error of the profile."""
-    with pytest.raises(ProfileError, match="is no fingerprint"):
+    with pytest.raises(ProfileError, match="is not a fingerprint"):
         profile("expires = 2026-12-01\nfingerprints = ['u1']")
 
 

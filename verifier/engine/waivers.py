@@ -8,7 +8,8 @@ from datetime import date
 
 from verifier.model.finding import Finding
 from verifier.model.verdict import Judgement, Outcome, Verdict
-from verifier.profile.models import Profile, Waiver
+from verifier.profile.models import Profile
+from verifier.profile.waivers import Waiver
 
 UNUSED = "unused "
 

@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError
-from verifier.profile.models import Schedule
+from verifier.profile.timing import Schedule
 from verifier.service.canary import run_canary
 from verifier.service.runner import Runner
 from verifier.service.schedule import cron_trigger

@@ -33,7 +33,7 @@ from verifier.stores.protocols import Privilege, StoreObject
 from verifier.stores.statement_log import StatementLog
 
 if TYPE_CHECKING:
-    from verifier.profile.models import Timing
+    from verifier.profile.timing import Timing
     from verifier.stores.mongo.observer import MongoObserver
     from verifier.stores.mongo.source import MongoSource
 

@@ -17,9 +17,9 @@ from psycopg.rows import dict_row
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
 from verifier.profile.budgets import StoreBudget
-from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
+from verifier.profile.timing import Timing
 from verifier.stores.budget import Budget, TooSlow
 from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
 from verifier.stores.postgres.guard import require_read_only_sql

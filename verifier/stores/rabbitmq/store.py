@@ -23,7 +23,7 @@ from verifier.stores.rabbitmq.guard import is_read_request
 from verifier.stores.statement_log import StatementLog
 
 if TYPE_CHECKING:
-    from verifier.profile.models import Timing
+    from verifier.profile.timing import Timing
     from verifier.stores.rabbitmq.amqp import Declared, QueueState, TapSource
     from verifier.stores.rabbitmq.observer import QueueObserver
 

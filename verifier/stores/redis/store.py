@@ -15,9 +15,9 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from verifier.model.query import Rows
 from verifier.profile.budgets import StoreBudget
-from verifier.profile.models import Timing
 from verifier.profile.relations import Channel, Relation
 from verifier.profile.roles import RedisRole
+from verifier.profile.timing import Timing
 from verifier.stores.budget import Budget
 from verifier.stores.errors import Denied, StoreError, Unreachable
 from verifier.stores.protocols import Privilege, StoreObject

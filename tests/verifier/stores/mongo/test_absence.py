@@ -12,7 +12,7 @@ from pymongo import InsertOne, UpdateOne
 from tests.verifier.stores.absence_nights import Nights, told
 from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at
 from verifier.model.verdict import Verdict
-from verifier.profile.models import Timing
+from verifier.profile.timing import Timing
 from verifier.proofs.absence.proof import Absence
 from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.stream import NoStream, Place

@@ -23,7 +23,7 @@ from load.journal.reader import ColumnReader, is_columns
 from load.journal.writer import ColumnWriter
 from load.users.openim import OpenIMApi, Stored
 from verifier.judges.journal import JournalError
-from verifier.judges.scribe import digest
+from verifier.judges.recorder import digest
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from load.journal.reader import ColumnReader, is_columns
 from load.judging.account import judge_run
 from load.post_run_checks import Aftermath
-from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
+from verifier.judges.delivery import DeliveryReport, DeliveryTally, judge_delivery
 from verifier.judges.journal import Header, JournalError
 from verifier.judges.journal_reader import JournalReader, merged
 from verifier.judges.judgement import JournalJudgement
@@ -200,7 +200,7 @@ def write_json(account: Account, path: Path) -> None:
 
 def _delivery_json(report: DeliveryReport) -> dict[str, Any]:
     names = ("sent", "acked", "refused", "unknown_sends", "recovered_sends", "failed_reads")
-    counts = [one.name for one in fields(Tally)]
+    counts = [one.name for one in fields(DeliveryTally)]
     blamed = {name: asdict(tally) for name, tally in report.receivers.items() if tally.expected != tally.received}
     return {name: getattr(report, name) for name in names} | {
         "deliveries": {name: report.count(name) for name in counts},

@@ -18,7 +18,7 @@ from load.engine.frames import Template, content_of
 from load.engine.plan import UserPlan
 from load.engine.rpc import NOTHING_YET, Questions
 from load.journal.layout import FAIL, INFO, OK, Kind, code_of, phase_number
-from verifier.judges.scribe import outcome_of
+from verifier.judges.recorder import outcome_of
 
 if TYPE_CHECKING:
     from load.engine.engine import Engine

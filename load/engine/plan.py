@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from load.engine.frames import TAG_CHARS, Peer, SdkType
-from verifier.judges.scribe import digest
+from verifier.judges.recorder import digest
 
 WARM_UP_S: Final = 1.5
 """A connection gets no pushes in its first second or so (trap R2)."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Events, text_slots
 from verifier.judges.journal import Header, JournalError, create_journal
-from verifier.judges.scrub import scrub_text
+from verifier.judges.redaction import redact_text
 
 _BATCH_EVENTS: Final = 8_192
 
@@ -49,8 +49,8 @@ class ColumnWriter:
             {
                 "journal": FORMAT,
                 "version": VERSION,
-                "run_id": scrub_text(run_id),
-                "stack": scrub_text(stack),
+                "run_id": redact_text(run_id),
+                "stack": redact_text(stack),
                 "worker": worker,
                 "digest": digest,
                 "warm_up_s": warm_up_s,

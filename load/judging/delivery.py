@@ -12,7 +12,7 @@ import numpy as np
 from load.journal.layout import FAIL, INFO, NO_SEQ, OK, Column
 from load.judging.groups import Pairs, places_over_one
 from load.judging.run import Run
-from verifier.judges.delivery import Tally
+from verifier.judges.delivery import DeliveryTally
 
 _Found = tuple[Column, Column]
 """Messages and, row by row, receivers."""
@@ -27,7 +27,7 @@ class Delivered:
     refused: int
     unknown_sends: int
     recovered_sends: int
-    tallies: dict[str, Tally]
+    tallies: dict[str, DeliveryTally]
     lost: _Found
     duplicated: _Found
     altered: _Found
@@ -57,7 +57,7 @@ class _Judge:
         self._run, self._pairs, self._settle_ns = run, pairs, settle_ns
         self._users = max(len(run.users), 1)
         self._reads = _Reads(run)
-        self._counts = {name: np.zeros(self._users, np.int64) for name in Tally.__slots__}
+        self._counts = {name: np.zeros(self._users, np.int64) for name in DeliveryTally.__slots__}
 
     def judge(self) -> Delivered:
         """Everything, once."""
@@ -164,13 +164,13 @@ class _Judge:
     def _count(self, name: str, which: Column) -> None:
         self._counts[name] += np.bincount(self._pairs.receiver[which], minlength=self._users)
 
-    def _tallies(self) -> dict[str, Tally]:
+    def _tallies(self) -> dict[str, DeliveryTally]:
         columns = {name: counts.tolist() for name, counts in self._counts.items()}
         every = (
-            (user, Tally(**{name: counts[number] for name, counts in columns.items()}))
+            (user, DeliveryTally(**{name: counts[number] for name, counts in columns.items()}))
             for number, user in enumerate(self._run.users)
         )
-        return dict(sorted((user, tally) for user, tally in every if tally != Tally()))
+        return dict(sorted((user, tally) for user, tally in every if tally != DeliveryTally()))
 
 
 class _Reads:

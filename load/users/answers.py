@@ -8,7 +8,7 @@ from typing import Any
 
 from load.users.openim import envelope_of
 from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import outcome_of
+from verifier.judges.recorder import outcome_of
 
 
 @dataclass(frozen=True, slots=True)

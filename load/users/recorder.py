@@ -14,7 +14,7 @@ from fixtures.clients.openim_calls import OpenIMError
 from load.users.openim import OpenIMApi
 from verifier.judges.journal import SUFFIX, JournalWriter, Recorder
 from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import Scribe
+from verifier.judges.recorder import MessageRecorder
 
 _POLL_S = 0.25
 COPIES = ">"
@@ -49,7 +49,7 @@ class RunRecorder:
         self.run_id = run_id
         self._prefix = f"{run_id}.{worker}."
         self._recorder = recorder
-        self._scribe = Scribe(recorder)
+        self._scribe = MessageRecorder(recorder)
         self._sent = 0
         self._conversations: dict[str, Conversation] = {}
 

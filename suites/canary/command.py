@@ -36,13 +36,13 @@ from verifier.judges.judgement import JournalJudgement
 from verifier.judges.lag import judge_lag
 from verifier.judges.operation import Operation
 from verifier.judges.platform import judge_legacy_websocket, judge_nonce
-from verifier.judges.push_once import judge_push_once
+from verifier.judges.pushes import judge_push_once
 from verifier.judges.webhooks import judge_webhooks
 from verifier.model.invariant import Phase
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, Verdict
 from verifier.profile import Profile, ProfileError, load_profile
-from verifier.profile.models import Canary
+from verifier.profile.canary import Canary
 
 ENTRY_POINTS = "openim_ssot.adapters"
 JOURNALS_KEPT = 30

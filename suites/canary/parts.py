@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from fixtures.clients.actions import Answer, Connection, NotOffered, Refused, Session
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import OpPhase
-from verifier.judges.scrub import holds_im_token
+from verifier.judges.redaction import holds_im_token
 
 Result = TypeVar("Result")
 
@@ -39,7 +39,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Tally:
+class TokenSightings:
     """Answers that were heard, and where imTokens stood in them."""
 
     answers: int = 0
@@ -50,8 +50,8 @@ class Tally:
 class Witness:
     """Hears every answer of the gateway and keeps where imTokens stood; what came over a WebSocket is kept apart."""
 
-    http: Tally = field(default_factory=Tally)
-    socket: Tally = field(default_factory=Tally)
+    http: TokenSightings = field(default_factory=TokenSightings)
+    socket: TokenSightings = field(default_factory=TokenSightings)
 
     def observe(self, answer: Answer) -> None:
         """Told by the adapter."""
@@ -65,12 +65,12 @@ class Witness:
 
     def take(self) -> tuple[int, list[str]]:
         """(answers, places of imTokens) by HTTP since the last call."""
-        taken, self.http = self.http, Tally()
+        taken, self.http = self.http, TokenSightings()
         return taken.answers, taken.token_in
 
     def take_socket(self) -> tuple[int, list[str]]:
         """The same of WebSockets. Nothing is ever skipped: pushes come between any two calls."""
-        taken, self.socket = self.socket, Tally()
+        taken, self.socket = self.socket, TokenSightings()
         return taken.answers, list(dict.fromkeys(taken.token_in))
 
 

@@ -11,7 +11,7 @@ from fixtures.clients.actions import Adapter, Heard, NotOffered, SpeaksWebSocket
 from suites.canary.parts import Bird, Plan, Witness, asked_openim, marker_of, tried
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import WEBSOCKET, OpPhase
-from verifier.judges.scribe import Scribe
+from verifier.judges.recorder import MessageRecorder
 
 Result = TypeVar("Result")
 
@@ -25,7 +25,7 @@ class SocketSteps:
         self._adapter = adapter if isinstance(adapter, SpeaksWebSocket) else None
         self._witness = witness
         self._recorder = recorder
-        self._scribe = Scribe(recorder)
+        self._scribe = MessageRecorder(recorder)
         self._plan = plan
 
     async def connect(self, birds: Sequence[Bird]) -> None:

@@ -22,7 +22,7 @@ from suites.canary.parts import Bird, CanaryStopped, Plan, Witness, asked_openim
 from suites.canary.socket import SocketSteps
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import WEBSOCKET, OpPhase
-from verifier.judges.scribe import Scribe
+from verifier.judges.recorder import MessageRecorder
 
 Result = TypeVar("Result")
 
@@ -40,7 +40,7 @@ class CanaryRun:
         self._adapter = adapter
         self._witness = witness
         self._recorder = recorder
-        self._scribe = Scribe(recorder)
+        self._scribe = MessageRecorder(recorder)
         self._plan = plan
         self._sockets = SocketSteps(adapter, witness, recorder, plan)
         self._hooks = HookSteps(adapter, recorder, plan.run_id)

@@ -14,7 +14,7 @@ from fixtures.clients.gateway import Gateway, GatewayError, Session
 from fixtures.clients.gateway_types import Push, Sent
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import Scribe
+from verifier.judges.recorder import MessageRecorder
 
 _READ_MAX = 100
 
@@ -48,7 +48,7 @@ class Actor:
 
     async def says(self, text: str, *, to: str, for_: Sequence[Actor]) -> Sent:
         """Send a message into a conversation; everybody in `for_` and the sender must be able to read it."""
-        scribe, marker = Scribe(self.journey.recorder), self.journey.next_marker()
+        scribe, marker = MessageRecorder(self.journey.recorder), self.journey.next_marker()
         text = f"{text} [{marker}]"
         names = [self.name, *(actor.name for actor in for_)]
         call_id = scribe.begin_send(self.name, marker=marker, conversation=to, receivers=names, text=text)
@@ -64,7 +64,7 @@ class Actor:
 
     async def reads(self, ref: str) -> list[str]:
         """Everything in a conversation as this person's app shows it, oldest first."""
-        scribe = Scribe(self.journey.recorder)
+        scribe = MessageRecorder(self.journey.recorder)
         read = scribe.begin_read(self.name, ref)
         with allure.step(f"{self.name} reads"):
             messages = await self.session.messages(ref, limit=_READ_MAX)
@@ -76,7 +76,7 @@ class Actor:
 
     async def reads_in_openim(self, ref: str, conversation: str) -> list[str]:
         """The same conversation as OpenIM itself has it for this person; `ref` is how the journal knows it."""
-        scribe = Scribe(self.journey.recorder)
+        scribe = MessageRecorder(self.journey.recorder)
         read = scribe.begin_read(self.name, ref)
         wanted = {"conversationID": conversation, "begin": 1, "end": _READ_MAX, "num": _READ_MAX}
         with allure.step(f"{self.name} reads in OpenIM"):
@@ -115,7 +115,7 @@ class Actor:
                 )
         recorder.complete(OpPhase.OK, self.name, "push_watch", call_id, receiver=self.name)
 
-    def _saw(self, scribe: Scribe, ref: str, text: str, seq: int, message_id: str, read: str) -> None:
+    def _saw(self, scribe: MessageRecorder, ref: str, text: str, seq: int, message_id: str, read: str) -> None:
         marker = text.rpartition("[")[2].removesuffix("]")
         scribe.saw(self.name, marker=marker, conversation=ref, text=text, seq=seq, message_id=message_id, read=read)
 

@@ -20,7 +20,7 @@ from verifier.judges.delivery import judge_delivery
 from verifier.judges.journal import JournalWriter
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.order import judge_order
-from verifier.judges.push_once import judge_push_once
+from verifier.judges.pushes import judge_push_once
 
 _phones = count(1)
 

@@ -14,7 +14,7 @@ from fixtures.clients.openim_ws import WARM_UP_S, OpenIMWebSocket
 from fixtures.clients.openim_ws_types import Ack, Push
 from suites.journeys.actors import Actor
 from verifier.judges.operation import WEBSOCKET, OpPhase
-from verifier.judges.scribe import Scribe
+from verifier.judges.recorder import MessageRecorder
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Online:
 
     async def says(self, text: str, *, to: Actor, ref: str, for_: Sequence[Actor]) -> Ack:
         """Send a message to somebody; everybody in `for_` and the sender must be able to read it."""
-        scribe, marker = Scribe(self.actor.journey.recorder), self.actor.journey.next_marker()
+        scribe, marker = MessageRecorder(self.actor.journey.recorder), self.actor.journey.next_marker()
         text, name = f"{text} [{marker}]", self.actor.name
         names = [name, *(actor.name for actor in for_)]
         call_id = scribe.begin_send(
@@ -70,7 +70,7 @@ class Online:
 
     async def listen(self) -> None:
         """Keep and record what is pushed, until the connection ends."""
-        scribe = Scribe(self.actor.journey.recorder)
+        scribe = MessageRecorder(self.actor.journey.recorder)
         async for push in self.socket.pushes():
             self.pushes.append(push)
             message = push.message

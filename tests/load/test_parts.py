@@ -23,7 +23,7 @@ from load.users.openim import OpenIMApi, Stored, envelope_of
 from load.users.recorder import RunRecorder
 from verifier.judges.journal import JournalError
 from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import outcome_of
+from verifier.judges.recorder import outcome_of
 from verifier.model.verdict import ExitCode
 
 TEXT = "canary text"

@@ -11,7 +11,7 @@ from load.experiments.plans import read_plan, run_plan
 from load.post_run_checks import Aftermath, verify
 from load.report import Account
 from tests.load.doubled import ADMIN, SECRET, a_double
-from verifier.judges.delivery import DeliveryReport, Tally
+from verifier.judges.delivery import DeliveryReport, DeliveryTally
 from verifier.judges.journal import Header
 from verifier.model.verdict import ExitCode
 
@@ -84,7 +84,7 @@ def test_a_run_with_a_profile_ends_with_the_verifier(tmp_path: Path, asked: bool
 def test_the_worse_of_both_counts(after: Aftermath | None, code: ExitCode, says: str) -> None:
     """No lost message makes good for a leak."""
     header = Header(run_id="r", kind="load", stack="s", time_ns=1, monotonic_ns=1)
-    seen = Tally(expected=1, received=1)
+    seen = DeliveryTally(expected=1, received=1)
     sends = {"sent": 1, "acked": 1, "refused": 0, "unknown_sends": 0, "recovered_sends": 0, "failed_reads": 0}
     delivered = DeliveryReport(**sends, receivers={"b": seen}, problems=(), problems_total=0)
     account = Account(header=header, ended_at=header.started_at, delivery=delivered, order=None, notes=(), after=after)

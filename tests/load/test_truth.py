@@ -106,7 +106,7 @@ def test_what_was_stored_out_of_order_is_named(tmp_path: Path, double: Double, s
     judged = drive(double, tmp_path / "a.columns", seed).judge()
     assert judged.delivery is not None
     assert judged.order is not None
-    assert named(judged.order.problems, "stands before it") == double.markers("reorder") != set()
+    assert named(judged.order.problems, "comes before it") == double.markers("reorder") != set()
     assert judged.delivery.judgement.verdict is Verdict.HOLDS
 
 

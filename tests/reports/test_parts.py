@@ -16,7 +16,7 @@ from reports.suites import CaseDocument, Ending, SuitesDocument, to_result
 from tests.verifier.render.samples import mixed_result
 from verifier.judges.journal import JournalWriter
 from verifier.judges.operation import OpPhase
-from verifier.judges.scribe import Scribe
+from verifier.judges.recorder import MessageRecorder
 from verifier.model.verdict import ExitCode, Verdict
 from verifier.render.json import to_json
 
@@ -50,7 +50,7 @@ def session(*cases: CaseDocument, interrupted: bool = False) -> SuitesDocument:
 def load_report(path: Path, *, lost: bool) -> Path:
     """What a load run of one message leaves, lost or read back."""
     journal = JournalWriter(path.with_suffix(".jsonl"), run_id="20260105T120000Z", kind="load", stack="acme")
-    scribe = Scribe(journal)
+    scribe = MessageRecorder(journal)
     sent = scribe.begin_send("a", marker="m1", conversation="si_a_b", text="hi", receivers=("b",))
     scribe.end_send("a", sent, OpPhase.OK, message_id="id1")
     read = scribe.begin_read("b", "si_a_b")

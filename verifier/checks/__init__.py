@@ -1,1 +1,1 @@
-"""The shipped checks: one file per row of docs/data-ownership.md; `catalogue` loads them all."""
+"""The shipped checks, by row of docs/data-ownership.md. `catalogue` loads them all."""

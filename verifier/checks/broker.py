@@ -1,4 +1,4 @@
-"""Row "RabbitMQ": the chat queue goes, notification.push carries no chat, a push arrives once."""
+"""Row "RabbitMQ" [D12]: the chat queue is removed, notification.push carries no chat, and a push arrives once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from verifier.checks.registry import NotApplicable, check
-from verifier.judges.push_once import judge_push_once
-from verifier.judges.push_types import judge_push_types
+from verifier.judges.pushes import judge_push_once, judge_push_types
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
@@ -28,7 +27,7 @@ def _chat_queue(profile: Profile) -> Queue:
 
 
 def _ours(profile: Profile) -> Callable[[StoreObject], bool]:
-    """Leaves out what lies in vhosts that the ownership map gives to others."""
+    """A filter that leaves out objects in the foreign vhosts of the ownership map."""
     foreign = profile.inventory.foreign_vhosts
     role = profile.roles.broker
     own = role.vhost if role else "/"
@@ -46,13 +45,13 @@ def _is(queue: Queue, item: StoreObject) -> bool:
 
 @check(
     "MQ-01",
-    title="The chat queue is gone (drained and unbound until then)",
+    title="The chat queue is deleted; until P4 it is empty and unbound",
     severity=Severity.HIGH,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def chat_queue_gone(profile: Profile) -> Inventory:
-    """As long as the queue takes messages, something can believe that it delivers them."""
+    """While the queue accepts messages, a service may still publish to it and assume that they are delivered."""
     queue = _chat_queue(profile)
     gone = profile.phase.reached(Phase.DECOMMISSIONED)
 
@@ -68,15 +67,15 @@ def chat_queue_gone(profile: Profile) -> Inventory:
                         f"queue {queue.name} exists in vhost {vhost}",
                         f"queue@{vhost}",
                         "no such queue in any vhost",
-                        "it exists",
+                        "the queue exists",
                     )
                 )
             elif item.kind == "queue" and (waiting := int(item.attributes.get("messages") or 0)):
                 problems.append(
                     _problem(
-                        f"queue {queue.name} in vhost {vhost} still holds messages",
+                        f"queue {queue.name} in vhost {vhost} still contains messages",
                         f"messages@{vhost}",
-                        "drained",
+                        "an empty queue",
                         f"{waiting} messages",
                     )
                 )
@@ -86,7 +85,7 @@ def chat_queue_gone(profile: Profile) -> Inventory:
                     _problem(
                         f"queue {queue.name} in vhost {vhost} is bound to {source}",
                         f"binding@{vhost}/{source}",
-                        "unbound",
+                        "no binding",
                         f"bound to {source}",
                     )
                 )
@@ -107,48 +106,54 @@ def _problem(summary: str, key: str, expected: str, actual: str) -> Problem:
         summary=summary,
         expected=expected,
         actual=actual,
-        next_step="Unbind and delete the queue, and remove the declaration from the service that makes it.",
+        next_step="Unbind and delete the queue, and remove its declaration from the service that creates it.",
     )
 
 
 @check("MQ-02", title="Nothing is published to the chat queue", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
 def chat_queue_silent(profile: Profile) -> Absence:
-    """A queue that is drained as fast as it fills looks empty; its counter does not."""
+    """A queue whose messages are consumed at once looks empty, but its publish counter still rises."""
     _chat_queue(profile)
     return Absence(
         target="chat_message_notify",
         kind="queue",
-        operations=frozenset({"publish", "declare"}),  # whoever declares it anew means to use it
+        operations=frozenset({"publish", "declare"}),  # a service that declares the queue again intends to use it
         noun="message",
-        next_step="Find the publisher (chat-service in legacy mode) and the consumer that drains it.",
+        next_step="Find and stop the publisher (chat-service in legacy mode) and the consumer.",
     )
 
 
-@check("MQ-03", title="Nothing points at the chat queue", severity=Severity.MEDIUM, phase=Phase.FROZEN, row=ROW)
+@check(
+    "MQ-03",
+    title="No consumer, policy or other definition names the chat queue",
+    severity=Severity.MEDIUM,
+    phase=Phase.FROZEN,
+    row=ROW,
+)
 def chat_queue_unreferenced(profile: Profile) -> Inventory:
-    """A consumer, policy, shovel or dead-letter exchange that names the queue brings it back to life."""
+    """A consumer, policy, shovel or dead-letter exchange that names the queue can bring it back into use."""
     queue = _chat_queue(profile)
     named = re.compile(rf"(?<![\w.-]){re.escape(queue.name)}(?![\w.-])")
 
-    def points(item: StoreObject) -> bool:
+    def names_it(item: StoreObject) -> bool:
         if item.kind == "consumer":
             return _is(queue, item)
         if item.kind == "queue":
             return queue.name in (item.attributes.get("arguments") or {}).values() and not _is(queue, item)
-        # Patterns are regular expressions: `^chat\.message\.notify$` names the queue, too.
+        # Patterns are regular expressions: `^chat\.message\.notify$` names the queue too.
         return item.kind in ("policy", "parameter") and bool(named.search(str(item.attributes).replace("\\", "")))
 
     def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
         return [
             Problem(
                 key=f"{item.kind} {item.name}",
-                summary=f"{item.kind} {item.name} points at {queue.name}",
-                expected="nothing points at it",
+                summary=f"{item.kind} {item.name} names {queue.name}",
+                expected="no definition that names it",
                 actual=f"{item.kind} {item.name}",
                 next_step="Stop the consumer, or remove the definition.",
             )
             for item in objects
-            if points(item)
+            if names_it(item)
         ]
 
     return Inventory(
@@ -162,7 +167,7 @@ def chat_queue_unreferenced(profile: Profile) -> Inventory:
 
 @check("MQ-04", title="notification.push carries no chat", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
 def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
-    """OpenIM pushes chat. A chat payload in our push queue is a second notification, with the text in it."""
+    """OpenIM pushes chat messages. A chat message in the platform's push queue is a second notification to the user, and it contains the text."""
     profile.queue("notification_push")
     types, fields = profile.policies.push_types, profile.policies.chat_push_fields
     proofs: list[Rule | Delivery] = []
@@ -175,11 +180,11 @@ def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
                 return None
             return Problem(
                 key=str(row["delivery"]),
-                summary=f"a push of type {body.get('type')!r} went through notification.push"
+                summary=f"a push of type {body.get('type')!r} was published to notification.push"
                 + (f" with {', '.join(found)}" if found else ""),
-                expected=f"types {', '.join(types)}, without chat fields",
+                expected=f"only the types {', '.join(types)}, without chat fields",
                 actual=f"type {body.get('type')!r}",
-                next_step="Stop the push worker's chat path: OpenIM pushes chat messages.",
+                next_step="Remove chat from the push worker: OpenIM pushes chat messages.",
             )
 
         proofs.append(
@@ -187,14 +192,16 @@ def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
                 subject=Rows("broker.push_tap", ("body",)),
                 judge=judge,
                 unit="tapped pushes",
-                unseen=("pushes that were published before the tap queue was bound",),
+                unseen=("pushes published before the tap queue was bound",),
             )
         )
     proofs.append(
         Delivery(
             judge=lambda operations: judge_push_types(operations, types=types, chat_fields=fields),
-            statement="pushes that reached the canary's sink",
-            unseen=() if proofs else ("pushes to other users: bind a queue of your own and map it as queues.push_tap",),
+            statement="pushes received by the canary's sink",
+            unseen=()
+            if proofs
+            else ("pushes to other users; to see them, bind a queue of your own and map it as queues.push_tap",),
         )
     )
     return proofs
@@ -202,6 +209,6 @@ def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
 
 @check("MQ-05", title="A push arrives once", severity=Severity.HIGH, phase=Phase.CUTOVER, row=ROW)
 def push_once(profile: Profile) -> Delivery:
-    """Two pushes for one message mean that the old way and OpenIM's are both alive. A canary that listens on OpenIM's
-    WebSocket is pushed each message once a connection; its device's sink then gets none."""
+    """Two pushes for one message mean that both the legacy path and OpenIM deliver it. A canary that listens on OpenIM's
+    WebSocket receives each message once on each connection, and the push sink of its device then receives none."""
     return Delivery(judge=judge_push_once, statement="canary messages", unseen=("OpenIM's own offline push",))

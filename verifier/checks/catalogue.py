@@ -1,4 +1,4 @@
-"""Every check there is: the shipped ones, those of installed packages and those of `--checks` files."""
+"""Loads all checks: the shipped ones, those of installed packages and those of `--checks` files."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from verifier.checks import (  # noqa: F401 - each registers its checks when imported
-    access,
     broker,
+    conversation_copies,
     conversations,
-    declared,
     groups,
-    history_import,
     identity,
-    keep,
     media,
-    membership,
     messages,
     meta,
+    moved_groups,
+    openim,
     realtime,
     reports,
     seqs,
-    tables,
+    sessions,
+    stored_messages,
+    token_exposure,
     tokens,
+    user_service,
     users,
 )
 from verifier.checks.registry import REGISTRY, Registry
@@ -35,7 +36,7 @@ ENTRY_POINTS = "openim_ssot.checks"
 
 
 def load_checks(files: Sequence[Path] = ()) -> Registry:
-    """The shipped checks, those of installed packages (entry points) and those of `--checks` files."""
+    """Load all checks and return the registry. Raises ProfileError for a file that cannot be loaded."""
     for entry in entry_points(group=ENTRY_POINTS):
         entry.load()
     for path in files:
@@ -49,7 +50,7 @@ def _load_file(path: Path) -> None:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ProfileError(f"--checks {path}: there is no Python file there")
+        raise ProfileError(f"--checks {path}: no Python file at this path")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -1,4 +1,4 @@
-"""Row "Conversation list / seq": OpenIM keeps them; ours stand still, and flags have one home."""
+"""Row "Conversation list / seq" [D2]: the legacy tables do not change, and flags have one home."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifier.profile.models import Profile
 from verifier.proofs import Absence, Reconcile
 
 ROW = "Conversation list / seq"
-NEXT_STEP = "Find the code path that still maintains the legacy conversation of a moved chat."
+NEXT_STEP = "Find the code path that still updates the legacy conversation of a moved chat."
 
 
 def _mapped(profile: Profile, names: Sequence[str], column: str) -> list[str]:
@@ -31,13 +31,13 @@ def _moved_at(profile: Profile, relation: str) -> str | None:
 
 @check(
     "CNV-01",
-    title="No new legacy conversations for OpenIM chats",
+    title="No legacy conversation is created for a moved chat",
     severity=Severity.CRITICAL,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def no_new_conversations(profile: Profile) -> list[Absence]:
-    """The conversation list comes from OpenIM; a new row in ours shows up in no client and goes stale at once."""
+    """Clients read the conversation list from OpenIM. A new row in the legacy table is shown by no client and is outdated at once."""
     return [
         Absence(
             target=name,
@@ -53,9 +53,15 @@ def no_new_conversations(profile: Profile) -> list[Absence]:
     ]
 
 
-@check("CNV-02", title="Nothing moves the legacy ordering", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
+@check(
+    "CNV-02",
+    title="The legacy order of moved conversations does not change",
+    severity=Severity.HIGH,
+    phase=Phase.FROZEN,
+    row=ROW,
+)
 def ordering_stands_still(profile: Profile) -> list[Absence]:
-    """last_message_at and seq of a moved chat are OpenIM's; a writer of ours is a second source of order."""
+    """OpenIM decides the order of moved conversations and messages. A service that still updates last_message_at or seq creates a second, contradictory order."""
     return [
         Absence(
             target=name,
@@ -74,14 +80,14 @@ def ordering_stands_still(profile: Profile) -> list[Absence]:
 
 @check(
     "CNV-03",
-    title="Flags refer to a conversation that their owner has in OpenIM",
+    title="Flags refer to a conversation that the user has in OpenIM",
     severity=Severity.MEDIUM,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def flags_refer(profile: Profile) -> Reconcile:
-    """A pinned conversation that does not exist is a row that nobody can ever unpin. OpenIM lists a chat of two from its first message
-    on; flags that moved with one in which nothing was said since wait for that."""
+    """A user cannot unpin a conversation that does not exist. OpenIM lists a single chat only from its first message on
+    [F56], so flags of a moved single chat without new messages are accepted."""
     moves = profile.has("scope", "openim_id")
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
@@ -91,10 +97,10 @@ def flags_refer(profile: Profile) -> Reconcile:
         if any(item.get("openim_id") == chat for item in partners) and _is_of(chat, str(owner)):
             return None
         return Problem(
-            summary=f"user {row['user_id']} has flags on {row['openim_conversation_id']}, which OpenIM does not list for that user",
-            expected="a conversation of that owner in OpenIM",
-            actual=f"{len(partners)} other conversations" if partners else "no conversation at all",
-            next_step="Remove the flags when a conversation goes, and write the OpenIM id of the conversation, not ours.",
+            summary=f"user {row['user_id']} has flags on conversation {row['openim_conversation_id']}, which OpenIM does not list for this user",
+            expected="a conversation of this user in OpenIM",
+            actual=f"{len(partners)} other conversations" if partners else "no conversations",
+            next_step="Delete the flags together with the conversation, and store OpenIM's conversation id, not the legacy one.",
         )
 
     return Reconcile(
@@ -109,19 +115,19 @@ def flags_refer(profile: Profile) -> Reconcile:
 
 
 def _is_of(chat: str, owner: str) -> bool:
-    """Whether a chat of two is this user's, by its name: `si_`, and both ids."""
+    """Whether a single chat is this user's, by its id: `si_` and both user ids [F54]."""
     return chat.startswith(f"si_{owner}_") or (chat.startswith("si_") and chat.endswith(f"_{owner}"))
 
 
 @check(
     "CNV-04",
-    title="Read positions and mentions of OpenIM chats stay still",
+    title="Legacy read positions and mentions of moved chats do not change",
     severity=Severity.HIGH,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def message_state_frozen(profile: Profile) -> list[Absence]:
-    """Read state belongs to the messages; kept in two places it disagrees within the hour."""
+    """OpenIM stores read positions together with the messages. A second copy soon differs, and users see wrong unread counts."""
     if profile.policies.message_reads == "kept":
         raise NotApplicable("policy: message_reads = 'kept'")
     times = {"message_reads": (None, "read_at"), "mentions": ("created_at", None)}
@@ -136,28 +142,34 @@ def message_state_frozen(profile: Profile) -> list[Absence]:
                 inserted_at=_time(profile, name, inserted) if inserted else None,
                 updated_at=_time(profile, name, updated) if updated else None,
                 noun=f"row of {name}",
-                next_step="Stop the writer: OpenIM keeps the read position of moved conversations.",
+                next_step="Stop the writer: OpenIM stores the read positions of moved conversations.",
                 statement=name,
             )
         )
     return proofs
 
 
-@check("CNV-05", title="Pinned has one home", severity=Severity.MEDIUM, phase=Phase.CUTOVER, row=ROW)
+@check(
+    "CNV-05",
+    title="The pinned flag is stored in one place only",
+    severity=Severity.MEDIUM,
+    phase=Phase.CUTOVER,
+    row=ROW,
+)
 def flags_have_one_home(profile: Profile) -> Reconcile:
-    """A flag that both sides keep is set in one and cleared in the other, and the client shows a coin toss."""
+    """If both sides store the flag, it can be set on one side and cleared on the other, and clients show either value."""
     ours = profile.policies.conversation_flags == "ours"
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
         theirs = any(item["conversation_id"] == row["openim_conversation_id"] and item["pinned"] for item in partners)
         if not theirs or not (ours or row["pinned"]):
             return None
-        home = "ours" if ours else "OpenIM's"
+        home = "the platform's flags" if ours else "OpenIM"
         return Problem(
-            summary=f"{row['openim_conversation_id']} of user {row['user_id']} is pinned in OpenIM and kept in our flags",
-            expected=f"one home: {home}",
-            actual="both written",
-            next_step=f"Write the flag in {home} table alone, and clear the other.",
+            summary=f"conversation {row['openim_conversation_id']} of user {row['user_id']} is pinned in OpenIM and also has flags on the platform",
+            expected=f"the flag in one place: {home}",
+            actual="in both places",
+            next_step=f"Store the flag only in {home}, and clear the other.",
         )
 
     return Reconcile(
@@ -167,5 +179,5 @@ def flags_have_one_home(profile: Profile) -> Reconcile:
         convert=profile.identity.to_openim,
         judge=judge,
         unit="flag rows",
-        unseen=("conversations that only OpenIM flags",),
+        unseen=("conversations with flags in OpenIM only",),
     )

@@ -1,4 +1,4 @@
-"""Row "Group list / members": OpenIM keeps them; ours stand still, and the extension stays thin."""
+"""Row "Group list / members" [D3]: the legacy tables do not change, and extensions and invites refer to OpenIM's groups."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ GROUP_STATE = re.compile(
 )
 
 
-@check("GRP-01", title="Legacy groups and members are frozen", severity=Severity.CRITICAL, phase=Phase.FROZEN, row=ROW)
+@check(
+    "GRP-01", title="Legacy groups and members do not change", severity=Severity.CRITICAL, phase=Phase.FROZEN, row=ROW
+)
 def groups_frozen(profile: Profile) -> list[Absence]:
-    """Who is in a group is decided in one place; a join that only we know of is a member who receives nothing."""
+    """OpenIM decides who is a member of a group. A user who is added only to the legacy table receives no messages."""
     times = {"chat_groups": ("created_at", "updated_at"), "group_members": ("joined_at", "updated_at")}
     mapped = [name for name in times if profile.has(name, "group_id")]
     if not mapped:
@@ -38,16 +40,18 @@ def groups_frozen(profile: Profile) -> list[Absence]:
             inserted_at=times[name][0] if profile.has(name, times[name][0]) else None,
             updated_at=times[name][1] if profile.has(name, times[name][1]) else None,
             noun=f"row of {name}",
-            next_step="Route group changes to OpenIM; repeat there what this row says, then remove it.",
+            next_step="Send group changes to OpenIM. Make this change there, then delete the row.",
             statement=name,
         )
         for name in mapped
     ]
 
 
-@check("GRP-02", title="The group extension holds no group state", severity=Severity.HIGH, phase=Phase.CUTOVER, row=ROW)
+@check(
+    "GRP-02", title="The group extension repeats no group state", severity=Severity.HIGH, phase=Phase.CUTOVER, row=ROW
+)
 def extension_is_thin(profile: Profile) -> list[Inventory | Rule]:
-    """Name, avatar, owner and members are OpenIM's. A copy in the extension is the duplicate that the move was to end."""
+    """Name, avatar, owner and members belong to OpenIM. A copy in the extension is a second home of the same fact and will differ."""
     relation = profile.relation("group_extensions")
     proofs: list[Inventory | Rule] = []
     if relation.table is not None:
@@ -80,17 +84,17 @@ def extension_is_thin(profile: Profile) -> list[Inventory | Rule]:
 
         proofs.append(Rule(subject=Rows("group_extensions", documents), judge=inside, unit="extension rows"))
     if not proofs:
-        raise NotApplicable("the extension is mapped by a select: name its table to have its columns judged")
+        raise NotApplicable("the extension is mapped by a SELECT; name its table to have its columns judged")
     return proofs
 
 
 def _state_problem(key: str, what: str) -> Problem:
     return Problem(
         key=key,
-        summary=f"the group extension keeps group state: {what}",
-        expected="only what OpenIM has no place for",
+        summary=f"the group extension stores group state: {what}",
+        expected="only data that OpenIM does not store",
         actual=what,
-        next_step="Read it from OpenIM and drop it here, or approve it under inventory.tables if it means something else.",
+        next_step="Read it from OpenIM and drop it here, or approve the column under inventory.tables if it means something else.",
     )
 
 
@@ -109,16 +113,16 @@ def _paths(value: Any, prefix: str) -> Iterator[str]:
     row=ROW,
 )
 def extension_refers(profile: Profile) -> list[Reconcile]:
-    """An extension without its group is orphaned moderation state; two for one group contradict each other."""
+    """An extension without a group is orphaned. Two extensions of one group can contradict each other."""
 
     def exists(row: Row, partners: Sequence[Row]) -> Problem | None:
         if partners:
-            return None  # a dismissed group keeps its extension: reports refer to it
+            return None  # a dismissed group keeps its extension, because reports refer to it
         return Problem(
             summary=f"the extension refers to group {row['openim_group_id']}, which OpenIM does not know",
-            expected="a group in OpenIM, dismissed or not",
+            expected="a group in OpenIM; it may be dismissed",
             actual="unknown" if row["openim_group_id"] else "NULL",
-            next_step="Correct the id (the OpenIM id, as text) or remove the row.",
+            next_step="Correct the id (OpenIM's group id, as text) or delete the row.",
         )
 
     def unique(row: Row, partners: Sequence[Row]) -> Problem | None:
@@ -126,9 +130,9 @@ def extension_refers(profile: Profile) -> list[Reconcile]:
             return None
         return Problem(
             summary=f"group {row['openim_group_id']} has {len(partners)} extensions",
-            expected="one",
+            expected="one extension",
             actual=str(len(partners)),
-            next_step="Merge them and make the column unique.",
+            next_step="Merge the rows and make the column unique.",
         )
 
     subject = Rows("group_extensions", ("openim_group_id",))
@@ -145,9 +149,15 @@ def extension_refers(profile: Profile) -> list[Reconcile]:
     ]
 
 
-@check("GRP-07", title="Invite codes point at live groups", severity=Severity.MEDIUM, phase=Phase.CUTOVER, row=ROW)
+@check(
+    "GRP-07",
+    title="Invite codes lead to groups that exist and are not dismissed",
+    severity=Severity.MEDIUM,
+    phase=Phase.CUTOVER,
+    row=ROW,
+)
 def invites_refer(profile: Profile) -> list[Reconcile]:
-    """A link that leads nowhere, or into the group that was left behind, is a newcomer lost."""
+    """An invite to a group that does not exist, or to the legacy group that moved, cannot be used."""
     if profile.policies.group_invites == "openim":
         raise NotApplicable("policy: group_invites = 'openim'")
     unexpired = Where("expires_at", ">", datetime.now(UTC))
@@ -156,8 +166,8 @@ def invites_refer(profile: Profile) -> list[Reconcile]:
         if partners and partners[0]["status"] != DISMISSED:
             return None
         return Problem(
-            summary=f"an unexpired invite points at group {row['openim_group_id']}, which is {'dismissed' if partners else 'unknown to OpenIM'}",
-            expected="a live group in OpenIM",
+            summary=f"an unexpired invite leads to group {row['openim_group_id']}, which is {'dismissed' if partners else 'unknown to OpenIM'}",
+            expected="a group in OpenIM that is not dismissed",
             actual="dismissed" if partners else "unknown",
             next_step="Expire invites when a group is dismissed.",
         )
@@ -177,7 +187,7 @@ def invites_refer(profile: Profile) -> list[Reconcile]:
             if not partners:
                 return None
             return Problem(
-                summary=f"an unexpired invite still points at legacy group {row['legacy_group_id']}, which moved to OpenIM",
+                summary=f"an unexpired invite still leads to legacy group {row['legacy_group_id']}, which moved to OpenIM",
                 expected=f"OpenIM group {partners[0].get('openim_group_id') or ''}".strip(),
                 actual="the legacy group",
                 next_step="Move invites together with their group.",

@@ -1,4 +1,4 @@
-"""Row "User registry in OpenIM", seen from OpenIM: its users are ours, one for one, and an id means one person."""
+"""Row "User registry in OpenIM" [D4]: each OpenIM id belongs to one user of the platform, and locked users have no access."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from verifier.proofs import Reconcile, Rule, Unique
 
 ROW = "User registry in OpenIM"
 ORDINARY_LEVELS = (0, 1)
-UNORDERED = "users that paging passed over: OpenIM pages without an order"
+UNORDERED = "users that paging skipped, because OpenIM pages without an order"
 
 
 @check(
     "USR-02",
-    title="Every ordinary OpenIM user is one of ours",
+    title="Every ordinary OpenIM user is a user of the platform",
     severity=Severity.HIGH,
     phase=Phase.REGISTERED,
     row=ROW,
 )
 def known_to_us(profile: Profile) -> Reconcile:
-    """Who is in OpenIM alone was registered past the user-service: nobody can block, delete or bill that account."""
+    """A user who exists only in OpenIM was registered without the user-service. The platform cannot block or delete such an account."""
     declared = declared_openim_users(profile)
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
         if partners:
             return None
         return Problem(
-            summary=f"OpenIM knows user {row['user_id']}, whom the user-service does not",
-            expected="a user of ours, or an id declared under inventory.openim_users",
-            actual="not there",
-            next_step="Find out who registered it: a test, an import, a second service. Declare it, or remove it from OpenIM.",
+            summary=f"user {row['user_id']} exists in OpenIM but not in the user-service",
+            expected="a user of the platform, or an id listed in inventory.openim_users",
+            actual="not found",
+            next_step="Find out what registered it, for example a test, an import or another service. List it in inventory.openim_users, or remove it from OpenIM.",
         )
 
     return Reconcile(
@@ -54,29 +54,29 @@ def known_to_us(profile: Profile) -> Reconcile:
 
 
 def declared_openim_users(profile: Profile) -> tuple[str, ...]:
-    """Patterns of OpenIM ids that are nobody of ours on purpose: what the profile lists, and the canaries."""
+    """Patterns of OpenIM ids that are not users of the platform on purpose: those of the profile, and the canaries."""
     canaries = profile.canary.users if profile.canary else ()
     return (*profile.inventory.openim_users, *canaries, *(profile.identity.to_openim(name) for name in canaries))
 
 
 @check(
     "USR-03",
-    title="One OpenIM id, one user: no two that differ in case or blanks alone",
+    title="Each OpenIM id belongs to one user, and no two ids differ only in case or blanks",
     severity=Severity.HIGH,
     phase=Phase.BASELINE,
     row=ROW,
 )
 def injective(profile: Profile) -> list[Unique]:
-    """Two users on one OpenIM id read each other's messages; ids that differ in case alone will be mixed up by somebody."""
+    """Two users with one OpenIM id read each other's messages. Ids that differ only in case or surrounding blanks are easily mixed up."""
 
     def clash(home: str, column: str) -> Unique:
         def judge(rows: Sequence[Row]) -> Problem | None:
             ids = sorted({str(row[column]) for row in rows})
             return Problem(
-                summary=f"{len(rows)} users of {home} have OpenIM ids that {'are the same' if len(ids) == 1 else 'differ in case or blanks alone'}",
-                expected="one user for each id, told apart by more than case and blanks",
+                summary=f"{len(rows)} users of {home} have OpenIM ids that {'are the same' if len(ids) == 1 else 'differ only in case or blanks'}",
+                expected="one user for each id, with ids that differ in more than case and blanks",
                 actual=", ".join(ids[:4]),
-                next_step="Decide on one canonical form, give one of them another id, and refuse the other form at registration.",
+                next_step="Choose one canonical form, give all but one of the users another id, and refuse other forms at registration.",
             )
 
         return Unique(
@@ -95,25 +95,25 @@ def injective(profile: Profile) -> list[Unique]:
 
 @check(
     "USR-04",
-    title="No user id that OpenIM's conversation ids cannot hold",
+    title="User ids fit OpenIM's alphabet and make unambiguous conversation ids",
     severity=Severity.CRITICAL,
     phase=Phase.BASELINE,
     row=ROW,
 )
 def legal_ids(profile: Profile) -> list[Rule | Unique]:
-    """OpenIM builds conversation ids from user ids: a foreign character is refused, and `_` makes two pairs share one id. Where
-    OpenIM's database is given, pairs that do share one are found; without it nothing tells of them."""
+    """OpenIM builds conversation ids from user ids. It refuses characters outside its alphabet [F33], and an id with `_` can
+    give two pairs of users the same conversation id [F55]. Pairs that share one can be found only in OpenIM's database."""
 
     def judge(row: Row) -> Problem | None:
         openim_id = str(row["openim_user_id"])
         if LEGAL_OPENIM_ID.match(openim_id):
             return None
-        foreign = sorted({char for char in openim_id if not LEGAL_OPENIM_ID.match(char)})
+        illegal = sorted({char for char in openim_id if not LEGAL_OPENIM_ID.match(char)})
         return Problem(
-            summary=f"user {row['user_id']} maps to an OpenIM id that OpenIM refuses",
-            expected="letters, digits and _ alone",
-            actual=f"it holds {', '.join(repr(char) for char in foreign[:4])}" if foreign else "it is empty",
-            next_step="Correct the identity rule of the profile, or the id.",
+            summary=f"user {row['user_id']} is mapped to an id that OpenIM refuses",
+            expected="only letters, digits and _",
+            actual=f"it contains {', '.join(repr(char) for char in illegal[:4])}" if illegal else "it is empty",
+            next_step="Correct the id, or the [identity] section of the profile.",
         )
 
     stored = profile.roles.openim_mongo is not None and profile.phase.reached(Phase.CUTOVER)
@@ -122,13 +122,13 @@ def legal_ids(profile: Profile) -> list[Rule | Unique]:
         applies=lambda row: bool(row["active"]),
         judge=judge,
         unit="users",
-        unseen=() if stored else ("two pairs of users with _ in their ids that share one conversation id",),
+        unseen=() if stored else ("pairs of users with _ in their ids that share one conversation id",),
     )
     return [legal, _shared_conversations()] if stored else [legal]
 
 
 def _shared_conversations() -> Unique:
-    """Conversations of two whose ids hold a `_`: all records of one must be of the same pair (T7)."""
+    """Single chats between users with `_` in their ids: all records of one conversation must name the same pair [F55]."""
 
     def ambiguous(row: Row) -> str | None:
         name = str(row["conversation_id"])
@@ -145,55 +145,55 @@ def _shared_conversations() -> Unique:
         return Problem(
             key=name,
             summary=f"{len(sharing)} pairs of users share conversation {name}",
-            expected="one pair: each conversation has an id of its own",
+            expected="one pair of users for each conversation",
             actual="; ".join(sorted(" and ".join(sorted(pair)) for pair in sharing)[:4]),
-            next_step="They read each other's messages: stop both, and give one of the users an id without _.",
+            next_step="The pairs can read each other's messages. Stop both conversations, and give one of the users an id without _.",
         )
 
     return Unique(
         subject=Rows("openim_mongo.conversation"),
         value=ambiguous,
         judge=judge,
-        unit="records of conversations whose ids are not unambiguous",
-        unseen=("a group whose id is that of two users joined by _ (notifications)",),
+        unit="records of conversations with ambiguous ids",
+        unseen=("a group whose id equals two user ids joined by _ (notifications)",),
     )
 
 
 @check(
     "USR-07",
-    title="Deleted and banned users hold no imToken and no live session",
+    title="Deleted and banned users have no imToken and no live session",
     severity=Severity.CRITICAL,
     phase=Phase.REGISTERED,
     row=ROW,
 )
 def locked_out(profile: Profile) -> list[Reconcile]:
-    """A ban that leaves the token behind is a ban in one place: the banned go on reading and writing."""
+    """A banned user whose token or session remains can still read and write."""
     column = profile.token_key_column
 
-    def judge(what: str, who: str) -> Reconcile:
+    def prove(what: str, who: str) -> Reconcile:
         subject = (
             Rows("im_tokens", (column,)) if what == "imToken" else Rows("sessions", ("user_id", "expires_at"), _live())
         )
 
-        def told(row: Row, partners: Sequence[Row]) -> Problem | None:
+        def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
             if not partners or any(item["active"] for item in partners):
                 return None
             return Problem(
                 summary=f"user {row[who]} is deleted or banned and still has {'an' if what == 'imToken' else 'a'} {what}",
                 expected=f"no {what}",
-                actual="there is one",
-                next_step="Log the user out everywhere (OpenIM's force_logout, the token key, the sessions) when the status changes.",
+                actual=f"{'an' if what == 'imToken' else 'a'} {what}",
+                next_step="When a user's status changes, end all access: call OpenIM's force_logout, and delete the token key and the sessions.",
             )
 
         return Reconcile(
             subject=subject,
             against=Rows("users", ("user_id", "openim_user_id", "active")),
             on=(who, "openim_user_id" if who == "openim_user_id" else "user_id"),
-            judge=told,
+            judge=judge,
             unit="imTokens" if what == "imToken" else "live sessions",
         )
 
-    return [judge("imToken", column), judge("live session", "user_id")]
+    return [prove("imToken", column), prove("live session", "user_id")]
 
 
 def _live() -> tuple[Where, ...]:

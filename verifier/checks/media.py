@@ -1,4 +1,4 @@
-"""Row "Media catalog": what the catalogue lists can be fetched."""
+"""Row "Media catalog" [D10]: media can be fetched, are listed, and outlive OpenIM's bucket."""
 
 from __future__ import annotations
 
@@ -17,27 +17,33 @@ CRONTASK = "openim-crontask.yml"
 DEFAULT_EXPIRY_DAYS = 180.0
 
 
-@check("MED-01", title="Catalogued media resolve", severity=Severity.MEDIUM, phase=Phase.CUTOVER, row=ROW)
+@check(
+    "MED-01",
+    title="Media in the catalogue can be fetched, and media in messages are listed",
+    severity=Severity.MEDIUM,
+    phase=Phase.CUTOVER,
+    row=ROW,
+)
 def media_resolve(profile: Profile) -> list[Reconcile]:
-    """A picture that the catalogue lists but no server serves is lost evidence and a broken message; one that a message shows and the
-    catalogue does not list is found by no moderator."""
+    """A picture that is in the catalogue but cannot be fetched is missing for moderation and in messages. A picture that is in a
+    message but not in the catalogue cannot be found by moderators."""
     profile.relation("media", "url")
     if not profile.media.allowed_hosts:
-        raise NotApplicable("not granted: media.allowed_hosts names no host that may get a HEAD request")
+        raise NotApplicable("not granted: media.allowed_hosts names no host that may receive HEAD requests")
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
         state = partners[0]["state"] if partners else "host not allowed"
         if state in ("there", "host not allowed"):
             return None
         return Problem(
-            summary=f"media {row['media_id']} does not resolve",
+            summary=f"media {row['media_id']} cannot be fetched",
             expected="HTTP 200 to a HEAD request",
             actual=str(state),
             next_step="Restore the object, or mark the row as deleted.",
         )
 
     stored = profile.roles.openim_mongo is not None
-    unlisted = () if stored else ("URLs inside OpenIM's messages that have no row",)
+    unlisted = () if stored else ("URLs in OpenIM's messages that the catalogue does not list",)
     resolves = Reconcile(
         subject=Rows("media", ("url",)),
         against=Rows("media.head"),
@@ -45,14 +51,14 @@ def media_resolve(profile: Profile) -> list[Reconcile]:
         judge=judge,
         sample=profile.media.sample,
         unit="media files",
-        statement="HEAD to allowed hosts only",
+        statement="HEAD requests to allowed hosts only",
         unseen=(*unlisted, "media on other hosts"),
     )
     return [resolves, _listed(profile)] if stored else [resolves]
 
 
 def _listed(profile: Profile) -> Reconcile:
-    """What messages in OpenIM show from our hosts has a row of the catalogue."""
+    """Media of the allowed hosts in OpenIM's messages have a row in the catalogue."""
     hosts, others = profile.media.allowed_hosts, profile.media.openim_urls
 
     def ours(row: Row) -> bool:
@@ -63,10 +69,10 @@ def _listed(profile: Profile) -> Reconcile:
             return None
         return Problem(
             key=row["place"],
-            summary=f"message {row['place']} shows a file of ours that the catalogue does not list",
-            expected="a row with its URL",
+            summary=f"message {row['place']} refers to a file that the catalogue does not list",
+            expected="a row with this URL",
             actual="none",
-            next_step="Let the upload write its row before the message goes out; add the row, or delete the message.",
+            next_step="Add the row or delete the message, and let the upload write its row before the message is sent.",
         )
 
     return Reconcile(
@@ -77,33 +83,33 @@ def _listed(profile: Profile) -> Reconcile:
         applies=ours,
         judge=judge,
         unit="URLs in OpenIM's messages",
-        statement="those on media.allowed_hosts, with or without their query",
+        statement="those on media.allowed_hosts, with or without their query string",
     )
 
 
 @check(
     "MED-02",
-    title="OpenIM deletes no media that the catalogue needs",
+    title="OpenIM does not delete media that the catalogue lists",
     severity=Severity.HIGH,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def media_outlive_openim(profile: Profile) -> Rule:
-    """OpenIM's own bucket forgets pictures, files, voice and video by their age. A catalogue that points there loses what
-    moderation and users believe to be kept."""
+    """OpenIM deletes pictures, files, voice and video messages in its bucket by age [F127]. Catalogue entries that point there lose
+    files that moderators and users expect to be kept."""
     profile.relation("media", "url", "created_at")
     homes = profile.media.openim_urls
     if not homes:
-        raise NotApplicable("own bucket: media.openim_urls names no place in OpenIM's")
-    days, told = _expiry(profile)
+        raise NotApplicable("no media in OpenIM's bucket: media.openim_urls is empty")
+    days, source = _expiry(profile)
     before = datetime.now(UTC) - timedelta(days=days)
 
     def judge(row: Row) -> Problem | None:
         return Problem(
-            summary=f"media {row['media_id']} lies in OpenIM's bucket and is older than OpenIM keeps files",
-            expected=f"younger than {days:g} days ({told}), or in a bucket of ours",
+            summary=f"media {row['media_id']} is in OpenIM's bucket and older than OpenIM keeps files",
+            expected=f"younger than {days:g} days ({source}), or in a bucket of the platform",
             actual=f"from {row['created_at']:%Y-%m-%d}",
-            next_step="Copy it to a bucket of ours and correct its URL, or mark the row as deleted; raise fileExpireTime before the next night.",
+            next_step="Copy it to a bucket of the platform and correct its URL, or mark the row as deleted. Raise fileExpireTime before the next nightly job.",
         )
 
     return Rule(
@@ -112,13 +118,13 @@ def media_outlive_openim(profile: Profile) -> Rule:
         judge=judge,
         empty_holds=True,
         unit=f"media files in OpenIM's bucket from before {days:g} days ago",
-        statement=f"OpenIM keeps files {days:g} days: {told}",
-        unseen=("media types that OpenIM does not delete", "a deletion date that began later than the row"),
+        statement=f"OpenIM keeps files for {days:g} days: {source}",
+        unseen=("media types that OpenIM does not delete", "a file that was stored later than its row"),
     )
 
 
 def _expiry(profile: Profile) -> tuple[float, str]:
-    """OpenIM's file life in days, and where that comes from."""
+    """How many days OpenIM keeps files, and the setting that says so."""
     if profile.media.file_expire_days is not None:
         return profile.media.file_expire_days, "media.file_expire_days"
     declared = profile.openim_config.declared(CRONTASK, "fileExpireTime")

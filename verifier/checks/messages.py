@@ -1,4 +1,4 @@
-"""Row "Chat messages": OpenIM stores them; our Mongo gains none, changes none, and hides none elsewhere."""
+"""Row "Chat messages" [D1]: the platform's MongoDB gains and changes no messages, and OpenIM delivers each one once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ CHAT_WORDS = ("message", "conversation", "chat", "sender", "content", "seq")
 
 @check(
     "MSG-01",
-    title="No new messages in our Mongo for migrated conversations",
+    title="No new message of a moved conversation is stored in the platform's MongoDB",
     severity=Severity.CRITICAL,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def no_new_messages(profile: Profile) -> Absence:
-    """A message in both stores has two truths; one in ours alone is a message that nobody on OpenIM will ever see."""
+    """A message in both stores has two sources of truth. A message that only the platform stores is never seen by users of OpenIM."""
     profile.relation("messages", "conversation_id")
     return Absence(
         target="messages",
@@ -33,32 +33,34 @@ def no_new_messages(profile: Profile) -> Absence:
         scoped_by=("conversation", "conversation_id"),
         inserted_at="created_at" if profile.has("messages", "created_at") else None,
         noun="message",
-        next_step="Find the code path that still stores messages of moved conversations, and import or drop what it wrote.",
+        next_step="Find the code path that still stores messages of moved conversations, and import or delete what it wrote.",
     )
 
 
 @check(
     "MSG-02",
-    title="Frozen messages are neither changed nor deleted",
+    title="Legacy messages are neither changed nor deleted",
     severity=Severity.HIGH,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def frozen_messages(profile: Profile) -> Absence:
-    """The legacy history is an archive: what changes in it is either declared or a service that has not understood the move."""
+    """The legacy history is an archive. A change comes from a declared job, or from a service that still works on the old store."""
     profile.relation("messages", "conversation_id")
     return Absence(
         target="messages",
         operations=frozenset({"update", "replace", "delete", "drop", "rename"}),
         scoped_by=("conversation", "conversation_id"),
         noun="message",
-        next_step="Declare the job that does it, or stop it.",
+        next_step="Stop the job that does this, or declare it.",
     )
 
 
-@check("MSG-03", title="No undeclared chat-shaped collection", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
+@check(
+    "MSG-03", title="There is no undeclared collection of messages", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW
+)
 def no_other_collection(profile: Profile) -> Inventory:
-    """Messages that move to `messages_2026_11` or to another database are still messages in our Mongo."""
+    """Messages that are written to a collection such as `messages_2026_11`, or to another database, are still stored by the platform."""
     relation = profile.relation("messages")
     role = profile.roles.chat_mongo
     database = role.database if role else ""
@@ -78,10 +80,10 @@ def no_other_collection(profile: Profile) -> Inventory:
         return [
             Problem(
                 key=item.name,
-                summary=f"collection {item.name} is chat-shaped and not declared",
-                expected="messages in the declared collections alone",
+                summary=f"collection {item.name} looks like a collection of messages and is not declared",
+                expected="messages in the declared collections only",
                 actual=f"{item.attributes.get('count', '?')} documents with {', '.join(list(item.attributes.get('fields', ()))[:8]) or 'no fields seen'}",
-                next_step="Declare it under inventory.collections with its owner, or stop its writer.",
+                next_step="Declare it under inventory.collections, or stop its writer.",
             )
             for item in objects
             if not any(fnmatchcase(item.name, pattern) for pattern in declared) and chat_shaped(item)
@@ -92,7 +94,7 @@ def no_other_collection(profile: Profile) -> Inventory:
         kinds=("collections",),
         judge=judge,
         unit="collections",
-        unseen=("a collection that was filled and emptied again",),
+        unseen=("a collection that was filled and emptied between two runs",),
     )
 
 
@@ -104,8 +106,9 @@ def no_other_collection(profile: Profile) -> Inventory:
     row=ROW,
 )
 def delivered_once(profile: Profile) -> list[Delivery]:
-    """OpenIM acknowledges what it has queued, not what it has stored, and knows no duplicates. What was acknowledged must
-    be read back once, at one seq, in its sender's order and with its text; a send without an answer proves nothing."""
+    """OpenIM acknowledges a message when it is queued, not when it is stored [F66], and it does not detect duplicates [F69]. Each
+    acknowledged message must be read back once, at one seq, in its sender's order and with its text. A send without an answer
+    proves nothing."""
     return [
         Delivery(judge=judge_canary_delivery, statement="canary messages"),
         Delivery(judge=judge_canary_order),

@@ -1,52 +1,55 @@
-"""Row "Realtime delivery state", the Redis half: no presence of ours, nobody on the notification channel."""
+"""Row "Realtime delivery state" [D11]: the platform's presence, notification channel and old websocket are silent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from verifier.checks.registry import check
+from verifier.judges.platform import judge_legacy_websocket
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
-from verifier.proofs import Absence, Inventory, Rule
+from verifier.proofs import Absence, Delivery, Inventory, Rule
 from verifier.proofs.inventory import Approved
 from verifier.stores.protocols import StoreObject
 
 ROW = "Realtime delivery state"
 
 
-@check("PRS-01", title="No presence keys of ours appear in Redis", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW)
+@check(
+    "PRS-01", title="No presence key of the platform is written", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW
+)
 def no_presence(profile: Profile) -> Absence:
-    """OpenIM knows who is online. A second presence, written by a service that was forgotten, shows people who are not there."""
+    """OpenIM records who is online. Presence keys that a forgotten service still writes show users as online who are not."""
     profile.relation("presence")
     return Absence(
         target="presence",
         operations=frozenset({"insert"}),
         noun="presence key",
-        next_step="Find the websocket or chat service that still runs with presence on.",
+        next_step="Find the websocket or chat service that still writes presence.",
     )
 
 
 @check(
     "PRS-02",
-    title="Leftover presence keys drain",
+    title="Leftover presence keys expire",
     severity=Severity.MEDIUM,
     phase=Phase.FROZEN,
     until=Phase.FROZEN,
     row=ROW,
 )
 def presence_drains(profile: Profile) -> Rule:
-    """A presence key without TTL from before the freeze stays for ever: not a write, but a clean-up that is still owed."""
+    """A presence key without a TTL from before the freeze never expires. It is not a new write, but it must be deleted."""
     keys = profile.relation("presence").key
 
     def judge(row: Row) -> Problem | None:
         if row["ttl_ms"] is not None:
             return None
         return Problem(
-            summary=f"presence key of {' / '.join(str(row[name]) for name in keys)} has no TTL and will never drain",
+            summary=f"presence key of {' / '.join(str(row[name]) for name in keys)} has no TTL and will never expire",
             expected="no key, or one that expires",
             actual="no TTL",
-            next_step="Delete the leftover by hand; it is not being written any more if PRS-01 holds.",
+            next_step="Delete the key. If PRS-01 holds, nothing writes it again.",
         )
 
     return Rule(subject=Rows("presence", ("ttl_ms",)), judge=judge, unit="leftover presence keys", empty_holds=True)
@@ -60,22 +63,22 @@ def presence_drains(profile: Profile) -> Rule:
     row=ROW,
 )
 def no_publish(profile: Profile) -> Absence:
-    """Message delivery is OpenIM's. A publish on the old channel means that a message still takes the old way."""
+    """OpenIM delivers messages. A publish on the old channel means that a message is still delivered by the platform."""
     profile.channel("chat_notification")
     return Absence(
         target="chat_notification",
         kind="channel",
         operations=frozenset({"publish"}),
         noun="notification",
-        next_step="Find the chat-service path that still publishes; compare with MSG-01 and MQ-02.",
+        next_step="Find the code path of the chat-service that still publishes. MSG-01 and MQ-02 may show the same writer.",
     )
 
 
 @check(
-    "PUB-02", title="Nobody listens on the notification channel", severity=Severity.MEDIUM, phase=Phase.FROZEN, row=ROW
+    "PUB-02", title="Nobody listens to the notification channel", severity=Severity.MEDIUM, phase=Phase.FROZEN, row=ROW
 )
 def no_subscriber(profile: Profile) -> Inventory:
-    """A subscriber is a websocket service that still expects to deliver messages."""
+    """A subscriber is a websocket service that still expects messages to deliver."""
     channel = profile.channel("chat_notification")
     waived = profile.inventory.subscribers
 
@@ -83,10 +86,10 @@ def no_subscriber(profile: Profile) -> Inventory:
         return [
             Problem(
                 key=item.name,
-                summary=f"{item.attributes['subscribers']} client(s) listen on {channel.name} ({item.attributes['how']} {item.attributes['pattern']})",
+                summary=f"{item.attributes['subscribers']} client(s) listen to {channel.name} ({item.attributes['how']} {item.attributes['pattern']})",
                 expected="no subscriber but the verifier",
                 actual=f"{item.attributes['subscribers']} subscriber(s)",
-                next_step="Stop the old websocket service, or name the monitoring client under inventory.subscribers.",
+                next_step="Stop the old websocket service, or list the client under inventory.subscribers if it is monitoring.",
             )
             for item in objects
         ]
@@ -97,5 +100,17 @@ def no_subscriber(profile: Profile) -> Inventory:
         judge=judge,
         applies=lambda item: item.attributes.get("client") not in waived,
         unit="subscribers",
-        unseen=("a client that reconnects between two looks",),
+        unseen=("a client that is connected only between two passes",),
     )
+
+
+@check(
+    "WS-01",
+    title="The old websocket service delivers nothing",
+    severity=Severity.HIGH,
+    phase=Phase.FROZEN,
+    row=ROW,
+)
+def old_websocket_silent(profile: Profile) -> Delivery:
+    """A client that can still connect to it waits for messages that never come, or receives them twice."""
+    return Delivery(judge=judge_legacy_websocket, statement="a connection attempt of the canary")

@@ -1,7 +1,7 @@
 """Checks as data: `@check(id)` registers a function from the profile to the proofs that judge one invariant.
 
-A check never touches a store and never awaits. It reads the profile, decides whether the question arises, and says what is to be
-compared. The engine does the rest: reading in chunks, looking twice, coverage, findings.
+A check never accesses a store and never awaits. It reads the profile, decides whether the invariant applies, and returns
+proofs that say what is compared. The engine carries them out.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from verifier.model.invariant import Phase, Severity
 from verifier.profile.errors import ProfileError
 from verifier.profile.models import CHECK_ID, Profile
+from verifier.proofs.protocol import Proof
 
-if TYPE_CHECKING:
-    from verifier.proofs import Proof
-
-    Build = Callable[[Profile], Proof | Sequence[Proof]]
+Build = Callable[[Profile], Proof | Sequence[Proof]]
 
 
 class NotApplicable(Exception):
-    """Raised by a check whose question does not arise on this stack; the text says why (a policy, a setting)."""
+    """Raised by a check that does not apply to this stack. The text names the policy or setting that decides this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """A registered invariant. `phase` is the first in which it applies, `until` the last.
-    `last`: it judges the run itself, so it waits for the others."""
+    """A registered check.
+
+    `phase` is the first phase in which the invariant applies and `until` the last one. `row` names its row in
+    docs/data-ownership.md. `why` is the docstring of the decorated function, `build`. A check with `last` judges the run
+    itself, so it starts after all others.
+    """
 
     id: str
     title: str
@@ -41,13 +42,13 @@ class Check:
     last: bool = False
 
     def proofs(self, profile: Profile) -> tuple[Proof, ...]:
-        """The proofs for this stack. Raises NotMapped or NotApplicable where the question does not arise."""
+        """The proofs for this stack. Raises NotMapped or NotApplicable if the check does not apply to it."""
         built = self.build(profile)
         return tuple(built) if isinstance(built, Sequence) else (built,)
 
 
 class Registry:
-    """All known checks by ID, in the catalogue's order of registration."""
+    """All known checks by ID, in the order of their registration."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
@@ -62,31 +63,34 @@ class Registry:
         return self._checks[check_id]
 
     def add(self, check: Check) -> None:
-        """Register a check; a malformed or taken ID is a programming error told in a sentence."""
+        """Register a check. Raises ValueError for a malformed or taken ID, or a function that is not a check."""
         if not CHECK_ID.match(check.id):
-            raise ValueError(
-                f"{check.id!r} is not an ID: use the catalogue's form USR-01, or X-… for a check of your own"
-            )
+            raise ValueError(f"{check.id!r} is not a valid ID: use the form USR-01, or X-… for your own checks")
         if check.id in self._checks:
             raise ValueError(
                 f"check {check.id} is registered twice: {_place(self._checks[check.id])} and {_place(check)}"
             )
         parameters = inspect.signature(check.build).parameters
         if len(parameters) != 1:
-            raise ValueError(f"check {check.id} takes {len(parameters)} parameters; a check takes one, the profile")
+            raise ValueError(
+                f"check {check.id} takes {len(parameters)} parameters; a check takes exactly one, the profile"
+            )
         if inspect.iscoroutinefunction(check.build):
-            raise ValueError(f"check {check.id} is a coroutine; a check is a plain function, the engine awaits")
+            raise ValueError(f"check {check.id} is a coroutine; a check must be a plain function")
         self._checks[check.id] = check
 
     def select(self, only: Sequence[str] = ()) -> tuple[Check, ...]:
-        """The checks whose ID is, or starts with, one of `only` (all without it). Raises ProfileError for an unknown one."""
+        """The checks whose ID is one of `only` or starts with it, such as `USR`; all if `only` is empty.
+
+        Raises ProfileError if one of `only` matches no check.
+        """
         if not only:
             return tuple(self)
         chosen = []
         for wanted in only:
             matching = [item for item in self if item.id == wanted or item.id.startswith(f"{wanted}-")]
             if not matching:
-                raise ProfileError(f"there is no check {wanted!r}; see: verifier list")
+                raise ProfileError(f"there is no check {wanted!r}; to see all checks, run: verifier list")
             chosen += matching
         return tuple(dict.fromkeys(chosen))
 
@@ -109,7 +113,12 @@ def check(
     last: bool = False,
     registry: Registry = REGISTRY,
 ) -> Callable[[Build], Build]:
-    """Register the decorated function as the check of invariant `check_id`; its docstring is the why that `explain` prints."""
+    """Register the decorated function as the check of the invariant `check_id`.
+
+    The function takes the profile and returns a proof or a sequence of proofs. Its docstring says why the invariant matters;
+    `verifier explain` and docs/checks.md print it. `title` is the invariant in one sentence. See `Check` for the other
+    arguments. Raises ValueError as `Registry.add` does.
+    """
 
     def register(build: Build) -> Build:
         why = inspect.getdoc(build) or ""

@@ -1,4 +1,4 @@
-"""Row "Reports / audit": ours to keep, still written, and pointing at things that exist."""
+"""Row "Reports / audit" [D9]: reports refer to things that exist, and both tables are still written."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ROW = "Reports / audit"
     row=ROW,
 )
 def reports_refer(profile: Profile) -> list[Reconcile]:
-    """A moderator opens the report months later; what it points at must be there, or be kept inside it."""
+    """A moderator may open a report months later. What it refers to must still exist, or the report must contain a snapshot of it."""
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
         if partners or row.get("archived") or row.get("snapshot"):
             return None
         return Problem(
             summary=f"report {row['report_id']} is about {row['kind']} {row['target_id']}, which does not exist",
-            expected=f"an existing {row['kind']}, an archived report, or a snapshot taken at report time",
+            expected=f"an existing {row['kind']}, a snapshot in the report, or an archived report",
             actual="none of them",
-            next_step="Keep a snapshot with each report, and write the id of the store that owns the thing reported.",
+            next_step="Store a snapshot with each report, and use the id of the store that owns the reported object.",
         )
 
     optional = tuple(name for name in ("archived", "snapshot") if profile.has("reports", name))
@@ -52,7 +52,7 @@ def reports_refer(profile: Profile) -> list[Reconcile]:
             or_against=tuple(places[1:]),
             judge=judge,
             unit=f"{kind} reports",
-            unseen=("messages in OpenIM, which cannot be asked for by id: such a report needs its snapshot",)
+            unseen=("messages in OpenIM, which cannot be looked up by id; their reports need a snapshot",)
             if kind == "message"
             else (),
         )
@@ -69,7 +69,7 @@ def reports_refer(profile: Profile) -> list[Reconcile]:
     row=ROW,
 )
 def reports_live(profile: Profile) -> list[Absence | Reconcile]:
-    """A report button that fails silently is noticed by nobody but the harassed."""
+    """A report button that fails without an error is noticed only by the users who need it."""
     proofs: list[Absence | Reconcile] = [
         Absence(
             target=name,
@@ -77,7 +77,7 @@ def reports_live(profile: Profile) -> list[Absence | Reconcile]:
             inserted_at="created_at" if profile.has(name, "created_at") else None,
             expect="activity",
             noun=f"row of {name}",
-            next_step=f"Check that the service still writes {name}: send a test report.",
+            next_step=f"Check that the service still writes {name}, for example by sending a test report.",
             statement=name,
         )
         for name in ("reports", "audit")
@@ -90,10 +90,10 @@ def reports_live(profile: Profile) -> list[Absence | Reconcile]:
             if not moved:
                 return None
             return Problem(
-                summary=f"report {row['report_id']} names group {row['target_id']} by its legacy id, after the group moved",
+                summary=f"report {row['report_id']} names group {row['target_id']} by its legacy id although the group had moved",
                 expected="the OpenIM group id",
                 actual="the legacy id",
-                next_step="Let clients and the report service use OpenIM's group id for moved groups.",
+                next_step="Use OpenIM's group id for moved groups in clients and in the report service.",
             )
 
         proofs.append(

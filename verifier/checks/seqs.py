@@ -1,48 +1,44 @@
-"""Row "Conversation list / seq", as OpenIM keeps it after the move: seqs only rise, and messages stand where they say."""
+"""Row "Conversation list / seq" [D2], as OpenIM stores it: sequence numbers never fall and fit the stored messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from verifier.checks.registry import NotApplicable, check
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
-from verifier.proofs import Monotonic, Reconcile, Rule, Unique
-
-if TYPE_CHECKING:
-    from verifier.proofs import Proof
+from verifier.proofs import Monotonic, Proof, Reconcile, Rule, Unique
 
 ROW = "Conversation list / seq"
 SEQ, BLOCK = Rows("openim_mongo.seq"), Rows("openim_mongo.msg_block")
 SINGLE, SINGLE_AHEAD, AHEAD = "si_", 50, 100
-"""How many seqs OpenIM reserves ahead: what a Redis restart may leave unused (T15)."""
+"""How many seqs OpenIM reserves ahead. A restart of Redis may leave them unused [F76]."""
 SLOTS = 100
 
 
 def require_openim_mongo(profile: Profile) -> None:
-    """Raises NotApplicable without the role: OpenIM's REST API tells seqs and messages only by filling its caches."""
+    """Raise NotApplicable without the role. OpenIM's REST API reads seqs and messages only by filling its caches [F92]."""
     if profile.roles.openim_mongo is None:
         raise NotApplicable(
-            "not granted: role openim_mongo is not described, and OpenIM's REST API tells this of canaries alone"
+            "not granted: the profile has no role openim_mongo, and OpenIM's REST API may be asked for canaries only"
         )
 
 
 @check(
     "SEQ-01",
-    title="Seqs never fall, and none is stored above the highest",
+    title="Sequence numbers never fall, and no message is stored above the highest",
     severity=Severity.HIGH,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def seqs_rise(profile: Profile) -> list[Proof]:
-    """Clients sync by seq. One that falls is given out a second time: a new message overwrites an old one's place, and a client
-    that has seen the number never asks for it. A Redis restart may only raise it."""
+    """Clients synchronise by sequence number (seq). If the highest seq falls, numbers are used a second time: a new message
+    replaces an old one, and clients that have seen the number never fetch it. A restart of Redis may only raise it [F76]."""
     require_openim_mongo(profile)
     next_step = (
-        "Stop sending to it; set max_seq of its document in `seq` to the highest stored seq or above, and drop MALLOC_SEQ of it in "
-        "OpenIM's Redis. A restored backup is the usual cause."
+        "Stop sending to the conversation. Set max_seq of its document in `seq` to the highest stored seq or above, and delete its "
+        "MALLOC_SEQ key in OpenIM's Redis. A restored backup is the usual cause."
     )
 
     def fell(name: str, before: int, now: int | None) -> Problem:
@@ -60,10 +56,10 @@ def seqs_rise(profile: Profile) -> list[Proof]:
             return None
         return Problem(
             key=str(row["conversation_id"]),
-            summary=f"min_seq of conversation {row['conversation_id']} lies above max_seq: nothing in it can be read",
+            summary=f"min_seq of conversation {row['conversation_id']} is above max_seq, so no message in it can be read",
             expected=f"at most {high + 1}",
             actual=str(low),
-            next_step="Find out who set min_seq (retention, clear_conversation_msg), and set it back.",
+            next_step="Find out what set min_seq (retention, clear_conversation_msg), and correct it.",
         )
 
     def below(row: Row, partners: Sequence[Row]) -> Problem | None:
@@ -85,7 +81,7 @@ def seqs_rise(profile: Profile) -> list[Proof]:
             value="max_seq",
             judge=fell,
             unit="conversations' seqs",
-            unseen=("a fall that was made good between two runs",),
+            unseen=("a fall that was corrected between two runs",),
         ),
         Rule(subject=SEQ, judge=bounded, unit="conversations' seqs"),
         Reconcile(
@@ -100,13 +96,13 @@ def seqs_rise(profile: Profile) -> list[Proof]:
 
 @check(
     "SEQ-02",
-    title="One document of seqs for each conversation",
+    title="Each conversation has one document of sequence numbers",
     severity=Severity.HIGH,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def one_seq_document(profile: Profile) -> Unique:
-    """OpenIM's index on it is not unique. With two documents it depends on chance which of them gives the next seq."""
+    """OpenIM's index on the conversation id is not unique [F76]. With two documents, either of them may give the next seq."""
     require_openim_mongo(profile)
 
     def judge(rows: Sequence[Row]) -> Problem:
@@ -114,9 +110,9 @@ def one_seq_document(profile: Profile) -> Unique:
         return Problem(
             key=name,
             summary=f"conversation {name} has {len(rows)} documents in `seq`",
-            expected="one",
+            expected="one document",
             actual=f"max_seq {', '.join(sorted(str(row['max_seq']) for row in rows)[:4])}",
-            next_step="Keep the one with the highest max_seq, delete the others, and drop MALLOC_SEQ of it in OpenIM's Redis.",
+            next_step="Keep the document with the highest max_seq, delete the others, and delete the conversation's MALLOC_SEQ key in OpenIM's Redis.",
         )
 
     return Unique(subject=SEQ, value=lambda row: str(row["conversation_id"]), judge=judge, unit="documents of seqs")
@@ -124,14 +120,14 @@ def one_seq_document(profile: Profile) -> Unique:
 
 @check(
     "SEQ-03",
-    title="Nobody has read further than the conversation goes",
+    title="No read position is beyond the end of its conversation",
     severity=Severity.MEDIUM,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def read_within(profile: Profile) -> Reconcile:
-    """Who has read seq 500 of a conversation that ends at 100 sees its next 400 messages as read. Judged against the end of the
-    block that is reserved: the highest seq itself stands in OpenIM's Redis."""
+    """If a user's read position is 500 in a conversation that ends at 100, the next 400 messages appear as read. The position is
+    compared with the end of the reserved block, because the real highest seq is only in OpenIM's Redis [F76]."""
     require_openim_mongo(profile)
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
@@ -140,10 +136,10 @@ def read_within(profile: Profile) -> Reconcile:
             return None
         return Problem(
             key=f"{row['user_id']} in {row['conversation_id']}",
-            summary=f"user {row['user_id']} has read further than conversation {row['conversation_id']} goes",
+            summary=f"the read position of user {row['user_id']} is beyond the end of conversation {row['conversation_id']}",
             expected=f"at most {high}",
             actual=str(row["read_seq"]),
-            next_step="Set read_seq back (msg/set_conversation_has_read_seq), and look whether max_seq fell (SEQ-01).",
+            next_step="Correct read_seq (msg/set_conversation_has_read_seq), and check whether max_seq fell (SEQ-01).",
         )
 
     return Reconcile(
@@ -152,21 +148,21 @@ def read_within(profile: Profile) -> Reconcile:
         on=("conversation_id", "conversation_id"),
         judge=judge,
         unit="read positions",
-        unseen=("read positions within the block of seqs that is reserved and not used",),
+        unseen=("read positions within a reserved block of seqs that is not used yet",),
     )
 
 
 @check(
     "SEQ-04",
-    title="No hole in the seqs that nothing explains",
+    title="There is no unexplained gap in the sequence numbers",
     severity=Severity.MEDIUM,
     phase=Phase.CUTOVER,
     row=ROW,
 )
 def no_unexplained_hole(profile: Profile) -> Reconcile:
-    """Holes are normal: a Redis restart leaves up to 50 reserved seqs unused, in a group 100, and what is deleted for everybody leaves
-    an empty slot that nobody can tell from a seq never given. So only a whole missing document of a hundred seqs, above min_seq,
-    is reported: no deletion and no restart leaves that. Smaller holes cannot be judged read-only."""
+    """Small gaps are normal. A restart of Redis leaves up to 50 reserved seqs unused, or 100 in a group [F76], and a message deleted
+    for everybody leaves an empty slot like that of an unused seq [F64]. Therefore only a missing document of 100 seqs above
+    min_seq is reported, which neither a restart nor a deletion explains."""
     require_openim_mongo(profile)
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
@@ -180,10 +176,10 @@ def no_unexplained_hole(profile: Profile) -> Reconcile:
             return None
         return Problem(
             key=str(row["doc_id"]),
-            summary=f"conversation {row['conversation_id']} lacks its messages {first} to {until}",
+            summary=f"messages {first} to {until} of conversation {row['conversation_id']} are missing",
             expected=f"document {row['before']}, or a min_seq above",
             actual=f"no such document; the next stored seq is {row['lowest']}",
-            next_step="Compare with a backup of `msg`: the document was deleted, or the messages were acknowledged and never stored.",
+            next_step="Compare with a backup of `msg`. Either the document was deleted, or the messages were acknowledged and never stored.",
         )
 
     return Reconcile(
@@ -194,7 +190,7 @@ def no_unexplained_hole(profile: Profile) -> Reconcile:
         judge=judge,
         unit="blocks of messages",
         unseen=(
-            "holes that a deletion or a restart of Redis may have left",
-            "seqs missing at the end of a conversation",
+            "gaps that a deletion or a restart of Redis may have left",
+            "messages missing at the end of a conversation",
         ),
     )

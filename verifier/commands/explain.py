@@ -1,4 +1,4 @@
-"""`list`, `explain` and `history`: what can be asked without judging anything."""
+"""`explain`: what one check compares on a stack, with its queries and the privileges it needs."""
 
 from __future__ import annotations
 
@@ -7,61 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from verifier.checks.catalogue import load_checks
-from verifier.checks.registry import Check, NotApplicable
-from verifier.engine.plan import make_plan
-from verifier.history import FindingState, History
+from verifier.checks.registry import NotApplicable
 from verifier.model.redact import clean
-from verifier.model.verdict import Verdict
 from verifier.profile import NotMapped, Profile, ProfileError, load_profile
-from verifier.proofs import (
-    Absence,
-    Declared,
-    Delivery,
-    Histories,
-    Inventory,
-    Monotonic,
-    Proof,
-    Reconcile,
-    Retention,
-    Rule,
-    Unique,
-)
-from verifier.stores.builtin.table import role_of
+from verifier.proofs import Proof
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 
 
-def print_checks(profile_path: Path | None, files: Sequence[Path]) -> None:
-    """One line per check; with a profile also whether it applies there."""
-    registry = load_checks(files)
-    profile = load_profile(profile_path) if profile_path else None
-    plan = make_plan(registry, profile) if profile else None
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ID", "severity", "from", "statement", *(("on this stack",) if plan else ())):
-        table.add_column(heading, overflow="fold")
-    for item in sorted(registry, key=lambda entry: entry.id):
-        cells = [item.id, item.severity.label, item.phase.code, item.title]
-        if profile and plan:
-            cells.append(_applies(item, profile, plan.why_not(item)))
-        table.add_row(*cells)
-    Console().print(table)
-
-
-def _applies(item: Check, profile: Profile, why_not: str | None) -> str:
-    if why_not:
-        return why_not
-    try:
-        item.proofs(profile)
-    except (NotMapped, NotApplicable) as reason:
-        return str(reason)
-    return "applies"
-
-
 def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> None:
-    """Rule, why, exact queries and privileges of one check on this stack."""
+    """Print title, reason, queries and privileges of one check. Raises ProfileError for an unknown check."""
     registry = load_checks(files)
     if check_id not in registry:
         raise ProfileError(f"there is no check {check_id!r}; see: verifier list")
@@ -69,11 +26,11 @@ def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> N
     console = Console()
     console.print(f"{item.id}  {item.title}", style="bold", markup=False)
     console.print(
-        f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; row of the doc: {item.row}", markup=False
+        f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; data ownership: {item.row}", markup=False
     )
     console.print(f"\n{item.why}\n", markup=False)
     if not profile_path.exists():
-        console.print(f"There is no profile at {profile_path}; with one, the exact queries are shown.", markup=False)
+        console.print(f"No profile at {profile_path}; with a profile, the queries are shown.", markup=False)
         return
     profile = load_profile(profile_path)
     try:
@@ -82,69 +39,21 @@ def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> N
         console.print(f"Not applicable on {profile.stack}: {reason}.", markup=False)
         return
     for number, proof in enumerate(proofs, 1):
-        console.print(f"Proof {number} of {len(proofs)}: {_kind(proof)}", style="bold", markup=False)
+        console.print(f"Proof {number} of {len(proofs)}: {proof.technique}", style="bold", markup=False)
         for line in asyncio.run(_describe(proof, profile)):
             console.print(f"  {clean(line)}", markup=False, soft_wrap=True)
 
 
-def _kind(proof: Proof) -> str:
-    words = {
-        Reconcile: "reconcile: every record is looked up on the other side, differences are looked at twice",
-        Rule: "rule: every record must satisfy it, breaches are looked at twice",
-        Absence: "absence: counter, witness and continuity since the last reading",
-        Inventory: "inventory: every object is declared and no undeclared one there",
-        Delivery: "delivery: judged from the canary's journal",
-        Unique: "unique: records that clash are looked at twice",
-        Monotonic: "monotonic: no number falls below the highest that an earlier run saw, falls are looked at twice",
-        Histories: "histories: a sample of moved conversations, message for message, differences are looked at twice",
-        Retention: "retention: what is older than OpenIM keeps messages is counted",
-        Declared: "declared: each setting is asked for and compared, differences are looked at twice",
-    }
-    return words[type(proof)]
-
-
 async def _describe(proof: Proof, profile: Profile) -> list[str]:
-    if isinstance(proof, Delivery):
-        return [proof.statement, *(f"not visible: {what}" for what in proof.unseen)]
-    if isinstance(proof, Declared):
-        return [
-            *(f"POST /config/get_config {name}: {', '.join(settings)}" for name, settings in proof.expected.items()),
-            *(f"read {path}" for path in proof.files),
-        ]
-    if isinstance(proof, Inventory):
-        return [f"lists {', '.join(proof.kinds)} of {proof.role}", _needs(profile, proof.role)]
-    if isinstance(proof, Histories | Retention):
-        return [
-            "reads relation messages, and of OpenIM's msg what belongs to the same conversation",
-            _needs(profile, "chat_mongo"),
-        ]
     stores = Stores(profile)
     try:
-        if isinstance(proof, Absence):
-            observer = await stores.observer(proof.kind, proof.target, proof.columns)
-            queries, role = observer.queries, _role_of(profile, proof)
-        else:
-            places = [proof.subject]
-            if isinstance(proof, Reconcile):
-                places += [proof.against, *(rows for rows, _ in proof.or_against), *(rows for _, rows, _ in proof.also)]
-            sources = [await stores.source(rows) for rows in places]
-            queries = tuple(query for source in sources for query in source.queries)
-            role = role_of(proof.subject.relation, profile)
+        described = await proof.describe(profile, stores)
     except (StoreError, NotMapped) as error:
         return [f"the queries cannot be shown: {error}"]
     finally:
         await stores.close()
-    return [
-        *queries,
-        *([_needs(profile, role)] if role else []),
-        *(f"not visible: {what}" for what in getattr(proof, "unseen", ())),
-    ]
-
-
-def _role_of(profile: Profile, proof: Absence) -> str | None:
-    if proof.kind == "relation":
-        return profile.relation(proof.target).role
-    return (profile.channel(proof.target) if proof.kind == "channel" else profile.queue(proof.target)).role
+    needs = [text] if (text := _needs(profile, described.role)) else []
+    return [*described.queries, *needs, *(f"not visible: {what}" for what in described.unseen)]
 
 
 def _needs(profile: Profile, role: str) -> str:
@@ -153,50 +62,7 @@ def _needs(profile: Profile, role: str) -> str:
         "MongoRole": "needs: role `read` on the database; change streams are part of it",
         "RedisRole": "needs: an ACL user with +@read +scan +info +subscribe +ssubscribe +psubscribe +pubsub +client|list and the key patterns",
         "BrokerRole": "needs: the tag `monitoring` and an entry without permissions in each vhost",
-        "OpenIMRole": "needs: an admin id of the verifier's own; the route list keeps it to reading",
+        "OpenIMRole": "needs: an admin user ID that nothing else uses; the allow-list of routes limits the verifier to reading",
     }
     config = profile.roles.get(role)
     return needs.get(type(config).__name__, "")
-
-
-def print_history(profile_path: Path, *, findings: bool, limit: int) -> None:
-    """Earlier runs with their counts, or the known findings with their state."""
-    profile = load_profile(profile_path)
-    with History.open(profile.history, stack=profile.stack) as history:
-        table = _finding_table(history, limit) if findings else _run_table(history, limit)
-    console = Console()
-    console.print(table if table.row_count else "nothing is remembered yet; run: verifier run")
-
-
-def _run_table(history: History, limit: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "started", "phase", "kind", "state", "✗ ? ✓ –", "took"):
-        table.add_column(heading, no_wrap=True)
-    for run in history.runs(limit):
-        counts = [
-            str(run.count(verdict))
-            for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS, Verdict.NOT_APPLICABLE)
-        ]
-        started = run.started_at.strftime("%m-%d %H:%M:%S")
-        table.add_row(
-            run.run_id, started, run.phase, run.kind.value, run.state.value, " ".join(counts), f"{run.duration_s:.1f} s"
-        )
-    return table
-
-
-def _finding_table(history: History, limit: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("fingerprint", "check", "state", "first seen", "seen", "what"):
-        table.add_column(heading, overflow="fold")
-    known = sorted(history.findings(), key=lambda item: (item.state is FindingState.HEALED, item.finding.check_id))
-    for item in known[:limit]:
-        first = item.first_seen_at.strftime("%Y-%m-%d %H:%M")
-        table.add_row(
-            item.finding.fingerprint,
-            item.finding.check_id,
-            item.state.value,
-            first,
-            f"{item.times_seen}×",
-            clean(item.finding.summary),
-        )
-    return table

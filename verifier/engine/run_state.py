@@ -1,33 +1,20 @@
-"""What a run takes from earlier ones, and what it leaves behind: the engine's side of the history."""
+"""What the engine reads from earlier runs and what it commits: the engine's side of the history."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from verifier.model.verdict import Outcome
 
 
-class RunMemory(Protocol):
-    """The history, as far as the engine uses it."""
-
-    def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach."""
-
-    def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """What an earlier run remembered."""
-
-    def positions(self, slot: str) -> list[tuple[Any, str]]:
-        """Earlier horizons of an object."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all.
+    """A check's outcome with its watermarks and positions, committed in one transaction.
 
-    `reads`: what the run has sent to each store until now.
+    `reads`: the number of statements, commands and requests that the run has sent to each store so far.
     """
 
     outcome: Outcome
@@ -38,7 +25,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
-    """The first part of a run that was cut short: when it began, what it judged, what it sent to each store."""
+    """The first part of an interrupted run: when it started, its outcomes, and the reads of each store."""
 
     run_id: str
     started_at: datetime

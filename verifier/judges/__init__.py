@@ -1,1 +1,1 @@
-"""The operations journal, and the pure functions that judge it."""
+"""The operations journal, and pure functions that judge it."""

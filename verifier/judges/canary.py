@@ -1,4 +1,4 @@
-"""MSG-04 from a canary's journal: what was acknowledged is in OpenIM once, in order, unchanged."""
+"""MSG-04 in the canary's journal: each acknowledged message is in OpenIM once, in order and unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifier.judges.order import judge_order
 from verifier.judges.sockets import over_websocket
 
 CANARY_SETTLE_S = 2.0
-"""How long an acknowledged message may take to become readable: OpenIM acknowledges before it stores."""
+"""How long an acknowledged message may take to become readable, because OpenIM acknowledges before it stores [F66]."""
 
 _KINDS = ("send", "receive", "read_back", "ws_connect")
 
@@ -20,20 +20,20 @@ _KINDS = ("send", "receive", "read_back", "ws_connect")
 def judge_canary_delivery(
     operations: Iterable[Operation], *, settle_s: float = CANARY_SETTLE_S
 ) -> JournalJudgement | None:
-    """Delivery, with the way that it was seen by. None where nothing was sent or seen."""
+    """Judge delivery and name the transport. None if nothing was sent or seen."""
     recorded = [item for item in operations if item.op in _KINDS]
     report = judge_delivery(recorded, settle_s=settle_s)
-    return None if report is None else _with_its_way(report.judgement, recorded)
+    return None if report is None else _with_transport(report.judgement, recorded)
 
 
 def judge_canary_order(operations: Iterable[Operation]) -> JournalJudgement | None:
-    """Order, with the way that it was seen by. None where there is nothing to compare."""
+    """Judge order and name the transport. None if there is nothing to compare."""
     recorded = [item for item in operations if item.op in _KINDS]
     judgement = judge_order(recorded)
-    return None if judgement is None else _with_its_way(judgement, recorded)
+    return None if judgement is None else _with_transport(judgement, recorded)
 
 
-def _with_its_way(judgement: JournalJudgement, recorded: list[Operation]) -> JournalJudgement:
+def _with_transport(judgement: JournalJudgement, recorded: list[Operation]) -> JournalJudgement:
     sockets = over_websocket(recorded)
     unseen = () if sockets.connections else ("sends and pushes over OpenIM's WebSocket",)
     return replace(judgement, seen_over=str(sockets), unseen=(*judgement.unseen, *unseen))

@@ -1,16 +1,14 @@
-"""Was every message that was acknowledged delivered, once, unchanged, to everyone it was for, and to nobody else?
+"""Classifies every message of a journal: was it delivered once and unchanged to each receiver, and to nobody else?
 
-The rules, so that nothing is accused that is not known:
-
-- **lost**: acknowledged, and the receiver's latest complete read-back, begun at least `settle_s` after the
-  acknowledgement, does not hold it. Seen before and absent from that read, it is lost too: it vanished.
-- **duplicated**: one send, two places (seqs, or message ids where there is no seq) for one receiver. The same place
-  seen by two reads or two channels is one message.
-- **unexpected**: seen though it was never sent, though the server refused it, or by someone it was not for.
-- **altered**: the text that was read is not the text that was sent.
-- **recovered**: the outcome of the send is unknown, and the message is there. No accusation.
-- **unknown**: a send without an answer that nobody saw (nobody will ever know), or an acknowledged message that no
-  read could have shown. Never "lost".
+- **lost**: acknowledged, and missing in the receiver's latest complete read-back that began at least `settle_s` after the
+  acknowledgement. A message that was seen earlier and is missing there is lost too.
+- **duplicated**: one send, and two places (seqs, or message ids if there is no seq) for one receiver. The same place seen
+  by two read-backs or on two channels is one message.
+- **unexpected**: seen although it was never sent, although the server refused it, or by a user who is not a receiver.
+- **altered**: the text that was read differs from the text that was sent.
+- **recovered**: the outcome of the send is unknown, and the message was seen. This is not a problem.
+- **unknown**: a send without an answer that no receiver saw, or an acknowledged message that no read-back could have
+  shown. It is never counted as lost.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from verifier.judges.judgement import JournalJudgement, Problems
-from verifier.judges.messages import Message, Messages, index_messages
+from verifier.judges.messages import MessageIndex, SentMessage, index_messages
 from verifier.judges.operation import Operation, OpPhase
 from verifier.model.invariant import Problem
 
@@ -28,10 +26,11 @@ UNIT = "deliveries of acknowledged messages"
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts for one receiver. `expected` = acknowledged messages for it = received + lost + unknown.
+class DeliveryTally:
+    """Counts for one receiver.
 
-    `recovered` and `duplicated`, `altered`, `unexpected` count beside that sum.
+    `expected` is the number of acknowledged messages for it, and equals `received` + `lost` + `unknown`. The other counts
+    are not part of that sum.
     """
 
     expected: int = 0
@@ -46,37 +45,37 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryReport:
-    """The facts of delivery. Sends: `sent` = `acked` + `refused` + `unknown_sends`."""
+    """The result of `judge_delivery`. `sent` equals `acked` + `refused` + `unknown_sends`."""
 
     sent: int
     acked: int
     refused: int
     unknown_sends: int
     recovered_sends: int
-    receivers: Mapping[str, Tally]
+    receivers: Mapping[str, DeliveryTally]
     problems: tuple[Problem, ...]
     problems_total: int
     failed_reads: int
 
     def count(self, name: str) -> int:
-        """The sum of one field of all tallies."""
+        """The sum of one field over all receivers."""
         return sum(getattr(tally, name) for tally in self.receivers.values())
 
     @property
     def judgement(self) -> JournalJudgement:
-        """The same as a verdict needs it. Nothing acknowledged is never a pass."""
+        """The report as a judgement. If nothing was acknowledged, it is inconclusive."""
         notes = []
         if self.unknown_sends:
             notes.append(
-                f"{self.unknown_sends} of {self.sent} sends got no answer: {self.recovered_sends} of them are there, "
-                "of the others nobody can know"
+                f"{self.unknown_sends} of {self.sent} sends got no answer: {self.recovered_sends} of them were seen, "
+                "the outcome of the others is unknown"
             )
         if self.refused:
             notes.append(f"{self.refused} of {self.sent} sends were refused")
         if self.failed_reads:
             notes.append(f"{self.failed_reads} read-backs failed")
         if self.count("unknown"):
-            notes.append("no complete read-back was late enough for some messages; let the run end by itself")
+            notes.append("for some messages no complete read-back began late enough; let the run end by itself")
         return JournalJudgement(
             problems=self.problems,
             problems_total=self.problems_total,
@@ -89,23 +88,23 @@ class DeliveryReport:
 
 
 def judge_delivery(operations: Iterable[Operation], *, settle_s: float = 2.0) -> DeliveryReport | None:
-    """Judge the sends of a journal against what its receivers read; None where it holds no send.
+    """Compare the sends of a journal with what its receivers read. None if it contains no send.
 
-    `settle_s` is how long an acknowledged message may take to become readable: OpenIM acknowledges before it stores.
-    Raises JournalError where two sends share a marker.
+    `settle_s` is the time in seconds that an acknowledged message may take to become readable, because OpenIM acknowledges
+    before it stores [F66]. Raises JournalError if two sends share a marker.
     """
     messages = index_messages(operations)
     if not messages.sent and not messages.receptions:
         return None
-    return _Judge(messages, settle_s).report()
+    return _DeliveryJudge(messages, settle_s).report()
 
 
 @dataclass(slots=True)
-class _Judge:
-    messages: Messages
+class _DeliveryJudge:
+    messages: MessageIndex
     settle_s: float
     problems: Problems = field(default_factory=Problems)
-    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    tallies: dict[str, DeliveryTally] = field(default_factory=lambda: defaultdict(DeliveryTally))
     recovered: set[str] = field(default_factory=set)
 
     def report(self) -> DeliveryReport:
@@ -123,12 +122,12 @@ class _Judge:
             unknown_sends=phases[OpPhase.INFO],
             recovered_sends=len(self.recovered),
             receivers=dict(sorted(self.tallies.items())),
-            problems=tuple(self.problems.told),
+            problems=tuple(self.problems.listed),
             problems_total=self.problems.total,
             failed_reads=self.messages.failed_reads,
         )
 
-    def _judge_one(self, message: Message, receiver: str) -> None:
+    def _judge_one(self, message: SentMessage, receiver: str) -> None:
         tally = self.tallies[receiver]
         seen = self.messages.receptions.get((message.marker, receiver), [])
         if message.acked:
@@ -139,7 +138,7 @@ class _Judge:
             self.recovered.add(message.marker)
         self._judge_copies(message, receiver, seen, tally)
 
-    def _judge_presence(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
+    def _judge_presence(self, message: SentMessage, receiver: str, seen: list[Operation], tally: DeliveryTally) -> None:
         read = self.messages.latest_read.get((message.conversation, receiver))
         ack = message.call.last
         if read is None:
@@ -156,7 +155,7 @@ class _Judge:
             tally.lost += 1
             self.problems.add(_lost(message, receiver, seen, read.call.last))
 
-    def _judge_copies(self, message: Message, receiver: str, seen: list[Operation], tally: Tally) -> None:
+    def _judge_copies(self, message: SentMessage, receiver: str, seen: list[Operation], tally: DeliveryTally) -> None:
         places = {_place(reception): reception for reception in reversed(seen)}
         if len(places) > 1:
             tally.duplicated += 1
@@ -171,14 +170,14 @@ class _Judge:
     def _judge_unexpected(self, marker: str, receiver: str, seen: list[Operation]) -> None:
         message = self.messages.sent.get(marker)
         if message is None:
-            why = f"message {marker} was never sent, and {receiver} saw it ({seen[0]})"
+            why = f"message {marker} was never sent, but {receiver} saw it ({seen[0]})"
             expected = "only messages that were sent"
         elif message.call.phase is OpPhase.FAIL:
-            why = f"the server refused message {marker} ({message.call.last}), and {receiver} saw it ({seen[0]})"
-            expected = "a refused message reaches nobody"
+            why = f"the server refused message {marker} ({message.call.last}), but {receiver} saw it ({seen[0]})"
+            expected = "a refused message reaches no receiver"
         elif receiver not in message.receivers:
-            why = f"message {marker} was not for {receiver} ({message.call.invoke}), who saw it ({seen[0]})"
-            expected = f"only {', '.join(message.receivers) or 'nobody'} can read it"
+            why = f"message {marker} was not sent to {receiver} ({message.call.invoke}), who saw it ({seen[0]})"
+            expected = f"readable by {', '.join(message.receivers) or 'nobody'} only"
         else:
             return
         self.tallies[receiver].unexpected += 1
@@ -188,14 +187,14 @@ class _Judge:
                 summary=why,
                 expected=expected,
                 actual=f"{receiver} read it at {_where(seen[0])}",
-                next_step="Find who wrote it: the ids below name it in OpenIM.",
+                next_step="Look the message up in OpenIM by the ids below, and find out who wrote it.",
                 evidence=_evidence(message, seen[0]),
             )
         )
 
 
 def _covers(begin: int, end: int, seen: list[Operation]) -> bool:
-    """Whether a read of begin..end would have shown what was seen elsewhere; without a seq, a complete one would."""
+    """Whether a read-back of begin..end would have shown the message. Without a seq, a complete read-back would."""
     seqs = [seq for reception in seen if (seq := reception.number("seq")) is not None]
     return not seqs or any(begin <= seq <= end for seq in seqs)
 
@@ -212,7 +211,7 @@ def _where(reception: Operation) -> str:
     return f"seq {seq}" if seq is not None else f"message id {reception.text('message_id') or 'unknown'}"
 
 
-def _evidence(message: Message | None, reception: Operation | None) -> dict[str, str]:
+def _evidence(message: SentMessage | None, reception: Operation | None) -> dict[str, str]:
     evidence = {}
     if message is not None:
         evidence["conversation"] = message.conversation
@@ -225,44 +224,46 @@ def _evidence(message: Message | None, reception: Operation | None) -> dict[str,
     return evidence
 
 
-def _lost(message: Message, receiver: str, seen: list[Operation], read: Operation) -> Problem:
+def _lost(message: SentMessage, receiver: str, seen: list[Operation], read: Operation) -> Problem:
     ack = message.call.last
     later_s = (read.monotonic_ns - ack.monotonic_ns) / 1e9
     if seen:
-        summary = f"message {message.marker} was seen by {receiver} ({seen[-1]}) and is gone from a later read ({read})"
+        summary = (
+            f"message {message.marker} was seen by {receiver} ({seen[-1]}) and is gone from a later read-back ({read})"
+        )
         actual = f"gone {later_s:.1f} s after the acknowledgement"
     else:
-        summary = f"message {message.marker} was acknowledged ({ack}), and {receiver} did not find it later ({read})"
+        summary = f"message {message.marker} was acknowledged ({ack}), but {receiver} did not find it later ({read})"
         actual = f"absent {later_s:.1f} s after the acknowledgement"
     return Problem(
         key=f"{message.marker} at {receiver}",
         summary=summary,
         expected=f"readable by {receiver}",
         actual=actual,
-        next_step="Look the message id up in OpenIM's msg collection and in the log of its msgtransfer.",
+        next_step="Look up the message id in OpenIM's collection `msg` and in the log of its msgtransfer service.",
         evidence=_evidence(message, seen[-1] if seen else None) | {"read": str(read)},
     )
 
 
-def _duplicated(message: Message, receiver: str, places: list[Operation]) -> Problem:
+def _duplicated(message: SentMessage, receiver: str, places: list[Operation]) -> Problem:
     first, second = sorted(places, key=lambda place: place.number("seq") or 0)[:2]
     return Problem(
         key=f"{message.marker} at {receiver}",
-        summary=f"message {message.marker} was sent once ({message.call.invoke}), and {receiver} has it at "
+        summary=f"message {message.marker} was sent once ({message.call.invoke}), but {receiver} has it at "
         f"{_where(first)} ({first}) and at {_where(second)} ({second})",
         expected="once",
         actual=f"{len(places)} times: " + ", ".join(_where(place) for place in places[:5]),
-        next_step="Look for a retry between client, gateway and OpenIM: send_msg knows no idempotency key.",
+        next_step="Look for a retry between client, gateway and OpenIM: send_msg has no idempotency key.",
         evidence=_evidence(message, second),
     )
 
 
-def _altered(message: Message, receiver: str, reception: Operation) -> Problem:
+def _altered(message: SentMessage, receiver: str, reception: Operation) -> Problem:
     return Problem(
         key=f"{message.marker} at {receiver}",
         summary=f"message {message.marker} was sent with one text ({message.call.invoke}) and read with another ({reception})",
         expected=f"digest {message.call.invoke.text('digest')}",
         actual=f"digest {reception.text('digest')}",
-        next_step="Look for a webhook or a proxy that rewrites content.",
+        next_step="Look for a webhook or proxy that rewrites content.",
         evidence=_evidence(message, reception),
     )

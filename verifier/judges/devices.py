@@ -1,4 +1,4 @@
-"""TOK-07 from a journal: a second device on another platform does not end the first one, unless that is the policy."""
+"""TOK-07 in a journal: a login on a second platform does not end the first session, unless the policy says so."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from verifier.judges.operation import Call, Operation, OpPhase, calls
 from verifier.model.invariant import Problem
 
 KICKED = frozenset({1502, 1506, 1507})
-"""What OpenIM says of a token that was invalidated, kicked, or is not there any more."""
+"""OpenIM's error codes for a token that is invalid, kicked or unknown [F23]."""
 
 
 def judge_two_platforms(
     operations: Iterable[Operation], *, second_device: Literal["kept", "ends_first"] = "kept"
 ) -> JournalJudgement | None:
-    """TOK-07: after a login on another platform the first session still reaches OpenIM, and so does the second.
+    """After a login on a second platform, both sessions still reach OpenIM. None if there is no `second_login`.
 
-    None without a `second_login`. Where the declared policy ends the first session, only the second is judged.
+    With `second_device="ends_first"`, only the second session must reach it.
     """
     problems, notes = Problems(), []
     seen = total = unknown = 0
@@ -43,7 +43,10 @@ def judge_two_platforms(
         unit="logins on a second platform",
         unknown=unknown,
         notes=tuple(notes),
-        unseen=("platforms beside the two that the canary used", "a token that OpenIM's cache keeps alive up to 300 s"),
+        unseen=(
+            "platforms other than the two that the canary used",
+            "a token that OpenIM's cache still accepts for up to 300 s",
+        ),
     )
 
 
@@ -54,7 +57,7 @@ def _kicked(call: Call, ended: str) -> Problem:
         summary=f"{user} logged in on platforms {platforms}, and the {ended} session no longer reaches OpenIM: {call.last}",
         expected="both sessions reach OpenIM",
         actual=f"OpenIM answered {call.last.text('err_code')} {call.last.text('error')}".strip(),
-        next_step="Compare multiLogin.policy with token.per: one token per user is replaced by each login. Keep one per "
+        next_step="Compare multiLogin.policy with token.per. With one token per user, each login replaces it. Keep one token per "
         "platform, or declare token.second_device = 'ends_first'.",
         evidence={"logins": str(call.invoke), "answer": str(call.last)},
     )

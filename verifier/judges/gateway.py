@@ -1,4 +1,4 @@
-"""GW-01 from a journal: the gateway puts the imToken in, lets none out, and takes nobody for somebody else."""
+"""GW-01 in a journal: the gateway injects the imToken, shows none, and identifies users by their session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verifier.judges.operation import Call, Operation, OpPhase, calls
 from verifier.judges.sockets import over_websocket
 from verifier.model.invariant import Problem
 
-# What OpenIM answers where no token, or no valid one, came with a call: ArgsError names the header in its text.
+# OpenIM's answers to a call without a valid token. ArgsError names the missing header in its text.
 _TOKEN_ERRORS = frozenset(range(1501, 1508))
 _ARGS_ERROR = 1001
 _KINDS = ("login", "im_call", "ws_connect", "ws_claim")
@@ -19,10 +19,10 @@ _KINDS = ("login", "im_call", "ws_connect", "ws_claim")
 def judge_gateway(
     operations: Iterable[Operation], *, delivery: Literal["proxy", "login_response"] = "proxy"
 ) -> JournalJudgement | None:
-    """GW-01: login, then calls and WebSocket through the gateway work, and nothing that it sends holds an imToken.
+    """After a login, calls and WebSocket connections through the gateway work, and no answer contains an imToken.
 
-    None without an `im_call` or `ws_connect`. With `delivery = "login_response"` the login hands the token out by
-    policy, and only other answers may not.
+    None if there is no `im_call` and no `ws_connect`. With `delivery="login_response"`, the answer to the login may contain
+    the token.
     """
     operations = [item for item in operations if item.op in (*_KINDS, "ws_watch", "receive", "send")]
     if not any(item.op in ("im_call", "ws_connect") for item in operations):
@@ -40,7 +40,7 @@ def judge_gateway(
                 continue
             seen += 1
     for call in calls(operations, "ws_watch"):
-        # What came over a connection beside the answers to calls: a token may stand in a push, too.
+        # Frames that are not answers to calls: a push may contain a token too.
         if shown := call.last.names("token_in"):
             problems.add(_token_shown(call.last, shown))
     sockets = over_websocket(operations)
@@ -60,7 +60,7 @@ def _problem(call: Call, delivery: str) -> Problem | None:
     if shown and not (kind == "login" and delivery == "login_response"):
         return _token_shown(answer, shown)
     if kind == "ws_claim":
-        return _believed(call) if call.phase is OpPhase.OK else None
+        return _impersonated(call) if call.phase is OpPhase.OK else None
     if call.phase is not OpPhase.FAIL or kind == "login":
         return None
     if _token_refused(answer):
@@ -76,10 +76,10 @@ def _token_refused(answer: Operation) -> bool:
 def _token_shown(answer: Operation, places: tuple[str, ...]) -> Problem:
     return Problem(
         key=answer.text("route") or answer.op,
-        summary=f"the gateway's answer shows an imToken: {answer}",
-        expected="no imToken leaves the gateway",
+        summary=f"an answer of the gateway shows an imToken: {answer}",
+        expected="no imToken in any answer of the gateway",
         actual="in " + ", ".join(places),
-        next_step="Keep the token in Redis and inject it in the gateway; take it out of this answer.",
+        next_step="Remove the token from this answer. Keep it in Redis, and let the gateway inject it into requests.",
         evidence={"answer": str(answer)},
     )
 
@@ -90,7 +90,7 @@ def _not_injected(answer: Operation) -> Problem:
         summary=f"a call through the gateway reached OpenIM without a valid imToken: {answer}",
         expected="the gateway injects the caller's imToken",
         actual=f"OpenIM answered {answer.text('err_code')} {answer.text('error')}".strip(),
-        next_step="Look at im:token:<userID> of this user, and at how the gateway injects it.",
+        next_step="Check the key im:token:<userID> of this user, and how the gateway injects the token.",
         evidence={"answer": str(answer)},
     )
 
@@ -99,19 +99,19 @@ def _not_connected(answer: Operation) -> Problem:
     return Problem(
         key=answer.text("route"),
         summary=f"the gateway refused OpenIM's WebSocket to a user who is signed in: {answer}",
-        expected="a session is enough to connect",
+        expected="a user with a session can connect",
         actual=answer.text("error") or "refused",
-        next_step="Look at how the gateway passes the WebSocket handshake on, and at OpenIM's WebSocket port.",
+        next_step="Check how the gateway forwards the WebSocket handshake, and whether OpenIM's WebSocket port can be reached.",
         evidence={"answer": str(answer)},
     )
 
 
-def _believed(call: Call) -> Problem:
+def _impersonated(call: Call) -> Problem:
     claimed = call.invoke.text("claimed")
     return Problem(
         key=f"{call.invoke.text('route')} as {claimed}",
-        summary=f"the gateway let {call.invoke.text('user')} be {claimed} over OpenIM's WebSocket: {call.last}",
-        expected="user, token and platform come from the session, whatever the client says",
+        summary=f"the gateway let {call.invoke.text('user')} act as {claimed} over OpenIM's WebSocket: {call.last}",
+        expected="user, token and platform come from the session, not from the client's query",
         actual=f"answered as {claimed}",
         next_step="Drop sendID, token, platformID and v from the client's query, and set them from the session.",
         evidence={"claimed": str(call.invoke), "answered": str(call.last)},

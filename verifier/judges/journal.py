@@ -1,11 +1,11 @@
-"""The operations journal: what a canary, a journey or a load run did, one operation a line, judged afterwards.
+"""The operations journal: what a canary, a journey or a load run did, one operation per line, to be judged afterwards.
 
-Format, version 1: JSON Lines. The first line is the header; each further line an operation; the last one,
-`{"end": N}`, says that the recorder finished and how many operations it wrote. Files are append-only and never
-overwritten. Every operation is one `write(2)`, so that a killed recorder loses at most the line that it was writing;
-`close` forces the file to the disk (a power cut may cost more). Secrets are removed before anything is written.
+Format, version 1: JSON Lines. The first line is the header and each further line an operation. The last line,
+`{"end": N}`, says that the recorder finished and wrote N operations. Files are append-only and never overwritten. Every
+operation is one `write(2)`, so a killed recorder loses at most the line that it was writing. `close` forces the file to the
+disk; a power failure before that may lose more. Secrets are removed before anything is written.
 
-Judges take any iterable of `Operation`: another format needs a `Recorder` and a reader that yields the same.
+Judges take any iterable of `Operation`. Another format needs a `Recorder` and a reader that yields operations.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, get_args
 
 from verifier.judges.operation import OpPhase
-from verifier.judges.scrub import scrub, scrub_text
+from verifier.judges.redaction import redact_text, redact_value
 
 FORMAT = "openim-ssot operations"
 VERSION = 1
@@ -35,12 +35,12 @@ Kind = Literal["canary", "load", "journey"]
 
 
 class JournalError(Exception):
-    """A journal cannot be written, read or judged; the text says why and what to do."""
+    """A journal cannot be written, read or judged. The text says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """The first line: whose operations these are, and both clocks at one moment."""
+    """The first line: which run this is, and both clocks at the same moment."""
 
     run_id: str
     kind: Kind
@@ -55,31 +55,31 @@ class Header:
 
 
 class Recorder(Protocol):
-    """Where operations go. Ids join an invoke with its completion and are unique within a recorder."""
+    """Takes operations. An id joins an invocation with its completion and is unique within a recorder."""
 
     def invoke(self, process: str, op: str, /, **value: Any) -> str:
-        """Record that something is tried; returns its id."""
+        """Record an invocation and return its id."""
 
     def complete(self, phase: OpPhase, process: str, op: str, call_id: str, /, **value: Any) -> None:
-        """Record what became of it."""
+        """Record the completion of the invocation `call_id`."""
 
     def observe(self, process: str, op: str, /, **value: Any) -> None:
-        """Record what was seen without being asked for."""
+        """Record an observation that belongs to no invocation."""
 
     def close(self) -> None:
-        """Finish; recording afterwards is an error."""
+        """Finish. Recording afterwards is an error."""
 
 
 class JournalWriter:
-    """Writes a new journal at `path`. Safe for threads and, under gevent's patching, for greenlets.
+    """Writes a new journal at `path`. Safe for threads and, with gevent's patches, for greenlets.
 
-    Raises JournalError where the file exists, cannot be created, or the disk is full; after a failed write the file
-    ends with the last whole operation, and nothing more is taken.
+    Raises JournalError if the file exists or cannot be created, or if the disk is full. After a failed write, the file ends
+    with the last complete operation and the writer refuses further ones.
     """
 
     def __init__(self, path: Path, *, run_id: str, kind: Kind, stack: str) -> None:
         if kind not in get_args(Kind):
-            raise JournalError(f"{kind!r} is no kind of journal; there are: {', '.join(get_args(Kind))}")
+            raise JournalError(f"{kind!r} is not a kind of journal; use one of: {', '.join(get_args(Kind))}")
         self.path = path
         self.header = Header(
             run_id=run_id, kind=kind, stack=stack, time_ns=time.time_ns(), monotonic_ns=time.monotonic_ns()
@@ -95,9 +95,9 @@ class JournalWriter:
                 {
                     "journal": FORMAT,
                     "version": VERSION,
-                    "run_id": scrub_text(run_id),
+                    "run_id": redact_text(run_id),
                     "kind": kind,
-                    "stack": scrub_text(stack),
+                    "stack": redact_text(stack),
                     "time_ns": self.header.time_ns,
                     "monotonic_ns": self.header.monotonic_ns,
                 }
@@ -121,13 +121,13 @@ class JournalWriter:
         return self._operations
 
     def invoke(self, process: str, op: str, /, **value: Any) -> str:
-        """Record that something is tried; returns the id that joins it with its completion."""
+        """Record an invocation and return the id that joins it with its completion."""
         call_id = str(next(self._ids))
         self._record(process, op, OpPhase.INVOKE, call_id, value)
         return call_id
 
     def complete(self, phase: OpPhase, process: str, op: str, call_id: str, /, **value: Any) -> None:
-        """Record what became of the operation `call_id`: ok, fail, or info for an unknown outcome."""
+        """Record the completion of the invocation `call_id`: ok, fail, or info for an unknown outcome."""
         if phase is OpPhase.INVOKE:
             raise JournalError(
                 f"{op} {call_id} of {process}: an operation completes with ok, fail or info, not with invoke"
@@ -135,11 +135,11 @@ class JournalWriter:
         self._record(process, op, phase, call_id, value)
 
     def observe(self, process: str, op: str, /, **value: Any) -> None:
-        """Record something seen without being asked for."""
+        """Record an observation that belongs to no invocation."""
         self._record(process, op, OpPhase.OK, str(next(self._ids)), value)
 
     def close(self) -> None:
-        """Write the end line and force the file to the disk. Closing twice is harmless."""
+        """Write the end line and force the file to the disk. A second call does nothing."""
         if self._fd is None:
             return
         try:
@@ -147,10 +147,10 @@ class JournalWriter:
                 self._append({"end": self._operations})
             os.fsync(self._fd)
         except OSError as error:
-            # A pipe or a device cannot be synchronised, which costs nothing.
+            # A pipe or a device cannot be synchronised, and need not be.
             if error.errno not in (errno.EINVAL, errno.EROFS):
                 raise JournalError(
-                    f"the journal {self.path} could not be forced to the disk: {error.strerror}. "
+                    f"the journal {self.path} could not be written to the disk: {error.strerror}. "
                     "Free the disk and record again."
                 ) from error
         finally:
@@ -166,7 +166,7 @@ class JournalWriter:
                 "id": call_id,
                 "time_ns": time.time_ns(),
                 "monotonic_ns": time.monotonic_ns(),
-                "value": scrub(dict(value)),
+                "value": redact_value(dict(value)),
             },
             operations=1,
         )
@@ -177,15 +177,15 @@ class JournalWriter:
         except (TypeError, ValueError) as error:
             raise JournalError(
                 f"an operation of {self.path} cannot be written as JSON: {error}. "
-                "Record texts, numbers, lists and mappings alone."
+                "Record only texts, numbers, lists and mappings."
             ) from error
         if len(data) > LINE_MAX_BYTES:
             raise JournalError(
-                f"an operation of {len(data)} bytes is over the journal's {LINE_MAX_BYTES}. Record a digest of long texts."
+                f"an operation of {len(data)} bytes exceeds the journal's limit of {LINE_MAX_BYTES}. Record a digest of long texts."
             )
         with self._lock:
             if self._fd is None:
-                raise JournalError(f"the journal {self.path} is closed; nothing more is recorded")
+                raise JournalError(f"the journal {self.path} is closed; no operation can be recorded")
             if self._failure is not None:
                 raise JournalError(self._failure)
             self._write(self._fd, data)
@@ -205,25 +205,25 @@ class JournalWriter:
 
 
 def create_journal(path: Path) -> int:
-    """The descriptor of a new file to append to, readable by its owner alone. Raises JournalError, also where there is one."""
+    """Create a file that only its owner may read, and return its descriptor. Raises JournalError, also if the file exists."""
     try:
-        # A parent that is itself a file fails at open, with its own errno.
+        # If the parent is a file, `open` fails with its own errno.
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
         return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         raise JournalError(
-            f"there is a journal at {path} already, and journals are never overwritten. Name another file."
+            f"the journal {path} exists already, and journals are never overwritten. Name another file."
         ) from None
     except OSError as error:
         raise JournalError(
-            f"the journal {path} cannot be created: {error.strerror}. Name a file in a directory that is yours."
+            f"the journal {path} cannot be created: {error.strerror}. Name a file in a directory that you may write to."
         ) from error
 
 
 def _write_failed(path: Path, operations: int, error: OSError) -> str:
     cause = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or "write error"
     return (
-        f"the journal {path} cannot be continued: {cause}. It ends with operation {operations}, whole; what came after "
-        "is not recorded. Free the disk and record again."
+        f"the journal {path} cannot be continued: {cause}. It ends with operation {operations}, which is complete; later ones "
+        "are not recorded. Free the disk and record again."
     )

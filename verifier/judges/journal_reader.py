@@ -1,4 +1,4 @@
-"""Reading journals back: line by line, in bounded memory, tolerant of exactly what a killed recorder leaves."""
+"""Reads journals line by line, in bounded memory. An incomplete last line, as a killed recorder leaves it, is accepted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from verifier.judges.operation import Operation, OpPhase
 
 
 class JournalReader:
-    """Reads a journal line by line, in bounded memory. `header` is known at once; iterate for the operations.
+    """Reads a journal line by line, in bounded memory. `header` is available at once; iterate for the operations.
 
-    After an iteration `ended` says whether the recorder finished, `unfinished_bytes` how much of a last line a
-    killed recorder left, `operations` how many there were, `last_at` when the last one was. A damaged line in the
-    middle is a JournalError: of such a file nothing can be judged.
+    After an iteration, `ended` says whether the recorder finished, `unfinished_bytes` is the length of an incomplete last
+    line, `operations` is the number of operations, and `last_at` is the time of the last one. A damaged line before the end
+    raises JournalError, because such a file cannot be judged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,16 +34,16 @@ class JournalReader:
 
     @property
     def last_at(self) -> datetime:
-        """When the last operation was recorded; before an iteration, when the recording began."""
+        """When the last operation was recorded. Before an iteration, when recording began."""
         return datetime.fromtimestamp(self._last_ns / 1e9, UTC)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a report must say of this file, after an iteration."""
+        """Notes for the report about this file, after an iteration."""
         notes = []
         if self.unfinished_bytes:
             notes.append(
-                f"the last line of {self.path.name} is unfinished ({self.unfinished_bytes} bytes) and left out"
+                f"the last line of {self.path.name} is unfinished ({self.unfinished_bytes} bytes) and was ignored"
             )
         if not self.ended:
             notes.append(f"the recorder of {self.path.name} did not finish: it is still running, or it was killed")
@@ -63,7 +63,7 @@ class JournalReader:
                     self.unfinished_bytes = len(line)
                     return
                 if self.ended:
-                    raise self._damaged(number, "it stands after the end")
+                    raise self._damaged(number, "it follows the end line")
                 operation = self._operation(line, number)
                 if operation is not None:
                     self.operations += 1
@@ -76,7 +76,9 @@ class JournalReader:
             if "end" in raw:
                 self.ended = True
                 if raw["end"] != self.operations:
-                    raise self._damaged(number, f"it counts {raw['end']} operations, the file holds {self.operations}")
+                    raise self._damaged(
+                        number, f"it counts {raw['end']} operations, the file contains {self.operations}"
+                    )
                 return None
             return Operation(
                 process=str(raw["process"]),
@@ -104,7 +106,7 @@ class JournalReader:
                 raise KeyError("journal")
         except (ValueError, KeyError, TypeError):
             raise JournalError(
-                f"{self.path} is not a journal: its first line is no header. Record one with: python -m suites.canary"
+                f"{self.path} is not a journal: its first line is not a header. Record one with: python -m suites.canary"
             ) from None
         if raw.get("version") != VERSION:
             raise JournalError(
@@ -124,12 +126,12 @@ class JournalReader:
 
 
 def find_journal(place: Path, kind: Kind = "canary") -> Path | None:
-    """The newest journal of a kind at `place`, a file or a directory of `<kind>-*.jsonl`; None where there is none."""
+    """The newest journal of a kind at `place`: a file, or a directory with files `<kind>-*.jsonl`. None if there is none."""
     return next(iter(journals(place, kind)), None)
 
 
 def journals(place: Path, kind: Kind = "canary") -> list[Path]:
-    """All journals of a kind at `place`, as `find_journal` takes it, the newest first."""
+    """All journals of a kind at `place` (see `find_journal`), the newest first."""
     if place.is_dir():
         found = place.glob(f"{kind}-*{SUFFIX}")
         return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
@@ -139,9 +141,9 @@ def journals(place: Path, kind: Kind = "canary") -> list[Path]:
 def merged(readers: Sequence[JournalReader]) -> Iterator[Operation]:
     """The operations of several recorders of one run, one file after the other.
 
-    Ids are made unique. A recorder's reads speak for its own messages alone, so a conversation that two recorders
-    used is two conversations here. Monotonic clocks of several processes do not compare, so each is shifted to the wall clock
-    that its header was written at: as good as the machines' clocks agree.
+    Ids are made unique. The read-backs of a recorder cover only its own messages, so a conversation of two recorders counts
+    as two. The monotonic clocks of several processes cannot be compared, so each is shifted to the wall clock of its header;
+    the result is as accurate as the machines' clocks agree.
     """
     if len(readers) == 1:
         yield from readers[0]

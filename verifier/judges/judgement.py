@@ -1,4 +1,4 @@
-"""What a judge says of a journal: problems, and how much could be known."""
+"""The result of judging a journal: problems, and how much could be known."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from verifier.model.invariant import Problem
 from verifier.model.verdict import Coverage, Verdict
 
 PROBLEMS_MAX = 1000
-"""So many problems are told one by one; the rest is counted."""
+"""At most this many problems are listed. Further ones are only counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JournalJudgement:
-    """The result of one judge over one journal. A judge returns None where the journal holds nothing of its kind.
+    """The result of one judge for one journal. A judge returns None if the journal contains nothing of its kind.
 
-    Of `total` things called `unit`, `seen` were judged to an end and `unknown` cannot be known. `problems` holds at
-    most `PROBLEMS_MAX` of `problems_total`. `seen_over` says by which way it was seen, `unseen` names what this judge
-    cannot see by its nature.
+    Of `total` things called `unit`, `seen` were judged and `unknown` could not be. `problems` lists at most `PROBLEMS_MAX`
+    of the `problems_total` problems. `seen_over` names the transport, and `unseen` what this judge cannot see.
     """
 
     problems: tuple[Problem, ...]
@@ -32,7 +31,7 @@ class JournalJudgement:
 
     @property
     def verdict(self) -> Verdict:
-        """A problem outranks a gap; nothing judged is never a pass."""
+        """Violated if there is a problem, else inconclusive if something is unknown or nothing was judged, else holds."""
         if self.problems:
             return Verdict.VIOLATED
         if self.seen == 0 or self.unknown > 0:
@@ -41,33 +40,33 @@ class JournalJudgement:
 
     @property
     def reason(self) -> str:
-        """Why the verdict is inconclusive; empty otherwise."""
+        """Why the verdict is inconclusive, else ""."""
         if self.verdict is not Verdict.INCONCLUSIVE:
             return ""
         if self.total == 0:
-            return f"the journal holds no {self.unit} that could be judged: nothing succeeded"
+            return f"the journal contains no {self.unit} that could be judged: nothing succeeded"
         return f"{self.unknown or self.total} of {self.total} {self.unit} could not be judged"
 
     @property
     def coverage(self) -> Coverage:
-        """The numbers as every verdict states them."""
+        """The coverage for the verdict."""
         unknown = f"{self.unknown} unknown" if self.unknown else ""
         text = "; ".join(part for part in (unknown, self.seen_over) if part)
         return Coverage(seen=self.seen, total=self.total, unit=self.unit, text=text, unseen=self.unseen)
 
 
 class Problems:
-    """Collects problems up to `PROBLEMS_MAX` and counts them all."""
+    """Collects up to `PROBLEMS_MAX` problems and counts all of them."""
 
     def __init__(self) -> None:
-        self.told: list[Problem] = []
+        self.listed: list[Problem] = []
         self.total = 0
 
     def add(self, problem: Problem) -> None:
-        """Keep a problem, or count it."""
+        """Add a problem."""
         self.total += 1
-        if len(self.told) < PROBLEMS_MAX:
-            self.told.append(problem)
+        if len(self.listed) < PROBLEMS_MAX:
+            self.listed.append(problem)
 
     def judgement(
         self,
@@ -80,9 +79,9 @@ class Problems:
         seen_over: str = "",
         unseen: tuple[str, ...] = (),
     ) -> JournalJudgement:
-        """The judgement that these problems make."""
+        """The judgement with these problems."""
         return JournalJudgement(
-            problems=tuple(self.told),
+            problems=tuple(self.listed),
             problems_total=self.total,
             seen=seen,
             total=total,

@@ -1,4 +1,4 @@
-"""LAG-01 from a journal: how long an acknowledged message took to be with its reader."""
+"""LAG-01 in a journal: the time from the acknowledgement of a message to its push."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ _NS = 1e9
 
 @dataclass(slots=True)
 class _Chat:
-    """One conversation's lags in seconds: of pushes, and of read-backs, which tell at most how late a message was."""
+    """The lags of one conversation by marker, in seconds. A read-back gives only an upper bound of the lag."""
 
     pushed: dict[str, float] = field(default_factory=dict)
     read: dict[str, float] = field(default_factory=dict)
 
 
 def judge_lag(operations: Iterable[Operation], *, bound_s: float) -> JournalJudgement | None:
-    """LAG-01: in no conversation does it usually take longer than `bound_s`. None where no acknowledged message was seen.
+    """In no conversation is the median lag above `bound_s` seconds. None if no acknowledged message was seen.
 
-    A lag is the time from the acknowledgement, which OpenIM gives before it stores (T14), to the first push over its
-    WebSocket. The median of a conversation is judged: OpenIM's queue is divided by conversation, and one late message is
-    a deployment. A message that only a read-back saw may have been there long before: late, it tells nothing.
+    The lag is the time from the acknowledgement, which OpenIM gives before it stores [F66], to the first push over its
+    WebSocket. The median of each conversation is judged, because OpenIM's queue is partitioned by conversation and a single
+    late message may have another cause, such as a deployment. A read-back shows only that a message was there by then, so a
+    late read-back proves nothing.
     """
     chats = _chats(operations)
     if not chats:
@@ -37,13 +38,13 @@ def judge_lag(operations: Iterable[Operation], *, bound_s: float) -> JournalJudg
         lags = sorted((chat.pushed or chat.read).values())
         usual_s, worst_s = median(lags), lags[-1]
         if not chat.pushed:
-            # A reading in time proves that there is no lag; a late one may be the canary's own.
+            # An early read-back proves that there is no lag. A late one may be due to the canary.
             unknown += lags[0] > bound_s
             continue
         if usual_s > bound_s:
             problems.add(_late(name, usual_s, worst_s, len(lags), bound_s))
         elif worst_s > bound_s:
-            notes.append(f"one message of {name} took {worst_s:.1f} s, the usual one {usual_s:.1f} s")
+            notes.append(f"one message of {name} took {worst_s:.1f} s; the median is {usual_s:.1f} s")
     pushes = sum(len(chat.pushed) for chat in chats.values())
     return problems.judgement(
         seen=len(chats) - unknown,
@@ -52,7 +53,7 @@ def judge_lag(operations: Iterable[Operation], *, bound_s: float) -> JournalJudg
         unknown=unknown,
         notes=tuple(notes),
         seen_over=f"{pushes} messages by push, bound {bound_s:g} s",
-        unseen=("lag of OpenIM's consumers in Kafka: the profile names no Kafka",),
+        unseen=("lag of OpenIM's consumers in Kafka, which the profile does not describe",),
     )
 
 
@@ -68,7 +69,7 @@ def _chats(operations: Iterable[Operation]) -> dict[str, _Chat]:
                 sent = begun[item.id]
                 acked[sent.text("marker")] = sent.text("conversation"), item.monotonic_ns
             case "receive", OpPhase.OK:
-                # The first sight counts: it may come before the acknowledgement is read.
+                # The first sight counts. It may come before the acknowledgement.
                 seen.setdefault((item.text("marker"), item.text("channel") == WEBSOCKET), item.monotonic_ns)
     chats: dict[str, _Chat] = defaultdict(_Chat)
     for (marker, pushed), at_ns in seen.items():
@@ -82,8 +83,8 @@ def _chats(operations: Iterable[Operation]) -> dict[str, _Chat]:
 def _late(name: str, usual_s: float, worst_s: float, count: int, bound_s: float) -> Problem:
     return Problem(
         key=name,
-        summary=f"acknowledged messages of {name} are pushed {usual_s:.1f} s late, as a rule",
-        expected=f"the median of a conversation within {bound_s:g} s (canary.lag_max_s)",
+        summary=f"acknowledged messages of {name} are usually pushed {usual_s:.1f} s late",
+        expected=f"a median of at most {bound_s:g} s (canary.lag_max_s)",
         actual=f"median {usual_s:.1f} s, longest {worst_s:.1f} s of {count} messages",
-        next_step="Look at the lag of OpenIM's consumer groups (redis, mongo, push) in Kafka, and at the load of its Redis and Mongo.",
+        next_step="Check the lag of OpenIM's consumer groups (redis, mongo, push) in Kafka, and the load of its Redis and MongoDB.",
     )

@@ -1,6 +1,6 @@
-"""What a journal says of messages, put together: what was sent, what each receiver saw, which reads could have seen it.
+"""Indexes the messages of a journal: what was sent, what each receiver saw, and which read-backs could have seen it.
 
-Memory grows with the messages of the journal, not with its operations' sizes; texts are digests.
+Memory grows with the number of messages, not with their length: texts are recorded as digests.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from verifier.judges.operation import Call, Operation, OpPhase
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One send, by its marker; `receivers` are all who must be able to read it, the sender too where it can."""
+class SentMessage:
+    """One send, identified by its marker. `receivers` are all users who must be able to read it, possibly the sender too."""
 
     marker: str
     conversation: str
@@ -24,13 +24,13 @@ class Message:
 
     @property
     def acked(self) -> bool:
-        """Whether the server said that it took the message."""
+        """Whether the server acknowledged the message."""
         return self.call.phase is OpPhase.OK
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A read-back that its recorder calls complete: it covers `begin` to `end` and everything since the first send."""
+class ReadBack:
+    """A complete read-back: it covers the seqs `begin` to `end` and everything since the first send."""
 
     call: Call
     begin: int
@@ -38,21 +38,24 @@ class Read:
 
 
 @dataclass(slots=True)
-class Messages:
-    """The index that the judges of delivery and order share."""
+class MessageIndex:
+    """The messages of a journal, as the judges of delivery and order need them.
 
-    sent: dict[str, Message] = field(default_factory=dict)
+    `sent` is by marker, `receptions` by (marker, receiver), and `latest_read` by (conversation, receiver).
+    """
+
+    sent: dict[str, SentMessage] = field(default_factory=dict)
     receptions: dict[tuple[str, str], list[Operation]] = field(default_factory=lambda: defaultdict(list))
-    latest_read: dict[tuple[str, str], Read] = field(default_factory=dict)
+    latest_read: dict[tuple[str, str], ReadBack] = field(default_factory=dict)
     failed_reads: int = 0
 
 
-def index_messages(operations: Iterable[Operation]) -> Messages:
-    """Read a journal once. Operations may come in any order, except that an invoke precedes its completion.
+def index_messages(operations: Iterable[Operation]) -> MessageIndex:
+    """Index a journal. Operations may come in any order, except that an invocation precedes its completion.
 
-    Raises JournalError for a journal that uses one marker for two sends: nothing could be told apart.
+    Raises JournalError if two sends share a marker, because they could not be distinguished.
     """
-    messages = Messages()
+    messages = MessageIndex()
     open_sends: dict[str, Operation] = {}
     open_reads: dict[str, Operation] = {}
     for operation in operations:
@@ -76,17 +79,17 @@ def index_messages(operations: Iterable[Operation]) -> Messages:
     return messages
 
 
-def _add_send(messages: Messages, call: Call) -> None:
+def _add_send(messages: MessageIndex, call: Call) -> None:
     marker = call.invoke.text("marker")
     if marker in messages.sent:
         raise JournalError(
             f"the marker {marker!r} belongs to two sends: {messages.sent[marker].call.invoke} and {call.invoke}. "
             "Give every send a marker of its own."
         )
-    messages.sent[marker] = Message(marker, call.invoke.text("conversation"), call.invoke.names("receivers"), call)
+    messages.sent[marker] = SentMessage(marker, call.invoke.text("conversation"), call.invoke.names("receivers"), call)
 
 
-def _add_read(messages: Messages, call: Call) -> None:
+def _add_read(messages: MessageIndex, call: Call) -> None:
     done = call.completion
     if done is None or done.phase is not OpPhase.OK:
         messages.failed_reads += 1
@@ -96,4 +99,4 @@ def _add_read(messages: Messages, call: Call) -> None:
     key = call.invoke.text("conversation"), call.invoke.text("receiver")
     before = messages.latest_read.get(key)
     if before is None or before.call.invoke.monotonic_ns <= call.invoke.monotonic_ns:
-        messages.latest_read[key] = Read(call, done.number("begin") or 0, done.number("end") or 0)
+        messages.latest_read[key] = ReadBack(call, done.number("begin") or 0, done.number("end") or 0)

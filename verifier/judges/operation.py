@@ -1,38 +1,38 @@
-"""What a journal is made of: operations, the calls that pair them, and the sentences that name them.
+"""Operations, the contents of a journal, and the calls that pair them.
 
-An operation is one line of a journal. A *call* is what `id` joins: the `invoke` that says what was tried and the
-completion that says what is known of it:
+An operation is one line of a journal. A *call* is a pair with one `id`: the `invoke` of something and its completion:
 
 - `ok`    it happened
-- `fail`  it did not happen (the server refused it)
-- `info`  nobody knows (time-out, lost connection, 5xx without an answer); unknown for ever, never "lost"
+- `fail`  it did not happen; the server refused it
+- `info`  the outcome is unknown (time-out, lost connection, 5xx without an answer) and never counts as lost
 
-What was only observed (a message seen, a push arrived) is a single `ok` without an invoke.
+An observation (a message was seen, a push arrived) is a single `ok` without an `invoke`.
 
-The operations that the judges of this package know, with the values they read:
+The operations that the judges of this package know, and the values that they read:
 
 | op | invoke | completion |
 |---|---|---|
 | `send` | marker, conversation, sender, receivers [name], digest, channel | message_id |
 | `read_back` | conversation, receiver | begin, end (seqs), complete (everything since before the first send) |
 | `receive` | | marker, conversation, receiver, seq, message_id, digest, read (id of its `read_back`), channel, connection |
-| `login` | user, platform | user, platform, token_in ([] or where an imToken stood in an answer) |
+| `login` | user, platform | user, platform, token_in (where an answer contained an imToken; [] if nowhere) |
 | `im_call` | route, user | route, err_code, token_in |
 | `ws_connect` | route, user, platform | route, connection, err_code, token_in: OpenIM's WebSocket through the gateway |
-| `ws_watch` | receiver, connection | receiver, connection, token_in; `info` = the connection ended before all was due |
-| `ws_claim` | route, user, claimed | `fail` = the gateway did not take the user for `claimed`; `ok` = it did; token_in |
-| `push_watch` | receiver | receiver (the sink was looked at until nothing more was due) |
+| `ws_watch` | receiver, connection | receiver, connection, token_in; `info` = the connection ended too early |
+| `ws_claim` | route, user, claimed | `ok` = the gateway let the user act as `claimed`, `fail` = it did not; token_in |
+| `push_watch` | receiver | receiver (the sink was watched until no further push was due) |
 | `push` | | receiver, notification_id, message_id, marker, source |
-| `push_type` | | receiver, notification_id, type, fields (names in the payload): every push that the sink holds |
-| `nonce_replay` | route, first_status | status; `fail` = refused, `ok` = taken a second time |
-| `ws_probe` | url | `fail` = refused with reason; `ok` = connected: listened_s, delivered |
-| `second_login` | user, platforms [1-9] | both sessions were tried: `ok` = both reach OpenIM; else session ("first", "second"), err_code |
-| `hook_watch` | conversation | the receiver of webhooks was looked at until nothing more was due |
-| `hook` | | command, operation_id, message_id, marker: a webhook that the receiver got |
-| `hook_deny` | marker | a message that the receiver was told to refuse: `fail` = it was, `ok` = it was sent all the same |
+| `push_type` | | receiver, notification_id, type, fields (names in the payload): every push in the sink |
+| `nonce_replay` | route, first_status | status; `fail` = refused, `ok` = accepted a second time |
+| `ws_probe` | url | `fail` = refused, with the reason; `ok` = connected: listened_s, delivered |
+| `second_login` | user, platforms [1-9] | `ok` = both sessions reach OpenIM; otherwise session ("first" or "second"), err_code |
+| `hook_watch` | conversation | the receiver of webhooks was watched until no further call was due |
+| `hook` | | command, operation_id, message_id, marker: a call that the receiver got |
+| `hook_deny` | marker | a message that the receiver refused: `fail` = it was not sent, `ok` = it was sent all the same |
 | `hook_silence` | marker | a message while the receiver did not answer: `ok` = it was sent, `fail` = it was refused |
-A `channel` is `websocket` for OpenIM's WebSocket, `pull` for a read-back, and whatever a recorder calls its own ways;
-older journals name none. `connection` tells the connections of one receiver apart.
+
+A `channel` is `websocket` for OpenIM's WebSocket and `pull` for a read-back; recorders may name others, and older journals
+name none. `connection` distinguishes the connections of one receiver.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from enum import StrEnum
 from typing import Any
 
 WEBSOCKET = "websocket"
-"""The channel of what was sent or seen over OpenIM's WebSocket."""
+"""The channel of messages that were sent or seen over OpenIM's WebSocket."""
 
 
 class OpPhase(StrEnum):
-    """How far an operation is; the words are those of the module's table."""
+    """The phase of an operation, see the module."""
 
     INVOKE = "invoke"
     OK = "ok"
@@ -60,8 +60,8 @@ class OpPhase(StrEnum):
 class Operation:
     """One line of a journal.
 
-    `process` is who acted (a user, a worker). `time_ns` is Unix time by the recorder's wall clock, for people;
-    `monotonic_ns` is what judges compare. `line` is where it stands in its file, 0 outside of one.
+    `process` is the user or worker that acted. `time_ns` is Unix time by the recorder's wall clock, for display. Judges
+    compare `monotonic_ns`. `line` is the line number in the file, 0 if there is none.
     """
 
     process: str
@@ -79,24 +79,24 @@ class Operation:
         return f"{self.op} {self.phase.value} {self.id} of {self.process} at {at} UTC{line}"
 
     def text(self, name: str) -> str:
-        """A value as text; empty where it is not there."""
+        """A value as text, "" if it is missing."""
         value = self.value.get(name)
         return "" if value is None else str(value)
 
     def number(self, name: str) -> int | None:
-        """A value as a whole number; None where it is not one."""
+        """A value as an integer, None if it is not one."""
         value = self.value.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def names(self, name: str) -> tuple[str, ...]:
-        """A value that is a list of texts; empty where it is not one."""
+        """A value as a tuple of texts, () if it is not a list."""
         value = self.value.get(name)
         return tuple(str(item) for item in value) if isinstance(value, list | tuple) else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An invoke with what became of it. `completion` None: the recorder ended before it did, as unknown as `info`."""
+    """An invocation and its completion. `completion` is None if the recorder ended first; its outcome is unknown."""
 
     invoke: Operation
     completion: Operation | None
@@ -108,12 +108,12 @@ class Call:
 
     @property
     def last(self) -> Operation:
-        """The completion, or the invoke where there is none."""
+        """The completion, or the invocation if there is none."""
         return self.completion or self.invoke
 
 
 def calls(operations: Iterable[Operation], op: str) -> Iterator[Call]:
-    """The calls of one kind, each when it completes; the unfinished ones last. Memory: the calls in flight."""
+    """The calls of one kind in the order of their completion, the incomplete ones last."""
     open_calls: dict[str, Operation] = {}
     for operation in operations:
         if operation.op != op:

@@ -1,8 +1,8 @@
-"""Did messages keep the order in which their sender sent them, and does everybody see the same order?
+"""Judges the order of messages: is each sender's order kept, and is it the same for all receivers?
 
-Only what is known is compared: a sender's message A stands before its message B if A was acknowledged before B was
-begun. Two messages in flight together may end up either way. Where seqs are known they are the order; where a channel
-tells none, the order of arrival at each receiver is.
+A sender's message A must come before its message B if A was acknowledged before B was sent. Two messages that were in flight
+together may have either order. The order is that of the seqs or, on a channel without seqs, that of arrival at each
+receiver.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from verifier.judges.judgement import JournalJudgement, Problems
-from verifier.judges.messages import Message, Messages, index_messages
+from verifier.judges.messages import MessageIndex, SentMessage, index_messages
 from verifier.judges.operation import Operation
 from verifier.model.invariant import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A message with its place: a seq, or a time of arrival in ns."""
+    """A message and its place: a seq, or a time of arrival in ns."""
 
-    message: Message
+    message: SentMessage
     place: int
     reception: Operation
     by_seq: bool
 
     def __str__(self) -> str:
-        stands = f"seq {self.place}" if self.by_seq else "arrival"
-        return f"{self.message.marker} ({self.message.call.invoke}; {stands}, {self.reception})"
+        place = f"seq {self.place}" if self.by_seq else "arrival"
+        return f"{self.message.marker} ({self.message.call.invoke}; {place}, {self.reception})"
 
 
 def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
-    """Judge the order of a journal's messages; None where it holds nothing to compare.
+    """Judge the order of a journal's messages. None if there is nothing to compare.
 
-    `seen` counts messages that could be compared with an earlier one of the same sender and conversation.
+    `seen` is the number of messages that have an earlier one of the same sender and conversation to compare with.
     """
     messages = index_messages(operations)
     problems = Problems()
@@ -50,8 +50,8 @@ def judge_order(operations: Iterable[Operation]) -> JournalJudgement | None:
     )
 
 
-def _lanes(messages: Messages) -> Mapping[tuple[str, str, str], list[_Placed]]:
-    """What is comparable: by conversation, sender, and receiver where only arrivals are known (else "")."""
+def _lanes(messages: MessageIndex) -> Mapping[tuple[str, str, str], list[_Placed]]:
+    """The messages that are comparable, by (conversation, sender, receiver). The receiver is "" if seqs are known."""
     lanes: dict[tuple[str, str, str], list[_Placed]] = defaultdict(list)
     placed: set[str] = set()
     for (marker, receiver), receptions in messages.receptions.items():
@@ -73,7 +73,7 @@ def _lanes(messages: Messages) -> Mapping[tuple[str, str, str], list[_Placed]]:
 
 
 def _judge_lane(lane: list[_Placed], problems: Problems) -> int:
-    """Compare each message with the furthest of those acknowledged before it was begun; returns how many could be."""
+    """Compare each message with the last-placed of those acknowledged before it was sent. Returns how many were compared."""
     acked = sorted((item for item in lane if item.message.acked), key=lambda item: item.message.call.last.monotonic_ns)
     compared, before, furthest = 0, 0, None
     for item in sorted(lane, key=lambda item: item.message.call.invoke.monotonic_ns):
@@ -91,10 +91,10 @@ def _judge_lane(lane: list[_Placed], problems: Problems) -> int:
     return compared
 
 
-def _judge_seqs(messages: Messages, problems: Problems) -> None:
-    """One seq holds one message, and one message has the same seq for everybody.
+def _judge_seqs(messages: MessageIndex, problems: Problems) -> None:
+    """A seq has one message, and a message has the same seq for all receivers.
 
-    Somebody who has it at two seqs has it twice, which is not for this judge to tell: others may have it at either.
+    A receiver that has a message at two seqs has a duplicate, which `judge_delivery` reports. Others may have it at either.
     """
     owner: dict[tuple[str, int], tuple[str, Operation]] = {}
     found: dict[str, dict[str, dict[int, Operation]]] = defaultdict(lambda: defaultdict(dict))
@@ -111,13 +111,13 @@ def _judge_seqs(messages: Messages, problems: Problems) -> None:
                 problems.add(_disagree(marker, next(iter(known.values())), next(iter(seqs.values()))))
 
 
-def _with_seq(messages: Messages) -> Iterator[tuple[str, str, int, Operation]]:
+def _with_seq(messages: MessageIndex) -> Iterator[tuple[str, str, int, Operation]]:
     for (marker, receiver), receptions in messages.receptions.items():
-        told: set[int] = set()
+        found: set[int] = set()
         for reception in receptions:
             seq = reception.number("seq")
-            if seq is not None and seq not in told and marker in messages.sent:
-                told.add(seq)
+            if seq is not None and seq not in found and marker in messages.sent:
+                found.add(seq)
                 yield marker, receiver, seq, reception
 
 
@@ -125,10 +125,10 @@ def _inverted(first: _Placed, second: _Placed) -> Problem:
     acked = first.message.call.last
     return Problem(
         key=f"{first.message.marker} and {second.message.marker}",
-        summary=f"{first.message.call.invoke.process} sent {second} after {first} was acknowledged, and it stands before it",
+        summary=f"{first.message.call.invoke.process} sent {second} after {first} was acknowledged, but it comes before it",
         expected=f"{first.message.marker} before {second.message.marker}",
         actual=f"{second.message.marker} before {first.message.marker}",
-        next_step="Look for two paths between sender and OpenIM: two gateways, a retry, a change of partition.",
+        next_step="Look for two paths between sender and OpenIM, such as two gateways, a retry or a change of partition.",
         evidence={"first acknowledged": str(acked), "second begun": str(second.message.call.invoke)},
     )
 
@@ -137,11 +137,11 @@ def _shared(conversation: str, seq: int, first: Operation, second: Operation) ->
     markers = f"{first.text('marker')} and {second.text('marker')}"
     return Problem(
         key=f"{conversation} seq {seq}",
-        summary=f"seq {seq} of {conversation} holds two messages: {first.text('marker')} ({first}) and "
+        summary=f"seq {seq} of {conversation} has two messages: {first.text('marker')} ({first}) and "
         f"{second.text('marker')} ({second})",
-        expected="one message at one seq",
+        expected="one message at each seq",
         actual=markers,
-        next_step="Compare OpenIM's seq collection with its Redis: a lost Redis hands seqs out again.",
+        next_step="Compare OpenIM's collection `seq` with its Redis: after a loss of Redis, seqs may be used again.",
         evidence={"first seen": str(first), "second seen": str(second)},
     )
 
@@ -151,7 +151,7 @@ def _disagree(marker: str, first: Operation, second: Operation) -> Problem:
         key=marker,
         summary=f"message {marker} is at seq {first.number('seq')} for {first.text('receiver')} ({first}) and at seq "
         f"{second.number('seq')} for {second.text('receiver')} ({second})",
-        expected="the same seq for everybody",
+        expected="the same seq for all receivers",
         actual=f"seq {first.number('seq')} and seq {second.number('seq')}",
         next_step="Compare the two users' views of the conversation in OpenIM.",
         evidence={"first seen": str(first), "second seen": str(second)},

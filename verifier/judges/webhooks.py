@@ -1,4 +1,4 @@
-"""WHK-01 from a journal: each enabled webhook is called for what the canary did, and what a hook says counts."""
+"""WHK-01 in a journal: each enabled webhook is called for the canary's messages, and its refusals take effect."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def judge_webhooks(
     after_rate: float = 0.9,
     failure: Failure | None = None,
 ) -> JournalJudgement | None:
-    """WHK-01. None where nobody watched the receiver of webhooks, or refused anything by one.
+    """Judge the calls of the `enabled` webhooks. None if the receiver of webhooks was not watched and refused nothing.
 
-    A call belongs to a message by operationID, by the message's id, or by the marker in its text. A hook before an event
-    is asked for each message that was sent over OpenIM's WebSocket: by REST an administrator's messages pass it by (T17).
-    Hooks after an event may be lost (T17): so many of all messages, `after_rate`, must be told. `failure` is what is
-    declared to happen where the receiver does not answer (R10: not what the configuration says).
+    A call belongs to a message by operationID, by message id, or by the marker in its text. Before-hooks must be called for
+    each message that was sent over OpenIM's WebSocket; messages that administrators send over REST skip them. After-hooks
+    may be lost, so they must be called for at least the share `after_rate` of the messages [F97]. `failure` declares what
+    happens if the receiver does not answer; OpenIM's own setting for this has no effect [F96].
     """
     recorded = [item for item in operations if item.op in _KINDS]
     if not any(item.op in ("hook_watch", "hook_deny", "hook_silence") for item in recorded):
@@ -51,7 +51,9 @@ def judge_webhooks(
             if problem is not None:
                 problems.add(problem)
             elif missed:
-                notes.append(f"{command}: {len(missed)} of {len(due)} were not told, which is within the rate")
+                notes.append(
+                    f"{command}: not called for {len(missed)} of {len(due)} messages, which is within webhooks.after_rate"
+                )
     for call in calls(recorded, "hook_deny"):
         total, seen, unknown = (
             total + 1,
@@ -68,7 +70,7 @@ def judge_webhooks(
     return problems.judgement(
         seen=seen,
         total=total,
-        unit="webhooks that the canary's messages were to cause",
+        unit="webhook calls due for the canary's messages",
         unknown=unknown,
         notes=tuple(notes),
         unseen=("webhooks of events that the canary does not cause", "filters by attentionIds"),
@@ -76,7 +78,7 @@ def judge_webhooks(
 
 
 def is_before(command: str) -> bool:
-    """Whether a webhook is asked before the event, and not told after it."""
+    """Whether a webhook is called before the event."""
     return _BEFORE in command.lower()
 
 
@@ -90,10 +92,10 @@ def _missed(command: str, due: Sequence[Call], hooks: Sequence[Operation]) -> li
         if hook.text("command").lower() == command.lower():
             for name in ("operation_id", "message_id", "marker"):
                 known[name].add(hook.text(name))
-    return [call for call in due if not _told(call, known)]
+    return [call for call in due if not _is_called(call, known)]
 
 
-def _told(call: Call, known: dict[str, set[str]]) -> bool:
+def _is_called(call: Call, known: dict[str, set[str]]) -> bool:
     names = {
         "operation_id": call.last.text("operation_id"),
         "message_id": call.last.text("message_id"),
@@ -105,38 +107,38 @@ def _told(call: Call, known: dict[str, set[str]]) -> bool:
 def _judge(
     command: str, due: Sequence[Call], missed: Sequence[Call], conversation: str, after_rate: float
 ) -> Problem | None:
-    told = len(due) - len(missed)
+    called = len(due) - len(missed)
     needed = len(due) if is_before(command) else after_rate * len(due)
-    if told >= needed:
+    if called >= needed:
         return None
     return Problem(
         key=f"{command} {conversation}",
-        summary=f"webhook {command} was called for {told} of {len(due)} messages of {conversation}",
+        summary=f"webhook {command} was called for {called} of {len(due)} messages of {conversation}",
         expected="for each message" if is_before(command) else f"for at least {after_rate:.0%} of them",
-        actual=f"{told} of {len(due)}",
-        next_step="Look at webhooks.yml (enable, url, attentionIds, deniedTypes), at the receiver's log, and at what stands between.",
-        evidence={"first that was not told": str(missed[0].last)},
+        actual=f"{called} of {len(due)}",
+        next_step="Check webhooks.yml (enable, url, attentionIds, deniedTypes), the log of the receiver, and the network between them.",
+        evidence={"first message without a call": str(missed[0].last)},
     )
 
 
 def _not_denied(call: Call) -> Problem:
     return Problem(
         key=call.invoke.text("marker") or call.invoke.text("command"),
-        summary=f"the receiver refused a message, and OpenIM took it all the same: {call.last}",
-        expected="what a before-webhook refuses is not sent",
+        summary=f"the receiver refused a message, but OpenIM sent it: {call.last}",
+        expected="a message that a before-hook refuses is not sent",
         actual="acknowledged",
-        next_step="Look at the hook's answer: nextCode must be 1 and actionCode 0, in OpenIM's format.",
+        next_step="Check the answer of the receiver: nextCode must be 1 and actionCode 0, in OpenIM's format.",
         evidence={"refused": str(call.invoke), "acknowledged": str(call.last)},
     )
 
 
 def _other_failure(call: Call, declared: str) -> Problem:
-    happened = "the message went through" if call.phase is OpPhase.OK else "the message was refused"
+    happened = "the message was sent" if call.phase is OpPhase.OK else "the message was refused"
     return Problem(
         key=call.invoke.text("marker") or call.invoke.text("command"),
         summary=f"the receiver of webhooks did not answer, and {happened}: {call.last}",
         expected=f"webhooks.failure = '{declared}'",
         actual=happened,
-        next_step="failedContinue is in the configuration and may be without effect: declare what this server does, and make the receiver highly available.",
+        next_step="OpenIM's setting failedContinue may have no effect. Declare what this server does, and make the receiver highly available.",
         evidence={"sent": str(call.invoke), "answer": str(call.last)},
     )

@@ -1,4 +1,4 @@
-"""What the engine says while it works. Terminal, reports, history, metrics and alerts are consumers of these alone."""
+"""The events of a run. Terminal, reports, history, metrics and alerts consume nothing else."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifier.model.verdict import Outcome, RunResult
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunStarted:
-    """A run begins: on which stack, in which phase, with how many checks."""
+    """A run begins: its stack, its phase and its checks."""
 
     run_id: str
     stack: str
@@ -22,7 +22,7 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckStarted:
-    """A check left the queue."""
+    """A check starts."""
 
     check_id: str
     title: str
@@ -30,7 +30,7 @@ class CheckStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """A check moved on: `done` of `total` (None = unknown) `unit`, or waits for the reason in `unit`."""
+    """Progress of a check: `done` of `total` things called `unit`; `total` is None if unknown. While a check waits, `unit` says why."""
 
     check_id: str
     done: int
@@ -40,14 +40,14 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Paused:
-    """The pause file is there: nothing new is asked of any store until it is gone."""
+    """The pause file exists. No store is asked anything until it is removed."""
 
     path: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resumed:
-    """The pause file is gone, after so long."""
+    """The pause file was removed after `after_s` seconds."""
 
     path: str
     after_s: float
@@ -55,21 +55,21 @@ class Resumed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FindingFound:
-    """A suspect was confirmed."""
+    """A suspect was confirmed as a finding."""
 
     finding: Finding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckFinished:
-    """A check has its verdict."""
+    """A check ended with its outcome."""
 
     outcome: Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
-    """The run is over; also sent, with `interrupted` set, when it was cut short."""
+    """The run ended. `result.interrupted` is set if it did not complete."""
 
     result: RunResult
 

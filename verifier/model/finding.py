@@ -1,4 +1,4 @@
-"""A finding: one concrete breach, told so that a person can check it by hand and act on it."""
+"""A finding: one concrete breach, with what a person needs to check it by hand and to act on it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from verifier.model.invariant import Problem, Severity
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """A breach that survived its second look.
+    """A breach that the second pass confirmed.
 
-    `key` identifies the record as people may see it (redacted where the column is sensitive); `raw_key` is what
-    `recheck` needs and stays in the history database alone. `fingerprint` is a keyed hash over check and raw key,
-    stable from run to run. `first_seen_at` and `confirmed_at` are the times of the two looks.
+    `key` identifies the record for display; sensitive columns are redacted. `raw_key` is what `recheck` needs, and only the
+    history database stores it. `fingerprint` is a keyed hash of check and raw key that is stable from run to run.
+    `first_seen_at` and `confirmed_at` are the times of the two passes.
     """
 
     check_id: str
@@ -33,7 +33,7 @@ class Finding:
 
     @property
     def recheck_command(self) -> str:
-        """What to type to look at this breach again."""
+        """The command that checks this breach again."""
         return f"verifier recheck {self.fingerprint}"
 
     @classmethod
@@ -50,7 +50,7 @@ class Finding:
         confirmed_at: datetime,
         evidence: Mapping[str, str] | None = None,
     ) -> Finding:
-        """Make a finding of a confirmed problem."""
+        """Make a finding from a confirmed problem."""
         return cls(
             check_id=check_id,
             severity=severity,

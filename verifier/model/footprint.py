@@ -1,4 +1,4 @@
-"""What a run has asked of each store: the numbers that a report shows and the audit log tells one by one."""
+"""What a run sent to each store. Reports show the totals, and the audit log each statement."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """One statement, command or request in its normal form, without a value of the stack: what it came to in this run."""
+    """One statement, command or request in normal form, without values of the stack, and its totals in this run.
+
+    `time_s` and `slowest_s` are in seconds.
+    """
 
     statement: str
     sent: int
@@ -22,10 +25,11 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Footprint:
-    """One store's part: what was sent and what came back, how long the store worked for it, and how it was spared.
+    """What was sent to one store, what it returned, and how the budget limited it.
 
-    `sent` counts the first part of a resumed run, too; all else is of the part that ended. `waited_s` is the time for which statements
-    were held back by the budget, `rests` how often the store was left alone because it had become slow.
+    `sent` includes the first part of a resumed run; the other numbers are of the last part only. `time_s` is the time that the
+    store took. `waited_s` is how long the budget delayed statements. `rests` is how often the verifier backed off from the
+    store because it was slow; reports keep this name in their format.
     """
 
     sent: int = 0

@@ -1,4 +1,4 @@
-"""The words that everything else is written in: severity, phase, rows, problems."""
+"""The attributes of an invariant, severity and phase; and what a judge works with, rows and problems."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 Row = Mapping[str, Any]
-"""One record, keyed by the *logical* columns of its relation; times are aware datetimes in UTC."""
+"""One record by the *logical* columns of its relation. Times are aware datetimes in UTC."""
 
 
 class Severity(StrEnum):
-    """How bad a breach is; `--fail-on C,H` narrows exit code 1 to some of them."""
+    """How bad a breach is. `--fail-on C,H` limits exit code 1 to some severities."""
 
     CRITICAL = "C"
     HIGH = "H"
@@ -21,12 +21,12 @@ class Severity(StrEnum):
 
     @property
     def label(self) -> str:
-        """The word for people."""
+        """The word for display, such as `critical`."""
         return self.name.lower()
 
 
 class Phase(StrEnum):
-    """Where the migration stands. An invariant applies from its first phase on."""
+    """How far the move has come (docs/data-ownership.md). An invariant applies from its first phase on."""
 
     BASELINE = "baseline"
     REGISTERED = "registered"
@@ -36,12 +36,12 @@ class Phase(StrEnum):
 
     @property
     def order(self) -> int:
-        """0 for P0 … 4 for P4."""
+        """0 for P0 to 4 for P4."""
         return list(Phase).index(self)
 
     @property
     def code(self) -> str:
-        """The short name that the catalogue uses: P0 … P4."""
+        """The short name, P0 to P4."""
         return f"P{self.order}"
 
     def reached(self, other: Phase) -> bool:
@@ -51,9 +51,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """What a judge says of one record that breaks its rule; the engine makes a finding of it after a second look.
+    """What is wrong with one record. A proof turns it into a finding once it is confirmed.
 
-    `expected` and `actual` are short phrases. Sensitive values never appear: judges name columns, not contents.
+    `summary` is one sentence, `expected` and `actual` are short phrases, and `next_step` says what to do. `key` identifies the
+    record for display, by default by its key columns. Sensitive values never appear: judges name columns, not contents.
     """
 
     summary: str

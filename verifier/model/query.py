@@ -1,4 +1,4 @@
-"""How a check says what it wants to read: a relation, logical columns, simple filters. No store, no SQL."""
+"""What a check asks for: a relation, logical columns and simple filters, independent of the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "in", "is null", "not null"]
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A condition on one logical column. A row whose column is NULL passes no comparison, as in SQL."""
+    """A condition on one logical column. As in SQL, a NULL value satisfies no comparison."""
 
     column: str
     op: Operator
@@ -20,7 +20,7 @@ class Where:
         return f"{self.column} {self.op}" + ("" if self.op in ("is null", "not null") else f" {self.value!r}")
 
     def accepts(self, value: Any) -> bool:
-        """Judge a value in Python, for stores that cannot filter."""
+        """Whether a value satisfies the condition, for stores that cannot filter."""
         if self.op == "is null":
             return value is None
         if value is None:
@@ -46,9 +46,9 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Records of a relation of the profile (or of OpenIM: names that start with `openim.`).
+    """Records of a relation: of the profile, of OpenIM (`openim.…`, `openim_mongo.…`) or of the verifier (`verifier.…`).
 
-    `columns` are logical; the key columns always come along. `where` conditions are joined by AND.
+    `columns` are logical columns; the key columns are always included. The conditions of `where` are joined by AND.
     """
 
     relation: str

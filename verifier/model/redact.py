@@ -1,7 +1,7 @@
-"""The last line of defence: what looks like a secret, or would play tricks on a screen, never leaves a renderer.
+"""Removes secrets and unsafe characters from everything that is shown or stored.
 
-Findings are built without sensitive values in the first place; this module assumes that somebody forgot. It errs on the
-side of hiding: a hidden harmless word costs a look into the store, a printed token costs an account.
+Findings are built without sensitive values; this module is the safeguard if one slips through. When in doubt it hides: a
+hidden harmless word costs a look into the store, a printed token costs an account.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult
 
 HIDDEN = "[hidden]"
 TEXT_MAX = 4000
-"""Characters shown of one text; a nickname may well have a million."""
+"""The maximum length of one text in characters. A nickname may have a million."""
 
-# Every pattern below starts at a word's beginning or is bounded, so that a hostile megabyte costs linear time.
+# Every pattern below starts at the beginning of a word or is bounded, so that a hostile megabyte takes linear time.
 
-# Words with a dot inside, of the characters of base64url; one is a JWT from where a part begins with `eyJ` (which is `{"`).
-# A token that was cut short still gives its claims away, hence no demand on the signature.
+# Words of base64url characters with a dot inside. From the part that begins with `eyJ` (which is `{"`) on, it is a JWT.
+# A truncated token still reveals its claims, so no signature is required.
 _DOTTED = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++\.[A-Za-z0-9_.-]++")
 _JWT_HEAD = re.compile(r"eyJ[A-Za-z0-9_-]{5}")
 
-# scheme://user:password@host. What follows the colon and looks like a port is one. The password may hold `@`, `:`, `/`.
+# scheme://user:password@host. A number after the colon is a port. The password may contain `@`, `:` and `/`.
 _USERINFO = re.compile(
     r"(?P<scheme>\b[A-Za-z][A-Za-z0-9+.-]{1,30}://)(?P<user>[^\s:/@?#]{0,256}):(?!\d{1,5}(?:[/?#\s]|\Z))\S{0,512}@"
 )
 
-# What stands after an imToken key as its value: `im:token:u1 = …`, `"im:token:u1": "…"`, `im:token:u1 -> …`. Short words
-# are the verifier's own ("missing", "no TTL").
+# The value after an imToken key: `im:token:u1 = …`, `"im:token:u1": "…"`, `im:token:u1 -> …`. Short words come from the
+# verifier itself ("missing", "no TTL").
 _TOKEN_VALUE = re.compile(
     r"(?P<key>im:token:[^\s\"'=]{1,128}[\"']?\s{0,4}(?:=|->|=>|→|:\s)\s{0,4})(?P<quote>[\"']?)[^\s\"']{12,}(?P=quote)",
     re.IGNORECASE,
 )
 
-# name=value and name: value pairs whose name says what the value is.
+# name=value and name: value pairs whose name marks a secret.
 _NAMED = re.compile(
     r"(?P<name>(?:\b\w{0,40}?(?:password|passwd|pwd|secret|api[_-]?key|authorization|sslpassword|passphrase"
     r"|(?:im|access|refresh|admin|session|bearer)[_-]?token)|[?&](?:token|sign|signature|key))[\"']?\s{0,4}[=:]\s{0,4})"
@@ -48,7 +48,7 @@ _NAMED = re.compile(
 
 # Control, format (bidirectional overrides, zero width), surrogate and private-use characters; line breaks and tabs stay.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-# Emoji are joined by these two, and they cannot reorder or hide text.
+# These two join emoji. They cannot reorder or hide text.
 _JOINERS = frozenset("\u200d\ufe0f")
 
 
@@ -61,13 +61,13 @@ def hide_secrets(text: str) -> str:
 
 
 def _hide_jwt(match: re.Match[str]) -> str:
-    # Other words may stand before it, joined by dots: `v1.eyJ…`, `3.eyJ…`.
+    # Other words may precede it, joined by dots: `v1.eyJ…`, `3.eyJ…`.
     head = _JWT_HEAD.search(match[0])
     return match[0][: head.start()] + HIDDEN if head else match[0]
 
 
 def show_invisible(text: str) -> str:
-    """Return `text` with every character that steers a terminal, reorders a line or breaks XML written as its escape."""
+    """Return `text` with characters that control a terminal, reorder a line or break XML replaced by their escapes."""
     if text.isprintable():
         return text
     return "".join(_visible(character) for character in text)
@@ -81,19 +81,19 @@ def _visible(character: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Both, and shortened: fit for a terminal, a file and other people's eyes."""
-    # A zero-width character in the middle of a token must not save it from being recognised.
+    """Return `text` without secrets and unsafe characters, at most `TEXT_MAX` characters long."""
+    # A zero-width character in the middle of a token must not prevent its recognition.
     bare = text if text.isprintable() else "".join(char for char in text if _visible(char) == char)
     hidden = hide_secrets(bare)
     shown = hidden if hidden != bare else show_invisible(text)
-    # Shortened last: half a password is a secret that no pattern recognises.
+    # Shortened last, because no pattern recognises half a password.
     if len(shown) <= TEXT_MAX:
         return shown
     return f"{shown[:TEXT_MAX]}… ({len(text)} characters)"
 
 
 def clean_finding(finding: Finding) -> Finding:
-    """A copy that may be shown. The raw key is emptied: only the history database keeps it."""
+    """A copy that may be shown. Its raw key is empty, because only the history database stores it."""
     return replace(
         finding,
         key=clean(finding.key),
@@ -124,7 +124,7 @@ def clean_outcome(outcome: Outcome) -> Outcome:
 
 
 def clean_result(result: RunResult) -> RunResult:
-    """A copy that may be shown; every renderer starts with it."""
+    """A copy that may be shown. Every renderer starts with it."""
     return replace(
         result,
         stack=clean(result.stack),
@@ -137,7 +137,7 @@ def clean_result(result: RunResult) -> RunResult:
 
 
 def _clean_footprint(footprint: Footprint) -> Footprint:
-    # A profile's own `where` and `select` are part of a statement, and may quote what they should not.
+    # A profile's `where` and `select` are part of a statement and may contain a secret.
     statements = tuple(replace(item, statement=clean(item.statement)) for item in footprint.statements)
     return replace(footprint, statements=statements)
 
@@ -152,7 +152,7 @@ def _clean_coverage(coverage: Coverage) -> Coverage:
 
 
 def _clean_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
-    # A name in front of a value can be what makes it a secret (`password`), so the pair is judged together as well.
+    # A name such as `password` can mark a value as a secret, so name and value are also checked together.
     return {clean(name): _clean_value(name, str(value)) for name, value in mapping.items()}
 
 

@@ -1,4 +1,4 @@
-"""The words, marks and numbers that every renderer shares, so that terminal, page and files say the same."""
+"""Words, symbols and number formats that all renderers share."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from verifier.model.invariant import Phase, Severity
 from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
 
 ORDER = (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS, Verdict.WAIVED, Verdict.NOT_APPLICABLE)
-"""What needs a person first."""
+"""The order of verdicts in reports: those that need attention come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How a verdict looks: a symbol (never colour alone), its plain twin, and the words for one and for a count."""
+    """How a verdict is shown: a symbol, its ASCII form, the word for one and for a count, and a terminal style."""
 
     symbol: str
     plain: str
@@ -41,7 +41,7 @@ EXIT_MEANING = {
     ExitCode.USAGE: "the command or the profile is wrong",
     ExitCode.UNDELIVERED: "a report or an alert could not be delivered",
     ExitCode.INTERNAL: "the verifier failed; please report it",
-    ExitCode.INTERRUPTED: "interrupted; what was judged until then stands above",
+    ExitCode.INTERRUPTED: "interrupted; the checks that were judged before are listed above",
 }
 
 _SEVERITIES = list(Severity)
@@ -49,7 +49,7 @@ _NATURAL = re.compile(r"(\d+)")
 
 
 def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """By verdict; violated and inconclusive ones by severity first, since somebody reads them from the top; then by ID."""
+    """Sort by verdict, violated and inconclusive ones then by severity, and finally by ID."""
 
     def rank(outcome: Outcome) -> tuple[int, int, list[str]]:
         urgent = outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE)
@@ -60,13 +60,13 @@ def ranked(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def reason_group(reason: str) -> str:
-    """The few words that a reason starts with: `canary off: no [canary] in the profile` is `canary off`."""
+    """The first words of a reason: that of `canary off: no [canary] in the profile` is `canary off`."""
     head = re.split(r"[:;,(]|\. | - | '", reason, maxsplit=1)[0].strip().rstrip(".")
     return head if len(head) <= 60 else f"{head[:59].rstrip()}…"
 
 
 def reason_counts(outcomes: Sequence[Outcome], verdict: Verdict) -> list[tuple[str, int]]:
-    """How many checks ended in `verdict` for each group of reasons, the most frequent first."""
+    """The number of checks with `verdict` for each group of reasons, the most frequent group first."""
     groups = Counter(reason_group(item.judgement.reason) for item in outcomes if item.verdict is verdict)
     groups.pop("", None)
     return groups.most_common()
@@ -85,7 +85,7 @@ def headline(result: RunResult) -> str:
 
 
 def conclusion(result: RunResult) -> str:
-    """One sentence for someone who reads nothing else."""
+    """The result in one sentence."""
     counts = Counter(item.verdict for item in result.counted)
     violated, inconclusive, holds = (
         counts[verdict] for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS)
@@ -102,12 +102,12 @@ def conclusion(result: RunResult) -> str:
 
 
 def plural(noun: str, count: int) -> str:
-    """`1 finding`, `2 findings`: the noun alone."""
+    """The noun for a count: `finding` for 1, otherwise `findings`."""
     return noun if count == 1 else f"{noun}s"
 
 
 def number(value: int) -> str:
-    """With thin spaces between the thousands."""
+    """The number with thin spaces between the thousands."""
     return f"{value:,}".replace(",", "\u202f")
 
 
@@ -120,12 +120,12 @@ def phase_text(phase: str) -> str:
 
 
 def at_text(at: datetime) -> str:
-    """A time to the second, in UTC and said to be."""
+    """A time to the second, in UTC: `2026-01-31 02:00:00 UTC`."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def clock_text(at: datetime) -> str:
-    """The time of day with milliseconds, in UTC."""
+    """The time of day in UTC with milliseconds: `02:00:00.123`."""
     at = at.astimezone(UTC)
     return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
@@ -136,13 +136,13 @@ def duration_text(seconds: float) -> str:
         return f"{max(seconds, 0):.1f} s"
     if seconds < 60:
         return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, left = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {left} s"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
 def about(outcome: Outcome) -> str:
-    """The reason of a verdict where there is one, else what was covered: never nothing. A pending check says that it is."""
-    said = outcome.judgement.reason or outcome.coverage_text or "no coverage stated"
-    return f"pending, not counted: {said}" if outcome.pending else said
+    """The reason of a verdict or, if there is none, its coverage. Marks a pending check as not counted. Never empty."""
+    text = outcome.judgement.reason or outcome.coverage_text or "no coverage stated"
+    return f"pending, not counted: {text}" if outcome.pending else text

@@ -14,7 +14,7 @@ from verifier.model.invariant import Severity
 
 
 class Verdict(StrEnum):
-    """What is known of an invariant. Warnings are notes on a verdict, not a sixth state."""
+    """What is known of an invariant. A warning is a note on a verdict, not a further state."""
 
     VIOLATED = "violated"
     INCONCLUSIVE = "inconclusive"
@@ -27,7 +27,7 @@ _PRIORITY = (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS, Verdict.WAIV
 
 
 class ExitCode(IntEnum):
-    """The documented exit codes. 1 outranks 2 outranks 4."""
+    """The documented exit codes. If several apply, the first of 130, 1, 2, 4 is returned."""
 
     HOLDS = 0
     VIOLATED = 1
@@ -40,11 +40,11 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What was looked at, so that a green says how much it covers and what it would not have seen.
+    """What a verdict rests on: how much was read, and what could not be seen.
 
-    `seen` of `total` things called `unit` (`total` None = unknown); `text` adds what numbers do not say;
-    `unseen` lists, in plain words, what this technique cannot see here. `observed_s`: how long it listened, where it hears only
-    what happens while it listens.
+    `seen` of `total` things called `unit` were read; `total` is None if unknown. `text` adds a remark. `unseen` lists what
+    this technique cannot see here. `observed_s` is the time in seconds that a tap listened, for techniques that see only
+    what happens meanwhile.
     """
 
     seen: int = 0
@@ -55,7 +55,7 @@ class Coverage:
     observed_s: float = 0.0
 
     def __str__(self) -> str:
-        """The sentence without its blind spots; `Outcome.coverage_text` adds those once for all proofs of a check."""
+        """The sentence without `unseen`, which `Outcome.coverage_text` adds once for all proofs of a check."""
         parts = []
         if self.total is not None:
             parts.append(f"{_thousands(self.seen)} of {_thousands(self.total)} {self.unit}")
@@ -72,9 +72,10 @@ def _thousands(number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What one proof concluded. A check with several proofs merges theirs with `merge`.
+    """The result of one proof. `merge` combines those of a check with several proofs.
 
-    `partial`: some part of it could not know, so that a finding which is not listed here need not be gone.
+    `findings_total` counts the findings including those that are not listed. `queries` are the statements that were sent.
+    `partial` means that a part was inconclusive, so an earlier finding that is missing here is not known to be gone.
     """
 
     verdict: Verdict
@@ -88,24 +89,24 @@ class Judgement:
 
     @classmethod
     def inconclusive(cls, reason: str, *, coverage: Sequence[Coverage] = (), notes: Sequence[str] = ()) -> Self:
-        """The check could not know; `reason` says why and what to do."""
+        """An inconclusive judgement. `reason` says why, and what to do."""
         return cls(verdict=Verdict.INCONCLUSIVE, reason=reason, coverage=tuple(coverage), notes=tuple(notes))
 
     @classmethod
     def not_applicable(cls, reason: str, *, notes: Sequence[str] = ()) -> Self:
-        """The question does not arise: phase, scope, policy, not granted, empty."""
+        """A judgement for a check that does not apply: phase, scope, policy, not granted, empty."""
         return cls(verdict=Verdict.NOT_APPLICABLE, reason=reason, notes=tuple(notes))
 
     @classmethod
     def merge(cls, parts: Iterable[Judgement]) -> Judgement:
-        """The worst verdict wins; everything that the parts saw and said is kept."""
+        """Combine the parts: the worst verdict, with the coverage, notes, findings and queries of all."""
         parts = list(parts)
         if not parts:
             return cls.not_applicable("nothing to judge")
         verdict = min((part.verdict for part in parts), key=_PRIORITY.index)
         reasons = [part.reason for part in parts if part.reason and part.verdict is verdict]
         notes = [note for part in parts for note in part.notes]
-        # A part that does not apply or could not know must not vanish behind a green or a red neighbour.
+        # The reason of a part that is not applicable or inconclusive must not be lost behind another verdict.
         notes += [
             f"{part.verdict.value}: {part.reason}" for part in parts if part.verdict is not verdict and part.reason
         ]
@@ -123,9 +124,9 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """One check's result in one run; what renderers and the history consume.
+    """The result of one check in one run.
 
-    `pending`: the check came with an upgrade and is not accepted yet, so that it does not count in the exit code.
+    `pending` means that the check came with an upgrade and is not accepted yet, so it does not count in the exit code.
     """
 
     check_id: str
@@ -143,7 +144,7 @@ class Outcome:
 
     @property
     def duration_s(self) -> float:
-        """Wall time of the check, queueing excluded."""
+        """How long the check ran, in seconds, without the time in the queue."""
         return (self.ended_at - self.started_at).total_seconds()
 
     @property
@@ -156,7 +157,10 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
-    """A finished (or interrupted) run: what reports show and what the exit code is made of."""
+    """A finished or interrupted run.
+
+    `reads` is the number of statements sent to each store, and `footprints` describes them.
+    """
 
     run_id: str
     stack: str
@@ -175,13 +179,16 @@ class RunResult:
 
     @property
     def counted(self) -> tuple[Outcome, ...]:
-        """The outcomes that the exit code is made of: all but the pending ones."""
+        """The outcomes that count in the exit code: all but the pending ones."""
         return tuple(item for item in self.outcomes if not item.pending)
 
     def exit_code(
         self, fail_on: frozenset[Severity] = frozenset(Severity), accepted: frozenset[str] = frozenset()
     ) -> ExitCode:
-        """The exit code; `accepted` names checks whose known blindness the profile takes out of it."""
+        """The exit code.
+
+        `fail_on` limits code 1 to some severities. `accepted` names checks that may be inconclusive.
+        """
         if self.interrupted:
             return ExitCode.INTERRUPTED
         if any(item.verdict is Verdict.VIOLATED and item.severity in fail_on for item in self.counted):

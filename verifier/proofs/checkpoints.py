@@ -1,4 +1,4 @@
-"""How often a run writes down how far it has come: as often as it costs next to nothing."""
+"""Checkpoints of a run, written as often as they cost next to nothing."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 COST_SHARE = 0.02
-"""The part of a run's time that checkpoints may take."""
+"""The share of a run's time that checkpoints may take."""
 FIRST_COST_S = 0.005
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints are kept; the history implements it."""
+    """Where checkpoints are kept. The history implements it."""
 
     def checkpoint(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """How far a walk had come, or None."""
+        """The latest checkpoint of a reading, or None."""
 
     def save_checkpoint(
         self, check_id: str, slot: str, value: Mapping[str, Any], *, reads: Mapping[str, int] | None = None
     ) -> None:
-        """Remember how far a walk has come."""
+        """Store a checkpoint and the number of statements that were sent to each store so far."""
 
 
 class Checkpoints:
-    """The checkpoints of one run. `save` may be called after every chunk: it writes only while the cost stays within its share."""
+    """The checkpoints of one run.
+
+    `save` may be called after every chunk. It writes only while the cost of all checkpoints stays within `COST_SHARE` of
+    the run's time.
+    """
 
     def __init__(
         self,
@@ -41,11 +45,11 @@ class Checkpoints:
         self._dearest_s = FIRST_COST_S
 
     def load(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """How far a walk had come when its run was cut short, or None."""
+        """The checkpoint that an interrupted run left, or None."""
         return self._store.checkpoint(check_id, slot)
 
     def save(self, check_id: str, slot: str, make: Callable[[], Mapping[str, Any]]) -> bool:
-        """Write what `make` gives, if there is time for it; returns whether it was written."""
+        """Write the result of `make` if the cost allows it. Returns whether it was written."""
         begun = self._clock()
         if self.spent_s + self._dearest_s > COST_SHARE * (begun - self._started):
             return False
@@ -53,6 +57,6 @@ class Checkpoints:
         cost_s = self._clock() - begun
         self.spent_s += cost_s
         self.written += 1
-        # A slow disk makes the next one come later, and a disk that has recovered is believed step by step.
+        # A slow disk delays the next checkpoint. After it has recovered, the expected cost falls step by step.
         self._dearest_s = max(cost_s, self._dearest_s * 0.9)
         return True

@@ -1,4 +1,4 @@
-"""What a proof is carried out with: the profile, the stores, the scope, the memory of earlier runs."""
+"""The surroundings of a proof: the profile, the stores, the scope, and the memory of earlier runs."""
 
 from __future__ import annotations
 
@@ -9,37 +9,43 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from verifier.checks.registry import Check
 from verifier.model.finding import Finding
-from verifier.model.invariant import Phase, Problem
+from verifier.model.invariant import Phase, Problem, Severity
 from verifier.profile.models import Profile
 from verifier.proofs.checkpoints import Checkpoints
 from verifier.proofs.scope import Scope
 from verifier.stores.pool import Stores
 
+NO_BASELINE = "no baseline yet: this run takes it; take one beforehand with `verifier baseline`"
+
 
 class Memory(Protocol):
-    """What a run remembers from earlier ones; the history implements it."""
+    """What earlier runs left behind. The history implements it."""
 
     def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach."""
+        """A keyed hash that identifies a breach from run to run."""
 
     def watermark(self, check_id: str, slot: str) -> Mapping[str, Any] | None:
-        """What was remembered of an object, or None at the first look."""
+        """What a check remembered under `slot`, or None if it remembered nothing yet."""
 
     def positions(self, slot: str) -> list[tuple[Any, str]]:
-        """Earlier (time, horizon) pairs of an object, oldest first."""
+        """Earlier (time, position) pairs of an object, oldest first."""
 
 
 @dataclass(slots=True)
 class Context:
-    """One check's surroundings in one run.
+    """The surroundings of one check in one run.
 
-    `watermarks` and `horizons` collect what is to be remembered; they are committed together with the verdict, or not at
-    all. `checkpoints`, where a run can be resumed, keep how far a walk has come. `only_key` narrows the proof to one record (`recheck`). `arming` means: take the baseline, judge nothing.
+    `check_id` and `severity` are those of the check; findings carry them. `proof_index` is the number of the proof that is
+    being carried out, starting at 0.
+
+    `watermarks` and `positions` collect what the next run needs. They are committed together with the verdict or not at
+    all. `checkpoints` record the progress of a run that can be resumed. With `only_key`, the proof judges a single record
+    (`verifier recheck`). With `baselining`, it takes a baseline and judges nothing.
     """
 
-    check: Check
+    check_id: str
+    severity: Severity
     profile: Profile
     phase: Phase
     stores: Stores
@@ -56,11 +62,16 @@ class Context:
 
     @property
     def settle_s(self) -> float:
-        """How long a fact may be in flight."""
+        """How long a fact may be in transit between two stores, in seconds."""
         return self.profile.timing.settle_s
 
+    @property
+    def judges_another_proof(self) -> bool:
+        """Whether `only_key` belongs to another proof of this check."""
+        return self.only_key is not None and json.loads(self.only_key)[0] != self.proof_index
+
     async def settle(self, clock: Callable[[], Awaitable[datetime]], window_s: float | None = None) -> None:
-        """Wait until so much time has passed by the store's own clock; by default what a fact may be in flight."""
+        """Wait until `window_s` seconds (default: `settle_s`) have passed by the store's own clock."""
         wanted_s = self.settle_s if window_s is None else window_s
         started, remaining_s = await clock(), wanted_s
         while remaining_s > 0:
@@ -68,7 +79,7 @@ class Context:
             remaining_s = wanted_s - (await clock() - started).total_seconds()
 
     def raw_key(self, *parts: str) -> str:
-        """The full name of a record within this check: what `recheck` is given, and what fingerprints are made of."""
+        """The full key of a record within this check. `recheck` takes it, and fingerprints are computed from it."""
         return json.dumps([self.proof_index, *parts], ensure_ascii=False)
 
     def finding(
@@ -81,14 +92,14 @@ class Context:
         confirmed_at: datetime,
         evidence: Mapping[str, str] | None = None,
     ) -> Finding:
-        """A confirmed problem as a finding of this check; whoever listens to the run is told."""
+        """Turn a confirmed problem into a finding of this check and report it to the listeners of the run."""
         finding = Finding.of(
             problem,
-            check_id=self.check.id,
-            severity=self.check.severity,
+            check_id=self.check_id,
+            severity=self.severity,
             key=key,
             raw_key=raw_key,
-            fingerprint=self.memory.fingerprint(self.check.id, raw_key),
+            fingerprint=self.memory.fingerprint(self.check_id, raw_key),
             first_seen_at=first_seen_at,
             confirmed_at=confirmed_at,
             evidence=evidence,

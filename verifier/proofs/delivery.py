@@ -1,4 +1,4 @@
-"""`delivery`: did what was sent arrive once, in order, durably? Judged from the newest canary journal, never from a store."""
+"""`delivery`: did what was sent arrive once, in order and durably? The newest canary journal is judged, not a store."""
 
 from __future__ import annotations
 
@@ -15,22 +15,29 @@ from verifier.judges.operation import Operation
 from verifier.model.finding import Finding
 from verifier.model.invariant import Problem
 from verifier.model.verdict import Coverage, Judgement
+from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.proofs.protocol import Description
+from verifier.stores.pool import Stores
 
 JudgeJournal = Callable[[Iterable[Operation]], JournalJudgement | None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """Let `judge` read the journal that the canary left; None from it means that this journal holds no such operation."""
+    """Let `judge` read the newest journal of the canary.
+
+    `judge` returns None if the journal contains no operation of its kind. `statement` and `unseen` are as in `RecordProof`.
+    """
 
     judge: JudgeJournal
     statement: str = ""
     unseen: tuple[str, ...] = ()
+    technique: ClassVar[str] = "delivery: judged from the canary's journal"
     takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
-        """Find the journal, make sure that it is fresh, and judge it."""
+        """Find the journal, check its age, and judge it."""
         canary = context.profile.canary
         if canary is None:
             return Judgement.not_applicable("canary off: the profile has no [canary]")
@@ -48,10 +55,10 @@ class Delivery:
             return Judgement.inconclusive(f"{error} {run_it}")
         if age_s > canary.max_age_s:
             return Judgement.inconclusive(
-                f"the canary journal is {age_s / 3600:.1f} h old, more than canary.max_age_s allows. {run_it}"
+                f"the canary journal is {age_s / 3600:.1f} h old, which is more than canary.max_age_s allows. {run_it}"
             )
         if judged is None:
-            return Judgement.not_applicable("the canary journal holds no such operation")
+            return Judgement.not_applicable("the canary journal contains no operation of this kind")
         text = "; ".join(part for part in (self.statement, f"canary journal {age_s / 60:.0f} min old") if part)
         findings = tuple(self._finding(item, context, path) for item in judged.problems)
         return Judgement(
@@ -62,6 +69,13 @@ class Delivery:
             findings=findings,
             findings_total=judged.problems_total or len(findings),
             queries=(f"read {path}",),
+        )
+
+    async def describe(self, profile: Profile, stores: Stores) -> Description:
+        """What the journal is judged for."""
+        return Description(
+            queries=(self.statement,) if self.statement else (),
+            unseen=self.unseen,
         )
 
     def _finding(self, problem: Problem, context: Context, path: Path) -> Finding:

@@ -1,4 +1,4 @@
-"""`inventory`: is every object declared, and no undeclared one there?"""
+"""`inventory`: is every object of a store declared?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from verifier.model.finding import Finding
 from verifier.model.invariant import Problem
 from verifier.model.verdict import Coverage, Judgement, Verdict
-from verifier.proofs.context import Context
+from verifier.profile.models import Profile
+from verifier.proofs.context import NO_BASELINE, Context
+from verifier.proofs.protocol import Description
+from verifier.stores.pool import Stores
 from verifier.stores.protocols import StoreObject
 
 Approved = frozenset[str]
@@ -22,15 +25,19 @@ Judge = Callable[[Sequence[StoreObject], Approved | None], Iterable[Problem]]
 class _Listed:
     objects: Sequence[StoreObject]
     unreadable: set[str]
-    limitations: tuple[str, ...]
+    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """List a role's objects of some `kinds` and let `judge` say what should not be so; each problem has a `key`.
+    """List the objects of a `role` and let `judge` decide which of them should not exist.
 
-    With `remembered`, the names found at the baseline are given to the judge, None before there is one; `fingerprint` says which
-    text of an object is remembered. Objects that the credential cannot see make the check inconclusive where nothing is wrong.
+    `kinds` are the kinds of object to list; each store names those that it knows. `applies` selects among them. `judge`
+    receives the objects and the approved texts, and returns problems, each with a `key`.
+
+    With `remembered`, the approved texts are those of the baseline, and None before there is one; `fingerprint` returns the
+    text of an object. Without it they are always None. If nothing is wrong but the credential cannot read some objects, the
+    check is inconclusive. `unit`, `statement` and `unseen` are as in `RecordProof`.
     """
 
     role: str
@@ -42,16 +49,17 @@ class Inventory:
     unit: str = "objects"
     statement: str = ""
     unseen: tuple[str, ...] = ()
+    technique: ClassVar[str] = "inventory: every object must be declared; a problem is confirmed in a second pass"
 
     @property
     def takes_baseline(self) -> bool:
-        """Whether a baseline is taken for this proof."""
+        """Whether a baseline is taken for this proof: with `remembered`."""
         return self.remembered
 
     async def execute(self, context: Context) -> Judgement:
-        """List, judge, list again after the settle window, and keep what both looks saw."""
+        """List and judge; if there are problems, do so again after the settle window and keep those of both passes."""
         slot = f"{context.proof_index}:{self.role}:{'+'.join(self.kinds)}"
-        raw = context.memory.watermark(context.check.id, slot) if self.remembered else None
+        raw = context.memory.watermark(context.check_id, slot) if self.remembered else None
         approved = frozenset(raw["names"]) if raw else None
         listed = await self._list(context)
         if self.remembered and (context.baselining or approved is None):
@@ -67,7 +75,7 @@ class Inventory:
             again = {self._key(item): item for item in self.judge(listed.objects, approved)}
             problems = {key: again[key] for key in problems if key in again}
         coverage = Coverage(
-            len(listed.objects), len(listed.objects), self.unit, self.statement, (*self.unseen, *listed.limitations)
+            len(listed.objects), len(listed.objects), self.unit, self.statement, (*self.unseen, *listed.unseen)
         )
         common: dict[str, Any] = {
             "coverage": (coverage,),
@@ -77,21 +85,26 @@ class Inventory:
             findings = tuple(self._finding(item, context, first_seen_at) for item in problems.values())
             return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
         if listed.unreadable:
-            reason = f"cannot be told with this credential: {', '.join(sorted(listed.unreadable))}"
+            reason = f"this credential cannot read: {', '.join(sorted(listed.unreadable))}"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if self.remembered and approved is None:
-            reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=NO_BASELINE, **common)
         return Judgement(verdict=Verdict.HOLDS, **common)
+
+    async def describe(self, profile: Profile, stores: Stores) -> Description:
+        """The kinds that are listed."""
+        return Description(
+            queries=(f"lists {', '.join(self.kinds)} of {self.role}",),
+            role=self.role,
+            unseen=self.unseen,
+        )
 
     async def _list(self, context: Context) -> _Listed:
         store = await context.stores.get(self.role)
         listed = [item for kind in self.kinds for item in await store.listing(kind) if self.applies(item)]
         unreadable = {item.name for item in listed if item.kind == "unreadable"}
-        limitations = tuple(item.name for item in listed if item.kind == "limitation")
-        return _Listed(
-            [item for item in listed if item.kind not in ("unreadable", "limitation")], unreadable, limitations
-        )
+        unseen = tuple(item.name for item in listed if item.kind == "limitation")
+        return _Listed([item for item in listed if item.kind not in ("unreadable", "limitation")], unreadable, unseen)
 
     @staticmethod
     def _key(problem: Problem) -> str:

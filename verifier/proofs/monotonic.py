@@ -1,7 +1,7 @@
-"""`monotonic`: does a number of each record only rise, from one run to the next?
+"""`monotonic`: does a number of each record never fall from one run to the next?
 
-The highest value that was ever seen of each record is remembered, so that a fall stays a finding until the number has risen above it again.
-What is remembered is bounded: of more than `REMEMBERED_MAX` records those whose hashes are the lowest, which are the same from run to run.
+The highest value ever seen of each record is remembered, so a fall stays a finding until the number reaches it again. Of more
+than `REMEMBERED_MAX` records, those with the lowest hashes are remembered; they are the same from run to run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from verifier.model.finding import Finding
 from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 from verifier.model.verdict import Coverage, Judgement, Verdict
-from verifier.proofs.context import Context
+from verifier.profile.models import Profile
+from verifier.proofs.context import NO_BASELINE, Context
+from verifier.proofs.protocol import Description, describe_reading
+from verifier.stores.pool import Stores
 
 REMEMBERED_MAX = 10_000
 LOOKUP_BATCH = 500
@@ -26,10 +29,11 @@ LOOKUP_BATCH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Monotonic:
-    """Walk `subject` and compare the highest `value` of each `name` with what earlier runs remember.
+    """Read `subject` and compare the column `value` of each record with the highest value of earlier runs.
 
-    A record that is gone has fallen, too. `judge` says what is wrong, from the name, the highest earlier value and the present one
-    (None: gone).
+    `name` is the column that identifies a record. Of several records with one name, the highest value counts. A record that
+    is gone counts as fallen. `judge` receives the name, the highest earlier value and the present one (None if the record is
+    gone), and returns the problem. `unit`, `statement` and `unseen` are as in `RecordProof`.
     """
 
     subject: Rows
@@ -39,13 +43,20 @@ class Monotonic:
     unit: str = "rows"
     statement: str = ""
     unseen: tuple[str, ...] = ()
+    technique: ClassVar[str] = (
+        "monotonic: no number falls below the highest of earlier runs; a fall is confirmed in a second pass"
+    )
     takes_baseline: ClassVar[bool] = True
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
-        if context.only_key is not None and json.loads(context.only_key)[0] != context.proof_index:
+        if context.judges_another_proof:
             return Judgement.not_applicable("another proof of this check")
         return await _Comparison(self, context).run()
+
+    async def describe(self, profile: Profile, stores: Stores) -> Description:
+        """The queries of the relation."""
+        return await describe_reading((self.subject,), self.unseen, profile, stores)
 
 
 class _Comparison:
@@ -57,29 +68,29 @@ class _Comparison:
 
     async def run(self) -> Judgement:
         context = self.context
-        remembered = context.memory.watermark(context.check.id, self.slot) or {}
+        remembered = context.memory.watermark(context.check_id, self.slot) or {}
         before: Mapping[str, int] = remembered.get("highest") or {}
         self.source = await context.stores.source(self.proof.subject)
         self.clock = await context.stores.clock_of(self.proof.subject.relation)
         now = await self._values()
         fallen = await self._fallen(before, now)
-        looks: list[datetime] = []
+        passes_at: list[datetime] = []
         if fallen:
-            looks.append(await self.clock())
-            context.progress(0, len(fallen), "suspects, waiting for the second look")
+            passes_at.append(await self.clock())
+            context.progress(0, len(fallen), "suspects, waiting for the second pass")
             await context.settle(self.clock)
             again = await self._look_up(list(fallen))
             fallen = {name: again.get(name) for name in fallen if (again.get(name) or 0) < before[name]}
-            looks.append(await self.clock())
+            passes_at.append(await self.clock())
         if context.only_key is None:
             self._remember(before, now)
         if context.baselining:
             return Judgement.not_applicable("baseline taken")
-        findings = tuple(self._finding(name, before[name], value, looks) for name, value in fallen.items())
+        findings = tuple(self._finding(name, before[name], value, passes_at) for name, value in fallen.items())
         return self._conclude(findings, before)
 
     async def _values(self) -> dict[str, int]:
-        """The present values of those records that are (or will be) remembered."""
+        """The present values of the records that are or will be remembered."""
         if self.context.only_key is not None:
             name = str(json.loads(self.context.only_key)[1])
             return await self._look_up([name])
@@ -99,7 +110,7 @@ class _Comparison:
             values[str(name)] = max(value, values.get(str(name), value))
 
     async def _fallen(self, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int | None]:
-        """What stands lower than remembered. A name that was not kept this time is looked up."""
+        """The records whose value is lower than remembered. A name that is not in `now` is looked up."""
         if self.context.only_key is not None:
             before = {name: value for name, value in before.items() if name == json.loads(self.context.only_key)[1]}
         present = {**now, **await self._look_up([name for name in before if name not in now])}
@@ -116,13 +127,13 @@ class _Comparison:
         highest = {name: max(value, now.get(name, value)) for name, value in before.items()}
         self.context.watermarks[self.slot] = {"highest": _lowest({**now, **highest})}
 
-    def _finding(self, name: str, before: int, value: int | None, looks: Sequence[datetime]) -> Finding:
+    def _finding(self, name: str, before: int, value: int | None, passes_at: Sequence[datetime]) -> Finding:
         return self.context.finding(
             self.proof.judge(name, before, value),
             key=name,
             raw_key=self.context.raw_key(name),
-            first_seen_at=looks[0],
-            confirmed_at=looks[-1],
+            first_seen_at=passes_at[0],
+            confirmed_at=passes_at[-1],
             evidence={"read from": self.source.label, "highest before": str(before)},
         )
 
@@ -135,13 +146,12 @@ class _Comparison:
         if not before:
             if not self.seen:
                 return Judgement.not_applicable(f"empty: no {self.proof.unit} in {self.source.label}")
-            reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=NO_BASELINE, **common)
         return Judgement(verdict=Verdict.HOLDS, **common)
 
 
 def _lowest(values: Mapping[str, int]) -> dict[str, int]:
-    """The records with the lowest hashes: a sample that stays the same while records come and go."""
+    """The records with the lowest hashes: a sample that is stable while records come and go."""
     if len(values) <= REMEMBERED_MAX:
         return dict(values)
     return {name: values[name] for name in heapq.nsmallest(REMEMBERED_MAX, values, key=_hash)}

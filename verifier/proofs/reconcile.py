@@ -9,9 +9,12 @@ from typing import Any, ClassVar
 from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 from verifier.model.verdict import Judgement
-from verifier.proofs.clocks import clocks_of, require_same_time
+from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.proofs.protocol import Description, describe_reading
+from verifier.proofs.records import Partners, RecordProof
 from verifier.proofs.walk import walk
+from verifier.stores.pool import Stores
 
 Pairing = Callable[[Row, Sequence[Row]], Problem | None]
 
@@ -21,41 +24,50 @@ def _same(value: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconcile:
-    """Walk `subject`, look up each record's partners in `against`, and let `judge` say what is wrong with the pair.
+class Reconcile(RecordProof):
+    """Read `subject`, look up each record's partners in `against`, and let `judge` compare them.
 
-    `on` names the columns that meet (subject's, against's); `convert` maps a subject value to the other side's form, or to
-    None where it can have no partner. `or_against` names further homes (with their column) where a partner may live. `applies` leaves out records that the invariant does not speak of; `unit` is what
-    the coverage counts; `second_look_s` is how long a suspect waits for its second look, where the settle window is too
-    short (a cache that may answer for so long). `clocks`: whose times are compared (roles), where that cannot be told from
-    what is read. `also` brings further partners that meet on another column of the subject: (subject's column, relation,
-    its column), values as they are. Both directions are two proofs of one check.
+    `judge` takes the record and its partners, and returns what is wrong with them, or None.
+
+    `on` names the two columns that are matched: the subject's, and that of `against`. `convert` maps a subject's value to
+    the form of the other side, or to None if it cannot have a partner. `or_against` adds further relations, each with its
+    column, in which a partner may be. `also` adds partners that match another column of the subject, with values as they
+    are: (subject's column, relation, its column).
+
+    To compare in both directions, a check returns two proofs. `RecordProof` describes the other arguments.
     """
 
-    subject: Rows
     against: Rows
     on: tuple[str, str]
     judge: Pairing
     convert: Callable[[Any], Any] = _same
     or_against: tuple[tuple[Rows, str], ...] = ()
     also: tuple[tuple[str, Rows, str], ...] = ()
-    applies: Callable[[Row], bool] | None = None
-    unit: str = "rows"
-    statement: str = ""
-    sample: int | None = None
-    second_look_s: float | None = None
-    clocks: tuple[str, ...] | None = None
-    unseen: tuple[str, ...] = ()
-    takes_baseline: ClassVar[bool] = False
+    technique: ClassVar[str] = (
+        "reconcile: every record is looked up on the other side; a difference is confirmed in a second pass"
+    )
+
+    @property
+    def partners(self) -> Partners:
+        """Where partners are looked up."""
+        homes = ((self.against, self.on[1]), *self.or_against)
+        return Partners(column=self.on[0], convert=self.convert, homes=homes, also=self.also)
+
+    def problem_of(self, row: Row, partners: Sequence[Row]) -> Problem | None:
+        """What is wrong with a record and its partners."""
+        return self.judge(row, partners)
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
-        await require_same_time(context, clocks_of(self, context.profile))
         return await walk(self, context)
 
+    async def describe(self, profile: Profile, stores: Stores) -> Description:
+        """The queries of both sides."""
+        return await describe_reading(self.relations_read, self.unseen, profile, stores)
 
-def must_exist(summary: str, *, expected: str, next_step: str, actual: str = "not there") -> Pairing:
-    """A judge: there is at least one partner. `summary` and the rest may name subject columns as `{column}`."""
+
+def must_exist(summary: str, *, expected: str, next_step: str, actual: str = "not found") -> Pairing:
+    """A judge that requires at least one partner. The texts may name columns of the subject as `{column}`."""
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
         if partners:

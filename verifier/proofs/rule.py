@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from verifier.model.invariant import Problem, Row
-from verifier.model.query import Rows
 from verifier.model.verdict import Judgement
-from verifier.proofs.clocks import clocks_of, require_same_time
+from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.proofs.protocol import Description, describe_reading
+from verifier.proofs.records import RecordProof
 from verifier.proofs.walk import walk
+from verifier.stores.pool import Stores
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """Walk `subject`; `judge` says what is wrong with a record, or nothing.
+class Rule(RecordProof):
+    """Read `subject`; `judge` returns what is wrong with a record, or None. `RecordProof` describes the other arguments."""
 
-    `second_look_s`: how long a suspect waits for its second look, where the settle window is too short (a cache).
-    `empty_holds`: an empty relation is the wanted state (leftovers that must drain), not a question that does not arise.
-    `clocks`: whose times are compared (roles), where that cannot be told from what is read.
-    """
-
-    subject: Rows
     judge: Callable[[Row], Problem | None]
-    applies: Callable[[Row], bool] | None = None
-    unit: str = "rows"
-    statement: str = ""
-    sample: int | None = None
-    second_look_s: float | None = None
-    clocks: tuple[str, ...] | None = None
-    empty_holds: bool = False
-    unseen: tuple[str, ...] = ()
-    takes_baseline: ClassVar[bool] = False
+    technique: ClassVar[str] = "rule: every record must satisfy it; a breach is confirmed in a second pass"
+
+    def problem_of(self, row: Row, partners: Sequence[Row]) -> Problem | None:
+        """What is wrong with a record."""
+        return self.judge(row)
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
-        await require_same_time(context, clocks_of(self, context.profile))
         return await walk(self, context)
+
+    async def describe(self, profile: Profile, stores: Stores) -> Description:
+        """The queries of the relation."""
+        return await describe_reading(self.relations_read, self.unseen, profile, stores)

@@ -1,4 +1,4 @@
-"""The one rule that says which conversations and groups are OpenIM's, and since when."""
+"""The rule that decides which conversations and groups are OpenIM's, and since when."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _COLUMNS: dict[Kind, str] = {"conversation": "conversation_id", "group": "group_
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A conversation (or group) that is OpenIM's since `since`."""
+class ScopeEntry:
+    """A conversation or group that belongs to OpenIM since `since`."""
 
     since: datetime
     openim_id: str | None = None
 
 
 class Scope:
-    """Answers, in batches, which ids are in scope. Nothing is loaded whole."""
+    """Looks up in batches which ids are in scope. It never loads the whole relation."""
 
     def __init__(self, profile: Profile, phase: Phase, stores: Stores) -> None:
         self._profile = profile
@@ -35,29 +35,29 @@ class Scope:
 
     @property
     def phase_since(self) -> datetime:
-        """When everything in scope `all` became OpenIM's: the start of the phase, if the profile tells."""
+        """Since when everything is OpenIM's with `scope.kind = "all"`: the start of the phase, if the profile names it."""
         since = self._profile.since_phase(Phase.FROZEN) or self._profile.since_phase(Phase.CUTOVER)
         return since or datetime.fromtimestamp(0, UTC)
 
     @property
     def everything_else_is_neighbour(self) -> bool:
-        """Whether an id that no relation lists is left alone (true until `frozen`, and without relation `neighbours`)."""
+        """Whether an id that no relation lists is out of scope: before `frozen`, and without relation `neighbours`."""
         return not self._phase.reached(Phase.FROZEN) or not self._profile.has("neighbours")
 
-    async def entries(self, kind: Kind, ids: Sequence[str]) -> dict[str, Entry]:
-        """The ids that are in scope, with their `since`."""
+    async def entries(self, kind: Kind, ids: Sequence[str]) -> dict[str, ScopeEntry]:
+        """The ids that are in scope, each with its entry."""
         wanted = list(dict.fromkeys(ids))
         if self._profile.scope.kind == "all":
             neighbours = await self._neighbours(kind, wanted)
-            return {name: Entry(self.phase_since) for name in wanted if name not in neighbours}
+            return {name: ScopeEntry(self.phase_since) for name in wanted if name not in neighbours}
         listed = await self._listed(kind, wanted)
         if self.everything_else_is_neighbour:
             return listed
         rest = [name for name in wanted if name not in listed]
         neighbours = await self._neighbours(kind, rest)
-        return listed | {name: Entry(self.phase_since) for name in rest if name not in neighbours}
+        return listed | {name: ScopeEntry(self.phase_since) for name in rest if name not in neighbours}
 
-    async def _listed(self, kind: Kind, ids: Sequence[str]) -> dict[str, Entry]:
+    async def _listed(self, kind: Kind, ids: Sequence[str]) -> dict[str, ScopeEntry]:
         column = _COLUMNS[kind]
         openim = "openim_id" if kind == "conversation" else "openim_group_id"
         columns = tuple(name for name in (column, "since", openim) if self._profile.has("scope", name))
@@ -65,7 +65,7 @@ class Scope:
         found = {}
         for start in range(0, len(ids), LOOKUP_BATCH):
             for row in await source.lookup(column, ids[start : start + LOOKUP_BATCH]):
-                found[str(row[column])] = Entry(row["since"], row.get(openim))
+                found[str(row[column])] = ScopeEntry(row["since"], row.get(openim))
         return found
 
     async def _neighbours(self, kind: Kind, ids: Sequence[str]) -> frozenset[str]:

@@ -1,7 +1,7 @@
-"""`unique`: do records of one relation clash that must differ?
+"""`unique`: do records that must differ have the same value?
 
-Memory stays bounded: a first reading marks in a bit field which values might occur twice, a second one collects those alone. Groups
-that clash are read a second time after the settle window, as every suspect is.
+Memory is bounded. A first reading marks in a bit field which values may occur twice, and a second reading collects only those.
+Groups that clash are confirmed in a second pass after the settle window, like every suspect.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from verifier.model.finding import Finding
 from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 from verifier.model.verdict import Coverage, Judgement, Verdict
+from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.proofs.protocol import Description, describe_reading
+from verifier.stores.pool import Stores
 
 BITS = 1 << 27
-"""16 MiB: of ten million values about one in fourteen is read twice in vain."""
+"""16 MiB. Of ten million values, about one in fourteen is collected although it is unique."""
 CANDIDATES_MAX = 1_000_000
 PASSES_MAX = 3
 LOOKUP_BATCH = 500
@@ -30,8 +33,10 @@ Group = tuple[Row, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Unique:
-    """Walk `subject`; records with the same `value` (None: not in question) form a group, which `judge` looks at when
-    it has more than one member."""
+    """Read `subject` and group its records by `value`; `judge` returns what is wrong with a group of two or more, or None.
+
+    A record whose value is None is left out. `unit`, `statement` and `unseen` are as in `RecordProof`.
+    """
 
     subject: Rows
     value: Callable[[Row], str | None]
@@ -39,13 +44,18 @@ class Unique:
     unit: str = "rows"
     statement: str = ""
     unseen: tuple[str, ...] = ()
+    technique: ClassVar[str] = "unique: no two records have the same value; a clash is confirmed in a second pass"
     takes_baseline: ClassVar[bool] = False
 
     async def execute(self, context: Context) -> Judgement:
         """Carry the proof out."""
-        if context.only_key is not None and json.loads(context.only_key)[0] != context.proof_index:
+        if context.judges_another_proof:
             return Judgement.not_applicable("another proof of this check")
         return await _Search(self, context).run()
+
+    async def describe(self, profile: Profile, stores: Stores) -> Description:
+        """The queries of the relation."""
+        return await describe_reading((self.subject,), self.unseen, profile, stores)
 
 
 class _Search:
@@ -71,7 +81,7 @@ class _Search:
         return self.proof.judge(group) if len(group) > 1 else None
 
     async def _candidates(self) -> set[int]:
-        """The hashes that occur more than once, and a few that do not."""
+        """The hashes that may occur more than once; a few of them do not."""
         if self.context.only_key is not None:
             return {_hash(json.loads(self.context.only_key)[1])}
         bits, found = bytearray(BITS // 8), set()
@@ -98,7 +108,7 @@ class _Search:
         return {value: tuple(rows.values()) for value, rows in groups.items() if len(rows) > 1}
 
     def _collect(self, rows: Iterable[Row], groups: dict[str, dict[str, Row]], wanted: Callable[[str], bool]) -> None:
-        """Sort records into groups; a record that comes twice, where a store scans, is one."""
+        """Sort records into groups. A record that a scanning store returns twice counts once."""
         for row in rows:
             value = self.proof.value(row)
             if value is not None and wanted(value):
@@ -112,9 +122,9 @@ class _Search:
         for _ in range(PASSES_MAX):
             if not suspects:
                 break
-            self.context.progress(0, len(suspects), "suspects, waiting for the second look")
+            self.context.progress(0, len(suspects), "suspects, waiting for the second pass")
             await self.context.settle(self.clock)
-            again = await self._look_again(suspects)
+            again = await self._read_again(suspects)
             requeued = {}
             for value, group in suspects.items():
                 now = again.get(value, ())
@@ -127,7 +137,7 @@ class _Search:
             suspects = requeued
         return confirmed, len(suspects)
 
-    async def _look_again(self, suspects: dict[str, Group]) -> dict[str, Group]:
+    async def _read_again(self, suspects: dict[str, Group]) -> dict[str, Group]:
         column = self.source.key[0]
         ids = list(dict.fromkeys(row[column] for group in suspects.values() for row in group))
         groups: dict[str, dict[str, Row]] = {}
@@ -156,7 +166,7 @@ class _Search:
         if findings:
             return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
         if overflow:
-            reason = f"more than {CANDIDATES_MAX} {proof.unit} may clash: too many to compare; is the mapping of this relation right?"
+            reason = f"more than {CANDIDATES_MAX} {proof.unit} may clash, which is too many to compare. Check how the profile maps this relation."
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if unresolved:
             reason = f"{unresolved} groups kept changing through {PASSES_MAX} passes"

@@ -1,8 +1,8 @@
-"""Reading a relation once, keeping the suspects, and looking at each of them a second time.
+"""Carries out `Rule` and `Reconcile`: read a relation once, then judge each suspect a second time.
 
-A difference that is seen once proves nothing on a live system: a write may be in flight between two stores. A suspect becomes a
-finding only when a second look, a settle window later by the store's own clock, sees the same difference with both sides
-unchanged. One that keeps changing is looked at three times and then admitted to be unresolved.
+A difference that is seen once proves nothing on a live system, because a write may be in transit between two stores. A suspect
+becomes a finding only if the second pass, a settle window later by the store's own clock, sees the same difference with both
+sides unchanged. A suspect that keeps changing is judged up to three times and is then reported as unresolved.
 """
 
 from __future__ import annotations
@@ -12,29 +12,26 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import TypeIs
+from typing import Any
 
 from verifier.model.finding import Finding
 from verifier.model.invariant import Problem, Row
 from verifier.model.verdict import Coverage, Judgement, Verdict
+from verifier.proofs.clocks import clocks_of, require_same_time
 from verifier.proofs.context import Context
+from verifier.proofs.records import RecordProof
 from verifier.stores.protocols import OrderedSource, Source
-
-if TYPE_CHECKING:
-    from verifier.proofs.reconcile import Reconcile
-    from verifier.proofs.rule import Rule
 
 SUSPECTS_MAX = 10_000
 PASSES_MAX = 3
 LOOKUP_BATCH = 500
 VOLATILE_COLUMNS = frozenset({"ttl_ms", "idle_s"})
+"""Columns that change by themselves. They do not count as a change of a suspect."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
-    """A difference that was seen. `facts` is a keyed digest of both sides: enough to tell whether they changed."""
+    """A difference that was seen once. `facts` is a keyed digest of both sides, enough to see whether they changed."""
 
     raw_key: str
     facts: str
@@ -50,6 +47,8 @@ class _Suspect:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A suspect together with the record and what is wrong with it now."""
+
     suspect: _Suspect
     row: Row
     problem: Problem
@@ -60,8 +59,8 @@ def _facts(row: Row) -> str:
     return json.dumps(kept, sort_keys=True, default=str)
 
 
-async def _meet(wanted: Sequence[Any], homes: Iterable[tuple[Source, str]]) -> list[tuple[Row, ...]]:
-    """For each value the records in all homes whose column (the second of each pair) has it; None meets nobody."""
+async def _look_up(wanted: Sequence[Any], homes: Iterable[tuple[Source, str]]) -> list[tuple[Row, ...]]:
+    """For each value, the records of all homes (source, column) with that value. None matches no record."""
     index: dict[str, list[Row]] = {}
     values = list(dict.fromkeys(value for value in wanted if value is not None))
     for home, there in homes:
@@ -72,10 +71,11 @@ async def _meet(wanted: Sequence[Any], homes: Iterable[tuple[Source, str]]) -> l
 
 
 class _Walk:
-    """One carrying-out of a rule or reconcile proof."""
+    """The reading of one relation for one proof."""
 
-    def __init__(self, proof: Rule | Reconcile, context: Context) -> None:
+    def __init__(self, proof: RecordProof, context: Context) -> None:
         self.proof = proof
+        self.partners = proof.partners
         self.context = context
         self.seen = 0
         self.left_out = 0
@@ -86,10 +86,9 @@ class _Walk:
         self.source = await stores.source(self.proof.subject)
         self.homes: list[tuple[Source, str]] = []
         self.also: list[tuple[str, Source, str]] = []
-        if is_reconcile(self.proof):
-            places = ((self.proof.against, self.proof.on[1]), *self.proof.or_against)
-            self.homes = [(await stores.source(rows), column) for rows, column in places]
-            self.also = [(here, await stores.source(rows), there) for here, rows, there in self.proof.also]
+        if self.partners is not None:
+            self.homes = [(await stores.source(rows), column) for rows, column in self.partners.homes]
+            self.also = [(here, await stores.source(rows), there) for here, rows, there in self.partners.also]
         self.clock = await stores.clock_of(self.proof.subject.relation)
 
     @property
@@ -97,16 +96,16 @@ class _Walk:
         partners = (*(home for home, _ in self.homes), *(home for _, home, _ in self.also))
         return (*self.source.queries, *(query for home in partners for query in home.queries))
 
-    async def first_look(self) -> dict[str, _Suspect]:
-        """Read everything once, from where a run that was cut short had come; returns the suspects by key."""
+    async def first_pass(self) -> dict[str, _Suspect]:
+        """Read the relation, from the checkpoint on if there is one, and return the suspects by key."""
         if self.context.only_key is not None:
-            seen = await self.look(await self._rows_of([self.context.only_key]))
-            return {item.suspect.raw_key: item.suspect for item in seen}
+            candidates = await self.judge(await self._rows_of([self.context.only_key]))
+            return {item.suspect.raw_key: item.suspect for item in candidates}
         suspects, position, done = self._resumed()
         if done:
             return suspects
         async for chunk in self.source.chunks() if position is None else self._ordered().chunks(position):
-            for item in await self.look(chunk):
+            for item in await self.judge(chunk):
                 if len(suspects) < SUSPECTS_MAX or item.suspect.raw_key in suspects:
                     suspects[item.suspect.raw_key] = item.suspect
                 else:
@@ -121,8 +120,8 @@ class _Walk:
     def _ordered(self) -> OrderedSource:
         if not isinstance(self.source, OrderedSource):
             raise TypeError(
-                f"{self.source.label} has no order to go on in"
-            )  # pragma: no cover - positions come from it
+                f"{self.source.label} has no order to resume in"
+            )  # pragma: no cover - only an ordered source has positions
         return self.source
 
     # ---- checkpoints ----
@@ -133,7 +132,7 @@ class _Walk:
 
     @property
     def _question(self) -> str:
-        """What must be the same for a position and its counts to mean the same."""
+        """A digest of what the proof asks. A checkpoint of another question does not fit."""
         proof = self.proof
         asked = (
             type(proof).__name__,
@@ -162,12 +161,12 @@ class _Walk:
                 "suspects": [item.to_json() for item in suspects.values()],
             }
 
-        checkpoints.save(self.context.check.id, self._slot, state)
+        checkpoints.save(self.context.check_id, self._slot, state)
 
     def _resumed(self) -> tuple[dict[str, _Suspect], str | None, bool]:
-        """Suspects, position and whether the reading was complete; nothing of it where there is no checkpoint that fits."""
+        """Suspects, position and whether the reading was complete; empty if no checkpoint fits."""
         checkpoints = self.context.checkpoints
-        raw = checkpoints.load(self.context.check.id, self._slot) if checkpoints else None
+        raw = checkpoints.load(self.context.check_id, self._slot) if checkpoints else None
         if raw is None or raw["question"] != self._question:
             return {}, None, False
         if not raw["done"] and not isinstance(self.source, OrderedSource):
@@ -176,35 +175,35 @@ class _Walk:
         suspects = [_Suspect.from_json(item) for item in raw["suspects"]]
         return {item.raw_key: item for item in suspects}, raw["position"], raw["done"]
 
-    async def look(self, rows: Sequence[Row]) -> list[_Candidate]:
-        """Judge some records as they are now."""
+    async def judge(self, rows: Sequence[Row]) -> list[_Candidate]:
+        """Judge some records as they are now and return those with a problem."""
         applies = self.proof.applies
         chosen = [row for row in rows if applies is None or applies(row)]
         self.seen += len(chosen)
         self.left_out += len(rows) - len(chosen)
         partners = await self._partners(chosen)
         now = await self.clock() if chosen else None
-        seen = []
+        candidates = []
         for row, matching in zip(chosen, partners, strict=True):
-            problem = self.proof.judge(row, matching) if is_reconcile(self.proof) else self.proof.judge(row)
+            problem = self.proof.problem_of(row, matching)
             if problem is not None and now is not None:
                 suspect = _Suspect(self._raw_key(row), self._digest(row, matching), now)
-                seen.append(_Candidate(suspect, row, problem))
-        return seen
+                candidates.append(_Candidate(suspect, row, problem))
+        return candidates
 
     def _digest(self, row: Row, partners: Sequence[Row]) -> str:
-        # Keyed, since it is written down and may cover a phone number; partners come in any order.
+        # Keyed, because it is stored and may cover a phone number. Partners come in any order.
         both = json.dumps([_facts(row), sorted(map(_facts, partners))])
-        return self.context.memory.fingerprint(self.context.check.id, both)
+        return self.context.memory.fingerprint(self.context.check_id, both)
 
     async def _partners(self, rows: Sequence[Row]) -> list[tuple[Row, ...]]:
-        if not is_reconcile(self.proof):
+        if self.partners is None:
             return [()] * len(rows)
-        here = self.proof.on[0]
-        wanted = [None if row[here] is None else self.proof.convert(row[here]) for row in rows]
-        partners = await _meet(wanted, self.homes)
+        here, convert = self.partners.column, self.partners.convert
+        wanted = [None if row[here] is None else convert(row[here]) for row in rows]
+        partners = await _look_up(wanted, self.homes)
         for column, home, there in self.also:
-            further = await _meet([row[column] for row in rows], [(home, there)])
+            further = await _look_up([row[column] for row in rows], [(home, there)])
             partners = [(*found, *more) for found, more in zip(partners, further, strict=True)]
         return partners
 
@@ -212,7 +211,7 @@ class _Walk:
         return self.context.raw_key(*(_key_text(row[name]) for name in self.source.key))
 
     async def _rows_of(self, raw_keys: Iterable[str]) -> list[Row]:
-        """The records behind some keys, as they are now."""
+        """The records with some keys, as they are now."""
         wanted = set(raw_keys)
         firsts = list(dict.fromkeys(json.loads(key)[1] for key in wanted))
         rows: list[Row] = []
@@ -220,19 +219,19 @@ class _Walk:
             rows += await self.source.lookup(self.source.key[0], firsts[start : start + LOOKUP_BATCH])
         return [row for row in rows if self._raw_key(row) in wanted]
 
-    async def confirm(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Candidate, datetime]], int]:
-        """Look again until each suspect is a breach, healed, or out of looks.
+    async def second_pass(self, suspects: dict[str, _Suspect]) -> tuple[list[tuple[_Candidate, datetime]], int]:
+        """Judge the suspects again until each one is confirmed, healed, or was judged `PASSES_MAX` times.
 
-        Returns the breaches as they are now, each with the time of its first look, and how many are unresolved.
+        Returns the confirmed ones as they are now, each with the time of its first pass, and the number of unresolved ones.
         """
         confirmed: list[tuple[_Candidate, datetime]] = []
         seen = self.seen, self.left_out
         for _ in range(PASSES_MAX):
             if not suspects:
                 break
-            self.context.progress(0, len(suspects), "suspects, waiting for the second look")
-            await self.context.settle(self.clock, self.proof.second_look_s)
-            again = {item.suspect.raw_key: item for item in await self.look(await self._rows_of(suspects))}
+            self.context.progress(0, len(suspects), "suspects, waiting for the second pass")
+            await self.context.settle(self.clock, self.proof.second_pass_s)
+            again = {item.suspect.raw_key: item for item in await self.judge(await self._rows_of(suspects))}
             requeued = {}
             for key, suspect in suspects.items():
                 now = again.get(key)
@@ -263,23 +262,19 @@ class _Walk:
         )
 
 
-def is_reconcile(proof: Rule | Reconcile) -> TypeIs[Reconcile]:
-    """Whether a proof compares with something (told by its shape: the classes import this module)."""
-    return hasattr(proof, "against")
-
-
 def _key_text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-async def walk(proof: Rule | Reconcile, context: Context) -> Judgement:
-    """Carry out a proof that reads one relation record by record."""
-    if context.only_key is not None and json.loads(context.only_key)[0] != context.proof_index:
+async def walk(proof: RecordProof, context: Context) -> Judgement:
+    """Carry out a proof that reads one relation record by record. Raises ClocksApart and StoreError."""
+    await require_same_time(context, clocks_of(proof, context.profile))
+    if context.judges_another_proof:
         return Judgement.not_applicable("another proof of this check")
     walker = _Walk(proof, context)
     await walker.open()
-    suspects = await walker.first_look()
-    confirmed, unresolved = await walker.confirm(suspects)
+    suspects = await walker.first_pass()
+    confirmed, unresolved = await walker.second_pass(suspects)
     findings = tuple(walker.finding(candidate, first_seen_at) for candidate, first_seen_at in confirmed)
     return _conclude(walker, findings, unresolved)
 
@@ -289,7 +284,7 @@ def _conclude(walker: _Walk, findings: tuple[Finding, ...], unresolved: int) -> 
     min_rows = relation.min_rows if relation else 0
     sampled = proof.sample is not None and walker.seen >= proof.sample
     coverage = Coverage(walker.seen, None if sampled else walker.seen, proof.unit, proof.statement, proof.unseen)
-    notes = [f"{walker.overflow} more suspects were not looked at twice"] if walker.overflow else []
+    notes = [f"{walker.overflow} more suspects had no second pass"] if walker.overflow else []
     if unresolved:
         notes.append(f"{unresolved} suspects kept changing through {PASSES_MAX} passes")
     common = {"coverage": (coverage,), "notes": tuple(notes), "queries": walker.queries}
@@ -299,9 +294,11 @@ def _conclude(walker: _Walk, findings: tuple[Finding, ...], unresolved: int) -> 
     if unresolved or walker.overflow:
         return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(notes), **common)  # type: ignore[arg-type]
     if walker.seen < min_rows:
-        reason = f"only {walker.seen} {proof.unit}, the profile expects at least {min_rows}"
+        reason = f"only {walker.seen} {proof.unit}; the profile expects at least {min_rows}"
         return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)  # type: ignore[arg-type]
-    if walker.seen == 0 and not getattr(proof, "empty_holds", False):
-        what = f"{walker.left_out} records, none of them in question" if walker.left_out else f"no {proof.unit}"
+    if walker.seen == 0 and not proof.empty_holds:
+        what = (
+            f"{walker.left_out} records, none of which the check applies to" if walker.left_out else f"no {proof.unit}"
+        )
         return Judgement.not_applicable(f"empty: {what} in {walker.source.label}")
     return Judgement(verdict=Verdict.HOLDS, **common)  # type: ignore[arg-type]

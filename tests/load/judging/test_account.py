@@ -19,7 +19,7 @@ from load.judging.groups import pairs_of
 from load.judging.loading import load_run
 from load.judging.naming import name_delivery, name_order
 from load.judging.order import judge_order_columns
-from verifier.judges.delivery import Tally, judge_delivery
+from verifier.judges.delivery import DeliveryTally, judge_delivery
 from verifier.judges.journal import JournalError
 from verifier.judges.order import judge_order
 
@@ -148,7 +148,9 @@ def test_columns_are_judged_as_operations_are(
         for name in ("sent", "acked", "refused", "unknown_sends", "recovered_sends", "problems_total"):
             assert getattr(report, name) == getattr(expected, name), name
         # Who had nothing due and saw nothing has an empty tally there, and none here.
-        assert report.receivers == {user: tally for user, tally in expected.receivers.items() if tally != Tally()}
+        assert report.receivers == {
+            user: tally for user, tally in expected.receivers.items() if tally != DeliveryTally()
+        }
         assert report.failed_reads == expected.failed_reads
     if ordered is not None and expected_order is not None:
         judged = name_order(readers, run, ordered)

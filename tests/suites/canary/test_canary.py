@@ -24,7 +24,7 @@ from verifier.profile import load_profile
 ADAPTER = "tests.suites.canary.platforms:FakePlatform"
 SOCKET_ADAPTER = "tests.suites.canary.platforms:FakeSocketPlatform"
 HOOKED_ADAPTER = "tests.suites.canary.platforms:FakeHookedPlatform"
-ALONE = "REST alone, no WebSocket"
+ALONE = "REST only, no WebSocket"
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def fly(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
         (("pushes again",), "frozen", 0, "holds"),
         ((), "frozen", 0, ALONE),
         (("refuses one",), "frozen", 0, "1 of 10 sends were refused"),
-        (("answers one late",), "frozen", 0, "1 of them are there"),
+        (("answers one late",), "frozen", 0, "1 of them were seen"),
         (("no sink", "no nonces"), "frozen", 0, "holds"),
         (("old websocket delivers",), "cutover", 0, "holds"),
         (("old websocket delivers",), "frozen", 1, "delivered 2 messages"),
@@ -87,7 +87,7 @@ def fly(monkeypatch: pytest.MonkeyPatch, path: Path, *more: str) -> int:
         (("loses one",), "frozen", 1, "did not find it later"),
         (("doubles one",), "frozen", 1, "was sent once"),
         (("pushes twice",), "frozen", 1, "was pushed to canary-"),
-        (("takes replays",), "frozen", 1, "took the same signed call twice"),
+        (("takes replays",), "frozen", 1, "accepted the same signed call twice"),
         (("second login kicks",), "frozen", 1, "the first session no longer reaches OpenIM"),
         (("second login hangs",), "frozen", 2, "TOK-07"),
         (("unreadable",), "frozen", 2, "could not be judged"),
@@ -119,14 +119,14 @@ def test_each_fault_is_told_by_exit_code_and_sentence(
     [
         ((), 0, "", "2 connections, 6 of 10 acknowledged sends, 20 pushes"),
         (("no websocket",), 0, "", ALONE),
-        (("misses a push",), 0, "", "2 of 20 messages did not come over a connection that stood"),
+        (("misses a push",), 0, "", "2 of 20 messages did not arrive over an open connection"),
         (("refuses one",), 0, "", "1 of 10 sends were refused"),
-        (("answers one late",), 0, "", "1 of them are there"),
+        (("answers one late",), 0, "", "1 of them were seen"),
         (("refuses websocket",), 1, "GW-01", "refused OpenIM's WebSocket to a user who is signed in"),
         (("dead token at websocket",), 1, "GW-01", "without a valid imToken"),
         (("token in handshake",), 1, "GW-01", "header x-token of GET /ws"),
         (("token in frame",), 1, "GW-01", "body of frame"),
-        (("believes anybody",), 1, "GW-01", "let canary-1 be canary-2"),
+        (("believes anybody",), 1, "GW-01", "let canary-1 act as canary-2"),
         (("pushes twice over one connection",), 1, "MQ-05", "twice over one connection"),
         (("ours and openim's",), 1, "MQ-05", "was pushed to canary-"),
         (("loses one",), 1, "MSG-04", "did not find it later"),
@@ -159,7 +159,7 @@ def test_each_fault_of_a_websocket_is_told_by_its_own_invariant(
     ("faults", "verdict", "told"),
     [
         ((), Verdict.HOLDS, ""),
-        (("loses a hook",), Verdict.HOLDS, "1 of 10 were not told"),
+        (("loses a hook",), Verdict.HOLDS, "not called for 1 of 10 messages"),
         (("cannot refuse",), Verdict.HOLDS, ""),
         (("hooks off",), Verdict.VIOLATED, "0 of 10"),
         (("ignores hooks",), Verdict.VIOLATED, "acknowledged"),

@@ -57,9 +57,9 @@ def struck(config: WorldConfig) -> list[str]:
         ("", set(), "over OpenIM's WebSocket: 2 connections, 4 of 6 acknowledged sends, 12 pushes"),
         ("lose", {"MSG-04 delivery"}, "was acknowledged"),
         ("storeTwice", {"MSG-04 delivery"}, "was sent once"),
-        ("reorder", {"MSG-04 order"}, "and it stands before it"),
+        ("reorder", {"MSG-04 order"}, "but it comes before it"),
         ("pushTwice", {"MQ-05 push once"}, "twice over one connection"),
-        ("notPushed", set(), "did not come over a connection that stood"),
+        ("notPushed", set(), "did not arrive over an open connection"),
     ],
 )
 def test_each_fault_of_openim_is_found_by_its_own_invariant(

@@ -1,4 +1,4 @@
-"""Data and profiles that nobody would make on purpose: told in a sentence, and the other checks are judged all the same."""
+"""Unusual data and wrong profiles: each is reported in a sentence, and the other checks are still judged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ QUICK = put_all({"timing.observe_s": 0.3, "timing.settle_s": 0.3})
 
 
 class Empty:
-    """A world without a single user, and a verifier with a memory."""
+    """A world without users, and a verifier with a memory."""
 
     def __init__(self, world: World, watch: Watch) -> None:
         self.world = world
@@ -58,7 +58,7 @@ class Empty:
         return asyncio.run(self.watch.judge(text, only=only))
 
     def plant(self, work: Callable[[Site], Awaitable[None]]) -> None:
-        """Something done on a site of this world."""
+        """Do something on a site of this world."""
 
         async def do() -> None:
             async with Site.open(self.world.config, Population(), self.world.admin) as site:
@@ -69,34 +69,34 @@ class Empty:
 
 @pytest.fixture(scope="module")
 def empty(stack: Stack) -> Iterator[Empty]:
-    """A world that nobody has used yet. Its tests plant one after the other, in this order."""
+    """A world that was not used yet. Its tests run in this order, and each adds to it."""
     with stack.new_world() as world, Watch(world.config) as watch:
         watch.enter("cutover")
         asyncio.run(watch.baseline())
         yield Empty(world, watch)
 
 
-def test_an_empty_stack_is_not_green(empty: Empty) -> None:
-    """Nothing to compare is not applicable, and says so; nothing is violated, nothing crashes."""
+def test_nothing_holds_on_an_empty_stack(empty: Empty) -> None:
+    """With nothing to compare, checks are not applicable and say so; none is violated and none crashes."""
     result = empty.judge()
-    told = verdicts(result)
-    assert Verdict.VIOLATED not in told.values()
-    assert told["USR-01"] is Verdict.NOT_APPLICABLE
+    found = verdicts(result)
+    assert Verdict.VIOLATED not in found.values()
+    assert found["USR-01"] is Verdict.NOT_APPLICABLE
     empties = [item for item in result.outcomes if item.judgement.reason.startswith("empty")]
     assert len(empties) >= 10
-    # What the canary should have recorded is missing, and that is no green either.
+    # Without a canary journal, its checks do not hold either.
     assert all("canary journal" in text for text in reasons(result).values()), reasons(result)
 
 
 def test_too_few_rows_are_inconclusive(empty: Empty) -> None:
-    """Whoever knows that there are users says so, and an empty table becomes a question."""
+    """With `min_rows`, an empty table is inconclusive."""
     result = empty.judge(put("relations.users.min_rows", 1), only=("USR-01",))
     assert "expects at least 1" in reasons(result)["USR-01"]
     assert result.exit_code() is ExitCode.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
-    ("edit", "blinded", "word"),
+    ("edit", "check_id", "word"),
     [
         (put("relations.sessions.table", "public.no_such_table"), "TOK-01", "no_such_table"),
         (put("relations.users.columns.nickname", "no_such_column"), "USR-05", "no_such_column"),
@@ -108,29 +108,31 @@ def test_too_few_rows_are_inconclusive(empty: Empty) -> None:
         (put("roles.chat_mongo.url", "mongodb://nobody:wrong@127.0.0.1:1/"), "MSG-01", "roles.chat_mongo.url"),
     ],
 )
-def test_a_wrong_profile_is_told_and_the_rest_is_judged(empty: Empty, edit: Edit, blinded: str, word: str) -> None:
-    """The sentence names what is wrong; checks that do not need it are as they were."""
+def test_a_wrong_profile_is_reported_and_other_checks_are_judged(
+    empty: Empty, edit: Edit, check_id: str, word: str
+) -> None:
+    """The reason names what is wrong; checks that do not need it are judged as before."""
     empty.plant(_one_user)
     healthy = verdicts(empty.judge())
     result = empty.judge(put("roles.chat_db.connect_timeout_s", 1), edit)
-    told = reasons(result)
-    assert word in told[blinded], told
-    assert not any("crashed" in text or "Traceback" in text for text in told.values()), told
-    rest = {check: verdict for check, verdict in verdicts(result).items() if check not in told}
+    why = reasons(result)
+    assert word in why[check_id], why
+    assert not any("crashed" in text or "Traceback" in text for text in why.values()), why
+    rest = {check: verdict for check, verdict in verdicts(result).items() if check not in why}
     assert rest
-    assert rest == {check: verdict for check, verdict in healthy.items() if check not in told}
+    assert rest == {check: verdict for check, verdict in healthy.items() if check not in why}
     assert result.exit_code() is ExitCode.INCONCLUSIVE
 
 
-def test_a_condition_that_is_no_sql_is_refused(empty: Empty) -> None:
-    """It never reaches the server: what needs it is inconclusive, and the verifier's own row tells of the refusal."""
+def test_a_condition_that_is_not_sql_is_refused(empty: Empty) -> None:
+    """It never reaches the server. The check is inconclusive, and META-01 reports the refusal."""
     result = empty.judge(put("relations.users.where", "status = "), only=("USR-01", "TOK-03", "META-01"))
     assert "cannot be parsed as SQL" in reasons(result)["USR-01"]
     assert [item.key for item in findings(result)] == ["user_db"]
 
 
-def test_a_missing_collection_is_no_error(empty: Empty) -> None:
-    """Where there is no collection nothing was written to it; the rest is judged."""
+def test_a_missing_collection_is_not_an_error(empty: Empty) -> None:
+    """Nothing was written to a collection that does not exist; the rest is judged."""
     result = empty.judge(
         put("relations.messages.collection", "no_such_collection"), only=("MSG-01", "TOK-06", "RPT-01")
     )
@@ -139,12 +141,12 @@ def test_a_missing_collection_is_no_error(empty: Empty) -> None:
 
 
 def test_hostile_values_are_read(empty: Empty) -> None:
-    """Bytes that are no UTF-8, values of the wrong type, a megabyte where a name should be."""
+    """Bytes that are not UTF-8, values of the wrong type, a name of a megabyte."""
     empty.plant(_hostile)
     result = empty.judge()
-    told = reasons(result)
-    assert not any("crashed" in text or "Traceback" in text for text in told.values()), told
-    assert all("canary journal" in text for text in told.values()), told
+    why = reasons(result)
+    assert not any("crashed" in text or "Traceback" in text for text in why.values()), why
+    assert all("canary journal" in text for text in why.values()), why
     shown = max(
         len(f"{item.key}{item.summary}{item.expected}{item.actual}{item.evidence}") for item in findings(result)
     )
@@ -155,7 +157,7 @@ def test_hostile_values_are_read(empty: Empty) -> None:
 
 @pytest.fixture(scope="module")
 def missing(empty: Empty) -> list[str]:
-    """The keys of the people whom one run finds missing in OpenIM."""
+    """The keys of the users that one run finds missing in OpenIM."""
     empty.plant(_people)
     people = {
         "role": "user_db",
@@ -173,7 +175,7 @@ def missing(empty: Empty) -> list[str]:
 
 @pytest.mark.parametrize("strange", STRANGE_IDS)
 def test_strange_ids_are_compared_as_they_are(missing: list[str], strange: str) -> None:
-    """An id is neither trimmed, folded, normalised nor read as SQL; each is missing in OpenIM for itself."""
+    """An id is not trimmed, folded, normalised or read as SQL; each one is missing in OpenIM."""
     assert missing.count(strange) == 1
     assert len(missing) == len(STRANGE_IDS)
 

@@ -1,4 +1,4 @@
-"""The catalogue is whole: each check has its breaches and its look-alikes, and each fault says what it is."""
+"""The fault catalogue is complete: each check has its breaches and look-alikes, and each fault is described."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from verifier.checks.registry import Check
 from verifier.model.invariant import Severity
 
 JUDGES_THE_RUN = {"META-01"}
-"""It reads the run itself, which is always there to be read."""
+"""It judges the run itself, which can always be read."""
 CHECKS = list(load_checks())
 
 
 @pytest.mark.parametrize("item", CHECKS, ids=lambda item: item.id)
 def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
-    """A check that cannot be seen to fail, that alarms at its own shadow, or that never admits not to know, proves nothing."""
+    """A check that never fails, that alarms at harmless states, or that is never inconclusive proves nothing."""
     assert any(item.id in fault.expects for fault in CATALOGUE)
     if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN:
         assert any(item.id in fault.blinds for fault in CATALOGUE if fault.kind == "unknowable")
@@ -29,7 +29,7 @@ def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
 
 @pytest.mark.parametrize("fault", list(CATALOGUE), ids=lambda fault: fault.id)
 def test_a_fault_says_what_it_is(fault: Fault) -> None:
-    """Its check exists, a breach expects something, a look-alike nothing, and its sentence ends."""
+    """Its checks exist, a breach expects a finding and a look-alike none, and its description is a sentence."""
     known = {item.id for item in CHECKS}
     assert {fault.check, *fault.expects, *fault.near, *fault.blinds} <= known
     assert bool(fault.expects) == (fault.kind == "breach")
@@ -39,7 +39,7 @@ def test_a_fault_says_what_it_is(fault: Fault) -> None:
 
 
 def test_a_fault_is_registered_once() -> None:
-    """A second one of the same name is an error of the catalogue's author."""
+    """A second fault with the same name is refused."""
     catalogue = Catalogue()
     first = next(iter(CATALOGUE))
     catalogue.add(first)
@@ -48,7 +48,7 @@ def test_a_fault_is_registered_once() -> None:
 
 
 def test_edits_change_what_they_name() -> None:
-    """A value is set, a list grows, a key goes; the rest stays."""
+    """A value is set, a list grows, a key is removed; the rest stays."""
     text = '[policies]\npush_types = ["otp"]\n[relations.users]\nwhere = "x"\n'
     text = drop("relations.users.where")(put("policies.push_types", ["alert"])(put("policies.friends", "ours")(text)))
     assert tomllib.loads(text) == {

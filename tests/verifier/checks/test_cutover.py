@@ -1,4 +1,4 @@
-"""A world in the middle of its move: each breach is found by exactly its checks, each look-alike left alone."""
+"""A world in the middle of its move: each breach is found by exactly its checks, and each look-alike by none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def story(stack: Stack) -> Story:
-    """The world's story, told once."""
+    """The scenario, run once."""
     return tell_of_the_cutover(stack)
 
 
@@ -34,17 +34,17 @@ def test_the_healthy_world_holds(story: Story) -> None:
 
 
 def test_mirrored_friends_hold(story: Story) -> None:
-    """Where the policy mirrors friends, the check holds as soon as they are whole in both places."""
+    """With the policy to mirror friends, the check holds once they are complete on both sides."""
     assert story.rounds["cutover lookalike mirrored"].verdicts(Verdict.HOLDS) == {"KEEP-03"}
 
 
 def test_nothing_else_is_reported(story: Story) -> None:
-    """No finding without a fault behind it, and no check that could not know without a reason."""
+    """Every finding and every inconclusive check has a planted fault behind it."""
     demand_rounds(story)
 
 
 def test_accusations_explain_themselves(story: Story) -> None:
-    """Both values, evidence, the next step, no secret; and what holds says what it saw."""
+    """Findings have both values, evidence and a next step, and show no secret; a check that holds states its coverage."""
     demand_explanations(story)
 
 

@@ -50,7 +50,7 @@ KNOWN_BY = {
 
 @pytest.fixture(scope="module")
 def story(stack: Stack) -> Story:
-    """The world's story, told once."""
+    """The scenario, run once."""
     return tell_of_the_freeze(stack)
 
 
@@ -60,33 +60,33 @@ def test_the_healthy_world_holds(story: Story) -> None:
 
 
 def test_nothing_else_is_reported(story: Story) -> None:
-    """No finding without a fault behind it, and no check that could not know without a reason."""
+    """Every finding and every inconclusive check has a planted fault behind it."""
     demand_rounds(story)
 
 
 def test_accusations_explain_themselves(story: Story) -> None:
-    """Both values, evidence, the next step, no secret; and what holds says what it saw."""
+    """Findings have both values, evidence and a next step, and show no secret; a check that holds states its coverage."""
     demand_explanations(story)
 
 
 @pytest.mark.parametrize("fault_id", KNOWN_BY)
 def test_absence_is_known_by_counter_and_by_witness(story: Story, fault_id: str) -> None:
-    """The finding says how it is known, and it is the way that was meant to be tried."""
-    told = known_by(story, fault_id)
-    assert any(KNOWN_BY[fault_id] in how for how in told), told
+    """The finding says how it is known, and it is the technique that the fault tests."""
+    known = known_by(story, fault_id)
+    assert any(KNOWN_BY[fault_id] in how for how in known), known
 
 
 def test_a_refused_attempt_is_noted(story: Story) -> None:
-    """A rolled-back insert holds, with a note: somebody tried."""
+    """After a rolled-back insert the check holds, with a note about the attempt."""
     outcomes = {outcome.check_id: outcome for outcome in story.rounds["frozen lookalike common"].result.outcomes}
     assert "aborted attempts: insert +1" in "\n".join(outcomes["GRP-01"].judgement.notes)
 
 
 @pytest.mark.parametrize("check", ["CNV-01", "CNV-02", "CNV-04", "MSG-01", "MSG-02"])
 def test_support_chat_is_counted_as_a_neighbour(story: Story, check: str) -> None:
-    """What support chat wrote is neither a breach nor passed over in silence."""
+    """Writes of the support chat are not a breach, and the coverage counts them."""
     outcomes = {outcome.check_id: outcome for outcome in story.rounds["frozen lookalike common"].result.outcomes}
-    assert "outside the scope left alone" in outcomes[check].coverage_text
+    assert "outside the scope, which do not count" in outcomes[check].coverage_text
 
 
 @pytest.mark.parametrize("fault", faults_of("frozen", "decommissioned"), ids=lambda fault: fault.id)

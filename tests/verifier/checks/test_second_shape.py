@@ -1,4 +1,4 @@
-"""A platform of another shape is judged by its profile alone: nothing of the first one is built in."""
+"""A platform with another schema is judged with its own profile; nothing of the reference platform is built in."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fixtures.blueprints.second_shape_breaches import BREACHES, plant
 from fixtures.blueprints.second_shape_seed import seed
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
-from verifier.commands.run import execute
 from verifier.engine.plan import make_plan
+from verifier.engine.session import execute
 from verifier.history import History, RunKind
 from verifier.model.verdict import Outcome, Verdict
 from verifier.profile import Profile, parse_profile
@@ -35,7 +35,7 @@ def shape(stack: Stack) -> Iterator[blueprint.SecondShape]:
 
 
 def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
-    """Its profile, in a phase."""
+    """Its profile in a phase."""
     config = shape.config
     return parse_profile(
         PROFILE.read_text(encoding="utf-8").replace('phase = "cutover"', f'phase = "{phase}"'),
@@ -54,7 +54,7 @@ def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
 
 
 def judge(shape: blueprint.SecondShape, history: History, kind: RunKind = RunKind.RUN) -> dict[str, Outcome]:
-    """Every check in cutover, and in frozen those that this blueprint breaks there."""
+    """All checks in cutover, and those of `FROZEN` in frozen."""
     outcomes: dict[str, Outcome] = {}
     for phase, only in (("cutover", ()), ("frozen", FROZEN)):
         profile = profile_of(shape, phase)
@@ -73,8 +73,8 @@ def findings(outcomes: dict[str, Outcome], verdict: Verdict) -> dict[str, object
     }
 
 
-def test_breaches_are_found_in_another_shape(shape: blueprint.SecondShape) -> None:
-    """The healthy world holds; then each planted breach is found by its check, and by no other."""
+def test_breaches_are_found_on_another_platform(shape: blueprint.SecondShape) -> None:
+    """The healthy world holds; then each planted breach is found by its check and by no other."""
     with History.open("memory:", stack="second-shape") as history:
         judge(shape, history, RunKind.BASELINE)
         healthy = judge(shape, history)

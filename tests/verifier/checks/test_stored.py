@@ -1,4 +1,4 @@
-"""A world whose OpenIM's own database can be read: what stands there is judged, each breach by exactly its checks."""
+"""A world in which OpenIM's own database can be read: each breach is found by exactly its checks, and each look-alike by none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(200)
 
 @pytest.fixture(scope="module")
 def story(stack: Stack) -> Story:
-    """The world's story, told once."""
+    """The scenario, run once."""
     return tell_of_openims_store(stack)
 
 
@@ -25,12 +25,12 @@ def test_the_healthy_world_holds(story: Story) -> None:
 
 
 def test_nothing_else_is_reported(story: Story) -> None:
-    """No finding without a fault behind it, and no check that could not know without a reason."""
+    """Every finding and every inconclusive check has a planted fault behind it."""
     demand_rounds(story)
 
 
 def test_accusations_explain_themselves(story: Story) -> None:
-    """Both values, evidence, the next step, no secret; and what holds says what it saw."""
+    """Findings have both values, evidence and a next step, and show no secret; a check that holds states its coverage."""
     demand_explanations(story)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of both stories demand of each round and each fault."""
+"""What the scenario tests assert of each round and each fault."""
 
 from __future__ import annotations
 
@@ -17,50 +17,54 @@ from verifier.model.verdict import Verdict
 JWT = re.compile(r"eyJ[\w-]+\.eyJ")
 SHOWN_MAX = 2_000
 LEFT_OUT = frozenset({"KEEP-03", "MSG-06", "MSG-07"})
-"""What the default policies leave out: mirrored friends, imported history."""
+"""Checks that the default policies leave out: mirrored friends, imported history."""
 OPENIMS_STORE = frozenset({"MSG-08", "SEQ-01", "SEQ-02", "SEQ-03", "SEQ-04"})
-"""What only OpenIM's own database tells."""
+"""Checks that need OpenIM's own database."""
 
 
 def faults_of(*phases: str) -> list[Fault]:
-    """The faults of some phases, for parameters."""
+    """The faults of some phases, as test parameters."""
     return [
         fault for fault in CATALOGUE if fault.phase in phases and fault.kind != "unknowable" and fault.depth != "mutant"
     ]
 
 
 def round_of(story: Story, fault: Fault) -> Round:
-    """The round in which a fault was planted; without a broker on this machine some cannot be."""
-    told = story.of(fault)
-    if told is None:
+    """The round in which a fault was planted. Skips if this machine lacks what the fault needs, such as a broker."""
+    this_round = story.of(fault)
+    if this_round is None:
         assert not fault.needs <= story.has, f"{fault.id} was planted in no round: stories.py leaves its batch out"
         pytest.skip(f"this world lacks {', '.join(sorted(fault.needs - story.has))}. {story.broker_missing}")
-    return told
+    return this_round
 
 
 def demand(story: Story, fault: Fault) -> None:
-    """A breach is reported by exactly the checks that it expects, a look-alike by none of those that were asked."""
-    told = round_of(story, fault)
-    assert told.reported(fault) == fault.expects, f"{fault.about} [{told.marks[fault.id]}]\n{told.reasons()}"
-    assert fault.near <= {outcome.check_id for outcome in told.result.outcomes}, "a check that it is near was not run"
+    """A breach is reported by exactly the checks that it expects, and a look-alike by none of those that ran."""
+    this_round = round_of(story, fault)
+    assert this_round.reported(fault) == fault.expects, (
+        f"{fault.about} [{this_round.marks[fault.id]}]\n{this_round.reasons()}"
+    )
+    assert fault.near <= {outcome.check_id for outcome in this_round.result.outcomes}, (
+        "a check that it is near was not run"
+    )
 
 
 def demand_rounds(story: Story) -> None:
-    """Nothing is reported that was not planted, and nothing is unknown but what was blinded on purpose."""
-    for name, told in story.rounds.items():
-        assert told.unexplained() == [], name
-        planted = [CATALOGUE[fault_id] for fault_id in (*told.earlier, *told.marks)]
+    """Every finding was planted, and every inconclusive check was made so on purpose."""
+    for name, this_round in story.rounds.items():
+        assert this_round.unexplained() == [], name
+        planted = [CATALOGUE[fault_id] for fault_id in (*this_round.earlier, *this_round.marks)]
         possible = {check for fault in planted for check in fault.expects}
-        assert told.verdicts(Verdict.VIOLATED) <= possible, f"{name}\n{told.reasons()}"
-        blind = told.verdicts(Verdict.INCONCLUSIVE) - told.blinded()
+        assert this_round.verdicts(Verdict.VIOLATED) <= possible, f"{name}\n{this_round.reasons()}"
+        blind = this_round.verdicts(Verdict.INCONCLUSIVE) - this_round.blinded()
         if "broker" not in story.has:
             blind = {check for check in blind if not check.startswith("MQ-")}
-        assert blind == set(), f"{name}\n{told.reasons()}"
-        assert told.blinded() <= told.verdicts(Verdict.INCONCLUSIVE), f"{name}\n{told.reasons()}"
+        assert blind == set(), f"{name}\n{this_round.reasons()}"
+        assert this_round.blinded() <= this_round.verdicts(Verdict.INCONCLUSIVE), f"{name}\n{this_round.reasons()}"
 
 
 def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str = "") -> None:
-    """The healthy world: whatever applies holds; `but` names what the default policies leave out."""
+    """In the healthy world every applicable check holds; `but` names those that the default policies leave out."""
     clean = story.rounds[f"{name or phase} clean"]
     applying = {item.id for item in load_checks() if phase.reached(item.phase) and item.until.reached(phase)} - but
     holding = clean.verdicts(Verdict.HOLDS)
@@ -71,16 +75,16 @@ def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str =
 
 
 def demand_explanations(story: Story) -> None:
-    """Accusations name both values, evidence and what to do, come once and show no secret; a green says what it covers."""
-    for told in story.rounds.values():
-        for item in findings(told.result):
+    """Findings have both values, evidence and a next step, are unique and show no secret; a check that holds states its coverage."""
+    for this_round in story.rounds.values():
+        for item in findings(this_round.result):
             assert all((item.summary, item.expected, item.actual, item.next_step, item.evidence)), item
             shown = "\n".join((item.key, item.summary, item.expected, item.actual, *item.evidence.values()))
             assert not JWT.search(shown), f"{item.check_id} shows a token: {item.summary}"
             assert len(shown) < SHOWN_MAX, f"{item.check_id} shows a whole record: {item.summary[:200]}"
-        prints = [item.fingerprint for item in findings(told.result)]
+        prints = [item.fingerprint for item in findings(this_round.result)]
         assert len(prints) == len(set(prints)), "two findings of one run have the same fingerprint"
-        for outcome in told.result.outcomes:
+        for outcome in this_round.result.outcomes:
             said = outcome.coverage_text if outcome.verdict is Verdict.HOLDS else outcome.judgement.reason
             assert said or outcome.verdict is Verdict.VIOLATED, (
                 f"{outcome.check_id} is {outcome.verdict} without a word"
@@ -88,7 +92,7 @@ def demand_explanations(story: Story) -> None:
 
 
 def known_by(story: Story, fault_id: str) -> set[str]:
-    """How the findings of a fault say that they are known."""
-    told = round_of(story, CATALOGUE[fault_id])
-    mine = [item for item in findings(told.result) if fault_id in caused_by(item, told.marks)]
+    """How the findings of a fault are known."""
+    this_round = round_of(story, CATALOGUE[fault_id])
+    mine = [item for item in findings(this_round.result) if fault_id in caused_by(item, this_round.marks)]
     return {item.evidence.get("known by", "") for item in mine}

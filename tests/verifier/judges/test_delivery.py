@@ -1,4 +1,4 @@
-"""The judge of delivery finds exactly what was planted, and accuses nobody of what is not known."""
+"""The judge of delivery finds exactly what was planted, and reports nothing that is not known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verifier.judges.histories import SETTLE_S, USERS, Fate, Recording, fates, receivers_of, recorded
-from verifier.judges.delivery import DeliveryReport, Tally, judge_delivery
+from tests.verifier.judges.recordings import SETTLE_S, USERS, Fate, Recording, fates, receivers_of, recorded
+from verifier.judges.delivery import DeliveryReport, DeliveryTally, judge_delivery
 from verifier.judges.journal import JournalError
 from verifier.judges.operation import OpPhase
 from verifier.model.verdict import Verdict
@@ -25,21 +25,21 @@ def _judged(recording: Recording) -> DeliveryReport:
 
 
 @given(st.lists(fates, min_size=1, max_size=12))
-def test_finds_exactly_what_was_planted(messages: list[Fate]) -> None:
-    """Lost, duplicated, altered, unexpected, recovered: each count equals the model's, for every receiver."""
+def test_every_count_equals_the_model(messages: list[Fate]) -> None:
+    """Lost, duplicated, altered, unexpected, recovered: for every receiver, each count equals that of the model."""
     report = _judged(recorded(messages))
     for user in USERS:
-        meant = [fate for fate in messages if user in receivers_of(fate)]
-        tally = report.receivers.get(user, Tally())
-        acked = [fate for fate in meant if fate.outcome is OK]
+        addressed = [fate for fate in messages if user in receivers_of(fate)]
+        tally = report.receivers.get(user, DeliveryTally())
+        acked = [fate for fate in addressed if fate.outcome is OK]
         assert astuple(tally) == (
             len(acked),
             sum(fate.copies[user] > 0 for fate in acked),
             sum(fate.copies[user] == 0 for fate in acked),
             0,
-            sum(fate.copies[user] > 0 for fate in meant if fate.outcome in UNANSWERED),
-            sum(fate.copies[user] > 1 for fate in meant),
-            sum(user in fate.altered and fate.copies[user] > 0 for fate in meant),
+            sum(fate.copies[user] > 0 for fate in addressed if fate.outcome in UNANSWERED),
+            sum(fate.copies[user] > 1 for fate in addressed),
+            sum(user in fate.altered and fate.copies[user] > 0 for fate in addressed),
             sum(
                 fate.copies[user] > 0 and (fate.outcome is OpPhase.FAIL or user not in receivers_of(fate))
                 for fate in messages
@@ -52,16 +52,16 @@ def test_finds_exactly_what_was_planted(messages: list[Fate]) -> None:
 
 
 @given(st.lists(fates, min_size=1, max_size=12))
-def test_a_read_that_came_too_early_accuses_nobody(messages: list[Fate]) -> None:
-    """What an early read does not show may be on its way: unknown, never lost."""
+def test_an_early_read_back_reports_nothing_as_lost(messages: list[Fate]) -> None:
+    """A message that an early read-back does not show is unknown."""
     report = _judged(recorded(messages, wait_s=0))
     assert report.count("lost") == 0
     assert report.count("expected") == report.count("received") + report.count("unknown")
 
 
 @given(st.lists(fates, min_size=1, max_size=12))
-def test_without_reads_nothing_passes_and_nothing_is_lost(messages: list[Fate]) -> None:
-    """A recorder that was killed before it read leaves unknowns, and no green."""
+def test_without_read_backs_delivery_is_inconclusive(messages: list[Fate]) -> None:
+    """A recorder that was killed before the read-backs leaves unknown messages."""
     recording = recorded(messages)
     recording.operations = [item for item in recording.operations if item.op == "send"]
     report = _judged(recording)
@@ -71,7 +71,7 @@ def test_without_reads_nothing_passes_and_nothing_is_lost(messages: list[Fate]) 
 
 @given(st.lists(fates, min_size=1, max_size=8))
 def test_the_order_of_independent_calls_in_the_file_does_not_matter(messages: list[Fate]) -> None:
-    """Several recorders' files may be read one after the other: judges go by times and ids."""
+    """Files of several recorders may be read one after the other, because judges compare times and ids."""
     recording = recorded(messages)
     expected = _judged(recording)
     by_process = sorted(recording.operations, key=lambda item: item.process)
@@ -80,8 +80,8 @@ def test_the_order_of_independent_calls_in_the_file_does_not_matter(messages: li
     assert (again.receivers, again.problems_total) == (expected.receivers, expected.problems_total)
 
 
-def test_every_accusation_names_two_operations() -> None:
-    """A reader can find both lines: what was promised, and what was seen instead."""
+def test_every_problem_names_two_operations() -> None:
+    """The summary names the acknowledged send and the read-back that does not show it."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["alice", "bob"], outcome=OK)
     recording.wait(3)
@@ -92,8 +92,8 @@ def test_every_accusation_names_two_operations() -> None:
     assert "bob did not find it later (read_back ok 6 of bob at" in problem.summary
 
 
-def test_what_was_seen_and_is_gone_is_lost() -> None:
-    """A cache that held a message is no store: the last complete read decides."""
+def test_a_message_that_was_seen_and_is_gone_is_lost() -> None:
+    """The latest complete read-back decides, because an earlier one may come from a cache."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
     recording.read("bob", [("m1", 1)])
@@ -104,8 +104,8 @@ def test_what_was_seen_and_is_gone_is_lost() -> None:
     assert "is gone from a later read" in report.problems[0].summary
 
 
-def test_what_came_late_is_not_lost() -> None:
-    """An earlier read without the message is answered by a later one with it."""
+def test_a_late_message_is_not_lost() -> None:
+    """A later read-back with the message supersedes an earlier one without it."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
     recording.wait(5)
@@ -115,8 +115,8 @@ def test_what_came_late_is_not_lost() -> None:
     assert _judged(recording).judgement.verdict is Verdict.HOLDS
 
 
-def test_an_incomplete_read_accuses_nobody() -> None:
-    """A page in the middle proves presence, not absence."""
+def test_an_incomplete_read_back_reports_nothing_as_lost() -> None:
+    """A single page proves presence, not absence."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
     recording.wait(5)
@@ -126,8 +126,8 @@ def test_an_incomplete_read_accuses_nobody() -> None:
     assert report.judgement.verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_message_that_nobody_sent_is_unexpected() -> None:
-    """A marker of this run without a send is somebody's invention."""
+def test_a_message_that_was_never_sent_is_unexpected() -> None:
+    """A marker of this run without a send."""
     recording = Recording()
     recording.read("bob", [("ghost", 4)])
     report = _judged(recording)
@@ -136,7 +136,7 @@ def test_a_message_that_nobody_sent_is_unexpected() -> None:
 
 
 def test_the_same_place_seen_twice_is_one_message() -> None:
-    """Two reads and a push of one seq are no duplicates."""
+    """Two read-backs and a push of one seq are not duplicates."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)
     recording.observe("bob", "receive", marker="m1", receiver="bob", conversation="c1", seq=1, channel="websocket")
@@ -146,8 +146,8 @@ def test_the_same_place_seen_twice_is_one_message() -> None:
     assert _judged(recording).judgement.verdict is Verdict.HOLDS
 
 
-def test_nothing_acknowledged_is_never_a_pass() -> None:
-    """Ten refused messages that nobody saw say nothing about delivery."""
+def test_without_an_acknowledged_message_delivery_is_inconclusive() -> None:
+    """Ten refused messages that no receiver saw prove nothing about delivery."""
     recording = Recording()
     for number in range(10):
         recording.send(f"m{number}", sender="alice", receivers=["bob"], outcome=OpPhase.FAIL)
@@ -158,13 +158,13 @@ def test_nothing_acknowledged_is_never_a_pass() -> None:
     assert "nothing succeeded" in judgement.reason
 
 
-def test_a_journal_without_messages_is_no_journal_of_messages() -> None:
-    """Absent is told apart from empty-handed."""
+def test_a_journal_without_messages_is_not_judged() -> None:
+    """The judge returns None."""
     assert judge_delivery(Recording().operations) is None
 
 
 def test_a_marker_used_twice_is_refused() -> None:
-    """Two sends that cannot be told apart would hide a loss behind a duplicate."""
+    """Two sends that cannot be distinguished would hide a loss behind a duplicate."""
     recording = Recording()
     for _ in range(2):
         recording.send("m1", sender="alice", receivers=["bob"], outcome=OK)

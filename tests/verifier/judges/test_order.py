@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verifier.judges.histories import Recording
+from tests.verifier.judges.recordings import Recording
 from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import OpPhase
 from verifier.judges.order import judge_order
@@ -19,8 +19,8 @@ def _judged(recording: Recording) -> JournalJudgement:
 
 
 @given(st.permutations(range(7)))
-def test_every_message_that_stands_before_an_earlier_one_is_told_once(seqs: list[int]) -> None:
-    """Sent one after the other: each message with an earlier one behind it is one problem."""
+def test_each_inverted_message_is_reported_once(seqs: list[int]) -> None:
+    """Each message that comes before one that was sent earlier is one problem."""
     recording = Recording()
     for number in range(len(seqs)):
         recording.send(f"m{number}", sender="alice", receivers=["bob"], outcome=OpPhase.OK)
@@ -31,8 +31,8 @@ def test_every_message_that_stands_before_an_earlier_one_is_told_once(seqs: list
 
 
 @given(st.permutations(range(5)))
-def test_messages_in_flight_together_may_end_up_in_any_order(seqs: list[int]) -> None:
-    """Five sends begun before the first answer cannot be out of order."""
+def test_messages_in_flight_together_may_have_any_order(seqs: list[int]) -> None:
+    """Five sends that begin before the first answer cannot be out of order."""
     recording = Recording()
     ids = [
         recording.invoke("alice", "send", marker=f"m{n}", conversation="c1", sender="alice", receivers=["bob"])
@@ -45,7 +45,7 @@ def test_messages_in_flight_together_may_end_up_in_any_order(seqs: list[int]) ->
 
 
 def test_two_senders_are_not_compared() -> None:
-    """Who of two people spoke first is a matter of clocks and networks."""
+    """The order of two users depends on clocks and networks."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["bob"], outcome=OpPhase.OK)
     recording.send("m2", sender="bob", receivers=["bob"], outcome=OpPhase.OK)
@@ -53,8 +53,8 @@ def test_two_senders_are_not_compared() -> None:
     assert judge_order(recording.operations) is None
 
 
-def test_an_unanswered_send_is_before_nothing_but_may_be_after_something() -> None:
-    """m2 got no answer: nothing is said against m3; but m2 was begun after m1 was acknowledged."""
+def test_an_unanswered_send_is_compared_with_earlier_messages_only() -> None:
+    """Without an answer to m2 it cannot be compared with m3, but it was sent after m1 was acknowledged."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["bob"], outcome=OpPhase.OK)
     recording.send("m2", sender="alice", receivers=["bob"], outcome=OpPhase.INFO)
@@ -67,8 +67,8 @@ def test_an_unanswered_send_is_before_nothing_but_may_be_after_something() -> No
     assert problem.key == "m1 and m2"
 
 
-def test_arrivals_are_the_order_where_no_seq_is_told() -> None:
-    """On a push channel without seqs each receiver's own order of arrival counts."""
+def test_without_seqs_the_order_is_that_of_arrival() -> None:
+    """On a channel without seqs, the order of arrival at each receiver counts."""
     recording = Recording()
     for number in (1, 2):
         recording.send(f"m{number}", sender="alice", receivers=["bob", "carol"], outcome=OpPhase.OK)
@@ -80,8 +80,8 @@ def test_arrivals_are_the_order_where_no_seq_is_told() -> None:
     assert "receive ok" in judgement.problems[0].summary
 
 
-def test_one_seq_holds_one_message() -> None:
-    """A seq that was handed out twice is told with both messages."""
+def test_two_messages_at_one_seq_are_a_problem() -> None:
+    """The problem names both messages."""
     recording = Recording()
     for number in (1, 2):
         recording.send(f"m{number}", sender="alice", receivers=["bob"], outcome=OpPhase.OK)
@@ -89,17 +89,17 @@ def test_one_seq_holds_one_message() -> None:
     assert _judged(recording).problems[0].key == "c1 seq 5"
 
 
-def test_everybody_sees_the_same_seq() -> None:
-    """Two users who read one message at two places do not share a conversation."""
+def test_all_receivers_must_see_the_same_seq() -> None:
+    """A message with two seqs for two users is a problem."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["alice", "bob"], outcome=OpPhase.OK)
     recording.read("alice", [("m1", 1)])
     recording.read("bob", [("m1", 2)])
-    assert "same seq for everybody" in _judged(recording).problems[0].expected
+    assert "same seq for all receivers" in _judged(recording).problems[0].expected
 
 
-def test_nothing_to_compare_is_told_apart_from_nothing_wrong() -> None:
-    """No send, or one: no question of order in this journal. Two in order: it holds."""
+def test_nothing_to_compare_is_not_a_pass() -> None:
+    """Without two messages of one sender the judge returns None; with two in order, it holds."""
     recording = Recording()
     assert judge_order(recording.operations) is None
     for number in (1, 2):
@@ -108,8 +108,8 @@ def test_nothing_to_compare_is_told_apart_from_nothing_wrong() -> None:
     assert _judged(recording).verdict is Verdict.HOLDS
 
 
-def test_a_message_that_both_have_twice_is_in_one_order() -> None:
-    """Two seqs for one send are a duplicate, which delivery tells; that both see both is no disagreement."""
+def test_a_duplicate_that_all_receivers_see_is_not_a_disagreement() -> None:
+    """Two seqs for one send are a duplicate, which the judge of delivery reports."""
     recording = Recording()
     recording.send("m1", sender="alice", receivers=["alice", "bob"], outcome=OpPhase.OK)
     recording.send("m2", sender="alice", receivers=["alice", "bob"], outcome=OpPhase.OK)

@@ -1,4 +1,4 @@
-"""The last line of defence: nothing that looks like a secret passes, and nothing else is lost."""
+"""Redaction: secrets are hidden, and everything else stays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJVc2VySUQiOiJ1MSIsIlBsYXRmb3JtSUQi
     ],
 )
 def test_secrets_are_hidden(text: str, secret: str) -> None:
-    """Tokens, passwords in URLs, values of secret names: also cut short, joined, or broken up by invisible characters."""
+    """Tokens, passwords in URLs and values of secret names, also truncated, joined or broken up by invisible characters."""
     shown = clean(text)
     assert secret not in shown
     assert HIDDEN in shown or len(text) > TEXT_MAX
@@ -57,13 +57,13 @@ def test_secrets_are_hidden(text: str, secret: str) -> None:
         "a line\nand another\twith a tab",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
-    """Keys, addresses, names in any script: a finding must stay useful."""
+def test_other_text_is_unchanged(text: str) -> None:
+    """Keys, addresses and names in any script stay readable."""
     assert clean(text) == text
 
 
-def test_what_steers_a_terminal_or_breaks_xml_is_written_out() -> None:
-    """Escape sequences, overrides of the reading direction, NUL and half surrogates become visible."""
+def test_control_characters_are_escaped() -> None:
+    """Escape sequences, bidirectional overrides, NUL and unpaired surrogates become visible."""
     assert clean("\x1b[31mred\x1b[0m") == "\\x1b[31mred\\x1b[0m"
     assert clean("abc\u202etxt.exe") == "abc\\u202etxt.exe"
     assert clean("a\0b\udc80c\uffff") == "a\\x00b\\udc80c\\uffff"
@@ -72,7 +72,7 @@ def test_what_steers_a_terminal_or_breaks_xml_is_written_out() -> None:
 
 @given(st.text())
 def test_any_text_can_be_shown(text: str) -> None:
-    """The outcome can be encoded, is bounded, and cleaning it again changes nothing."""
+    """The result can be encoded, is bounded, and is not changed by a second cleaning."""
     shown = clean(text)
     shown.encode("utf-8")
     assert len(shown) <= TEXT_MAX + 40
@@ -81,16 +81,16 @@ def test_any_text_can_be_shown(text: str) -> None:
 
 @example("0.", "")
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_a_token_is_hidden_wherever_it_stands(before: str, after: str) -> None:
-    """Whatever surrounds it."""
+def test_a_token_is_hidden_in_any_surroundings(before: str, after: str) -> None:
+    """Whatever text comes before and after it."""
     assert JWT.split(".")[1] not in clean(before + JWT + after)
 
 
 @pytest.mark.parametrize(
     "piece", ["eyJ", "eyJhbGciOi.", "a://u:", "im:token:", "password ", "x_password:", "\u202e", "a_", "[?&]token="]
 )
-def test_no_pattern_runs_away(piece: str) -> None:
-    """Eight times the hostile text takes about eight times as long, not sixty-four times: CPU time, side by side."""
+def test_patterns_take_linear_time(piece: str) -> None:
+    """Eight times the hostile text takes about eight times the CPU time, not sixty-four times."""
 
     def cpu_s(size: int) -> float:
         text = piece * (size // len(piece))

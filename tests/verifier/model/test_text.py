@@ -1,4 +1,4 @@
-"""The sentences that every renderer shares."""
+"""The sentences that all renderers share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from verifier.model.text import conclusion, duration_text, headline, ranked, rea
 from verifier.model.verdict import RunResult, Verdict
 
 
-def test_the_headline_counts_everything_and_says_why_not() -> None:
-    """Verdicts in a fixed order; reasons of what does not apply, by frequency."""
+def test_the_headline_counts_verdicts_and_reasons() -> None:
+    """Verdicts in a fixed order; the reasons of not applicable checks by frequency."""
     assert headline(mixed_result()) == (
         "6 hold, 3 violated, 1 inconclusive, 1 waived, 5 not applicable "
         "(canary off 2, no declaration 1, policy 1, empty 1)"
@@ -23,8 +23,8 @@ def _only(result: RunResult, *verdicts: Verdict) -> RunResult:
     return replace(result, outcomes=tuple(item for item in result.outcomes if item.verdict in verdicts))
 
 
-def test_the_conclusion_never_says_green_over_nothing() -> None:
-    """What is violated outranks what is unknown outranks what holds; nothing judged is not everything holds."""
+def test_the_conclusion_names_the_worst_verdict() -> None:
+    """Violated comes before inconclusive before holds; without a judged check it does not say that everything holds."""
     mixed = mixed_result()
     assert conclusion(mixed) == "3 invariants are violated"
     assert conclusion(replace(mixed, interrupted=True)) == "Interrupted: 3 invariants are violated"
@@ -37,7 +37,7 @@ def test_the_conclusion_never_says_green_over_nothing() -> None:
     assert headline(_only(mixed)) == "nothing was judged"
 
 
-def test_the_urgent_comes_first() -> None:
+def test_urgent_outcomes_come_first() -> None:
     """Violated before inconclusive before the rest; critical before medium; then by ID."""
     ids = [item.check_id for item in ranked(mixed_result().outcomes)]
     assert ids[:5] == ["MSG-01", "USR-01", "USR-05", "MQ-01", "CNV-01"]
@@ -54,7 +54,7 @@ def test_the_urgent_comes_first() -> None:
     ],
 )
 def test_reasons_are_grouped_by_their_first_words(reason: str, group: str) -> None:
-    """So that the headline stays one line."""
+    """The group is short, so that the headline stays on one line."""
     assert reason_group(reason) == group
 
 
@@ -63,5 +63,5 @@ def test_reasons_are_grouped_by_their_first_words(reason: str, group: str) -> No
     [(0, "0.0 s"), (-1, "0.0 s"), (1.44, "1.4 s"), (59.4, "59 s"), (74, "1 min 14 s"), (3900, "1 h 5 min")],
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
-    """Two units at most."""
+    """At most two units."""
     assert duration_text(seconds) == text

@@ -1,4 +1,4 @@
-"""Declared settings: found by their path, compared as they are meant, never shown where they may be secret."""
+"""Declared settings: found by their path, compared by value, and never shown if they may be secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verifier.proofs.context import Context
 from verifier.proofs.declared import agree, value_at
 from verifier.stores.errors import RouteClosed
 
-TOLD = {"Secret": "a-secret-of-ours", "MultiLogin": {"Policy": 1, "MaxNumOneEnd": 30}}
+CONFIGURATION = {"Secret": "a-secret-of-ours", "MultiLogin": {"Policy": 1, "MaxNumOneEnd": 30}}
 
 
 @pytest.mark.parametrize(
@@ -35,20 +35,23 @@ TOLD = {"Secret": "a-secret-of-ours", "MultiLogin": {"Policy": 1, "MaxNumOneEnd"
     ],
 )
 def test_values_agree(expected: object, actual: object, same: bool) -> None:
-    """A number is no truth value and no text; a hash stands for its text."""
+    """A number differs from a boolean and from a text; a hash stands for its text."""
     assert agree(expected, actual) is same
 
 
 def test_a_setting_is_found_by_its_path() -> None:
-    """In any case, and one level deeper where a version answers with all files at once; not where that is ambiguous."""
-    assert value_at(TOLD, "multiLogin.policy") == 1
-    assert value_at({"Share": TOLD, "Push": {}}, "multiLogin.policy") == 1
-    ambiguous, missing = value_at({"A": TOLD, "B": TOLD}, "multiLogin.policy"), value_at(TOLD, "multiLogin.nothing")
+    """Without regard to case, and one level deeper if a version answers with all files at once; not if that is ambiguous."""
+    assert value_at(CONFIGURATION, "multiLogin.policy") == 1
+    assert value_at({"Share": CONFIGURATION, "Push": {}}, "multiLogin.policy") == 1
+    ambiguous, missing = (
+        value_at({"A": CONFIGURATION, "B": CONFIGURATION}, "multiLogin.policy"),
+        value_at(CONFIGURATION, "multiLogin.nothing"),
+    )
     assert ambiguous is missing is value_at(None, "x")
 
 
 class _Server:
-    """OpenIM as it tells its configuration."""
+    """OpenIM's answers to a request for its configuration."""
 
     def __init__(self, *answers: object) -> None:
         self._answers = list(answers)
@@ -65,7 +68,8 @@ def _judge(server: _Server, expected: dict[str, Any], files: dict[str, str] | No
         return server
 
     surroundings: Any = {
-        "check": SimpleNamespace(id="CFG-01", severity=Severity.HIGH),
+        "check_id": "CFG-01",
+        "severity": Severity.HIGH,
         "profile": SimpleNamespace(timing=SimpleNamespace(settle_s=0)),
         "phase": Phase.CUTOVER,
         "stores": SimpleNamespace(get=get),
@@ -78,22 +82,22 @@ def _judge(server: _Server, expected: dict[str, Any], files: dict[str, str] | No
 
 
 def test_a_closed_route_is_not_granted() -> None:
-    """Where administrators are not told, nothing is accused and nothing green."""
+    """If administrators may not read the configuration, the check is not applicable."""
     judged = _judge(_Server(RouteClosed("HTTP 404")), {"multiLogin.policy": 1})
     assert judged.verdict is Verdict.NOT_APPLICABLE
     assert "not granted" in judged.reason
 
 
-def test_a_rollout_that_is_over_at_the_second_look_is_no_finding() -> None:
-    """A value that was another one a moment ago, and is the declared one now."""
+def test_a_difference_that_is_gone_in_the_second_pass_is_not_a_finding() -> None:
+    """The value differed in the first pass and is the declared one in the second."""
     before = {"MultiLogin": {"Policy": 4}}
-    assert _judge(_Server(before, TOLD), {"multiLogin.policy": 1}).verdict is Verdict.HOLDS
+    assert _judge(_Server(before, CONFIGURATION), {"multiLogin.policy": 1}).verdict is Verdict.HOLDS
     assert _judge(_Server(before), {"multiLogin.policy": 1}).verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"MultiLogin": []}])
-def test_what_is_not_told_is_unknown(answer: object) -> None:
-    """No such file in this version, no such setting in it: inconclusive, with its name."""
+def test_a_missing_file_or_setting_is_inconclusive(answer: object) -> None:
+    """The reason names the file."""
     judged = _judge(_Server(answer), {"multiLogin.policy": 1})
     assert judged.verdict is Verdict.INCONCLUSIVE
     assert "share.yml" in judged.reason
@@ -101,15 +105,15 @@ def test_what_is_not_told_is_unknown(answer: object) -> None:
 
 @pytest.mark.parametrize("expected", [{"secret": "openIM123"}, {"secret": "sha256:" + "0" * 64}])
 def test_a_secret_is_never_shown(expected: dict[str, str]) -> None:
-    """Neither the declared one nor the one in force, in whatever form it was declared."""
-    judged = _judge(_Server(TOLD), expected)
+    """Neither the declared value nor the one in force, in whatever form it was declared."""
+    judged = _judge(_Server(CONFIGURATION), expected)
     assert judged.verdict is Verdict.VIOLATED
     assert "a-secret-of-ours" not in repr(judged)
     assert "openIM123" not in repr(judged)
 
 
 def test_a_file_is_compared_by_its_bytes(tmp_path: Path) -> None:
-    """As declared, changed, and away are three answers."""
+    """Equal, changed and missing are three different answers."""
     path = tmp_path / "share.yml"
     path.write_bytes(b"secret: x\n")
     digest = hashlib.sha256(b"secret: x\n").hexdigest()
@@ -119,7 +123,7 @@ def test_a_file_is_compared_by_its_bytes(tmp_path: Path) -> None:
     assert _judge(_Server({}), {}, {str(path): digest}).verdict is Verdict.INCONCLUSIVE
 
 
-def test_a_hash_that_is_none_is_refused() -> None:
-    """With what would be one."""
+def test_an_invalid_hash_is_refused() -> None:
+    """The message says how to compute one."""
     with pytest.raises(ValueError, match="sha256sum"):
         OpenIMConfig(files={"/etc/share.yml": "abc"})

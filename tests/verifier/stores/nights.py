@@ -14,7 +14,7 @@ from verifier.model.query import Rows
 from verifier.model.verdict import Judgement, Verdict
 from verifier.proofs.absence.proof import Absence
 from verifier.proofs.context import Context
-from verifier.proofs.scope import Entry
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import Observer
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,9 +29,9 @@ class _Scope:
     def __init__(self, neighbours: frozenset[str]) -> None:
         self._neighbours = neighbours
 
-    async def entries(self, _kind: str, ids: Sequence[str]) -> dict[str, Entry]:
+    async def entries(self, _kind: str, ids: Sequence[str]) -> dict[str, ScopeEntry]:
         """As `Scope.entries`."""
-        return {name: Entry(SINCE) for name in ids if name not in self._neighbours}
+        return {name: ScopeEntry(SINCE) for name in ids if name not in self._neighbours}
 
 
 @dataclass
@@ -80,7 +80,8 @@ class Nights:
             fingerprint=lambda _check, raw_key: raw_key,
         )
         return Context(
-            check=SimpleNamespace(id="ABSENCE", severity=Severity.CRITICAL),  # type: ignore[arg-type]
+            check_id="ABSENCE",
+            severity=Severity.CRITICAL,
             profile=profile,
             phase=Phase.FROZEN,
             stores=_Stores(self),  # type: ignore[arg-type]

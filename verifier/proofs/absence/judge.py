@@ -1,4 +1,4 @@
-"""The verdict on an object that should be silent: from witnesses, counters and continuity, and what could not have been seen."""
+"""Judges silence from witnesses, counters and continuity, and states what could not be seen."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from verifier.model.invariant import Problem
 from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.absence.memory import counts_text, moved_counts, span_text
 from verifier.proofs.absence.witnesses import WitnessClassifier
-from verifier.proofs.context import Context
-from verifier.proofs.scope import Entry
+from verifier.proofs.context import NO_BASELINE, Context
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import Census, CounterSnapshot, Observer, Witness
 
 
-class Judge:
-    """Judges one object whose witnesses have been weighed."""
+class SilenceJudge:
+    """Judges one object whose witnesses are classified."""
 
     def __init__(self, classifier: WitnessClassifier, observer: Observer) -> None:
         self.proof = classifier.proof
@@ -27,7 +27,7 @@ class Judge:
         self.observer = observer
 
     def judge(self, before: CounterSnapshot | None, now: CounterSnapshot, lost: Sequence[str]) -> Judgement:
-        """The verdict; `lost` says where continuity is broken, in words."""
+        """The judgement. `lost` says in words where continuity is broken."""
         breaches = list(self.tally.breaches.values())
         moved = moved_counts(before, now)
         coverage = Coverage(
@@ -39,18 +39,20 @@ class Judge:
         if breaches:
             findings = tuple(self._finding(witness, entry, now) for witness, entry in breaches)
             return Judgement(
-                verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings) + self.tally.untold, **common
+                verdict=Verdict.VIOLATED,
+                findings=findings,
+                findings_total=len(findings) + self.tally.unlisted,
+                **common,
             )
         if lost:
-            reason = f"continuity broken ({'; '.join(lost)}): what was written in between cannot be told; armed anew"
+            reason = f"continuity broken ({'; '.join(lost)}): writes since the last run cannot be known; a new baseline is taken"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if before is None:
-            reason = "no baseline yet: it is taken now; take one ahead with `verifier baseline`"
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=NO_BASELINE, **common)
         if self.tally.unsorted:
             reason = (
-                f"{self.tally.unsorted} records in scope were written, and nothing tells whether they are new or changed: the last look "
-                "took no census of the keys"
+                f"{self.tally.unsorted} records in scope were written, but whether they are new or changed cannot be known: the last run "
+                "did not record the keys"
             )
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if too_little := self._too_little(now, moved):
@@ -61,7 +63,7 @@ class Judge:
         if self.exclusive and any(moved.get(name) for name in self.proof.operations):
             notes = (
                 *common.pop("notes"),
-                f"aborted attempts: {counts_text(moved)} counted, nothing stayed and nothing was removed",
+                f"aborted attempts: {counts_text(moved)} counted, but no record was left or removed",
             )
             return Judgement(verdict=Verdict.HOLDS, notes=notes, **common)
         if now.counters:
@@ -69,26 +71,26 @@ class Judge:
         return Judgement(verdict=Verdict.HOLDS, **common)
 
     def _too_little(self, now: CounterSnapshot, moved: dict[str, int]) -> str:
-        """Why what is left of the techniques does not prove silence here, or "" where it does."""
+        """Why the available techniques do not prove silence here, or "" if they do."""
         if self.exclusive and moved.get("write"):
             return (
-                f"the server counted {moved['write']} writes of a kind that it does not tell, and no record shows one. When that is "
-                f"explained: verifier baseline --only {self.context.check.id}"
+                f"the server counted {moved['write']} writes without naming their kind, and no record shows one. When they are "
+                f"explained, run: verifier baseline --only {self.context.check_id}"
             )
-        telling = (self.proof.inserted_at, self.proof.updated_at)
-        if now.inconclusive_because and (self.exclusive or not (now.position or any(telling))):
-            return f"too little is left to prove silence with: {now.inconclusive_because}"
+        own_times = (self.proof.inserted_at, self.proof.updated_at)
+        if now.inconclusive_because and (self.exclusive or not (now.position or any(own_times))):
+            return f"too little evidence to prove silence: {now.inconclusive_because}"
         return ""
 
     def _counter_note(self, moved: dict[str, int]) -> str:
         if not moved:
-            return f"{self.proof.target}: the server's counter did not move at all"
+            return f"{self.proof.target}: the server's counter did not move"
         return f"{self.proof.target}: the server counted {counts_text(moved)}" + (
-            "" if self.exclusive else ", neighbours included"
+            "" if self.exclusive else ", including neighbours"
         )
 
     def unexplained(self, moved: dict[str, int]) -> str:
-        """On an exclusive object: why a counter that moved without a witness is a breach, or "" where it is not."""
+        """Why a counter of an exclusive object that moved without a witness is a breach, or "" if it is none."""
         if moved.get("publish") and "publish" in self.proof.operations:
             return "something still publishes here"
         wrote = any(moved.get(name) for name in self.proof.operations)
@@ -100,25 +102,25 @@ class Judge:
         parts = [self.proof.statement] if self.proof.statement else []
         if before is not None:
             parts.append(
-                f"{span_text(now.at - before.at)} since the last reading, continuity {'broken' if lost else 'kept'}"
+                f"{span_text(now.at - before.at)} since the last run, continuity {'broken' if lost else 'kept'}"
             )
         parts.append(
-            "nobody else writes there" if self.exclusive else "shared with declared neighbours: judged by witnesses"
+            "no declared neighbours" if self.exclusive else "shared with declared neighbours, so judged by witnesses"
         )
         if self.tally.neighbours:
-            parts.append(f"{self.tally.neighbours} writes of conversations outside the scope left alone")
+            parts.append(f"{self.tally.neighbours} writes of conversations outside the scope, which do not count")
         return "; ".join(parts)
 
     def _observed_s(self, now: CounterSnapshot) -> float:
-        """How long a tap has listened, where no counter speaks for the time between two runs."""
+        """How long a tap listened, in seconds; 0 if counters cover the time between two runs."""
         tapped = getattr(self.observer, "watch", None) is not None
         return self.context.profile.timing.observe_s if tapped and not (self.exclusive and now.counters) else 0.0
 
     def _unseen(self, now: CounterSnapshot) -> tuple[str, ...]:
         complete = self.observer.complete
-        layer = ["an update of other columns that back-dates the ordering"] if self.proof.thin_layer else []
+        layer = ["an update of other columns with the old time in the ordering column"] if self.proof.thin_layer else []
         if self.proof.sorts and isinstance(self.observer, Census) and not self.exclusive:
-            layer.append("a row that is removed and written anew under its own key: it counts as changed")
+            layer.append("a row that is deleted and inserted again under the same key, which counts as an update")
         return (
             *layer,
             *now.limitations,
@@ -127,15 +129,13 @@ class Judge:
         )
 
     def _notes(self) -> tuple[str, ...]:
-        told = [f"emptied since the last look: {', '.join(self.tally.emptied)}"] if self.tally.emptied else []
-        told += [f"look who publishes there: {hint}" for hint in self.tally.hints]
+        notes = [f"emptied since the last run: {', '.join(self.tally.emptied)}"] if self.tally.emptied else []
+        notes += [f"find out who publishes there: {hint}" for hint in self.tally.hints]
         if self.tally.undated:
-            told.append(
-                f"{self.tally.undated} writes in scope lie between the baseline and their conversation's move, as far as can be told"
-            )
-        return tuple(told)
+            notes.append(f"{self.tally.undated} writes in scope may have come before their conversation moved")
+        return tuple(notes)
 
-    def _finding(self, witness: Witness, entry: Entry | None, now: CounterSnapshot) -> Finding:
+    def _finding(self, witness: Witness, entry: ScopeEntry | None, now: CounterSnapshot) -> Finding:
         since = self.classifier.since(entry)
         times = {
             name: str(witness.row[name])
@@ -165,14 +165,14 @@ class Judge:
             summary=f"{self.observer.label}: {why}",
             expected=f"counters as at {before.at.isoformat(timespec='seconds')}",
             actual=counts_text(moved),
-            next_step=f"{self.proof.next_step} When it is settled: verifier baseline --only {self.context.check.id}".strip(),
-            evidence={"known by": "counters of the server, continuity kept", "object": self.observer.label},
+            next_step=f"{self.proof.next_step} Afterwards, run: verifier baseline --only {self.context.check_id}".strip(),
+            evidence={"known by": "counters of the server, with continuity kept", "object": self.observer.label},
         )
         return finding_of(self.context, self.proof.target, problem, "counters", now)
 
 
 def finding_of(context: Context, target: str, problem: Problem, key: str, now: CounterSnapshot) -> Finding:
-    """A finding about an object, or a record of it."""
+    """A finding about an object or about one of its records."""
     return context.finding(
         problem, key=key, raw_key=context.raw_key(target, key), first_seen_at=now.at, confirmed_at=now.at
     )

@@ -1,4 +1,4 @@
-"""Comparing two readings of an object: is it the same counter, how far did it move, how long was that?"""
+"""Compares two snapshots of an object: is it the same counter, how far did it move, how much time passed?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifier.stores.protocols import CounterSnapshot
 
 
 def broken(before: CounterSnapshot, now: CounterSnapshot, *, but: Collection[str] = ()) -> list[str]:
-    """Which continuity tokens changed, in words; those of `but` do not matter to the caller."""
+    """Where continuity is broken, in words. Continuity tokens named in `but` are ignored."""
     changed = [
         name for name, value in before.continuity.items() if name not in but and now.continuity.get(name) != value
     ]
@@ -23,12 +23,12 @@ def broken(before: CounterSnapshot, now: CounterSnapshot, *, but: Collection[str
         changed.append(f"the count of {min(back)} went back")
     moved = any(now.counters.get(name, 0) != count for name, count in before.counters.items())
     if changed == ["storage"] and before.counters and not moved:
-        return []  # rewritten in place (VACUUM FULL, ALTER TYPE): the counters still vouch for silence
+        return []  # the table was rewritten (VACUUM FULL, ALTER TYPE): its counters still prove silence
     return [f"{name} changed" if name in before.continuity else name for name in changed]
 
 
 def moved_counts(before: CounterSnapshot | None, now: CounterSnapshot) -> dict[str, int]:
-    """By how much each counter moved; counters that stood still are left out."""
+    """By how much each counter moved; counters that did not move are left out."""
     if before is None:
         return {}
     return {name: delta for name, count in now.counters.items() if (delta := count - before.counters.get(name, count))}
@@ -40,7 +40,7 @@ def counts_text(moved: dict[str, int]) -> str:
 
 
 def span_text(span: timedelta) -> str:
-    """A time span for people."""
+    """A time span in its largest unit: `2.5 h`, `40 s`."""
     seconds = span.total_seconds()
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

@@ -1,60 +1,63 @@
-"""What witnesses add up to: breaches, neighbours' writes, and what cannot be told."""
+"""Classifies witnesses: breaches, writes of neighbours, and writes that cannot be attributed."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from verifier.model.invariant import Phase, Row
 from verifier.model.query import Rows, Where
+from verifier.proofs.absence.watched import Watched
 from verifier.proofs.context import Context
-from verifier.proofs.scope import Entry
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import CounterSnapshot, Observer, Witness
-
-if TYPE_CHECKING:
-    from verifier.proofs.absence.proof import Absence
 
 BATCH = 500
 FINDINGS_MAX = 1000
 
 
 @dataclass(slots=True)
-class Tally:
-    """What the witnesses add up to. `undated`: written at a time that cannot be told apart from the move; `untold`: breaches beyond
-    the most that are listed; `unsorted`: in scope, and nothing says whether they are new or changed; `hints`: what may be the old writer, and may be anybody."""
+class WitnessTally:
+    """The result of a classification.
 
-    breaches: dict[str, tuple[Witness, Entry | None]] = field(default_factory=dict)
+    `breaches` maps a record's key to its witness and scope entry; at most `FINDINGS_MAX` are kept, and `unlisted` counts the
+    others. `neighbours` counts writes outside the scope. `undated` counts writes that may have come before or after the
+    move. `unsorted` counts writes in scope that may be inserts or updates. `emptied` names parts of the object that were
+    truncated. `hints` are signs of an old writer that prove nothing.
+    """
+
+    breaches: dict[str, tuple[Witness, ScopeEntry | None]] = field(default_factory=dict)
     neighbours: int = 0
     undated: int = 0
-    untold: int = 0
+    unlisted: int = 0
     unsorted: int = 0
     emptied: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
 
 
 class WitnessClassifier:
-    """Sorts the witnesses of one object. `exclusive`: nobody else may write to it."""
+    """Classifies the witnesses of one object. `exclusive`: the object has no declared neighbours, so every write counts."""
 
-    def __init__(self, proof: Absence, context: Context, observer: Observer, slot: str, *, exclusive: bool) -> None:
+    def __init__(self, proof: Watched, context: Context, observer: Observer, slot: str, *, exclusive: bool) -> None:
         self.proof = proof
         self.context = context
         self.observer = observer
         self.slot = slot
         self.exclusive = exclusive
-        self.tally = Tally()
+        self.tally = WitnessTally()
         self.grace = timedelta(seconds=context.settle_s)
 
     async def own_times(self) -> None:
-        """Records that say themselves, by a time column, that they were written after their conversation moved."""
+        """Collect the records whose own time columns show that they were written after their conversation moved."""
         if self.proof.kind != "relation":
             return
         profile = self.context.profile
         cutover = profile.since_phase(Phase.CUTOVER) or profile.since_phase(self.context.phase)
-        telling = {"insert": self.proof.inserted_at, "update": self.proof.updated_at}
-        for operation in sorted(self.proof.operations & telling.keys()):
-            column = telling[operation]
+        columns = {"insert": self.proof.inserted_at, "update": self.proof.updated_at}
+        for operation in sorted(self.proof.operations & columns.keys()):
+            column = columns[operation]
             if column is None:
                 continue
             where = (Where(column, ">", cutover),) if cutover else ()
@@ -63,7 +66,7 @@ class WitnessClassifier:
                 await self._classify([_own_witness(row, source.key, column) for row in chunk], None)
 
     async def collect(self, witnesses: AsyncIterator[Witness], before: CounterSnapshot | None) -> None:
-        """Weigh them all, a bounded number at a time."""
+        """Classify all witnesses, `BATCH` at a time."""
         batch: list[Witness] = []
         async for witness in witnesses:
             batch.append(witness)
@@ -73,8 +76,8 @@ class WitnessClassifier:
         await self._classify(batch, before)
 
     async def _classify(self, batch: Sequence[Witness], before: CounterSnapshot | None) -> None:
-        """Sort witnesses into breaches, neighbours' writes and others."""
-        entries: dict[str, Entry] = {}
+        """Add some witnesses to the tally."""
+        entries: dict[str, ScopeEntry] = {}
         scoped = self.proof.scoped_by
         if scoped and batch:
             ids = [str(item.row[scoped[1]]) for item in batch if item.row.get(scoped[1]) is not None]
@@ -85,24 +88,24 @@ class WitnessClassifier:
             if witness.operation == "unroutable" and witness.how not in self.tally.hints:
                 self.tally.hints.append(witness.how)
             entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
-            # A deletion does not say whose it was; where nobody else may write, it is a breach all the same.
+            # A deletion does not name its conversation. On an exclusive object it is a breach all the same.
             if scoped and entry is None and (scoped[1] in witness.row or not self.exclusive):
                 self.tally.neighbours += 1
                 continue
-            asked, after = self._asked_for(witness, entry, before), self._after_since(witness, entry, before)
-            if asked is None:
+            counts, after = self._counts(witness, entry, before), self._after_since(witness, entry, before)
+            if counts is None:
                 self.tally.unsorted += after
-            elif not asked:
+            elif not counts:
                 continue
             elif not after:
                 self.tally.undated += witness.since_baseline
             elif len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
                 self.tally.breaches.setdefault(witness.key, (witness, entry))
             else:
-                self.tally.untold += 1
+                self.tally.unlisted += 1
 
-    def _asked_for(self, witness: Witness, entry: Entry | None, before: CounterSnapshot | None) -> bool | None:
-        """Whether this is a write of the kind that the check asks for; None where that cannot be told."""
+    def _counts(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> bool | None:
+        """Whether a write is one of the operations that count; None if that cannot be known."""
         if witness.operation != "write":
             return witness.operation in self.proof.operations
         if not self.proof.sorts:
@@ -118,11 +121,11 @@ class WitnessClassifier:
             return None
         return ("update" if witness.mark in before.known else "insert") in self.proof.operations
 
-    def since(self, entry: Entry | None) -> Any:
-        """From when on a record is OpenIM's."""
+    def since(self, entry: ScopeEntry | None) -> Any:
+        """The time from which on a record is OpenIM's."""
         return entry.since if entry else self.context.scope.phase_since
 
-    def _after_since(self, witness: Witness, entry: Entry | None, before: CounterSnapshot | None) -> bool:
+    def _after_since(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> bool:
         since = self.since(entry)
         if witness.written_at is not None:
             return bool(witness.written_at > since + self.grace)
@@ -136,7 +139,7 @@ class WitnessClassifier:
         return self._after_position(witness, since)
 
     def _after_position(self, witness: Witness, since: Any) -> bool:
-        """Whether a run between the move and now remembered a horizon that the write lies beyond."""
+        """Whether a run after the move remembered a position that does not include the write yet."""
         if witness.position is None:
             return False
         later = [position for at, position in self.context.memory.positions(self.slot) if at >= since]

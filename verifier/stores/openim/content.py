@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from verifier.judges.scribe import digest
+from verifier.judges.recorder import digest
 
 
 def message_digest(content: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.verifier.stores.mongo.world import MongoWorld
-from verifier.judges.scribe import digest
+from verifier.judges.recorder import digest
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.stores.errors import Missing

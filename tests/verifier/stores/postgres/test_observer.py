@@ -163,7 +163,7 @@ async def test_a_truncate_is_found(postgres: PostgresWorld, operations: set[str]
         assert judgement.verdict is Verdict.VIOLATED
     else:
         assert judgement.verdict is Verdict.HOLDS
-        assert "emptied since the last look" in " ".join(judgement.notes)
+        assert "emptied since the last run" in " ".join(judgement.notes)
         assert after.notes != judgement.notes
 
 
@@ -257,5 +257,5 @@ async def test_time_columns_alone_do_not_prove_silence(postgres: PostgresWorld, 
         postgres.write(INSERT + "(1000, 'moved', now())")
         loud = await nights.night()
     assert silent.verdict is Verdict.INCONCLUSIVE
-    assert "too little is left" in silent.reason
+    assert "too little evidence" in silent.reason
     assert loud.verdict is Verdict.VIOLATED

@@ -42,7 +42,7 @@ from verifier.model.invariant import Phase
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, Verdict
 from verifier.profile import Profile, ProfileError, load_profile
-from verifier.profile.models import Canary
+from verifier.profile.canary import Canary
 
 ENTRY_POINTS = "openim_ssot.adapters"
 JOURNALS_KEPT = 30

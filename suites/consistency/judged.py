@@ -12,8 +12,8 @@ from fixtures.clients.world import WorldConfig
 from fixtures.stack.profile import profile_text, write_profile
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import Check
-from verifier.commands.run import execute, open_history
 from verifier.engine.plan import make_plan
+from verifier.engine.session import execute, open_history
 from verifier.engine.waivers import accepted_ids
 from verifier.history import RunKind
 from verifier.model.redact import clean_outcome

@@ -1,4 +1,4 @@
-"""`can-advance` and `accept`: what somebody decides about a stack, told from the history."""
+"""`can-advance`: whether the stack may advance to its next phase, judged from the history."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from verifier.checks.catalogue import load_checks
-from verifier.commands.run import open_history
-from verifier.engine.gate import CanaryAge, Condition, PastRun, State, exit_code, judge_gate
+from verifier.engine.gate import CanaryAge, Condition, PastRun, Readiness, exit_code, judge_gate
 from verifier.engine.plan import make_plan
+from verifier.engine.session import open_history
 from verifier.engine.waivers import accepted_ids
 from verifier.history import History, RunKind, RunState
 from verifier.judges.journal import JournalError
@@ -27,13 +27,16 @@ from verifier.model.text import phase_text
 from verifier.model.verdict import ExitCode
 from verifier.profile import Profile, ProfileError, load_profile
 
-RUNS_LOOKED_AT = 1000
+RUNS_MAX = 1000
 FORMAT, VERSION = "openim-ssot-verifier/gate", 1
-_MARKS = {State.MET: ("✓", "green"), State.MISSING: ("✗", "bold red"), State.UNKNOWN: ("?", "bold yellow")}
+_MARKS = {Readiness.MET: ("✓", "green"), Readiness.MISSING: ("✗", "bold red"), Readiness.UNKNOWN: ("?", "bold yellow")}
 
 
 def can_advance(profile_path: Path, *, to: str, checks: Sequence[Path], as_json: bool) -> ExitCode:
-    """Exit: 0 may advance, 1 something is missing, 2 it cannot be told. Raises ProfileError for a phase that is not the next one."""
+    """Print the conditions. Exit: 0 may advance, 1 a condition is not met, 2 one is unknown.
+
+    Raises ProfileError for a phase that is not the next one.
+    """
     profile = load_profile(profile_path)
     target = _next_phase(profile, to)
     known = make_plan(load_checks(checks), profile).known
@@ -60,22 +63,24 @@ def _next_phase(profile: Profile, to: str) -> Phase:
     try:
         target = Phase(to)
     except ValueError:
-        raise ProfileError(f"there is no phase {to!r}; there are {', '.join(item.value for item in phases)}") from None
+        raise ProfileError(
+            f"there is no phase {to!r}; choose one of {', '.join(item.value for item in phases)}"
+        ) from None
     if target.order <= profile.phase.order:
         raise ProfileError(
-            f"{profile.stack} is in phase {profile.phase.value} already. A way back is no advance: set phase and since in the profile."
+            f"{profile.stack} is in phase {profile.phase.value} already. To go back, set phase and since in the profile."
         )
     if target.order > profile.phase.order + 1:
         following = phases[profile.phase.order + 1].value
         raise ProfileError(
-            f"{profile.stack} is in phase {profile.phase.value}; the next one is {following}, and none is left out"
+            f"{profile.stack} is in phase {profile.phase.value}; the next one is {following}, and phases cannot be skipped"
         )
     return target
 
 
 def _past_runs(history: History) -> Iterator[PastRun]:
-    """Newest first, loaded as far back as they are asked for; a what-if says nothing of the stack."""
-    for run in history.runs(RUNS_LOOKED_AT):
+    """Past runs, newest first, loaded on demand. What-if runs are left out."""
+    for run in history.runs(RUNS_MAX):
         if run.kind is RunKind.WHAT_IF or (result := history.result(run.run_id)) is None:
             continue
         yield PastRun(result=result, baseline=run.kind is RunKind.BASELINE, finished=run.state is RunState.FINISHED)
@@ -122,43 +127,17 @@ def _show(profile: Profile, target: Phase, conditions: Sequence[Condition], code
     table.add_column(overflow="fold")
     for item in conditions:
         symbol, style = _MARKS[item.state]
-        said = Text.assemble(item.name, (f"\n{clean(item.detail)}", "dim"))
+        text = Text.assemble(item.name, (f"\n{clean(item.detail)}", "dim"))
         if item.next_step:
-            said.append(f"\n→ {clean(item.next_step)}", style="cyan")
-        table.add_row(Text(symbol, style=style), said)
+            text.append(f"\n→ {clean(item.next_step)}", style="cyan")
+        table.add_row(Text(symbol, style=style), text)
     console.print(table)
-    missing = sum(item.state is State.MISSING for item in conditions)
-    unknown = sum(item.state is State.UNKNOWN for item in conditions)
+    missing = sum(item.state is Readiness.MISSING for item in conditions)
+    unknown = sum(item.state is Readiness.UNKNOWN for item in conditions)
     verdict = {
         ExitCode.HOLDS: ("yes: set phase and since in the profile, then verifier baseline", "bold green"),
         ExitCode.VIOLATED: (f"no: {missing} missing" + (f", {unknown} unknown" if unknown else ""), "bold red"),
-        ExitCode.INCONCLUSIVE: (f"cannot tell: {unknown} unknown", "bold yellow"),
+        ExitCode.INCONCLUSIVE: (f"unknown: {unknown} of the conditions", "bold yellow"),
     }[code]
     console.print(Text(f"\n{verdict[0]}", style=verdict[1]))
     console.print(Text(f"exit code {code.value}", style="dim"))
-
-
-def accept_checks(profile_path: Path, *, ids: Sequence[str], everything: bool, checks: Sequence[Path]) -> ExitCode:
-    """Accept pending checks, or list them. Raises ProfileError for a check that does not exist."""
-    profile = load_profile(profile_path)
-    registry = load_checks(checks)
-    known = [item.id for item in registry]
-    console = Console(highlight=False)
-    with open_history(profile) as history:
-        accepted = history.accepted()
-        if ids or everything:
-            if unknown := sorted(set(ids) - set(known)):
-                raise ProfileError(f"there is no check {unknown[0]!r}; see: verifier list")
-            new = history.accept(known if everything else ids)
-            console.print(f"accepted: {', '.join(new)}" if new else "accepted already", markup=False)
-            return ExitCode.HOLDS
-    pending = [name for name in known if name not in accepted]
-    if not accepted:
-        console.print("nothing is pending: the first run accepts every check that there is", markup=False)
-    elif not pending:
-        console.print("nothing is pending", markup=False)
-    else:
-        for name in pending:
-            console.print(f"pending: {name}  {registry[name].title}", markup=False)
-        console.print(f"accept with: verifier accept {' '.join(pending)}", markup=False)
-    return ExitCode.HOLDS

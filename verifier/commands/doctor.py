@@ -1,4 +1,4 @@
-"""`doctor`: is everything there, with the right privileges and clocks, before anybody believes a verdict?"""
+"""`doctor`: check connections, privileges, clocks and relations of a stack before the first run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from verifier.model.query import Rows
 from verifier.model.redact import clean
+from verifier.model.text import plural
 from verifier.model.verdict import ExitCode
 from verifier.profile import NotMapped, Profile, load_profile
 from verifier.profile.roles import GatewayRole
@@ -33,8 +34,8 @@ _WORD = {"too_many": "TOO MANY", "failed": "FAILED", "missing": "MISSING"}
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
-    """One line of the examination."""
+class Line:
+    """One line of the report."""
 
     role: str
     what: str
@@ -43,71 +44,79 @@ class Sign:
 
 
 def examine(profile_path: Path) -> ExitCode:
-    """Look at every role and relation. Exit: 0 sound, 2 something could not be known, 3 a credential must be changed."""
+    """Check every role and relation. Exit: 0 no problems, 2 something could not be checked, 3 a credential is refused."""
     profile = load_profile(profile_path)
     console = Console()
-    with console.status("examining the stack…"):
-        signs = asyncio.run(_signs(profile))
+    with console.status("checking the stack…"):
+        lines = asyncio.run(_lines(profile))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("role", "what", "state", "detail"):
         table.add_column(heading, overflow="fold")
-    for sign in signs:
+    for line in lines:
         table.add_row(
-            sign.role, sign.what, f"[{_STYLE[sign.state]}]{_WORD.get(sign.state, sign.state)}[/]", clean(sign.detail)
+            line.role, line.what, f"[{_STYLE[line.state]}]{_WORD.get(line.state, line.state)}[/]", clean(line.detail)
         )
     console.print(table)
-    writing = [sign for sign in signs if sign.state == "too_many"]
-    failed = [sign for sign in signs if sign.state in ("failed", "missing")]
-    refused = [sign for sign in writing if not getattr(profile.roles.get(sign.role), "allow_writing_credential", False)]
+    writing = [line for line in lines if line.state == "too_many"]
+    failed = [line for line in lines if line.state in ("failed", "missing")]
+    refused = [line for line in writing if not getattr(profile.roles.get(line.role), "allow_writing_credential", False)]
     if refused:
         console.print(
-            f"\nREFUSED: {', '.join(sorted({sign.role for sign in refused}))} can write. The verifier must not be able to change what it "
-            "judges: give it a read-only credential, or set allow_writing_credential = true for the role.",
+            f"\nREFUSED: {', '.join(sorted({line.role for line in refused}))} can write. The verifier must not be able to change the "
+            "stores it judges: give it a read-only credential, or set allow_writing_credential = true for the role.",
             style="bold red",
         )
         return ExitCode.USAGE
     if failed:
-        console.print(f"\n{len(failed)} problem(s): the checks that need them will be inconclusive.", style="red")
+        console.print(
+            f"\n{len(failed)} {plural('problem', len(failed))}: the checks that need these stores will be inconclusive.",
+            style="red",
+        )
         return ExitCode.INCONCLUSIVE
-    console.print("\nsound: next `verifier baseline`, then `verifier run`", style="green")
+    console.print("\nno problems. Next: verifier baseline, then verifier run", style="green")
     return ExitCode.HOLDS
 
 
-async def _signs(profile: Profile) -> list[Sign]:
-    signs: list[Sign] = []
+async def _lines(profile: Profile) -> list[Line]:
+    lines: list[Line] = []
     for name, config in profile.roles.named().items():
         if isinstance(config, GatewayRole):
             continue
         store = make_store(name, config)
         try:
-            signs += await _store_signs(store, profile)
+            lines += await _store_lines(store, profile)
         finally:
             await store.close()
-    return signs + await _relation_signs(profile)
+    return lines + await _relation_lines(profile)
 
 
-async def _store_signs(store: Store, profile: Profile) -> list[Sign]:
+async def _store_lines(store: Store, profile: Profile) -> list[Line]:
     name = store.role
     try:
         await store.connect()
-        signs = [Sign(name, "connection", "ok", await store.version())]
+        lines = [Line(name, "connection", "ok", await store.version())]
         before = datetime.now(UTC)
         theirs = await store.clock()
         middle = before + (datetime.now(UTC) - before) / 2
         skew_s = (theirs - middle).total_seconds()
         state = "ok" if abs(skew_s) <= profile.timing.clock_skew_max_s else "notice"
-        signs.append(
-            Sign(name, "clock", state, f"{skew_s:+.3f} s against ours (bound {profile.timing.clock_skew_max_s:g} s)")
+        lines.append(
+            Line(
+                name,
+                "clock",
+                state,
+                f"{skew_s:+.3f} s against the local clock (bound {profile.timing.clock_skew_max_s:g} s)",
+            )
         )
-        signs += [Sign(name, item.what, item.state, item.detail) for item in await store.privileges()]
+        lines += [Line(name, item.what, item.state, item.detail) for item in await store.privileges()]
     except StoreError as error:
-        return [Sign(name, "connection", "failed", str(error))]
-    return signs
+        return [Line(name, "connection", "failed", str(error))]
+    return lines
 
 
-async def _relation_signs(profile: Profile) -> list[Sign]:
-    """Whether each mapped relation can be read as it is mapped: one look-up that finds nothing."""
-    signs = []
+async def _relation_lines(profile: Profile) -> list[Line]:
+    """Check that each mapped relation can be read: one look-up of a key that does not exist."""
+    lines = []
     stores = Stores(profile, refuse_writers=False)
     try:
         for name, relation in profile.relations.items():
@@ -117,9 +126,9 @@ async def _relation_signs(profile: Profile) -> list[Sign]:
                 source = await stores.source(Rows(name, tuple(relation.columns)))
                 await source.lookup(relation.key[0], ["00000000-0000-0000-0000-000000000000"])
             except (StoreError, NotMapped) as error:
-                signs.append(Sign(relation.role, f"relation {name}", "missing", str(error)))
+                lines.append(Line(relation.role, f"relation {name}", "missing", str(error)))
     finally:
         await stores.close()
-    if not signs:
-        signs.append(Sign("profile", "relations", "ok", f"all {len(profile.relations)} mapped relations can be read"))
-    return signs
+    if not lines:
+        lines.append(Line("profile", "relations", "ok", f"all {len(profile.relations)} mapped relations can be read"))
+    return lines

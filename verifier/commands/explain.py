@@ -1,4 +1,4 @@
-"""`list`, `explain` and `history`: what can be asked without judging anything."""
+"""`explain`: what one check compares on a stack, with its queries and the privileges it needs."""
 
 from __future__ import annotations
 
@@ -7,48 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from verifier.checks.catalogue import load_checks
-from verifier.checks.registry import Check, NotApplicable
-from verifier.engine.plan import make_plan
-from verifier.history import FindingState, History
+from verifier.checks.registry import NotApplicable
 from verifier.model.redact import clean
-from verifier.model.verdict import Verdict
 from verifier.profile import NotMapped, Profile, ProfileError, load_profile
 from verifier.proofs import Proof
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 
 
-def print_checks(profile_path: Path | None, files: Sequence[Path]) -> None:
-    """One line per check; with a profile also whether it applies there."""
-    registry = load_checks(files)
-    profile = load_profile(profile_path) if profile_path else None
-    plan = make_plan(registry, profile) if profile else None
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ID", "severity", "from", "statement", *(("on this stack",) if plan else ())):
-        table.add_column(heading, overflow="fold")
-    for item in sorted(registry, key=lambda entry: entry.id):
-        cells = [item.id, item.severity.label, item.phase.code, item.title]
-        if profile and plan:
-            cells.append(_applies(item, profile, plan.why_not(item)))
-        table.add_row(*cells)
-    Console().print(table)
-
-
-def _applies(item: Check, profile: Profile, why_not: str | None) -> str:
-    if why_not:
-        return why_not
-    try:
-        item.proofs(profile)
-    except (NotMapped, NotApplicable) as reason:
-        return str(reason)
-    return "applies"
-
-
 def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> None:
-    """Rule, why, exact queries and privileges of one check on this stack."""
+    """Print title, reason, queries and privileges of one check. Raises ProfileError for an unknown check."""
     registry = load_checks(files)
     if check_id not in registry:
         raise ProfileError(f"there is no check {check_id!r}; see: verifier list")
@@ -56,11 +26,11 @@ def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> N
     console = Console()
     console.print(f"{item.id}  {item.title}", style="bold", markup=False)
     console.print(
-        f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; row of the doc: {item.row}", markup=False
+        f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; data ownership: {item.row}", markup=False
     )
     console.print(f"\n{item.why}\n", markup=False)
     if not profile_path.exists():
-        console.print(f"There is no profile at {profile_path}; with one, the exact queries are shown.", markup=False)
+        console.print(f"No profile at {profile_path}; with a profile, the queries are shown.", markup=False)
         return
     profile = load_profile(profile_path)
     try:
@@ -92,50 +62,7 @@ def _needs(profile: Profile, role: str) -> str:
         "MongoRole": "needs: role `read` on the database; change streams are part of it",
         "RedisRole": "needs: an ACL user with +@read +scan +info +subscribe +ssubscribe +psubscribe +pubsub +client|list and the key patterns",
         "BrokerRole": "needs: the tag `monitoring` and an entry without permissions in each vhost",
-        "OpenIMRole": "needs: an admin id of the verifier's own; the route list keeps it to reading",
+        "OpenIMRole": "needs: an admin user ID that nothing else uses; the allow-list of routes limits the verifier to reading",
     }
     config = profile.roles.get(role)
     return needs.get(type(config).__name__, "")
-
-
-def print_history(profile_path: Path, *, findings: bool, limit: int) -> None:
-    """Earlier runs with their counts, or the known findings with their state."""
-    profile = load_profile(profile_path)
-    with History.open(profile.history, stack=profile.stack) as history:
-        table = _finding_table(history, limit) if findings else _run_table(history, limit)
-    console = Console()
-    console.print(table if table.row_count else "nothing is remembered yet; run: verifier run")
-
-
-def _run_table(history: History, limit: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "started", "phase", "kind", "state", "✗ ? ✓ –", "took"):
-        table.add_column(heading, no_wrap=True)
-    for run in history.runs(limit):
-        counts = [
-            str(run.count(verdict))
-            for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS, Verdict.NOT_APPLICABLE)
-        ]
-        started = run.started_at.strftime("%m-%d %H:%M:%S")
-        table.add_row(
-            run.run_id, started, run.phase, run.kind.value, run.state.value, " ".join(counts), f"{run.duration_s:.1f} s"
-        )
-    return table
-
-
-def _finding_table(history: History, limit: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("fingerprint", "check", "state", "first seen", "seen", "what"):
-        table.add_column(heading, overflow="fold")
-    known = sorted(history.findings(), key=lambda item: (item.state is FindingState.HEALED, item.finding.check_id))
-    for item in known[:limit]:
-        first = item.first_seen_at.strftime("%Y-%m-%d %H:%M")
-        table.add_row(
-            item.finding.fingerprint,
-            item.finding.check_id,
-            item.state.value,
-            first,
-            f"{item.times_seen}×",
-            clean(item.finding.summary),
-        )
-    return table

@@ -1,4 +1,4 @@
-"""`init`: look at a stack, read-only, and write a commented profile to start from."""
+"""`init`: inspect a stack, read-only, and write a commented profile to start from."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from verifier.profile import ProfileError, parse_profile
 __all__ = ["Addresses", "propose"]
 
 _STYLES = {"found": "green", "like": "yellow", "missing": "red", "unseen": "bright_black"}
-_WORDS = {"found": "found", "like": "check", "missing": "not found", "unseen": "not looked at"}
+_WORDS = {"found": "found", "like": "check", "missing": "not found", "unseen": "not inspected"}
 
 
 def propose(output: Path, stack: str, addresses: Addresses, *, force: bool) -> ExitCode:
-    """Write the proposal. Exit: 0 written; 2 written, but a given store could not be looked at.
+    """Write the proposed profile. Exit: 0 written, 2 written but a given store could not be inspected.
 
-    Raises ProfileError for a file that is there already, or cannot be written.
+    Raises ProfileError if the file exists already or cannot be written.
     """
     _refuse_overwriting(output, force=force)
     console = Console(highlight=False)
-    with console.status("looking at the stack…"):
+    with console.status("inspecting the stack…"):
         survey = asyncio.run(look(addresses))
     proposal = draft(stack, addresses, survey)
-    # What is written must load: a fault here is ours, and must not become the user's.
+    # A proposal that does not load is a bug; raise here instead of writing it.
     parse_profile(proposal.text, name="the proposal", environment=dict.fromkeys(proposal.variables, "unset"))
     _write(output, proposal.text, force=force)
-    _tell(console, output, proposal)
+    _print_remarks(console, output, proposal)
     for reason in survey.failures.values():
-        console.print(f"not looked at: {clean(reason)}", style="yellow", markup=False)
+        console.print(f"not inspected: {clean(reason)}", style="yellow", markup=False)
     _next_steps(console, output, proposal)
     return ExitCode.INCONCLUSIVE if survey.failures else ExitCode.HOLDS
 
 
 def _refuse_overwriting(output: Path, *, force: bool) -> None:
     if output.exists() and not force:
-        raise ProfileError(f"{output} is there already. Write elsewhere with --output, or over it with --force.")
+        raise ProfileError(f"{output} exists already. Choose another file with --output, or overwrite it with --force.")
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
@@ -55,10 +55,10 @@ def _write(output: Path, text: str, *, force: bool) -> None:
         raise ProfileError(f"cannot write {output}: {error.strerror}.") from None
 
 
-def _tell(console: Console, output: Path, proposal: Draft) -> None:
+def _print_remarks(console: Console, output: Path, proposal: Draft) -> None:
     if proposal.remarks:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("section", "", "what was seen"):
+        for heading in ("section", "", "what was found"):
             table.add_column(heading, overflow="fold")
         for item in proposal.remarks:
             table.add_row(
@@ -71,7 +71,7 @@ def _tell(console: Console, output: Path, proposal: Draft) -> None:
 def _next_steps(console: Console, output: Path, proposal: Draft) -> None:
     profile = "" if str(output) == "stack.toml" else f" --profile {output}"
     steps = [
-        f"read {output} through: `check` marks a guess, phase and [since] are yours to say",
+        f"review {output}: `check` marks a guess; set phase and [since]",
         f"export {' '.join(proposal.variables)}" if proposal.variables else "",
         f"verifier doctor{profile}",
         f"verifier baseline{profile}",

@@ -1,14 +1,14 @@
-"""Plan in, events out: carries out the chosen checks over the stores, all at once, and never lets one fault hide another."""
+"""The engine: runs the checks of a plan concurrently and yields events.
+
+An error in one check becomes the verdict of that check and does not affect the others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import signal
-import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,15 +43,16 @@ from verifier.stores.statement_log import sum_up
 
 CONCURRENT_CHECKS = 12
 
-__all__ = ["Engine", "Judged", "Unfinished", "run"]
-
 
 @dataclass(kw_only=True)
 class Engine:
-    """One run. `commit` is called with each judged check before its event goes out; None for a run without memory.
+    """One run of a plan.
 
-    With `unfinished` it goes on with a run that was cut short: what was judged is told again and not judged again. With
-    `checkpoints` it can itself be resumed in the middle of a check.
+    `memory` gives watermarks and positions of earlier runs. `commit` is called with each judged check before its event is
+    yielded (None: nothing is stored). `baselining` takes baselines and judges nothing. `only_key` limits the run to one
+    record (`recheck`). `last_run_at` is when the last finished run ended. With `unfinished` the engine continues an
+    interrupted run: its outcomes are yielded again, not judged again. With `checkpoint_store` the run can be resumed in the
+    middle of a check. `result` is set when the run has ended.
     """
 
     profile: Profile
@@ -75,7 +76,7 @@ class Engine:
         self._limits: set[asyncio.Timeout] = set()
 
     async def events(self) -> AsyncGenerator[Event]:
-        """Run, yielding what happens as it happens. Closing the iterator stops the run."""
+        """Run the plan and yield events as they occur. Closing the iterator stops the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._pause = Pause(self.pause_file)
         earlier = EarlierRuns(reads=self.unfinished.reads if self.unfinished else {}, run_ended_at=self.last_run_at)
@@ -92,19 +93,19 @@ class Engine:
             yield CheckFinished(outcome=outcome)
         slots = asyncio.Semaphore(CONCURRENT_CHECKS)
         tasks: list[asyncio.Task[None]] = []
-        left = [item for item in self.plan.checks if item.id not in outcomes]
-        for item in sorted(left, key=lambda entry: entry.last):
+        remaining = [item for item in self.plan.checks if item.id not in outcomes]
+        for item in sorted(remaining, key=lambda entry: entry.last):
             others = tuple(tasks) if item.last else ()
-            tasks.append(asyncio.create_task(self._one(item, stores, slots, queue, others)))
+            tasks.append(asyncio.create_task(self._run_check(item, stores, slots, queue, others)))
         overtime = asyncio.create_task(self._stop_after(tasks))
         pausing = asyncio.create_task(self._watch_pause(queue))
         failures: asyncio.Queue[BaseException] = asyncio.Queue()
         for task in tasks:
-            task.add_done_callback(lambda done: _pass_on(done, queue, failures))
+            task.add_done_callback(lambda done: _forward_failure(done, queue, failures))
         try:
             while len(outcomes) < len(ids):
                 event = await queue.get()
-                if event is None:  # a verdict could not be committed: going on would lose it
+                if event is None:  # a verdict could not be committed; continuing would lose it
                     raise failures.get_nowait()
                 if isinstance(event, CheckFinished):
                     outcomes[event.outcome.check_id] = event.outcome
@@ -116,7 +117,7 @@ class Engine:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await stores.close()
-            reads = self._reads()  # drivers say good-bye, and that is counted as well
+            reads = self._reads()  # after closing, because drivers send commands when they disconnect
             self.result = RunResult(
                 run_id=self.run_id,
                 stack=self.profile.stack,
@@ -139,13 +140,13 @@ class Engine:
         yield RunFinished(result=self.result)
 
     def _reads(self) -> dict[str, int]:
-        """What was sent to each store, by the first part of the run too."""
+        """Statements, commands and requests sent to each store, including the first part of a resumed run."""
         reads = collections.Counter(self.unfinished.reads if self.unfinished else {})
         reads.update(self._stores.reads())
         return dict(reads)
 
     async def _watch_pause(self, queue: asyncio.Queue[Event | None]) -> None:
-        """Tell when the pause file stops and releases the run; the time of a check stands still meanwhile, that of the run does not."""
+        """Yield events when the pause file appears and disappears. A pause extends the time limit of checks, not of the run."""
 
         def passed(seconds: float) -> None:
             for limit in self._limits:
@@ -174,7 +175,7 @@ class Engine:
         for task in tasks:
             task.cancel("max-runtime")
 
-    async def _one(
+    async def _run_check(
         self,
         item: Check,
         stores: Stores,
@@ -182,7 +183,7 @@ class Engine:
         queue: asyncio.Queue[Event | None],
         others: Sequence[asyncio.Task[None]],
     ) -> None:
-        """Judge one check; whatever goes wrong becomes its verdict, and its event goes out in every case."""
+        """Judge one check and put its events on the queue. Errors become its verdict."""
         started = _now()
         context: Context | None = None
         try:
@@ -201,12 +202,14 @@ class Engine:
         except TimeoutError:
             limit_s = self.profile.timing.check_timeout_s
             judgement = Judgement.inconclusive(
-                f"not done within {limit_s:g} s; raise timing.check_timeout_s or run this check by itself"
+                f"not finished within {limit_s:g} s; raise timing.check_timeout_s, or run this check alone (--only)"
             )
         except asyncio.CancelledError as error:
             if "max-runtime" not in error.args:
                 raise
-            judgement = Judgement.inconclusive(f"not done when --max-runtime ({self.max_runtime_s:g} s) was over")
+            judgement = Judgement.inconclusive(
+                f"not finished when --max-runtime ({self.max_runtime_s:g} s) was reached"
+            )
         outcome = Outcome(
             check_id=item.id,
             title=item.title,
@@ -262,19 +265,19 @@ class Engine:
                 parts.append(Judgement.not_applicable(str(error)))
             except StoreError as error:
                 parts.append(Judgement.inconclusive(str(error)))
-            except Exception as error:  # a check that crashes is inconclusive, and its neighbours go on
+            except Exception as error:  # a check that crashes is inconclusive; the other checks continue
                 parts.append(
                     Judgement.inconclusive(
-                        f"the check crashed: {type(error).__name__}: {error}. This is a fault of the verifier."
+                        f"the check crashed: {type(error).__name__}: {error}. This is a bug in the check or in the verifier."
                     )
                 )
-        return Judgement.merge(parts) if parts else Judgement.not_applicable("nothing to remember")
+        return Judgement.merge(parts) if parts else Judgement.not_applicable("no baseline needed")
 
 
-def _pass_on(
+def _forward_failure(
     done: asyncio.Task[None], queue: asyncio.Queue[Event | None], failures: asyncio.Queue[BaseException]
 ) -> None:
-    """Wake the reader of events when a task failed for good; its own verdicts never do."""
+    """Pass the exception of a failed task on to the reader of the queue. Only a failed commit raises."""
     if not done.cancelled() and (error := done.exception()) is not None:
         failures.put_nowait(error)
         queue.put_nowait(None)
@@ -282,28 +285,3 @@ def _pass_on(
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def run(engine: Engine, handle: Callable[[Event], None] = lambda event: None) -> RunResult:
-    """The synchronous facade: run to the end, handing each event to `handle`.
-
-    SIGINT and SIGTERM end the run early; what was judged until then is in the result, which says `interrupted`.
-    """
-
-    async def drain() -> None:
-        task = asyncio.current_task()
-        if task is not None and threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        async with aclosing(engine.events()) as events:
-            async for event in events:
-                handle(event)
-
-    try:
-        asyncio.run(drain())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        if engine.result is None:
-            raise KeyboardInterrupt from None
-        handle(RunFinished(result=engine.result))
-    if engine.result is None:
-        raise RuntimeError("the run ended without a result")
-    return engine.result

@@ -1,4 +1,4 @@
-"""May the stack go on to its next phase? Judged from what the history remembers; nothing is asked of any store."""
+"""The phase gate: whether the stack may advance to its next phase, judged from the history. No store is read."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from verifier.profile.models import Profile
 CONTINUITY = "continuity broken"
 
 
-class State(StrEnum):
-    """What is known of a condition."""
+class Readiness(StrEnum):
+    """Whether a condition is met."""
 
     MET = "met"
     MISSING = "missing"
@@ -25,17 +25,17 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """One thing that must be so; `next_step` says what to do where it is not."""
+    """One condition for the next phase. `next_step` says what to do if it is not met."""
 
     name: str
-    state: State
+    state: Readiness
     detail: str
     next_step: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastRun:
-    """A run of the history, newest first: `baseline` re-arms and judges nothing, `finished` is False for one that was cut short."""
+    """A run of the history. `baseline`: it took baselines and judged nothing. `finished`: False for an interrupted run."""
 
     result: RunResult
     baseline: bool = False
@@ -44,18 +44,18 @@ class PastRun:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CanaryAge:
-    """The canary's newest journal: how old, or why that cannot be told."""
+    """The age of the canary's newest journal in seconds, or the reason why it is unknown."""
 
     age_s: float | None
     reason: str = ""
 
 
 def exit_code(conditions: Iterable[Condition]) -> ExitCode:
-    """0 may advance, 1 something is missing, 2 nothing is missing but something cannot be told."""
+    """0: may advance. 1: a condition is not met. 2: none is unmet, but one is unknown."""
     states = {item.state for item in conditions}
-    if State.MISSING in states:
+    if Readiness.MISSING in states:
         return ExitCode.VIOLATED
-    return ExitCode.INCONCLUSIVE if State.UNKNOWN in states else ExitCode.HOLDS
+    return ExitCode.INCONCLUSIVE if Readiness.UNKNOWN in states else ExitCode.HOLDS
 
 
 def judge_gate(
@@ -67,7 +67,11 @@ def judge_gate(
     canary: CanaryAge | None,
     now: datetime,
 ) -> list[Condition]:
-    """Every condition, met or not. `known` are all checks that there are, `accepted` those whose blindness the profile accepts."""
+    """Judge every condition.
+
+    `runs`: past runs, newest first; only as many are read as needed. `known`: IDs of all registered checks. `accepted`: IDs
+    of checks whose inconclusive verdict the profile accepts. `canary`: None if no canary is configured.
+    """
     row, ended_by, newest = _row(profile.phase, runs, len(known), accepted)
     return [
         _newest(profile, newest, known, accepted, now),
@@ -83,7 +87,7 @@ def judge_gate(
 def _row(
     phase: Phase, runs: Iterable[PastRun], complete: int, accepted: frozenset[str]
 ) -> tuple[list[RunResult], str, RunResult | None]:
-    """The greens in a row up to now, newest first; what ended the row; and the newest run that says something of the whole stack."""
+    """The latest consecutive green runs, newest first; why there are no more; and the newest complete run."""
     row: list[RunResult] = []
     newest: RunResult | None = None
     for run in runs:
@@ -92,19 +96,19 @@ def _row(
         if result.phase != phase.value:
             return row, f"before that, the stack was in phase {result.phase}", newest
         if run.baseline:
-            return row, f"a baseline was taken {when}: all coverage begins there", newest
+            return row, f"a baseline was taken {when}; coverage starts there", newest
         whole = run.finished and len(result.outcomes) >= complete
         newest = newest or (result if whole else None)
         why = why_not_green(result, accepted)
         if why:
             return row, f"run {result.run_id} of {when} is not green: {why}", newest
-        if whole:  # a green of `--only`, or of one that was cut short, says nothing of the rest
+        if whole:  # a run of `--only`, or an interrupted one, does not cover all checks
             row.append(result)
-    return row, "the history knows of no earlier run", newest
+    return row, "the history has no earlier run", newest
 
 
 def why_not_green(result: RunResult, accepted: frozenset[str]) -> str:
-    """Why a run is not a conclusive green; "" where it is. Pending checks do not count, accepted blindness does not hinder."""
+    """Why a run is not green, or "" if it is. Pending checks do not count, and neither do accepted inconclusive ones."""
     violated = [item.check_id for item in result.counted if item.verdict is Verdict.VIOLATED]
     if violated:
         return f"{', '.join(violated)} violated"
@@ -130,37 +134,42 @@ def _newest(
     if newest is None:
         return Condition(
             name=name,
-            state=State.UNKNOWN,
+            state=Readiness.UNKNOWN,
             detail=f"there is no complete run in phase {profile.phase.value}",
             next_step="verifier run",
         )
     unjudged = sorted(set(known) - {item.check_id for item in newest.outcomes})
     if unjudged:
         return Condition(
-            name=name, state=State.UNKNOWN, detail=f"it did not judge {', '.join(unjudged)}", next_step="verifier run"
+            name=name,
+            state=Readiness.UNKNOWN,
+            detail=f"it did not judge {', '.join(unjudged)}",
+            next_step="verifier run",
         )
     age = now - newest.ended_at
     if age > timedelta(hours=profile.gate.max_age_hours):
         hours = age.total_seconds() / 3600
         detail = f"it ended {hours:.1f} h ago, gate.max_age_hours is {profile.gate.max_age_hours:g}"
-        return Condition(name=name, state=State.UNKNOWN, detail=detail, next_step="verifier run")
+        return Condition(name=name, state=Readiness.UNKNOWN, detail=detail, next_step="verifier run")
     why = why_not_green(newest, accepted)
     if not why:
-        return Condition(name=name, state=State.MET, detail=f"run {newest.run_id} ended {at_text(newest.ended_at)}")
+        return Condition(name=name, state=Readiness.MET, detail=f"run {newest.run_id} ended {at_text(newest.ended_at)}")
     violated = any(item.verdict is Verdict.VIOLATED for item in newest.counted)
-    state = State.MISSING if violated else State.UNKNOWN
-    return Condition(name=name, state=state, detail=why, next_step="settle what the report says, then: verifier run")
+    state = Readiness.MISSING if violated else Readiness.UNKNOWN
+    return Condition(
+        name=name, state=state, detail=why, next_step="resolve the findings in the report, then: verifier run"
+    )
 
 
 def _greens(profile: Profile, row: Sequence[RunResult], ended_by: str) -> Condition:
     wanted = profile.gate.greens
     name = f"{wanted} complete and conclusive {plural('green', wanted)} in a row"
     if len(row) >= wanted:
-        return Condition(name=name, state=State.MET, detail=f"{len(row)} in a row")
+        return Condition(name=name, state=Readiness.MET, detail=f"{len(row)} in a row")
     left = wanted - len(row)
     return Condition(
         name=name,
-        state=State.MISSING,
+        state=Readiness.MISSING,
         detail=f"{len(row)} so far; {ended_by}",
         next_step=f"{left} more: verifier run",
     )
@@ -171,36 +180,36 @@ def _hours(profile: Profile, row: Sequence[RunResult]) -> Condition:
     name = f"{wanted:g} h of unbroken coverage"
     covered = (row[0].ended_at - row[-1].started_at).total_seconds() / 3600 if row else 0.0
     if covered >= wanted:
-        return Condition(name=name, state=State.MET, detail=f"{covered:.1f} h, since {at_text(row[-1].started_at)}")
+        return Condition(name=name, state=Readiness.MET, detail=f"{covered:.1f} h, since {at_text(row[-1].started_at)}")
     return Condition(
         name=name,
-        state=State.MISSING,
+        state=Readiness.MISSING,
         detail=f"{covered:.1f} h so far",
         next_step=f"run again in {wanted - covered:.1f} h or later",
     )
 
 
 def _observed(profile: Profile, row: Sequence[RunResult]) -> Condition:
-    """Where nothing but a tap can hear, what happened between two runs was not heard."""
+    """Channels that can only be observed while listening need enough hours of listening in total."""
     wanted = profile.gate.observe_hours
-    name = f"{wanted:g} h of listening, where only listening tells"
+    name = f"{wanted:g} h of listening, for channels without a counter"
     if not row:
-        return Condition(name=name, state=State.MISSING, detail="no green run yet", next_step="verifier run")
+        return Condition(name=name, state=Readiness.MISSING, detail="no green run yet", next_step="verifier run")
     seconds: dict[str, float] = {}
     for result in row:
         for item in result.outcomes:
-            if heard := sum(part.observed_s for part in item.judgement.coverage):
-                seconds[item.check_id] = seconds.get(item.check_id, 0.0) + heard
-    short = {check: heard for check, heard in sorted(seconds.items()) if heard < wanted * 3600}
+            if listened_s := sum(part.observed_s for part in item.judgement.coverage):
+                seconds[item.check_id] = seconds.get(item.check_id, 0.0) + listened_s
+    short = {check: listened_s for check, listened_s in sorted(seconds.items()) if listened_s < wanted * 3600}
     if not short:
-        told = ", ".join(f"{check} {heard / 3600:.1f} h" for check, heard in sorted(seconds.items()))
-        return Condition(name=name, state=State.MET, detail=told or "no check depends on it")
-    told = ", ".join(f"{check} {heard / 3600:.2f} h" for check, heard in short.items())
+        text = ", ".join(f"{check} {listened_s / 3600:.1f} h" for check, listened_s in sorted(seconds.items()))
+        return Condition(name=name, state=Readiness.MET, detail=text or "no check depends on it")
+    text = ", ".join(f"{check} {listened_s / 3600:.2f} h" for check, listened_s in short.items())
     return Condition(
         name=name,
-        state=State.MISSING,
-        detail=told,
-        next_step="raise timing.observe_s, or run more often (verifier serve); counters that nobody else moves need no listening",
+        state=Readiness.MISSING,
+        detail=text,
+        next_step="raise timing.observe_s, or run more often (verifier serve); a channel whose counter nobody else changes needs no listening",
     )
 
 
@@ -208,41 +217,46 @@ def _pending(newest: RunResult | None) -> Condition:
     name = "no check is pending"
     waiting = [item.check_id for item in newest.outcomes if item.pending] if newest else []
     if not waiting:
-        return Condition(name=name, state=State.MET, detail="every check that there is counts")
+        return Condition(name=name, state=Readiness.MET, detail="every check counts in the exit code")
     return Condition(
         name=name,
-        state=State.MISSING,
+        state=Readiness.MISSING,
         detail=f"{', '.join(waiting)} came with an upgrade",
-        next_step=f"look at their verdicts, then: verifier accept {' '.join(waiting)}",
+        next_step=f"review their verdicts, then: verifier accept {' '.join(waiting)}",
     )
 
 
 def _waivers(profile: Profile, newest: RunResult | None, today: date) -> Condition:
     days = profile.gate.waiver_days
-    name = f"no waiver that is needed expires within {days:g} days"
+    name = f"no waiver in use expires within {days:g} days"
     used = {item.check_id for item in newest.outcomes if item.verdict is Verdict.WAIVED} if newest else set()
     until = today + timedelta(days=days)
     short = [item for item in profile.waivers if item.check in used and item.expires <= until]
     if short:
-        told = ", ".join(f"{item.check} ({item.owner}, {item.expires.isoformat()})" for item in short)
+        text = ", ".join(f"{item.check} ({item.owner}, {item.expires.isoformat()})" for item in short)
         return Condition(
             name=name,
-            state=State.MISSING,
-            detail=told,
-            next_step="settle the breach, or let its owner extend the waiver",
+            state=Readiness.MISSING,
+            detail=text,
+            next_step="fix the cause, or ask the owner to extend the waiver",
         )
-    told = f"waived for longer: {', '.join(sorted(used))}" if used else "nothing is waived"
-    return Condition(name=name, state=State.MET, detail=told)
+    text = f"waived for longer: {', '.join(sorted(used))}" if used else "nothing is waived"
+    return Condition(name=name, state=Readiness.MET, detail=text)
 
 
 def _canary(profile: Profile, canary: CanaryAge | None) -> Condition:
     name = "the canary's journal is fresh"
-    fly = "python -m suites.canary --profile stack.toml"
+    command = "python -m suites.canary --profile stack.toml"
     if profile.canary is None or canary is None:
-        detail = "the canary is off: nobody has sent a message and seen it arrive"
-        return Condition(name=name, state=State.MISSING, detail=detail, next_step=f"describe [canary], then: {fly}")
+        detail = "the canary is off: no message was sent and received"
+        return Condition(
+            name=name,
+            state=Readiness.MISSING,
+            detail=detail,
+            next_step=f"configure [canary] in the profile, then: {command}",
+        )
     if canary.age_s is None:
-        return Condition(name=name, state=State.UNKNOWN, detail=canary.reason, next_step=fly)
-    told = f"{canary.age_s / 3600:.1f} h old, canary.max_age_s is {profile.canary.max_age_s / 3600:.1f} h"
-    state = State.MET if canary.age_s <= profile.canary.max_age_s else State.UNKNOWN
-    return Condition(name=name, state=state, detail=told, next_step="" if state is State.MET else fly)
+        return Condition(name=name, state=Readiness.UNKNOWN, detail=canary.reason, next_step=command)
+    text = f"{canary.age_s / 3600:.1f} h old, canary.max_age_s is {profile.canary.max_age_s / 3600:.1f} h"
+    state = Readiness.MET if canary.age_s <= profile.canary.max_age_s else Readiness.UNKNOWN
+    return Condition(name=name, state=state, detail=text, next_step="" if state is Readiness.MET else command)

@@ -1,4 +1,4 @@
-"""Which checks a stack has accepted: one that came with an upgrade is pending until somebody says that it may fail the pipeline."""
+"""Pending checks: a check that came with an upgrade does not count in the exit code until it is accepted."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from verifier.engine.plan import Plan
 
 
 class AcceptedChecks(Protocol):
-    """Where the list is kept; the history implements it."""
+    """The list of accepted checks of a stack; implemented by the history."""
 
     def accepted(self) -> frozenset[str]:
-        """The accepted checks; empty before the first run of a stack."""
+        """IDs of the accepted checks; empty before the first run of a stack."""
 
     def accept(self, check_ids: Iterable[str]) -> tuple[str, ...]:
-        """Accept these checks; returns those that were not accepted before."""
+        """Accept these checks; return those that were not accepted before."""
 
     def judged_ever(self) -> frozenset[str]:
-        """The checks that any remembered run has judged."""
+        """IDs of the checks that any stored run has judged."""
 
 
 def with_pending(plan: Plan, history: AcceptedChecks, policy: str) -> Plan:
-    """The plan with its pending checks marked (`pending = "report"`), or noted (`"fail"`).
+    """The plan with its pending checks marked (policy `report`) or named in a note (policy `fail`).
 
-    The first run of a stack accepts every check that there is; a history from before such lists, every check that it has judged,
-    unless it has judged a few alone (`--only`).
+    The first run of a stack accepts all known checks. A history without a list of accepted checks (from an older version)
+    accepts the checks that it has judged, or all if it has judged less than half of them (`--only`).
     """
     accepted = history.accepted()
     if not accepted and not plan.what_if:
@@ -39,7 +39,11 @@ def with_pending(plan: Plan, history: AcceptedChecks, policy: str) -> Plan:
     names = ", ".join(sorted(new))
     if policy == "fail":
         return replace(
-            plan, notes=(*plan.notes, f"new checks, not accepted yet, and counted (pending = 'fail'): {names}")
+            plan,
+            notes=(
+                *plan.notes,
+                f"new checks, not accepted yet; they count in the exit code (pending = 'fail'): {names}",
+            ),
         )
-    note = f"pending: {names} came with an upgrade and do not count in the exit code; accept them with: verifier accept {' '.join(sorted(new))}"
+    note = f"pending: {names} came with an upgrade and do not count in the exit code; accept with: verifier accept {' '.join(sorted(new))}"
     return replace(plan, pending=new, notes=(*plan.notes, note))

@@ -1,4 +1,4 @@
-"""Which checks run, in which phase, and why some do not."""
+"""The plan of a run: which checks, in which phase, and why some do not apply."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from verifier.profile.models import Profile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The checks of a run. `what_if` marks a phase from the command line: such a run remembers nothing.
+    """The checks of a run.
 
-    `known` are all checks that there are, chosen or not; `pending` those of the chosen that the stack has not accepted yet.
+    `what_if`: the phase is not the one of the profile; such a run stores only verdicts. `known`: the IDs of all registered
+    checks, selected or not. `pending`: the selected checks that the stack has not accepted yet.
     """
 
     phase: Phase
@@ -26,7 +27,7 @@ class Plan:
     pending: frozenset[str] = frozenset()
 
     def why_not(self, item: Check) -> str | None:
-        """Why a check does not apply in this phase, or None where it does."""
+        """Why a check does not apply in this phase, or None if it does."""
         if not self.phase.reached(item.phase):
             return f"phase: applies from {item.phase.code} {item.phase.value} on, the stack is in {self.phase.code}"
         if not item.until.reached(self.phase):
@@ -35,22 +36,22 @@ class Plan:
 
 
 def make_plan(registry: Registry, profile: Profile, *, only: Sequence[str] = (), phase: str | None = None) -> Plan:
-    """Choose the checks. Raises ProfileError for an unknown check or phase."""
+    """Select the checks of a run. Raises ProfileError for an unknown check or phase."""
     try:
         judged = Phase(phase) if phase else profile.phase
     except ValueError:
         raise ProfileError(
-            f"there is no phase {phase!r}; there are {', '.join(item.value for item in Phase)}"
+            f"there is no phase {phase!r}; choose one of {', '.join(item.value for item in Phase)}"
         ) from None
     notes = []
     defaults = sorted(
         name for name in type(profile.policies).model_fields if name not in profile.policies.model_fields_set
     )
     if defaults:
-        notes.append(f"default policy for {', '.join(defaults)}")
+        notes.append(f"policies not set in the profile, defaults used: {', '.join(defaults)}")
     if phase and judged is not profile.phase:
         notes.append(
-            f"what if: judged as phase {judged.value}, the profile says {profile.phase.value}; nothing was remembered"
+            f"what-if: judged as phase {judged.value}, the profile has phase {profile.phase.value}; no findings and no watermarks are stored"
         )
     return Plan(
         phase=judged,

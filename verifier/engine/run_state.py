@@ -1,4 +1,4 @@
-"""What a run takes from earlier ones, and what it leaves behind: the engine's side of the history."""
+"""What the engine reads from earlier runs and what it commits: the engine's side of the history."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from verifier.model.verdict import Outcome
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A check's outcome together with what is to be remembered: committed in one transaction, or not at all.
+    """A check's outcome with its watermarks and positions, committed in one transaction.
 
-    `reads`: what the run has sent to each store until now.
+    `reads`: the number of statements, commands and requests that the run has sent to each store so far.
     """
 
     outcome: Outcome
@@ -25,7 +25,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfinished:
-    """The first part of a run that was cut short: when it began, what it judged, what it sent to each store."""
+    """The first part of an interrupted run: when it started, its outcomes, and the reads of each store."""
 
     run_id: str
     started_at: datetime

@@ -1,6 +1,6 @@
-"""What is remembered from run to run: runs, verdicts, findings, watermarks.
+"""The history database: runs, verdicts, findings and watermarks, kept from run to run.
 
-`History` is loaded on first use, since SQLAlchemy takes a third of a second that a command line without history should not pay.
+`History` is imported on first use, because importing SQLAlchemy takes about 0.3 s and most commands do not need it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from verifier.history.errors import AmbiguousFingerprint, HistoryBusy, HistoryError, LockLost
 from verifier.history.records import (
     Changes,
-    CutShort,
     FindingState,
+    InterruptedRun,
     RunKind,
     RunState,
     RunSummary,
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AmbiguousFingerprint",
     "Changes",
-    "CutShort",
     "FindingState",
     "History",
     "HistoryBusy",
     "HistoryError",
+    "InterruptedRun",
     "LockLost",
     "RunKind",
     "RunState",

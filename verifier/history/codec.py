@@ -1,4 +1,4 @@
-"""Outcomes and findings to JSON and back. What is stored was cleaned: the one raw thing is the raw key, in its own column."""
+"""Outcomes and findings as JSON documents. Stored documents are redacted; only the raw key, in a column of its own, is not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def dump_finding(finding: Finding) -> dict[str, Any]:
 
 
 def load_finding(document: dict[str, Any], raw_key: str) -> Finding:
-    """Inverse of `dump_finding`, with the raw key put back."""
+    """Inverse of `dump_finding`; `raw_key` is added again."""
     return _findings().validate_python({**document, "raw_key": raw_key})
 
 

@@ -1,4 +1,4 @@
-"""Opening the database: SQLite by default, PostgreSQL by URL, memory for tests; what can go wrong, said in sentences."""
+"""Opens the history database: SQLite by default, PostgreSQL by URL, in memory for tests. Turns database errors into readable ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from verifier.history.errors import HistoryError
-from verifier.history.migrations import MIGRATIONS, migrate, only_one
+from verifier.history.migrations import MIGRATIONS, lock_schema, migrate
 from verifier.history.tables import META, METADATA, SCHEMA_VERSION
 from verifier.model.redact import clean
 
@@ -29,37 +29,37 @@ _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database: the engine, the file behind it (None for PostgreSQL and memory), its name without a password."""
+    """An open database. `path` is its file (None for PostgreSQL and in-memory), `name` its URL or path without a password."""
 
     engine: Engine
     path: Path | None
     name: str
     hmac_key: bytes
     guard: AbstractContextManager[object]
-    """Serialises threads where they share one connection (memory)."""
+    """Serialises threads that share one connection (in-memory databases)."""
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction: all of it or nothing. Raises HistoryError."""
-        with self.guard, explained(self.name), self.engine.connect() as connection:
+        """A read-write transaction: committed as a whole or not at all. Raises HistoryError."""
+        with self.guard, readable_errors(self.name), self.engine.connect() as connection:
             connection = connection.execution_options(verifier_writes=True)
             with connection.begin():
                 yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view. Raises HistoryError."""
-        with self.guard, explained(self.name), self.engine.begin() as connection:
+        """A read transaction with one consistent view. Raises HistoryError."""
+        with self.guard, readable_errors(self.name), self.engine.begin() as connection:
             yield connection
 
 
 def open_database(url_or_path: str) -> Database:
-    """Open, create or refuse. Raises HistoryError."""
+    """Open the database, and create it if it does not exist. Raises HistoryError if it cannot be used."""
     url, path = _locate(url_or_path)
     name = str(path) if path else "memory" if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
     if path:
         _prepare_file(path)
-    with explained(name):
+    with readable_errors(name):
         memory = path is None and url.drivername == "sqlite"
         engine = _engine(url, memory=memory)
         guard: AbstractContextManager[object] = threading.Lock() if memory else nullcontext()
@@ -73,26 +73,28 @@ def open_database(url_or_path: str) -> Database:
 
 
 def _locate(text: str) -> tuple[URL, Path | None]:
-    """The SQLAlchemy URL, and the file where there is one."""
+    """The SQLAlchemy URL, and the path for SQLite files."""
     if text in (MEMORY, ":memory:", "sqlite://"):
         return URL.create("sqlite"), None
     if "://" not in text:
         if not text.strip():
-            raise HistoryError("The history has no place: give a file path or a postgresql:// URL.")
+            raise HistoryError("The history has no location: give a file path or a postgresql:// URL.")
         return _sqlite(Path(text))
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise HistoryError(
-            f"The history's URL {clean(text)} cannot be read. It looks like postgresql://user:password@host:5432/database, "
-            "with special characters of the password written as %40 and the like."
+            f"The history's URL {clean(text)} cannot be read. The form is postgresql://user:password@host:5432/database; "
+            "special characters of the password are percent-encoded, such as %40 for @."
         ) from None
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database:
         return _sqlite(Path(url.database))
     if backend in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg"), None
-    raise HistoryError(f"The history cannot live in {backend!r}: give a file path (SQLite) or a postgresql:// URL.")
+    raise HistoryError(
+        f"The history cannot be stored in {backend!r}: give a file path (SQLite) or a postgresql:// URL."
+    )
 
 
 def _sqlite(path: Path) -> tuple[URL, Path]:
@@ -101,7 +103,7 @@ def _sqlite(path: Path) -> tuple[URL, Path]:
 
 
 def _prepare_file(path: Path) -> None:
-    """Create the file for its owner alone; refuse what is no SQLite database."""
+    """Create the file with mode 0600. Raises HistoryError if the path is something other than a SQLite database."""
     try:
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -117,10 +119,10 @@ def _prepare_file(path: Path) -> None:
                 "Give another path, or move the file away."
             )
         if mode & 0o007:
-            # It holds raw keys and the key of all fingerprints; a copy made by a CI cache often arrives world-readable.
+            # The file holds raw keys and the fingerprint key. A copy restored from a CI cache is often world-readable.
             path.chmod(stat.S_IMODE(mode) & ~0o007)
     except FileExistsError:
-        return  # another process created it this very moment
+        return  # another process created it at the same moment
     except FileNotFoundError:
         raise HistoryError(
             f"The history {path} cannot be created: its folder does not exist. Run: mkdir -p '{path.parent}'"
@@ -133,21 +135,21 @@ def _prepare_file(path: Path) -> None:
 
 def _engine(url: URL, *, memory: bool) -> Engine:
     if url.drivername != "sqlite":
-        # A connection that a firewall dropped overnight must not cost the nightly run.
+        # pool_pre_ping replaces a connection that a firewall dropped since the last run.
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
     options = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
     engine = create_engine(url, connect_args=options, **({"poolclass": StaticPool} if memory else {}))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN comes too late; ours is below
+        connection.isolation_level = None  # the driver would send BEGIN too late; `_begin` below sends it
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later fails at once, without waiting, when another process wrote in
-        # between; taking the write lock up front waits its turn instead.
+        # A transaction that reads first and writes later fails at once if another process wrote in between.
+        # BEGIN IMMEDIATE takes the write lock first and waits for it.
         writes = connection.get_execution_options().get("verifier_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -155,14 +157,14 @@ def _engine(url: URL, *, memory: bool) -> Engine:
 
 
 def _ensure_schema(engine: Engine, name: str, path: Path | None) -> bytes:
-    """Create what is missing, refuse what is newer; return the key of the fingerprints."""
+    """Create or migrate the schema; return the HMAC key of the fingerprints. Raises HistoryError for a newer schema."""
     with engine.begin() as connection:
         meta = _read_meta(connection)
         tables = inspect(connection).get_table_names()
     if meta is None:
         if path and tables:
             raise HistoryError(
-                f"The history {name} is a database of something else (it has a table {min(tables)!r}). Give another path."
+                f"The history {name} belongs to another application (it has a table {min(tables)!r}). Give another path."
             )
         if path:
             _switch_to_wal(engine)
@@ -178,9 +180,9 @@ def _ensure_schema(engine: Engine, name: str, path: Path | None) -> bytes:
                 version = migrate(connection)
     if version != SCHEMA_VERSION or "hmac_key" not in meta:
         cause = (
-            f"was written by a newer version (schema {version}, this one knows {SCHEMA_VERSION}). Upgrade this installation"
+            f"was written by a newer version (schema {version}, this version supports {SCHEMA_VERSION}). Upgrade this installation"
             if version > SCHEMA_VERSION
-            else "is damaged: its own description is incomplete. Restore a copy"
+            else "is damaged: its metadata table is incomplete. Restore a copy"
         )
         raise HistoryError(f"The history {name} {cause}, or give another path.")
     return bytes.fromhex(meta["hmac_key"])
@@ -193,8 +195,8 @@ def _read_meta(connection: Connection) -> dict[str, str] | None:
 
 
 def _switch_to_wal(engine: Engine) -> None:
-    # Kept in the file, so it is done once and to a file of our own: readers and the writer then do not wait for each
-    # other. Where it cannot be done, another process is doing it, or the next statement says what is wrong.
+    # The journal mode is stored in the file, so it is set once, when the file is created. With WAL, readers and the
+    # writer do not block each other. If it fails, another process is setting it, or the next statement raises.
     connection = engine.raw_connection()
     try:
         with suppress(sqlite3.OperationalError):
@@ -204,7 +206,7 @@ def _switch_to_wal(engine: Engine) -> None:
 
 
 def _create(connection: Connection) -> dict[str, str]:
-    only_one(connection)
+    lock_schema(connection)
     meta = _read_meta(connection)
     if meta is not None:
         return meta
@@ -217,21 +219,29 @@ def _create(connection: Connection) -> dict[str, str]:
 _ADVICE = (
     ("disk is full", "the disk is full", "Free some space; what was judged before this moment is kept"),
     ("disk quota", "the disk quota is used up", "Free some space; what was judged before this moment is kept"),
-    ("readonly database", "it cannot be written", "Give this user write access to the file and to its folder"),
+    ("readonly database", "it is read-only", "Give this user write access to the file and to its folder"),
     ("unable to open", "it cannot be opened", "Give this user access to the file and to its folder"),
-    ("database is locked", "another process has kept it locked", f"Look what holds it (waited {BUSY_TIMEOUT_S} s)"),
-    ("malformed", "the file is damaged", "Restore a copy, or move it away: the next run then takes a new baseline"),
+    (
+        "database is locked",
+        "another process has kept it locked",
+        f"Find the process that holds it (waited {BUSY_TIMEOUT_S} s)",
+    ),
+    ("malformed", "the file is damaged", "Restore a copy, or move the file away and take a new baseline"),
     ("not a database", "the file is not a SQLite database", "Give another path, or move the file away"),
     ("disk i/o error", "the disk reports an error", "Check the disk and its mount"),
     ("password authentication failed", "the password was refused", "Check user and password in the URL"),
     ("does not exist", "the database, role or table does not exist", "Create it, or correct the URL"),
-    ("permission denied", "a privilege is missing", "Grant CREATE and USAGE on the schema, or create the tables once"),
+    (
+        "permission denied",
+        "a privilege is missing",
+        "Grant CREATE and USAGE on the schema, or create the tables with another role",
+    ),
 )
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn the database's errors into sentences."""
+def readable_errors(name: str) -> Iterator[None]:
+    """Convert SQLAlchemy errors to HistoryError, with cause and advice."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -241,8 +251,8 @@ def explained(name: str) -> Iterator[None]:
             if needle in lowered:
                 raise HistoryError(f"The history {name}: {cause}. {advice}. ({_first_line(raw)})") from error
         raise HistoryError(
-            f"The history {name} does not answer as it should: {_first_line(raw)}. "
-            "Check that it is reachable and writable, or give another one with `history` in the profile."
+            f"The history {name} reported an error: {_first_line(raw)}. "
+            "Check that it is reachable and writable, or set `history` in the profile to another one."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How the history can fail. Every text is a sentence with the cause and the next step, and holds no password."""
+"""Errors of the history. Each message names the cause and the next step, and contains no password."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ class HistoryError(Exception):
 
 
 class HistoryBusy(HistoryError):
-    """Another run of the same stack is under way."""
+    """Another run of the same stack is in progress."""
 
 
 class LockLost(HistoryError):
-    """Somebody took the lock over while this run was writing; nothing more is recorded."""
+    """Another run took the lock while this run was writing. Nothing more is recorded."""
 
 
 class AmbiguousFingerprint(HistoryError):
-    """A prefix fits more than one finding."""
+    """A fingerprint prefix matches more than one finding."""

@@ -1,4 +1,4 @@
-"""The bookkeeping of findings within a transaction: who is new, who is still there, who has healed."""
+"""Updates the stored findings of a check within a transaction: new, persisting or healed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _JUDGED = frozenset({Verdict.HOLDS, Verdict.VIOLATED, Verdict.WAIVED})
 
 
 def can_heal(judgement: Judgement) -> bool:
-    """Whether what this judgement does not list is really gone.
+    """Whether stored findings that this judgement does not list have healed.
 
-    Not if the check could not know, in whole or in part, and not if it found more than it lists.
+    They have not if the check was inconclusive, in whole or in part, or if it found more than it lists.
     """
     complete = judgement.findings_total <= len(judgement.findings) and not judgement.partial
     return judgement.verdict in _JUDGED and complete
 
 
-def note_findings(
+def update_findings(
     connection: Connection, *, stack: str, run_id: str, check_id: str, judgement: Judgement, at: datetime
 ) -> Changes:
-    """Bring the stored findings of one check in line with its judgement."""
+    """Update the stored findings of one check to its judgement; return what changed."""
     seen = {finding.fingerprint: finding for finding in judgement.findings}
     healing = can_heal(judgement)
     known = _known(connection, stack, check_id, None if healing else list(seen))
@@ -53,7 +53,7 @@ def note_findings(
 
 
 def heal(connection: Connection, stack: str, fingerprints: Sequence[str], at: datetime) -> None:
-    """Mark findings as gone."""
+    """Mark findings as healed."""
     if fingerprints:
         connection.execute(
             update(FINDINGS)
@@ -64,7 +64,7 @@ def heal(connection: Connection, stack: str, fingerprints: Sequence[str], at: da
 
 
 def stored(row: Row[Any]) -> StoredFinding:
-    """A row as a record."""
+    """Convert a row of the findings table to a record."""
     finding = load_finding(row.document, row.raw_key)
     return StoredFinding(
         fingerprint=row.fingerprint,
@@ -89,7 +89,7 @@ class _Known:
 
 
 def _known(connection: Connection, stack: str, check_id: str, names: Sequence[str] | None) -> dict[str, _Known]:
-    """What is stored, by fingerprint: of these names, or of everything the check ever found."""
+    """The stored findings of a check by fingerprint; `names` limits them to these fingerprints."""
     columns = FINDINGS.c
     query = select(
         columns.fingerprint, columns.state, columns.last_run_id, columns.times_seen, columns.first_seen_at
@@ -109,7 +109,7 @@ def _known(connection: Connection, stack: str, check_id: str, names: Sequence[st
 def _next_state(known: _Known | None, run_id: str) -> FindingState:
     if known is None or known.state is FindingState.HEALED:
         return FindingState.NEW
-    # A check that is committed twice in one run was still seen once.
+    # A check that is committed twice in one run counts once.
     return known.state if known.last_run_id == run_id else FindingState.PERSISTING
 
 

@@ -1,5 +1,8 @@
-"""One run per stack. The lock itself is the kernel's or PostgreSQL's, so it dies with its process whatever happens; the table
-beside it only says who holds it, and its token fences off a run whose lock was lost."""
+"""The lock that allows one run per stack at a time.
+
+It is a file lock or a PostgreSQL advisory lock, so it is released when its process ends, however it ends. The table
+`verifier_locks` only records who holds it; its token stops a run that has lost the lock from writing.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,16 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, insert, select, text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from verifier.history.database import Database, explained
+from verifier.history.database import Database, readable_errors
 from verifier.history.errors import HistoryBusy, HistoryError, LockLost
 from verifier.history.tables import LOCKS
 
-PATIENCE_S = 0.5
+ACQUIRE_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds, or held, a lock."""
+    """The process that holds, or held, a lock."""
 
     token: str
     pid: int
@@ -39,7 +42,7 @@ class Holder:
 
 
 class StackLock:
-    """The lock of one stack in one history."""
+    """The lock of one stack in one history database."""
 
     def __init__(self, database: Database, stack: str) -> None:
         self._database = database
@@ -54,8 +57,8 @@ class StackLock:
 
     @contextmanager
     def hold(self) -> Iterator[Holder | None]:
-        """Hold it; yields the dead run's holder whose lock was taken over, if any. Raises HistoryBusy."""
-        with self._patiently():
+        """Hold the lock; yields the previous holder if it ended without releasing it. Raises HistoryBusy."""
+        with self._acquire():
             left_behind = self._holder()
             token = secrets.token_hex(16)
             with self._database.write() as connection:
@@ -74,23 +77,23 @@ class StackLock:
                 yield left_behind
             finally:
                 self._token = None
-                # The kernel or the server frees the lock in any case; a full disk must not hide what went wrong before.
+                # The operating system or the server releases the lock anyway; an error here must not hide the original one.
                 with suppress(HistoryError), self._database.write() as connection:
                     connection.execute(delete(LOCKS).where(LOCKS.c.stack == self._stack, LOCKS.c.token == token))
 
     def assert_held(self, connection: Connection) -> None:
-        """Refuse to write for a run that holds no lock, or no longer."""
+        """Raise HistoryError if this object does not hold the lock, LockLost if another run has taken it."""
         if self._token is None:
-            raise HistoryError("A run is recorded under its stack's lock: use `with history.lock():` around it.")
+            raise HistoryError("Recording a run needs the lock of its stack: use `with history.lock():`.")
         found = connection.execute(select(LOCKS.c.token).where(LOCKS.c.stack == self._stack)).scalar()
         if found != self._token:
             raise LockLost(
-                f"Another run of {self._stack} took the lock of this history over; this one records nothing more. "
-                "Let one finish before the next, and leave the .lock file beside the history alone."
+                f"Another run of {self._stack} took the lock of this history; this run records nothing more. "
+                "Let one run finish before the next one starts, and do not delete the .lock file beside the history."
             )
 
     def is_free(self) -> bool:
-        """Whether nobody holds it at this moment."""
+        """Whether no process holds the lock at this moment."""
         if self.held:
             return False
         try:
@@ -100,11 +103,11 @@ class StackLock:
             return False
 
     @contextmanager
-    def _patiently(self) -> Iterator[None]:
-        # `is_free` holds the lock for an instant, and a look at the history must not turn the nightly run away.
+    def _acquire(self) -> Iterator[None]:
+        # `is_free` holds the lock for an instant: retry, so that listing the history does not make a run fail.
         for attempt in Retrying(
             retry=retry_if_exception_type(HistoryBusy),
-            stop=stop_after_delay(PATIENCE_S),
+            stop=stop_after_delay(ACQUIRE_TIMEOUT_S),
             wait=wait_fixed(0.05),
             reraise=True,
         ):
@@ -123,8 +126,8 @@ class StackLock:
     def _busy(self) -> HistoryBusy:
         holder = self._holder()
         return HistoryBusy(
-            f"Another run of {self._stack} is under way ({holder or 'just started'}). "
-            "Wait until it has ended, or end it; its lock is free as soon as the process is gone."
+            f"Another run of {self._stack} is in progress ({holder or 'just started'}). "
+            "Wait for it to end, or end it; the lock is released as soon as the process has ended."
         )
 
     def _exclusion(self) -> Callable[[], AbstractContextManager[None]]:
@@ -136,7 +139,7 @@ class StackLock:
 
     @contextmanager
     def _file_lock(self) -> Iterator[None]:
-        # Beside the database, one per stack. The file stays: removing it while another process waits on it lets two in.
+        # One file per stack, beside the database. It is never removed: removing it while a process waits would admit two.
         beside = self._database.path or Path()
         digest = hashlib.sha256(self._stack.encode()).hexdigest()[:8]
         path = beside.with_name(f"{beside.name}.{digest}.lock")
@@ -157,18 +160,18 @@ class StackLock:
 
     @contextmanager
     def _advisory_lock(self) -> Iterator[None]:
-        # Bound to this one connection, which must reach the server itself and not a transaction-pooling PgBouncer.
+        # Bound to this connection, which must be direct and not through a transaction-pooling PgBouncer.
         key = int.from_bytes(hashlib.sha256(f"verifier:{self._stack}".encode()).digest()[:8], signed=True)
-        with explained(self._database.name):
+        with readable_errors(self._database.name):
             connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            with explained(self._database.name):
+            with readable_errors(self._database.name):
                 free = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar()
             if not free:
                 raise self._busy()
             yield
         finally:
-            # Closing the connection for good, not returning it to the pool, is what gives the lock back.
+            # The lock is released when the connection is closed; returning it to the pool would keep the lock.
             connection.invalidate()
             connection.close()
 

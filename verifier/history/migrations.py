@@ -1,6 +1,6 @@
-"""Bringing an older history up to date: step by step, all of it in one transaction, nothing that was remembered is lost.
+"""Schema migrations of the history: all due steps in one transaction, without loss of data.
 
-An older verifier refuses the result (it says so): keep a copy of the file where a way back is wanted.
+An older verifier refuses a migrated history. Keep a copy of the file if you may have to go back.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ Step = Callable[[Connection], None]
 
 
 def _checkpoints_and_accepted_checks(connection: Connection) -> None:
-    """1 -> 2: resuming a run, and which checks a stack has accepted."""
+    """1 -> 2: tables for resuming a run and for accepted checks."""
     METADATA.create_all(connection, tables=[RUN_PLANS, CHECKPOINTS, ACCEPTED])
 
 
 MIGRATIONS: dict[int, Step] = {1: _checkpoints_and_accepted_checks}
-"""By the version that a step starts from."""
+"""The step by the schema version it starts from."""
 
 
 def migrate(connection: Connection) -> int:
-    """Run every step that is due, within the caller's transaction; returns the version that is reached."""
-    only_one(connection)
+    """Run every due step within the caller's transaction; return the version reached."""
+    lock_schema(connection)
     version = int(connection.execute(select(META.c.value).where(META.c.name == "schema_version")).scalar_one())
     while version < SCHEMA_VERSION and version in MIGRATIONS:
         MIGRATIONS[version](connection)
@@ -34,7 +34,7 @@ def migrate(connection: Connection) -> int:
     return version
 
 
-def only_one(connection: Connection) -> None:
-    """Two processes may change the schema at the same moment; SQLite's write lock is held already."""
+def lock_schema(connection: Connection) -> None:
+    """Keep two processes from changing the schema at the same time. On SQLite the write lock does that already."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('verifier_meta'))"))

@@ -1,4 +1,4 @@
-"""What the history hands out: plain records, none of which needs the database to be open."""
+"""The records that the history returns: plain dataclasses that need no open database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifier.model.verdict import Verdict
 
 
 class RunKind(StrEnum):
-    """What a run was for. A what-if (`--phase` on the command line) leaves verdicts alone behind: no findings, no watermarks."""
+    """The kind of a run. A what-if run (`--phase` on the command line) stores only verdicts: no findings, no watermarks."""
 
     RUN = "run"
     BASELINE = "baseline"
@@ -22,7 +22,7 @@ class RunKind(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run stands. One that was killed is `interrupted` as soon as its lock is free."""
+    """The state of a run. A killed run is `interrupted` as soon as its lock is released."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -30,7 +30,7 @@ class RunState(StrEnum):
 
 
 class FindingState(StrEnum):
-    """`new`: not there the time before (also when it had healed); `persisting`: seen again; `healed`: judged and gone."""
+    """`new`: not found by the run before (it may have healed earlier); `persisting`: found again; `healed`: judged and not found."""
 
     NEW = "new"
     PERSISTING = "persisting"
@@ -39,7 +39,7 @@ class FindingState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
-    """One run in numbers; holds no key, no value, no name of a user, so it may be published as it is."""
+    """The numbers of one run. It holds no key or value of the stack, so it may be published."""
 
     run_id: str
     stack: str
@@ -51,18 +51,18 @@ class RunSummary:
     counts: Mapping[Verdict, int]
 
     def count(self, verdict: Verdict) -> int:
-        """How many checks ended in `verdict`."""
+        """How many checks ended with `verdict`."""
         return self.counts.get(verdict, 0)
 
     @property
     def duration_s(self) -> float:
-        """From the start to the end, or to the last verdict of an interrupted run."""
+        """Seconds from the start to the end, or to the last verdict of an interrupted run."""
         return (self.ended_at - self.started_at).total_seconds()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredFinding:
-    """A breach as it is remembered. `finding` is the last sighting and carries the raw key again, for `recheck`."""
+    """A stored finding. `finding` is its last occurrence, with the raw key that `recheck` needs."""
 
     fingerprint: str
     check_id: str
@@ -78,7 +78,7 @@ class StoredFinding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredWatermark:
-    """What a check remembers of one object."""
+    """What a check remembers of one object for the next run."""
 
     check_id: str
     slot: str
@@ -87,8 +87,8 @@ class StoredWatermark:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CutShort:
-    """A run that has no end. `plan` is what it was started with; `resumed` how often it was taken up again."""
+class InterruptedRun:
+    """A run that did not finish. `plan` is the plan it was started with, `resumed` how often it was resumed, `judged` how many checks it judged."""
 
     run_id: str
     phase: str
@@ -101,7 +101,7 @@ class CutShort:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
-    """What one check's verdict changed, by fingerprint."""
+    """Which findings a check's verdict changed, by fingerprint."""
 
     new: tuple[str, ...] = ()
     persisting: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The history of one stack: what was judged, what was found, what is remembered for the next comparison."""
+"""The history of one stack: runs, findings, accepted checks, watermarks and positions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from verifier.history.codec import load_outcome
 from verifier.history.database import MEMORY, open_database
 from verifier.history.errors import AmbiguousFingerprint, HistoryError
 from verifier.history.findings import stored
-from verifier.history.recording import FINGERPRINT_CHARS, Recording
 from verifier.history.records import (
     FindingState,
     RunKind,
@@ -24,24 +23,25 @@ from verifier.history.records import (
     StoredWatermark,
 )
 from verifier.history.tables import ACCEPTED, FINDINGS, OUTCOMES, POSITIONS, RUNS, WATERMARKS
-from verifier.history.upkeep import put_position
+from verifier.history.watermarks import put_position
+from verifier.history.writing import FINGERPRINT_CHARS, HistoryWriter
 from verifier.model.redact import clean
 from verifier.model.verdict import RunResult, Verdict
 
 _HEX = re.compile(r"[0-9a-f]{1,16}\Z")
 
 
-class History(Recording):
-    """One stack's part of a history database. Synchronous; every method may raise HistoryError.
+class History(HistoryWriter):
+    """The history of one stack in a history database. Synchronous; every method may raise HistoryError.
 
-    Recording happens under the lock: `with history.lock(): history.begin(…); history.commit_check(…); history.finish(…)`.
+    A run is recorded under the lock: `with history.lock(): history.begin(…); history.commit_check(…); history.finish(…)`.
     """
 
     @classmethod
     def open(cls, url_or_path: str = MEMORY, *, stack: str) -> Self:
-        """Open or create: a file path (SQLite), a `postgresql://` URL, or `memory:`. Raises HistoryError.
+        """Open or create a history: a file path (SQLite), a `postgresql://` URL, or `memory:`. Raises HistoryError.
 
-        A new file is readable by its owner alone. `stack` is the identity that the history is keyed by.
+        A new file is readable only by its owner. `stack` is the name under which everything is stored.
         """
         return cls(open_database(url_or_path), stack)
 
@@ -54,18 +54,18 @@ class History(Recording):
         self.close()
 
     def close(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""
         self._database.engine.dispose()
 
     @property
     def name(self) -> str:
-        """Where the history lives, without a password."""
+        """The path or URL of the history, without a password."""
         return self._database.name
 
-    # -- what was judged ---------------------------------------------------------------------------------------------
+    # -- runs ----------------------------------------------------------------------------------------------
 
     def runs(self, limit: int = 100) -> list[RunSummary]:
-        """The newest runs, newest first; numbers only, fit to be published."""
+        """Summaries of the newest runs, newest first. They hold numbers only."""
         with self._database.read() as connection:
             rows = connection.execute(
                 select(RUNS)
@@ -99,7 +99,7 @@ class History(Recording):
         ]
 
     def result(self, run_id: str) -> RunResult | None:
-        """A stored run in full, for a report afterwards; what was not judged before it was cut short is missing."""
+        """A stored run with all outcomes, or None. Of an interrupted run, checks that were not judged are missing."""
         with self._database.read() as connection:
             run = connection.execute(select(RUNS).where(self._mine(RUNS), RUNS.c.run_id == run_id)).one_or_none()
             if run is None:
@@ -122,10 +122,10 @@ class History(Recording):
             reads=dict(run.reads),
         )
 
-    # -- what was found ----------------------------------------------------------------------------------------------
+    # -- findings -----------------------------------------------------------------------------------------------
 
     def findings(self, state: FindingState | None = None, check_id: str | None = None) -> list[StoredFinding]:
-        """The remembered findings by check and first sighting; without `state` those that have not healed."""
+        """Stored findings, sorted by check and time of first occurrence; without `state`, those that have not healed."""
         wanted = [state.value] if state else [FindingState.NEW.value, FindingState.PERSISTING.value]
         query = select(FINDINGS).where(self._mine(FINDINGS), FINDINGS.c.state.in_(wanted))
         if check_id:
@@ -135,11 +135,14 @@ class History(Recording):
             return [stored(row) for row in connection.execute(query)]
 
     def finding(self, fingerprint_prefix: str) -> StoredFinding | None:
-        """The finding whose fingerprint starts so, or None. Raises AmbiguousFingerprint, HistoryError for a non-fingerprint."""
+        """The finding whose fingerprint starts with the prefix, or None.
+
+        Raises AmbiguousFingerprint for several matches, HistoryError for text that is not a fingerprint.
+        """
         prefix = fingerprint_prefix.strip().lower()
         if not _HEX.match(prefix):
             raise HistoryError(
-                f"{clean(fingerprint_prefix)!r} is no fingerprint: it has up to {FINGERPRINT_CHARS} characters 0-9 a-f. "
+                f"{clean(fingerprint_prefix)!r} is not a fingerprint: a fingerprint has up to {FINGERPRINT_CHARS} characters 0-9 a-f. "
                 "See: verifier history"
             )
         query = select(FINDINGS).where(self._mine(FINDINGS), FINDINGS.c.fingerprint.startswith(prefix)).limit(6)
@@ -148,11 +151,11 @@ class History(Recording):
         if len(rows) > 1:
             shown = ", ".join(f"{row.fingerprint} ({row.check_id})" for row in rows[:5])
             more = " and others" if len(rows) > 5 else ""
-            raise AmbiguousFingerprint(f"{prefix} fits several findings: {shown}{more}. Give more characters.")
+            raise AmbiguousFingerprint(f"{prefix} matches several findings: {shown}{more}. Give more characters.")
         return stored(rows[0]) if rows else None
 
     def healed_since(self, moment: datetime) -> list[StoredFinding]:
-        """The findings that have healed since then, such as the start of a run."""
+        """Findings that have healed since `moment`, usually the start of a run."""
         query = select(FINDINGS).where(
             self._mine(FINDINGS), FINDINGS.c.state == FindingState.HEALED.value, FINDINGS.c.healed_at >= moment
         )
@@ -160,16 +163,16 @@ class History(Recording):
             rows = connection.execute(query.order_by(FINDINGS.c.check_id, FINDINGS.c.fingerprint)).all()
         return [stored(row) for row in rows]
 
-    # -- which checks the stack has accepted -------------------------------------------------------------------------
+    # -- accepted checks -------------------------------------------------------------------------------------------
 
     def accepted(self) -> frozenset[str]:
-        """The checks that a stack has accepted; a check that is not among them is pending. Empty before the first run."""
+        """IDs of the checks that the stack has accepted; other checks are pending. Empty before the first run."""
         with self._database.read() as connection:
             found = connection.execute(select(ACCEPTED.c.check_id).where(self._mine(ACCEPTED))).scalars()
             return frozenset(found)
 
     def accept(self, check_ids: Iterable[str]) -> tuple[str, ...]:
-        """Accept these checks; returns those that were not accepted before."""
+        """Accept these checks; return those that were not accepted before."""
         at = datetime.now(UTC)
         with self._database.write() as connection:
             known = set(connection.execute(select(ACCEPTED.c.check_id).where(self._mine(ACCEPTED))).scalars())
@@ -180,15 +183,15 @@ class History(Recording):
         return new
 
     def judged_ever(self) -> frozenset[str]:
-        """The checks that any run that is still remembered has judged."""
+        """IDs of the checks that any stored run has judged."""
         query = select(OUTCOMES.c.check_id).where(self._mine(OUTCOMES)).distinct()
         with self._database.read() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    # -- what is remembered ------------------------------------------------------------------------------------------
+    # -- watermarks and positions ------------------------------------------------------------------------------------------
 
     def watermark(self, check_id: str, slot: str) -> dict[str, Any] | None:
-        """What a check remembers of one object, or None at the first look."""
+        """The watermark of one check and object, or None before the first baseline."""
         query = select(WATERMARKS.c.value).where(
             self._mine(WATERMARKS), WATERMARKS.c.check_id == check_id, WATERMARKS.c.slot == slot
         )
@@ -197,7 +200,7 @@ class History(Recording):
         return value
 
     def watermarks(self) -> list[StoredWatermark]:
-        """All of them, by check and slot."""
+        """All watermarks, sorted by check and slot."""
         query = select(WATERMARKS).where(self._mine(WATERMARKS)).order_by(WATERMARKS.c.check_id, WATERMARKS.c.slot)
         with self._database.read() as connection:
             return [
@@ -206,7 +209,10 @@ class History(Recording):
             ]
 
     def forget_watermarks(self, check_ids: Sequence[str] | None = None) -> int:
-        """Re-arm these checks (all without an argument): their next look is a first one. Returns how many were dropped."""
+        """Delete the watermarks of these checks (without an argument: of all), so that the next run takes new baselines.
+
+        Returns how many were deleted.
+        """
         query = delete(WATERMARKS).where(self._mine(WATERMARKS))
         if check_ids is not None:
             query = query.where(WATERMARKS.c.check_id.in_(list(check_ids)))
@@ -214,18 +220,18 @@ class History(Recording):
             return connection.execute(query).rowcount
 
     def add_position(self, slot: str, at: datetime, value: str) -> None:
-        """Remember where a store stood at a time; thinned out as it ages."""
+        """Store the position of an object at a time; old positions are thinned out."""
         with self._database.write() as connection:
             put_position(connection, self.stack, slot, at, value)
 
     def positions(self, slot: str) -> list[tuple[datetime, str]]:
-        """(time, horizon) pairs, oldest first."""
+        """(time, position) pairs of an object, oldest first."""
         query = select(POSITIONS.c.at, POSITIONS.c.value).where(self._mine(POSITIONS), POSITIONS.c.slot == slot)
         with self._database.read() as connection:
             return [(row.at, row.value) for row in connection.execute(query.order_by(POSITIONS.c.at))]
 
     def forget_positions(self, slot: str) -> None:
-        """Drop an object's horizons: its store was restored or replaced, so they mean nothing any more."""
+        """Delete the positions of an object, for example because its store was restored or replaced."""
         with self._database.write() as connection:
             connection.execute(delete(POSITIONS).where(self._mine(POSITIONS), POSITIONS.c.slot == slot))
 

@@ -1,5 +1,8 @@
-"""The tables. Free text lives in JSON columns, which take any character that a stack under test may hold (NUL, half
-surrogates); columns of their own are what queries select and sort by."""
+"""The tables of the history.
+
+Free text is stored in JSON columns, which accept any character that a stack may hold (NUL, lone surrogates). Values that
+queries select or sort by have columns of their own.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,17 @@ SCHEMA_VERSION = 2
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware time, stored as text of fixed width in UTC: sorts as it should, in every database."""
+    """An aware datetime, stored as UTC text of fixed width, so that it sorts correctly in every database."""
 
     impl = String(32)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
-        """To text."""
+        """Convert to text."""
         return None if value is None else value.astimezone(UTC).isoformat(timespec="microseconds")
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """From text."""
+        """Convert from text."""
         return None if value is None else datetime.fromisoformat(value)
 
 
@@ -101,7 +104,7 @@ WATERMARKS = Table(
 )
 
 POSITIONS = Table(
-    "verifier_horizons",
+    "verifier_horizons",  # the name that positions had when the schema was made; the stored format keeps it
     METADATA,
     Column("stack", String, primary_key=True),
     Column("slot", String, primary_key=True),

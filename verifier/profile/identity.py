@@ -1,7 +1,7 @@
 """How platform user ids and OpenIM user ids map onto each other, both ways.
 
-OpenIM accepts only letters, digits and `_` in a user id (recorded fact R6), so a platform whose ids are UUIDs has to
-map them. The mapping must be injective; `column` says that the platform stores the OpenIM id beside its own.
+OpenIM accepts only letters, digits and `_` in a user id [F33], so a platform whose ids are UUIDs has to map them. The
+mapping must be injective (USR-03, USR-04).
 """
 
 from __future__ import annotations
@@ -10,18 +10,23 @@ import re
 import uuid
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from verifier.profile.section import Section
 
 LEGAL_OPENIM_ID = re.compile(r"[A-Za-z0-9_]+\Z")
 
 
-class Identity(BaseModel):
-    """`[identity]` of the profile."""
+class Identity(Section):
+    """`[identity]`: how a platform's user id becomes an OpenIM user id. OpenIM accepts letters, digits and `_` only [F33]."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Literal["same", "strip_dashes", "prefix", "column"] = "same"
-    prefix: str = ""
+    kind: Literal["same", "strip_dashes", "prefix", "column"] = Field(
+        default="same",
+        description="`same`: unchanged. `strip_dashes`: without dashes, for UUIDs. `prefix`: with `prefix` in front. `column`: "
+        "the platform stores the OpenIM id, in column `openim_user_id` of relation `users` (GRP-04 does not apply)",
+        examples=["strip_dashes"],
+    )
+    prefix: str = Field(default="", description="Kind `prefix`: what is put in front", examples=["app_"])
 
     def to_openim(self, user_id: object) -> str:
         """The OpenIM id of a platform user."""
@@ -35,7 +40,7 @@ class Identity(BaseModel):
                 return text
 
     def from_openim(self, openim_id: str) -> str | None:
-        """The platform id of an OpenIM user, or None where no platform id maps to it."""
+        """The platform id of an OpenIM user, or None if no platform id maps to it."""
         match self.kind:
             case "strip_dashes":
                 try:

@@ -4,259 +4,76 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from verifier.model.invariant import Phase
 from verifier.profile.budgets import StoreBudget
+from verifier.profile.canary import Canary
 from verifier.profile.declared import Imports, OpenIMConfig, Webhooks
 from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.identity import Identity
+from verifier.profile.inventory import Inventories, Media
+from verifier.profile.policies import Policies, ScopeRule, TokenPolicy
 from verifier.profile.relations import Channel, Column, Queue, Relation
 from verifier.profile.roles import Roles
+from verifier.profile.section import Section
+from verifier.profile.timing import Schedule, Timing
+from verifier.profile.waivers import Accepted, Gate, Waiver
 
 __all__ = ["NotMapped", "Profile", "ProfileError"]
 
 CHECK_ID = re.compile(r"[A-Z]+-\d\d\Z|X-[A-Z0-9-]+\Z")
 
 
-class Section(BaseModel):
-    """A table of the profile; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ScopeRule(Section):
-    """`[scope]`: which conversations are OpenIM's, and since when.
-
-    `kind = "all"`: every conversation, since the phase began. `kind = "relation"`: those that relation `scope` lists (columns
-    conversation_id, openim_id, since; group_id and openim_group_id for groups). Relation `neighbours`, if mapped, lists the
-    conversations that stay legacy on purpose: from phase `frozen` on, whatever stands in neither counts as in scope.
-    """
-
-    kind: Literal["relation", "all"] = "relation"
-    mixed: Literal["all_members", "any_member"] | None = None
-
-
-class TokenPolicy(Section):
-    """`[token]`: what the platform decided about imTokens."""
-
-    key_id: Literal["platform", "openim"] = "platform"
-    delivery: Literal["proxy", "login_response"] = "proxy"
-    per: Literal["user", "platform"] = "user"
-    second_device: Literal["kept", "ends_first"] = Field(
-        default="kept", description="what a login on a second platform does to the first session (TOK-07)"
-    )
-
-
-class Policies(Section):
-    """`[policies]`: what the doc leaves open. Where one is not set, the default holds and the report says so."""
-
-    message_reads: Literal["frozen", "kept"] = "frozen"
-    group_invites: Literal["kept", "openim"] = "kept"
-    history_import: Literal["none", "imported"] = "none"
-    friends: Literal["ours", "mirrored"] = "ours"
-    conversation_flags: Literal["ours", "openim"] = "ours"
-    conversations_layer: tuple[str, ...] = Field(
-        default=(), description="columns of `conversations` that may still change: the UI-flag thin layer"
-    )
-    chat_queue: Literal["remove", "repurpose"] = "remove"
-    push_types: tuple[str, ...] = Field(
-        default=("otp", "alert"), description="declared types on the push queue after the move"
-    )
-    chat_push_fields: tuple[str, ...] = Field(
-        default=("conversation_id", "message_id", "seq", "sender_id"),
-        description="fields that give a chat push away",
-    )
-
-
-class Inventories(Section):
-    """`[inventory]`: the objects that are declared. A relation's own table or collection is declared by itself."""
-
-    collections: tuple[str, ...] = Field(
-        default=(), description="Mongo names, `database.collection`; `*` matches within a name"
-    )
-    queues: tuple[str, ...] = ()
-    tables: tuple[str, ...] = Field(
-        default=(), description="tables and columns approved although new, `schema.table[.column]`"
-    )
-    foreign_keys: tuple[str, ...] = Field(
-        default=(), description="Redis key patterns that belong to others (ownership map)"
-    )
-    foreign_vhosts: tuple[str, ...] = Field(
-        default=(), description="RabbitMQ vhosts of others, patterns with `*`; none of them is judged"
-    )
-    foreign_channels: tuple[str, ...] = ()
-    openim_users: tuple[str, ...] = Field(
-        default=(),
-        description="OpenIM ids, patterns with `*`, of accounts that are nobody of ours: bots, load, canaries",
-    )
-    subscribers: tuple[str, ...] = Field(
-        default=(), description="names of Redis clients that may subscribe to anything"
-    )
-
-
-class Canary(Section):
-    """`[canary]`: the journal that `python -m suites.canary` leaves, and how old it may be."""
-
-    journal: str
-    max_age_s: float = Field(default=86_400, gt=0)
-    durable_after_s: float = Field(
-        default=86_400,
-        ge=0,
-        description="how long OpenIM may answer from its cache: a message is looked for in its store when it is older (MSG-05)",
-    )
-    lag_max_s: float = Field(
-        default=5, gt=0, description="how long an acknowledged message may usually take to be pushed (LAG-01)"
-    )
-    adapter: str | None = Field(
-        default=None, description="`package.module:Factory`, or an entry point of the group `openim_ssot.adapters`"
-    )
-    users: tuple[str, ...] = ()
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="what the adapter asks for, e.g. the gateway's path to OpenIM's WebSocket (it says itself what)",
-    )
-
-
-class Media(Section):
-    """`[media]`: the only hosts that get a HEAD request."""
-
-    allowed_hosts: tuple[str, ...] = ()
-    openim_urls: tuple[str, ...] = Field(
-        default=(), description="beginnings of the URLs of objects in OpenIM's bucket, which OpenIM deletes (MED-02)"
-    )
-    file_expire_days: float | None = Field(
-        default=None,
-        gt=0,
-        description="OpenIM's fileExpireTime; where not set, what openim_config declares, else OpenIM's own 180",
-    )
-    sample: int = Field(default=50, ge=1)
-
-
-class Timing(Section):
-    """`[timing]`: how long things may take, all in seconds."""
-
-    settle_s: float = Field(default=5, ge=0, description="how long a fact may be in flight between two stores")
-    observe_s: float = Field(default=30, ge=0, description="how long taps listen")
-    counter_flush_s: float = Field(
-        default=11,
-        ge=0,
-        description="how late counters are: PostgreSQL flushes an idle session's after 10 s, RabbitMQ's interval is 5 s twice",
-    )
-    openim_cache_s: float = Field(
-        default=301,
-        ge=0,
-        description="how long OpenIM may answer parse_token from its cache: a dead token is asked for twice, so far apart",
-    )
-    token_sample: int = Field(default=500, ge=1, description="how many imTokens OpenIM is asked about in one run")
-    clock_skew_max_s: float = Field(default=2, gt=0)
-    check_timeout_s: float = Field(default=1800, gt=0)
-    run_max_age_s: float | None = Field(
-        default=None, gt=0, description="how old the run before this one may be (META-01); not judged where not set"
-    )
-    pause_file: str | None = Field(
-        default=None,
-        description="while this file is there, a run waits: nothing new is asked of any store (`--pause-file`)",
-    )
-    resume_within_s: float = Field(
-        default=21_600,
-        gt=0,
-        description="how long ago a run may have been cut short for `verifier run --resume` to go on with it",
-    )
-
-
-class Waiver(Section):
-    """`[[waivers]]`: a known breach that someone answers for, until a date.
-
-    Expired or exceeded, the check is violated again; one that covers nothing is a warning. A check may have several.
-    """
-
-    check: str
-    owner: str
-    reason: str
-    expires: date
-    max_findings: int | None = Field(default=None, ge=1, description="more findings than this are violated again")
-    fingerprints: tuple[str, ...] = Field(
-        default=(),
-        description="only these findings (their fingerprints, or the beginnings of at least 8 characters); all where not set",
-    )
-
-    @field_validator("fingerprints")
-    @classmethod
-    def _fingerprints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not re.fullmatch(r"[0-9a-f]{8,16}", name):
-                raise ValueError(
-                    f"{name!r} is no fingerprint: 8 to 16 characters 0-9 a-f, as reports and `verifier history` show them"
-                )
-        return value
-
-
-class Accepted(Section):
-    """`[[accept_inconclusive]]`: a known blindness, taken out of the exit code but never out of the report."""
-
-    check: str
-    reason: str
-    expires: date
-
-
-class Gate(Section):
-    """`[gate]`: what `verifier can-advance` demands before the next phase."""
-
-    greens: int = Field(
-        default=3, ge=1, description="so many complete runs in a row in which everything holds and nothing is open"
-    )
-    hours: float = Field(default=24, ge=0, description="so many hours from the first of them to the end of the last")
-    observe_hours: float = Field(
-        default=1,
-        ge=0,
-        description="so many hours of listening in them, for each check that only hears what happens while it listens",
-    )
-    waiver_days: float = Field(default=7, ge=0, description="no waiver that was needed may expire within so many days")
-    max_age_hours: float = Field(default=26, gt=0, description="how old the newest run may be")
-
-
-class Schedule(Section):
-    """`[schedule]`: when `verifier serve` runs."""
-
-    cron: str = "17 2 * * *"
-    canary_cron: str | None = None
-
-
 class Profile(Section):
-    """One stack, described."""
+    """One stack. Strings may hold `${NAME}`, a value of the environment; a string `file:PATH` is the content of a file.
 
-    stack: str = Field(min_length=1)
-    phase: Phase
-    since: dict[Phase, datetime] = Field(default_factory=dict)
-    history: str = "verifier-history.db"
-    roles: Roles
-    relations: dict[str, Relation] = Field(default_factory=dict)
-    channels: dict[str, Channel] = Field(default_factory=dict)
-    queues: dict[str, Queue] = Field(default_factory=dict)
-    identity: Identity = Identity()
-    scope: ScopeRule = ScopeRule()
-    token: TokenPolicy = TokenPolicy()
-    policies: Policies = Policies()
-    inventory: Inventories = Inventories()
-    canary: Canary | None = None
-    media: Media = Media()
-    imports: Imports = Imports()
-    openim_config: OpenIMConfig = OpenIMConfig()
-    webhooks: Webhooks = Webhooks()
-    timing: Timing = Timing()
-    budgets: dict[str, StoreBudget] = Field(default_factory=dict)
-    schedule: Schedule = Schedule()
-    gate: Gate = Gate()
+    Relative paths start at the directory of the profile.
+    """
+
+    stack: str = Field(min_length=1, description="Name of the stack, as reports show it", examples=["acme-production"])
+    phase: Phase = Field(
+        description="How far the move has come; see [data-ownership.md](data-ownership.md#phases)", examples=["cutover"]
+    )
+    since: dict[Phase, datetime] = Field(
+        default_factory=dict,
+        description="When each phase began. The current phase needs an entry, except `baseline`. UTC if no offset is given",
+        examples=[{"registered": datetime(2026, 1, 5, 8, 0, tzinfo=UTC)}],
+    )
+    history: str = Field(
+        default="verifier-history.db",
+        description="Where the verifier keeps its history: a SQLite file, a PostgreSQL URL, or `memory:` for none",
+        examples=["${HISTORY_URL}"],
+    )
+    roles: Roles = Field(description="The stores")
+    relations: dict[str, Relation] = Field(default_factory=dict, description="The logical tables")
+    channels: dict[str, Channel] = Field(default_factory=dict, description="The Redis channels")
+    queues: dict[str, Queue] = Field(default_factory=dict, description="The RabbitMQ queues")
+    identity: Identity = Field(default=Identity(), description="How user ids map to OpenIM's")
+    scope: ScopeRule = Field(default=ScopeRule(), description="Which conversations are OpenIM's")
+    token: TokenPolicy = Field(default=TokenPolicy(), description="How imTokens are issued")
+    policies: Policies = Field(default=Policies(), description="Questions that the move leaves open")
+    inventory: Inventories = Field(default=Inventories(), description="Objects that are declared or belong to others")
+    canary: Canary | None = Field(default=None, description="The canary's journal")
+    media: Media = Field(default=Media(), description="Where media are")
+    imports: Imports = Field(default=Imports(), description="How imported objects are recognised")
+    openim_config: OpenIMConfig = Field(default=OpenIMConfig(), description="What OpenIM's configuration must say")
+    webhooks: Webhooks = Field(default=Webhooks(), description="The webhooks that the stack relies on")
+    timing: Timing = Field(default=Timing(), description="Delays and time limits")
+    budgets: dict[str, StoreBudget] = Field(default_factory=dict, description="The load that stores may get, by role")
+    schedule: Schedule = Field(default=Schedule(), description="When `verifier serve` runs")
+    gate: Gate = Field(default=Gate(), description="What the next phase demands")
     pending: Literal["report", "fail"] = Field(
         default="report",
-        description="checks that came with an upgrade: reported until they are accepted (`verifier accept`), or counted at once",
+        description="Checks that came with an upgrade. `report`: they do not count in the exit code until `verifier accept`. "
+        "`fail`: they count at once",
+        examples=["fail"],
     )
-    waivers: tuple[Waiver, ...] = ()
-    accept_inconclusive: tuple[Accepted, ...] = ()
+    waivers: tuple[Waiver, ...] = Field(default=(), description="Known breaches")
+    accept_inconclusive: tuple[Accepted, ...] = Field(default=(), description="Known limitations")
 
     @field_validator("since")
     @classmethod
@@ -275,7 +92,7 @@ class Profile(Section):
             for name, entry in entries.items():
                 if entry.role not in there:
                     raise ValueError(
-                        f"{table}.{name}: role {entry.role!r} is not described; there are: {', '.join(there) or 'none'}"
+                        f"{table}.{name}: there is no role {entry.role!r}; there are: {', '.join(there) or 'none'}"
                     )
         for role in self.budgets:
             if role not in there:
@@ -290,7 +107,7 @@ class Profile(Section):
         return self
 
     def relation(self, name: str, *columns: str) -> Relation:
-        """The mapping of a logical relation; NotMapped where it, or one of the columns asked for, is missing."""
+        """The mapping of a logical relation. Raises NotMapped if it, or one of the given columns, is not mapped."""
         relation = self.relations.get(name)
         if relation is None:
             raise NotMapped(f"relation {name!r}")
@@ -300,20 +117,20 @@ class Profile(Section):
         return relation
 
     def column(self, relation: str, column: str) -> Column:
-        """The mapping of one logical column."""
+        """The mapping of one logical column. Raises NotMapped."""
         return self.relation(relation, column).columns[column]
 
     def _is_virtual(self, relation: str, column: str) -> bool:
         return relation == "users" and column == "openim_user_id"
 
     def channel(self, name: str) -> Channel:
-        """A declared channel, or NotMapped."""
+        """A declared channel. Raises NotMapped."""
         if name not in self.channels:
             raise NotMapped(f"channel {name!r}")
         return self.channels[name]
 
     def queue(self, name: str) -> Queue:
-        """A declared queue, or NotMapped."""
+        """A declared queue. Raises NotMapped."""
         if name not in self.queues:
             raise NotMapped(f"queue {name!r}")
         return self.queues[name]
@@ -327,16 +144,16 @@ class Profile(Section):
         return True
 
     def budget(self, role: str) -> StoreBudget:
-        """What may be asked of a role's store."""
+        """The budget of a role's store: what the profile sets, else the defaults."""
         return self.budgets.get(role) or StoreBudget()
 
     def since_phase(self, phase: Phase) -> datetime | None:
-        """When a phase began, if the profile says."""
+        """When a phase began; None if the profile does not say."""
         return self.since.get(phase)
 
     @property
     def retention_days(self) -> tuple[float, str]:
-        """How many days OpenIM keeps messages (0: for ever), and who says so."""
+        """How many days OpenIM keeps messages (0: for ever), and which setting says so."""
         if self.imports.retention_days is not None:
             return self.imports.retention_days, "imports.retention_days"
         declared = self.openim_config.declared("openim-crontask.yml", "retainChatRecords")

@@ -4,72 +4,126 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
+
+from verifier.profile.section import Section
+
+_CA_FILE = "Certificates of the authorities to trust, as a PEM file. Those of the system if not set"
+_CERTIFICATE = "Client certificate, as a PEM file"
+_KEY = "Key of the client certificate, as a PEM file"
 
 
-class Role(BaseModel):
-    """What every role has: time limits, and the opt-in for a credential that could write."""
+class Role(Section):
+    """What every role has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    connect_timeout_s: float = Field(default=5, gt=0)
-    operation_timeout_s: float = Field(default=30, gt=0)
-    chunk_rows: int = Field(default=2000, ge=1, description="rows read at once, at most")
-    allow_writing_credential: bool = Field(default=False, description="go on although this credential could write")
+    connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting", examples=[10])
+    operation_timeout_s: float = Field(
+        default=30, gt=0, description="Time limit for one statement, command or request", examples=[60]
+    )
+    chunk_rows: int = Field(
+        default=2000, ge=1, description="Largest number of rows that are read at once", examples=[500]
+    )
+    allow_writing_credential: bool = Field(
+        default=False,
+        description="Accept a credential that could write. Without it, such a role is refused. What is sent only reads in "
+        "both cases",
+        examples=[True],
+    )
 
 
 class PostgresRole(Role):
-    """A PostgreSQL database."""
+    """A PostgreSQL database. The user needs SELECT on the mapped tables, nothing more."""
 
-    url: SecretStr
-    pgbouncer: bool = Field(default=False, description="no prepared statements")
-    ssl_root_cert: str | None = None
-    ssl_cert: str | None = None
-    ssl_key: str | None = None
+    url: SecretStr = Field(description="libpq URL", examples=["${USER_DB_URL}"])
+    pgbouncer: bool = Field(
+        default=False,
+        description="The address is a PgBouncer: use no prepared statements and no start-up options",
+        examples=[True],
+    )
+    ssl_root_cert: str | None = Field(
+        default=None, description="`sslrootcert` of libpq: the authorities to trust", examples=["/run/certs/ca.pem"]
+    )
+    ssl_cert: str | None = Field(
+        default=None, description="`sslcert` of libpq: the client certificate", examples=["/run/certs/client.pem"]
+    )
+    ssl_key: str | None = Field(
+        default=None, description="`sslkey` of libpq: its key", examples=["/run/certs/client.key"]
+    )
 
 
 class MongoRole(Role):
     """A MongoDB database."""
 
-    url: SecretStr
-    database: str
-    tls_ca_file: str | None = None
-    tls_certificate_key_file: str | None = None
+    url: SecretStr = Field(description="MongoDB URL", examples=["${CHAT_MONGO_URL}"])
+    database: str = Field(description="Name of the database with the mapped collections", examples=["chat"])
+    tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
+    tls_certificate_key_file: str | None = Field(
+        default=None, description="Client certificate and key, in one PEM file", examples=["/run/certs/client.pem"]
+    )
 
 
 class RedisRole(Role):
-    """A Redis or Valkey server."""
+    """A Redis or Valkey server, with the database index of its URL."""
 
-    url: SecretStr
-    tls_ca_file: str | None = None
-    tls_certificate_file: str | None = None
-    tls_key_file: str | None = None
+    url: SecretStr = Field(description="Redis URL; `rediss://` for TLS", examples=["${CACHE_REDIS_URL}"])
+    tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
+    tls_certificate_file: str | None = Field(default=None, description=_CERTIFICATE, examples=["/run/certs/client.pem"])
+    tls_key_file: str | None = Field(default=None, description=_KEY, examples=["/run/certs/client.key"])
 
 
 class BrokerRole(Role):
     """RabbitMQ: the management API, and AMQP for passive declares."""
 
-    management_url: SecretStr
-    amqp_url: SecretStr | None = None
-    vhost: str = "/"
-    tls_ca_file: str | None = None
+    management_url: SecretStr = Field(
+        description="URL of the management API, with the user's name and password",
+        examples=["${RABBITMQ_MANAGEMENT_URL}"],
+    )
+    amqp_url: SecretStr | None = Field(
+        default=None,
+        description="AMQP URL. With it, a queue that does not exist can be distinguished from one that this user may not "
+        "see; queue `push_tap` needs it",
+        examples=["${RABBITMQ_AMQP_URL}"],
+    )
+    vhost: str = Field(default="/", description="Virtual host of the mapped queues", examples=["chat"])
+    tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
 
 
 class OpenIMRole(Role):
-    """OpenIM's REST API. `ws_url`, its WebSocket gateway, is for the reader: the canary goes through the platform's own gateway.
+    """OpenIM's REST API. Give `admin_token`, or `secret` and `admin_user_id`.
 
-    Give `admin_token`, or `secret` with an admin id of the verifier's own: asking for a token demotes that id's older
-    tokens to 300 s (trap T2), so sharing the id with others needs `i_know_this_demotes_other_tokens`.
+    Asking for a token moves the older tokens of that administrator to a grace period of 300 s [F28]. The verifier therefore
+    needs an administrator id for itself; sharing one must be confirmed with `i_know_this_demotes_other_tokens`.
     """
 
-    api_url: str
-    ws_url: str | None = None
-    admin_token: SecretStr | None = None
-    secret: SecretStr | None = None
-    admin_user_id: str | None = None
-    i_know_this_demotes_other_tokens: bool = False
-    batch_size: Annotated[int, Field(ge=1, le=1000)] = 500
-    tls_ca_file: str | None = None
+    api_url: str = Field(description="URL of the REST API", examples=["http://openim:10002"])
+    ws_url: str | None = Field(
+        default=None,
+        description="URL of the WebSocket gateway. For the reader of the profile: the canary connects through the "
+        "platform's own gateway",
+        examples=["ws://openim:10001"],
+    )
+    admin_token: SecretStr | None = Field(
+        default=None,
+        description="An administrator's token, if you issue it yourself",
+        examples=["${OPENIM_ADMIN_TOKEN}"],
+    )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="OpenIM's `secret` (share.yml), with which the verifier asks for a token once in a run",
+        examples=["${OPENIM_SECRET}"],
+    )
+    admin_user_id: str | None = Field(
+        default=None,
+        description="Administrator id of the verifier, listed in OpenIM's `imAdminUser.userIDs`",
+        examples=["ssotVerifier"],
+    )
+    i_know_this_demotes_other_tokens: bool = Field(
+        default=False, description="Use an administrator id that others use as well, such as `imAdmin`", examples=[True]
+    )
+    batch_size: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=500, description="How many ids or records one request asks for", examples=[100]
+    )
+    tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
 
     @model_validator(mode="after")
     def _token_or_secret(self) -> OpenIMRole:
@@ -78,38 +132,45 @@ class OpenIMRole(Role):
         if self.admin_token is None and self.admin_user_id == "imAdmin" and not self.i_know_this_demotes_other_tokens:
             raise ValueError(
                 "admin_user_id = 'imAdmin' is shared with OpenIM's own tools, and a new token demotes theirs to 300 s. "
-                "Add an admin id of the verifier's own to OpenIM's imAdminUser.userIDs, or set i_know_this_demotes_other_tokens = true"
+                "Add an administrator id for the verifier to OpenIM's imAdminUser.userIDs, or set i_know_this_demotes_other_tokens = true"
             )
         return self
 
 
 class GatewayRole(Role):
-    """The platform's gateway: only the canary talks to it."""
+    """The platform's gateway. The verifier does not connect to it; the canary's adapter does."""
 
-    url: str
+    url: str = Field(description="URL of the gateway", examples=["https://chat.example.com"])
 
 
-class Roles(BaseModel):
-    """`[roles.…]`: leave out what the stack does not have."""
+class Roles(Section):
+    """`[roles.NAME]`: the stores of the stack. Leave out what the stack does not have: checks that need it do not apply.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Two roles may be the same server.
+    """
 
-    user_db: PostgresRole | None = None
-    chat_db: PostgresRole | None = None
-    chat_mongo: MongoRole | None = None
-    cache_redis: RedisRole | None = None
-    session_redis: RedisRole | None = None
-    broker: BrokerRole | None = None
-    openim: OpenIMRole | None = None
-    openim_mongo: MongoRole | None = None
-    openim_redis: RedisRole | None = None
-    gateway: GatewayRole | None = None
+    user_db: PostgresRole | None = Field(default=None, description="The database of the user-service")
+    chat_db: PostgresRole | None = Field(default=None, description="The database of the chat-service")
+    chat_mongo: MongoRole | None = Field(default=None, description="The MongoDB with the legacy messages")
+    cache_redis: RedisRole | None = Field(
+        default=None, description="The Redis with imTokens, presence and the notification channel"
+    )
+    session_redis: RedisRole | None = Field(default=None, description="The Redis with sessions and nonces")
+    broker: BrokerRole | None = Field(default=None, description="RabbitMQ")
+    openim: OpenIMRole | None = Field(default=None, description="OpenIM's REST API")
+    openim_mongo: MongoRole | None = Field(
+        default=None, description="OpenIM's MongoDB; the SEQ checks and parts of others need it"
+    )
+    openim_redis: RedisRole | None = Field(
+        default=None, description="OpenIM's Redis, if it is another server; relations may refer to it"
+    )
+    gateway: GatewayRole | None = Field(default=None, description="The platform's gateway, for the canary")
 
     def get(self, name: str) -> Role | None:
-        """The role called `name`, or None where the stack has none."""
+        """The role called `name`, or None if the stack has none."""
         role = getattr(self, name, None)
         return role if isinstance(role, Role) else None
 
     def named(self) -> dict[str, Role]:
-        """All roles that are there."""
+        """All roles that the stack has, by name."""
         return {name: role for name in type(self).model_fields if (role := self.get(name)) is not None}

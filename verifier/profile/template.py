@@ -1,4 +1,4 @@
-"""The shipped template: the doc's names in one place, filled in by `verifier init` and by the embedded stack."""
+"""The shipped template: a profile with the names of data-ownership.md, filled in by `verifier init` and by the embedded stack."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+SCHEMA = "docs/stack.schema.json"
 TEMPLATE = Path(__file__).with_name("template.toml.j2")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoleUrls:
-    """How to reach the stores. Empty `broker`, `openim_mongo` or `gateway` leaves that role out."""
+    """How to reach the stores. An empty `broker`, `openim_mongo` or `gateway` leaves that role out."""
 
     user_db: str = "${USER_DB_URL}"
     chat_db: str = "${CHAT_DB_URL}"
@@ -55,11 +56,12 @@ class TimingValues:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateValues:
-    """Everything that the template leaves open."""
+    """The values of the template. `schema` is the path of the JSON Schema, relative to the profile."""
 
     stack: str
     phase: str = "baseline"
     history: str = "verifier-history.db"
+    schema: str = SCHEMA
     since: dict[str, datetime] = field(default_factory=dict)
     identity: str = "strip_dashes"
     roles: RoleUrls = RoleUrls()
@@ -73,7 +75,7 @@ class TemplateValues:
 
 
 def render_template(values: TemplateValues) -> str:
-    """The profile's text."""
+    """Return the text of a profile."""
     import jinja2
     import tomlkit
 

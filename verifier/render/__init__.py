@@ -1,1 +1,1 @@
-"""Renderers: consumers of events and results. Each is imported on use, since rich and Jinja take time to load."""
+"""Renderers of events and results: terminal, JSON, JUnit, HTML and audit log. Import them on use: rich and Jinja load slowly."""

@@ -1,4 +1,4 @@
-"""The audit log: every statement, command and request that a run sent, in its normal form, as JSON lines."""
+"""The audit log: every statement, command and request that a run sent, normalised, as JSON lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VERSION = 1
 
 
 def to_audit(result: RunResult) -> str:
-    """One line that says which run this is; then for each store a summary and its statements, the dearest first."""
+    """One line about the run, then for each store a summary and its statements, the most expensive first."""
     result = clean_result(result)
     lines: list[dict[str, Any]] = [
         {
@@ -36,7 +36,7 @@ def to_audit(result: RunResult) -> str:
 
 
 def summary(footprint: Footprint) -> dict[str, Any]:
-    """A store's numbers without its statements."""
+    """The counts of a store, without its statements."""
     return {
         field.name: getattr(footprint, field.name)
         for field in dataclasses.fields(footprint)

@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, for whoever must act or decide."""
+"""The HTML report: one self-contained file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -31,10 +31,13 @@ from verifier.model.text import (
 )
 from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
 
+if TYPE_CHECKING:
+    from verifier.history import History
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A picture of a section: inline SVG that needs nothing else, and what one is to see in it."""
+    """A picture in a section: self-contained inline SVG with title and caption."""
 
     title: str
     svg: Markup
@@ -45,9 +48,9 @@ class Picture:
 class ReportSection:
     """One run in the report.
 
-    `expectations` says which verdict was planned for each check (a demo, a rehearsal): the report then shows both and what
-    differs. `known` holds what the history remembers of the findings, by fingerprint; `healed` are
-    those that the run found gone. `pictures` and `tables` (title, head, rows) come before the findings.
+    `expectations`: the planned verdict of each check (in a demo); the report then shows the differences. `known`: the stored
+    findings by fingerprint. `healed`: findings that the run no longer found. `pictures` and `tables` (title, head, rows)
+    are placed before the findings.
     """
 
     heading: str
@@ -70,8 +73,8 @@ def render_html(
 ) -> str:
     """The report as one self-contained HTML document.
 
-    `trend` are earlier runs, newest first (History.runs); `headline_of` is the section that the headline speaks of, by
-    default the last.
+    `trend`: earlier runs, newest first (`History.runs`). `headline_of`: the section that the headline is about; by default
+    the last one.
     """
     cleaned = [
         replace(
@@ -92,19 +95,33 @@ def render_html(
     )
 
 
+def section_of(
+    result: RunResult, history: History, *, heading: str = "", exit_code: ExitCode | None = None
+) -> ReportSection:
+    """A run as a section of the report, with the state of its findings from the history."""
+    prints = (finding.fingerprint for item in result.outcomes for finding in item.judgement.findings)
+    return ReportSection(
+        heading=heading or f"{result.stack}, phase {result.phase}",
+        result=result,
+        exit_code=exit_code,
+        known={name: known for name in prints if (known := history.finding(name)) is not None},
+        healed=history.healed_since(result.started_at),
+    )
+
+
 def _cleaned(healed: Sequence[StoredFinding]) -> list[StoredFinding]:
     return [replace(item, finding=clean_finding(item.finding)) for item in healed]
 
 
 def _states(section: ReportSection) -> str:
-    """`2 new, 1 persisting, 3 healed`, or nothing where no history knows."""
+    """`2 new, 1 persisting, 3 healed`, or "" without a history."""
     counts = Counter(item.state.value for item in section.known.values())
     counts["healed"] = len(section.healed)
     return ", ".join(f"{counts[name]} {name}" for name in ("new", "persisting", "healed") if counts[name])
 
 
 def _comparable(sections: Sequence[ReportSection]) -> bool:
-    """Whether there is something to put side by side: a plan, or a check that more than one section judged."""
+    """Whether an overview is useful: there are expectations, or several sections judged the same check."""
     if any(item.expectations for item in sections):
         return True
     judged = [outcome.check_id for section in sections for outcome in section.result.outcomes]
@@ -113,14 +130,14 @@ def _comparable(sections: Sequence[ReportSection]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OverviewCell:
-    """One check in one section: what came out, and what was planned."""
+    """One check in one section: its outcome and the planned verdict."""
 
     outcome: Outcome | None
     expected: Verdict | None
 
     @property
     def as_planned(self) -> bool | None:
-        """None where nothing was planned."""
+        """Whether the verdict is the planned one; None without a plan."""
         if self.expected is None:
             return None
         return self.outcome is not None and self.outcome.verdict is self.expected
@@ -128,7 +145,7 @@ class OverviewCell:
 
 @dataclass(frozen=True, slots=True)
 class OverviewRow:
-    """One check across all sections."""
+    """One check in all sections."""
 
     check_id: str
     title: str
@@ -136,7 +153,7 @@ class OverviewRow:
 
 
 def _overview(sections: Sequence[ReportSection]) -> list[OverviewRow]:
-    """Every check that any section judged or planned, in the order of the runs."""
+    """Every check that a section judged or planned, in the order of the runs."""
     outcomes = [{item.check_id: item for item in section.result.outcomes} for section in sections]
     names: dict[str, str] = {}
     for section, judged in zip(sections, outcomes, strict=True):
@@ -156,14 +173,14 @@ def _overview(sections: Sequence[ReportSection]) -> list[OverviewRow]:
 
 
 def _planned(rows: Sequence[OverviewRow]) -> tuple[int, int]:
-    """How many verdicts came out as planned, of how many that were planned."""
+    """How many verdicts are as planned, and how many were planned."""
     cells = [cell for row in rows for cell in row.cells if cell.as_planned is not None]
     return sum(bool(cell.as_planned) for cell in cells), len(cells)
 
 
 def _unseen(result: RunResult) -> list[tuple[str, str]]:
-    """What this run could not see, as (check, what): blind spots of techniques and checks that could not know."""
-    blind = [
+    """The limitations of this run as (check, text): inconclusive checks, what a technique cannot see, and missing grants."""
+    limitations = [
         (item.check_id, what)
         for item in ranked(result.outcomes)
         for part in item.judgement.coverage
@@ -179,11 +196,11 @@ def _unseen(result: RunResult) -> list[tuple[str, str]]:
         for item in ranked(result.outcomes)
         if item.verdict is Verdict.NOT_APPLICABLE and item.judgement.reason.startswith("not granted")
     ]
-    return list(dict.fromkeys([*unknown, *blind, *not_granted]))
+    return list(dict.fromkeys([*unknown, *limitations, *not_granted]))
 
 
 def _not_applicable(result: RunResult) -> dict[str, list[Outcome]]:
-    """The checks that do not apply, by reason."""
+    """Checks that do not apply, by reason."""
     groups: dict[str, list[Outcome]] = {}
     for item in ranked(result.outcomes):
         if item.verdict is Verdict.NOT_APPLICABLE:
@@ -192,7 +209,7 @@ def _not_applicable(result: RunResult) -> dict[str, list[Outcome]]:
 
 
 def _bars(trend: Sequence[RunSummary]) -> list[dict[str, Any]]:
-    """Heights in percent of the fullest run, by verdict, for the picture of earlier runs."""
+    """Bar heights by verdict, in percent of the run with the most checks."""
     most = max((sum(run.counts.values()) for run in trend), default=0) or 1
     return [
         {"run": run, "parts": [(verdict, 100 * run.count(verdict) / most) for verdict in reversed(ORDER)]}
@@ -208,7 +225,7 @@ def _exit_code(section: ReportSection) -> ExitCode:
 def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("verifier.render"),
-        autoescape=True,  # keys and nicknames are hostile input
+        autoescape=True,  # keys and nicknames are untrusted input
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

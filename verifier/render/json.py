@@ -1,4 +1,4 @@
-"""JSON: the machine's report. The shape is versioned; fields are added within a version, never changed or taken away."""
+"""The JSON report. Its format is versioned: within a version fields are added, never changed or removed."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ VERSION = 1
 
 
 class _Document(BaseModel):
-    # The schema allows further fields, so that today's reader accepts tomorrow's document of the same version.
+    # The schema allows unknown fields, so that a reader accepts later documents of the same version.
     model_config = ConfigDict(frozen=True)
 
 
 class CoverageDocument(_Document):
-    """What was looked at."""
+    """What a check covered."""
 
-    seen: int = Field(description="how many things were looked at")
-    total: int | None = Field(description="of how many; null = unknown")
+    seen: int = Field(description="how many items were read")
+    total: int | None = Field(description="how many items there are; null: unknown")
     unit: str
-    text: str = Field(description="what numbers do not say")
-    unseen: list[str] = Field(description="what this technique cannot see here")
+    text: str = Field(description="further information on the coverage")
+    unseen: list[str] = Field(description="what this technique cannot see on this stack")
 
 
 class FindingDocument(_Document):
     """One concrete breach."""
 
-    fingerprint: str = Field(description="stable from run to run; names the finding for recheck")
-    key: str = Field(description="the record, redacted where its column is sensitive")
+    fingerprint: str = Field(description="the same in every run; the argument of `verifier recheck`")
+    key: str = Field(description="the record; redacted if its column is sensitive")
     summary: str
     expected: str
     actual: str
     evidence: dict[str, str]
-    first_seen_at: datetime = Field(description="time of the first look")
-    confirmed_at: datetime = Field(description="time of the second look")
+    first_seen_at: datetime = Field(description="time of the first pass, which found the difference")
+    confirmed_at: datetime = Field(description="time of the second pass, which confirmed it")
     recheck_command: str
     next_step: str
     state: Literal["new", "persisting", "healed"] | None = Field(
-        default=None, description="against the run before, where a history knows it"
+        default=None, description="compared with the run before; null without a history"
     )
 
 
 class HealedDocument(_Document):
-    """A finding of an earlier run that this run looked for and did not find any more."""
+    """A finding of an earlier run that this run no longer found."""
 
     fingerprint: str
     check_id: str
@@ -71,13 +71,15 @@ class CheckDocument(_Document):
     title: str
     severity: Severity
     verdict: Verdict
-    pending: bool = Field(default=False, description="new since the last accepted list; not counted in the exit code")
-    reason: str = Field(description="why this verdict; empty where the coverage says it")
+    pending: bool = Field(
+        default=False, description="not accepted yet (`verifier accept`); does not count in the exit code"
+    )
+    reason: str = Field(description="why the check has this verdict; empty if the coverage says it")
     coverage: list[CoverageDocument]
     coverage_text: str
     notes: list[str]
     queries: list[str]
-    findings_total: int = Field(description="may exceed the number of findings listed")
+    findings_total: int = Field(description="may be greater than the number of findings listed")
     findings: list[FindingDocument]
     started_at: datetime
     ended_at: datetime
@@ -85,15 +87,16 @@ class CheckDocument(_Document):
 
 
 class FootprintDocument(_Document):
-    """One store's part of a run."""
+    """What a run sent to one store."""
 
     sent: int = Field(description="statements, commands and requests")
-    refused: int = Field(description="kept from going out by the allow-list")
-    rows: int = Field(description="rows, documents, keys or records that came back")
-    time_s: float = Field(description="how long answers took, in all")
-    in_flight_max: int = Field(description="how many at once, at most")
-    waited_s: float = Field(description="how long statements were held back by the budget")
-    rests: int = Field(description="how often the store was left alone because it had become slow")
+    refused: int = Field(description="refused by the allow-list before they were sent")
+    rows: int = Field(description="rows, documents, keys or records received")
+    time_s: float = Field(description="total response time in seconds")
+    in_flight_max: int = Field(description="largest number of concurrent statements")
+    waited_s: float = Field(description="seconds that statements waited for the budget")
+    # The key is older than the term back-off; the format keeps it.
+    rests: int = Field(description="how often the verifier backed off because the store became slow")
 
 
 class RunDocument(_Document):
@@ -111,13 +114,15 @@ class RunDocument(_Document):
     exit_code: int
     exit_meaning: str
     conclusion: str = Field(description="one sentence")
-    headline: str = Field(description="the counts, in words")
-    counts: dict[Verdict, int] = Field(description="checks by verdict; every verdict is there")
+    headline: str = Field(description="the counts as text")
+    counts: dict[Verdict, int] = Field(description="number of checks by verdict; every verdict is present")
     notes: list[str]
-    reads: dict[str, int] = Field(description="what was sent to each store: statements, commands, requests")
-    healed: list[HealedDocument] = Field(default_factory=list, description="findings that this run found gone")
+    reads: dict[str, int] = Field(description="statements, commands and requests sent to each store")
+    healed: list[HealedDocument] = Field(
+        default_factory=list, description="findings of earlier runs that this run no longer found"
+    )
     footprint: dict[str, FootprintDocument] = Field(
-        default_factory=dict, description="what each store was asked in this run; --audit has it statement by statement"
+        default_factory=dict, description="load on each store in this run; --audit lists each statement"
     )
     checks: list[CheckDocument]
 
@@ -129,9 +134,9 @@ def to_json(
     known: Mapping[str, StoredFinding] | None = None,
     healed: Sequence[StoredFinding] = (),
 ) -> dict[str, Any]:
-    """The run as a JSON object (see `json_schema`); `exit_code` is what the process returns, if options changed it.
+    """The run as a JSON object (see `json_schema`); `exit_code`: the exit code of the process, if options changed it.
 
-    `known` is what the history remembers of the findings, by fingerprint; `healed` are those that are gone.
+    `known`: the stored findings by fingerprint. `healed`: findings that this run no longer found.
     """
     result = clean_result(result)
     code = result.exit_code() if exit_code is None else exit_code

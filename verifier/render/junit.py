@@ -1,4 +1,4 @@
-"""JUnit XML, as Jenkins, GitLab and GitHub actions read it: a suite per severity, a case per invariant."""
+"""JUnit XML for Jenkins, GitLab and GitHub Actions: one suite per severity, one case per invariant."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from verifier.model.text import at_text, headline, number, plural
 from verifier.model.verdict import Judgement, Outcome, RunResult, Verdict
 
 FINDINGS_MAX = 50
-"""Findings written out per case; CI servers choke on megabytes of failure text."""
+"""Findings listed per case, because CI servers do not handle megabytes of failure text."""
 
 
 def to_junit(result: RunResult, *, accepted: Mapping[str, str] | None = None) -> str:
     """The run as an XML document.
 
-    `violated` is a failure, `inconclusive` an error (or skipped, if `accepted` maps the check to the reason for which its
-    blindness is known), `not_applicable` and `waived` are skipped with their reason.
+    `violated` is a failure and `inconclusive` an error; `not_applicable` and `waived` are skipped with their reason.
+    `accepted` maps checks to the reason why their inconclusive verdict is accepted; these are skipped as well.
     """
     result = clean_result(result)
     accepted = accepted or {}
@@ -86,11 +86,11 @@ def _add_case(suite: ET.Element, outcome: Outcome, accepted: Mapping[str, str]) 
             ET.SubElement(case, "skipped", message=f"{word}: {judgement.reason}".removesuffix(": "))
         case Verdict.HOLDS:
             pass
-    said = [f"coverage: {outcome.coverage_text}"] if outcome.coverage_text else []
-    said += [f"note: {note}" for note in judgement.notes]
-    said += [f"query: {query}" for query in judgement.queries]
-    if said:
-        ET.SubElement(case, "system-out").text = "\n".join(said)
+    lines = [f"coverage: {outcome.coverage_text}"] if outcome.coverage_text else []
+    lines += [f"note: {note}" for note in judgement.notes]
+    lines += [f"query: {query}" for query in judgement.queries]
+    if lines:
+        ET.SubElement(case, "system-out").text = "\n".join(lines)
     return case
 
 
@@ -101,8 +101,8 @@ def _about(judgement: Judgement) -> str:
 
 def _findings_text(findings: tuple[Finding, ...], total: int) -> str:
     blocks = [_finding_text(finding) for finding in findings[:FINDINGS_MAX]]
-    rest = total - len(blocks)
-    return "\n\n".join([*blocks, f"and {number(rest)} more (see the report)"] if rest > 0 else blocks)
+    more = total - len(blocks)
+    return "\n\n".join([*blocks, f"and {number(more)} more (see the report)"] if more > 0 else blocks)
 
 
 def _finding_text(finding: Finding) -> str:

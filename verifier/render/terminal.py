@@ -1,4 +1,4 @@
-"""The terminal: progress while the run lasts, then the table, the findings and one line that says it all."""
+"""The terminal output: progress during the run, then the table of verdicts, the findings and a summary."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ from verifier.render.terminal_progress import LiveProgress
 from verifier.render.terminal_tables import findings_blocks, healed_block, verdict_table
 
 FINDINGS_MAX = 3
-"""Findings shown per check; the report has the rest."""
+"""Findings shown per check; the HTML report has more."""
 
 
 class TerminalRenderer:
-    """Feed it every event: `with TerminalRenderer(console) as renderer: renderer.handle(event)`.
+    """Prints the events of a run: `with TerminalRenderer(console) as renderer: renderer.handle(event)`.
 
-    `known` looks a fingerprint up in the history, for "new" and "seen 4 times since …". `healed` names the findings that a
-    run found gone. `fail_on` and `accepted` are what
-    the exit code is made with (see RunResult.exit_code).
+    `known` looks up a fingerprint in the history, for "new in this run" and "in 4 runs since …". `healed` returns the
+    findings that the run no longer found. `fail_on` and `accepted` determine the exit code (see `RunResult.exit_code`).
     """
 
     def __init__(
@@ -54,7 +53,7 @@ class TerminalRenderer:
         healed: Callable[[RunResult], Sequence[StoredFinding]] = lambda result: (),
     ) -> None:
         if isinstance(console.file, TextIOWrapper):
-            # A narrow encoding costs a character, not the run.
+            # Characters that the encoding lacks are replaced instead of raising.
             console.file.reconfigure(errors="replace")
         self._console = console
         self._verbose = verbose
@@ -76,12 +75,12 @@ class TerminalRenderer:
         self.close()
 
     def close(self) -> None:
-        """Give the cursor back, whatever happened."""
+        """Stop the live display and show the cursor again."""
         if self._live:
             self._live.stop()
 
     def handle(self, event: Event) -> None:
-        """Show what an event says."""
+        """Print an event."""
         match event:
             case RunStarted():
                 self._run_started(event)
@@ -92,10 +91,13 @@ class TerminalRenderer:
                 if self._live:
                     self._live.progress(check_id, done, total, clean(unit))
             case Paused(path=path):
-                self._console.print(Text(f"paused: {clean(path)} is there; remove it to go on", style="yellow"))
+                self._console.print(Text(f"paused: {clean(path)} exists; remove it to continue", style="yellow"))
             case Resumed(path=path, after_s=after_s):
                 self._console.print(
-                    Text(f"going on: {clean(path)} is gone after {duration_text(after_s)}", style="yellow")
+                    Text(
+                        f"continuing after a pause of {duration_text(after_s)}: {clean(path)} was removed",
+                        style="yellow",
+                    )
                 )
             case FindingFound(finding=finding):
                 if self._live:
@@ -107,7 +109,7 @@ class TerminalRenderer:
                 self.show(result)
 
     def show(self, result: RunResult) -> None:
-        """The whole result, also of a run that lies in the past."""
+        """Print a whole result, also one loaded from the history."""
         result = clean_result(result)
         console = self._console
         if result.outcomes:
@@ -153,7 +155,7 @@ class TerminalRenderer:
                 f"[{self._done:>{len(str(self._checks))}}/{self._checks}] {symbol} {mark.word:<14} {outcome.check_id:<7} "
                 f"{about(outcome)}{findings} ({duration_text(outcome.duration_s)})"
             ),
-            soft_wrap=True,  # a log has no width
+            soft_wrap=True,  # without a terminal, lines are not wrapped
         )
 
     def _print_headline(self, result: RunResult, healed: Sequence[StoredFinding]) -> None:
@@ -175,7 +177,7 @@ class TerminalRenderer:
             self._console.print(Text(f"accepted as inconclusive by the profile: {', '.join(excused)}", style="dim"))
 
     def _changes(self, result: RunResult, healed: Sequence[StoredFinding]) -> str:
-        """`2 new, 1 persisting, 3 healed`, or nothing where no history knows the findings."""
+        """`2 new, 1 persisting, 3 healed`, or "" without a history."""
         prints = (item.fingerprint for outcome in result.outcomes for item in outcome.judgement.findings)
         counts = Counter(known.state.value for name in prints if (known := self._known(name)) is not None)
         counts["healed"] = len(healed)

@@ -1,4 +1,4 @@
-"""Live progress on a terminal: one bar for the run, a line for each check at work."""
+"""Live progress on a terminal: one bar for the run, one line for each running check."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from verifier.model.text import number
 from verifier.model.verdict import Outcome, Verdict
 
 LINES_MAX = 6
-"""Checks shown at work; more would push the screen around."""
+"""Lines for running checks, so that the display keeps its height."""
 
 
 class LiveProgress:
-    """Draws while the run lasts and leaves nothing behind."""
+    """Shows progress during the run and removes it afterwards."""
 
     def __init__(self, console: Console) -> None:
         self._bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[said]}", markup=False, style="dim"),
+            TextColumn("{task.fields[text]}", markup=False, style="dim"),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -34,38 +34,38 @@ class LiveProgress:
         self._findings: dict[str, int] = {}
 
     def start(self, checks: int) -> None:
-        """Begin to draw."""
-        self._whole = self._bars.add_task("all checks", total=checks, said=f"0/{checks}")
+        """Start the display."""
+        self._whole = self._bars.add_task("all checks", total=checks, text=f"0/{checks}")
         self._bars.start()
 
     def stop(self) -> None:
-        """Stop and wipe; may be called twice."""
+        """Stop the display and remove it. May be called twice."""
         self._bars.stop()
 
     def check_started(self, check_id: str, title: str) -> None:
-        """A new line."""
+        """Add the line of a check."""
         if check_id not in self._tasks:
             visible = len(self._tasks) < LINES_MAX
             self._tasks[check_id] = self._bars.add_task(
-                f"{check_id:<10}", total=None, said=_fit(title, self._bars.console), visible=visible
+                f"{check_id:<10}", total=None, text=_fit(title, self._bars.console), visible=visible
             )
 
     def progress(self, check_id: str, done: int, total: int | None, unit: str) -> None:
-        """A line moves on."""
+        """Update the line of a check."""
         task = self._tasks.get(check_id)
         if task is not None:
             amount = f"{number(done)} of {number(total)} {unit}" if total is not None else f"{number(done)} {unit}"
-            said = amount if done or total is not None else unit
+            text = amount if done or total is not None else unit
             found = self._findings.get(check_id, 0)
-            said = f"{found} found, {said}" if found else said
-            self._bars.update(task, completed=done, total=total, said=_fit(said, self._bars.console))
+            text = f"{found} found, {text}" if found else text
+            self._bars.update(task, completed=done, total=total, text=_fit(text, self._bars.console))
 
     def found(self, check_id: str) -> None:
-        """One more finding of a check."""
+        """Count a finding of a check."""
         self._findings[check_id] = self._findings.get(check_id, 0) + 1
 
     def check_finished(self, outcome: Outcome) -> None:
-        """A line goes, the bar of the run moves, a waiting line comes up."""
+        """Remove the line of a check, show a hidden one, and advance the bar of the run."""
         task = self._tasks.pop(outcome.check_id, None)
         if task is not None:
             self._bars.remove_task(task)
@@ -81,7 +81,7 @@ class LiveProgress:
                 for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE)
                 if (count := self._counts[verdict])
             ]
-            self._bars.update(self._whole, completed=done, said=", ".join(parts))
+            self._bars.update(self._whole, completed=done, text=", ".join(parts))
 
 
 def _fit(text: str, console: Console) -> str:

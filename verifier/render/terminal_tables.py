@@ -1,4 +1,4 @@
-"""The table of verdicts and the blocks of findings, for a terminal of 60 columns or more."""
+"""The table of verdicts and the blocks of findings, for terminals of at least 60 columns."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from verifier.model.text import MARKS, ORDER, about, at_text, clock_text, durati
 from verifier.model.verdict import Outcome, RunResult, Verdict
 
 WIDE = 120
-"""From this width on, what was covered has a column of its own."""
+"""From this width on, coverage has a separate column."""
 
 Known = Callable[[str], StoredFinding | None]
 
 
 def verdict_table(result: RunResult, console: Console, *, verbose: bool) -> RenderableType:
-    """One row per check, the urgent first; checks that do not apply for the same reason share a row unless `verbose`."""
+    """One row per check, the most urgent first. Unless `verbose`, checks that do not apply for the same reason share a row."""
     wide = console.width >= WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True, show_edge=False, padding=(0, 1))
     table.add_column("verdict", no_wrap=True)
     table.add_column("ID", no_wrap=True)
     if wide:
         table.add_column("invariant", ratio=2)
-        table.add_column("coverage, or why not", ratio=3)
+        table.add_column("coverage, or reason", ratio=3)
     else:
-        table.add_column("invariant, and what was covered or why not", ratio=1)
+        table.add_column("invariant, and coverage or reason", ratio=1)
     if verbose:
         table.add_column("took", justify="right", no_wrap=True)
     outcomes = ranked(result.outcomes)
@@ -50,22 +50,22 @@ def verdict_table(result: RunResult, console: Console, *, verbose: bool) -> Rend
 
 
 def _add_row(table: Table, outcome: Outcome, console: Console, *, wide: bool, verbose: bool) -> None:
-    said = Text(about(outcome), style="" if wide else "dim")
+    text = Text(about(outcome), style="" if wide else "dim")
     judgement = outcome.judgement
     if judgement.reason and outcome.coverage_text and (verbose or outcome.verdict is Verdict.HOLDS):
-        said.append(f"; {outcome.coverage_text}")
+        text.append(f"; {outcome.coverage_text}")
     if judgement.findings_total:
-        said = Text.assemble(
-            (f"{number(judgement.findings_total)} {plural('finding', judgement.findings_total)}: ", "bold"), said
+        text = Text.assemble(
+            (f"{number(judgement.findings_total)} {plural('finding', judgement.findings_total)}: ", "bold"), text
         )
     if verbose or outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
         for note in judgement.notes:
-            said.append(f"\nnote: {note}", style="dim italic")
+            text.append(f"\nnote: {note}", style="dim italic")
     title = Text(outcome.title)
     mark = _mark(outcome.verdict, console)
     if outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
         mark = Text.assemble(mark, (f"\n  {outcome.severity.label}", "dim"))
-    cells: list[RenderableType] = [title, said] if wide else [Group(title, said)]
+    cells: list[RenderableType] = [title, text] if wide else [Group(title, text)]
     if verbose:
         cells.append(Text(duration_text(outcome.duration_s), style="dim"))
     table.add_row(mark, Text(outcome.check_id, style="bold"), *cells)
@@ -90,7 +90,7 @@ def _mark(verdict: Verdict, console: Console) -> Text:
 def findings_blocks(
     result: RunResult, console: Console, *, known: Known, findings_max: int | None, waived: bool
 ) -> Iterator[RenderableType]:
-    """A block per check that found something, the most urgent check first; waived ones if asked for."""
+    """A block per check with findings, the most urgent check first. Waived findings only if `waived`."""
     for outcome in ranked(result.outcomes):
         findings = outcome.judgement.findings
         if not findings or (outcome.verdict is Verdict.WAIVED and not waived):
@@ -103,7 +103,7 @@ def findings_blocks(
             (outcome.check_id, "bold"),
             (f"  {outcome.severity.label} · {number(total)} {plural('finding', total)}", "dim"),
         )
-        # What all of them say is said once.
+        # Text that all findings share is printed once.
         summary, next_step = _common(shown, "summary"), _common(shown, "next_step")
         parts: list[RenderableType] = [heading, Text(outcome.title)]
         if summary and len(shown) > 1:
@@ -149,16 +149,16 @@ def _block(
 
 
 def _seen(finding: Finding, known: StoredFinding | None) -> str:
-    looks = f"{at_text(finding.first_seen_at)}, again {clock_text(finding.confirmed_at)}"
+    seen = f"{at_text(finding.first_seen_at)}, again {clock_text(finding.confirmed_at)}"
     if known is None:
-        return looks
+        return seen
     if known.state is FindingState.NEW:
-        return f"{looks} · new in this run"
-    return f"{looks} · in {known.times_seen} runs since {at_text(known.first_seen_at)}"
+        return f"{seen} · new in this run"
+    return f"{seen} · in {known.times_seen} runs since {at_text(known.first_seen_at)}"
 
 
 def healed_block(healed: Sequence[StoredFinding], console: Console, *, shown_max: int | None) -> RenderableType:
-    """One line per finding that is gone."""
+    """One line per healed finding."""
     parts: list[RenderableType] = [
         Text.assemble(("healed", "green bold"), (f"  {number(len(healed))} {plural('finding', len(healed))}", "dim"))
     ]

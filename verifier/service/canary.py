@@ -1,4 +1,4 @@
-"""The canary on its own cron: a subprocess, because it writes and this service never does."""
+"""Runs the canary on `schedule.canary_cron`, as a subprocess, because the canary writes to the stack and the service does not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _GRACE_S = 5.0
 _TAIL_LINES = 20
 
 
-async def fly(profile: Path, state: CanaryState) -> None:
-    """Run `python -m suites.canary` once, to its end or to the deadline; it is ended when this task is cancelled."""
+async def run_canary(profile: Path, state: CanaryState) -> None:
+    """Run `python -m suites.canary` once, at most for `DEADLINE_S` seconds. The process ends when this task is cancelled."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *COMMAND,
@@ -33,18 +33,18 @@ async def fly(profile: Path, state: CanaryState) -> None:
         async with asyncio.timeout(DEADLINE_S):
             output, _ = await process.communicate()
     except TimeoutError:
-        output = f"not done within {DEADLINE_S:g} s".encode()
+        output = f"not finished within {DEADLINE_S:g} s".encode()
     finally:
         await _end(process)
     code = process.returncode if process.returncode is not None else -1
     state.codes[code] += 1
     state.last_code, state.last_at = code, datetime.now(UTC)
     tail = "\n".join(output.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:])
-    _log.log(logging.INFO if code == 0 else logging.WARNING, "the canary ended with %d\n%s", code, tail)
+    _log.log(logging.INFO if code == 0 else logging.WARNING, "canary finished with exit code %d\n%s", code, tail)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ask it to end, then make it."""
+    """Terminate the process, and kill it if it does not end within the grace period."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):

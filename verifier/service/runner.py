@@ -1,4 +1,4 @@
-"""One run at a time, in a thread of its own, with the profile as it stands on disk at that moment."""
+"""Runs one run at a time, in a thread, with the profile that is on disk at that moment."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import Registry
-from verifier.commands.run import Pace, execute, open_history
 from verifier.engine.plan import make_plan
 from verifier.engine.resume import plan_document, why_not
+from verifier.engine.session import Pace, execute, open_history
 from verifier.engine.waivers import accepted_ids
 from verifier.history import History, HistoryBusy, HistoryError, RunKind, RunState
 from verifier.model.events import CheckFinished, Event, FindingFound, RunStarted
@@ -22,59 +22,59 @@ from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, RunResult, Verdict
 from verifier.profile import Profile, ProfileError, load_profile
 from verifier.service.schedule import cron_trigger
-from verifier.service.state import Ending, State
+from verifier.service.state import Ending, ServiceState
 
 _log = logging.getLogger(__name__)
-_RUNS_LOOKED_AT = 50
+_RUNS_MAX = 50
 
 
 def read_profile(path: Path) -> Profile:
-    """A profile that a service can work with. Raises ProfileError."""
+    """Load a profile and check that a service can use it. Raises ProfileError."""
     profile = load_profile(path)
     cron_trigger(profile.schedule.cron, setting="schedule.cron")
     if profile.schedule.canary_cron:
         cron_trigger(profile.schedule.canary_cron, setting="schedule.canary_cron")
     if profile.history == "memory:":
         raise ProfileError(
-            "a service needs a history that lasts from run to run. Set history to a file or to a postgresql:// URL."
+            "a service needs a history that is kept from run to run. Set history to a file or to a postgresql:// URL."
         )
     return profile
 
 
 def exit_code_of(result: RunResult, profile: Profile) -> ExitCode:
-    """As `verifier run` would end today."""
+    """The exit code of `verifier run` for this result today."""
     return result.exit_code(accepted=accepted_ids(profile, datetime.now(UTC).date()))
 
 
 class Runner:
-    """Makes runs. `run` blocks: call it in a thread; `stop` may be called from any."""
+    """Runs the checks. `run` blocks, so call it in a thread; `stop` may be called from any thread."""
 
     def __init__(self, profile_path: Path, checks: Sequence[Path]) -> None:
         self._path = profile_path
         self._registry: Registry = load_checks(checks)
-        self.state = State(profile=read_profile(profile_path))
+        self.state = ServiceState(profile=read_profile(profile_path))
         self._busy = threading.Lock()
         self._guard = threading.Lock()
         self._stopping = False
         self._inside: tuple[asyncio.AbstractEventLoop, asyncio.Task[object]] | None = None
         self.unfinished = False
-        """Whether a run was cut short, by the end of an earlier service, that can be taken up."""
-        self._recall()
+        """Whether the last run was interrupted, by the end of an earlier service, and can be resumed."""
+        self._load_latest()
 
-    def _recall(self) -> None:
-        """Take the newest complete run from the history, so that a restart forgets nothing."""
+    def _load_latest(self) -> None:
+        """Load the newest complete run from the history, so that the state survives a restart."""
         profile = self.state.profile
         with open_history(profile) as history:
             found = latest_run(history, checks=len(self._registry.select()))
             with suppress(HistoryBusy), history.lock():
                 document = plan_document(profile, make_plan(self._registry, profile))
                 limit_s = profile.timing.resume_within_s
-                self.unfinished = why_not(history.cut_short(), document, datetime.now(UTC), limit_s) is None
+                self.unfinished = why_not(history.interrupted_run(), document, datetime.now(UTC), limit_s) is None
         if found is not None:
             self.state.latest, self.state.latest_code = found, exit_code_of(found, self.state.profile)
 
     def run(self) -> None:
-        """Make one run, unless one is under way; whatever goes wrong ends in the state and never in an exception."""
+        """Run once, unless a run is in progress. Errors are recorded in the state and never raised."""
         if not self._busy.acquire(blocking=False):
             self._end(Ending.SKIPPED, "")
             return
@@ -97,12 +97,12 @@ class Runner:
             self._busy.release()
 
     def stop(self) -> None:
-        """End a run that is under way as soon as it can be, and let none begin."""
+        """Interrupt a run that is in progress, and start no further one."""
         with self._guard:
             self._stopping = True
             if self._inside is not None:
                 loop, task = self._inside
-                with suppress(RuntimeError):  # it ended this very moment
+                with suppress(RuntimeError):  # the run ended at the same moment
                     loop.call_soon_threadsafe(task.cancel)
 
     @property
@@ -113,10 +113,10 @@ class Runner:
     def _reload(self) -> None:
         try:
             self.state.profile = read_profile(self._path)
-            self.state.profile_fault = ""
+            self.state.profile_error = ""
         except ProfileError as error:
-            self.state.profile_fault = clean(str(error))
-            _log.error("the profile on disk cannot be used, the one in force stays: %s", error)
+            self.state.profile_error = clean(str(error))
+            _log.error("the profile on disk cannot be used; continuing with the previous one: %s", error)
 
     def _run(self, profile: Profile) -> None:
         plan = make_plan(self._registry, profile)
@@ -133,7 +133,7 @@ class Runner:
         self.state.latest, self.state.latest_code = result, exit_code_of(result, profile)
         self._end(Ending.FINISHED, "")
         violated, unknown = result.count(Verdict.VIOLATED), result.count(Verdict.INCONCLUSIVE)
-        _log.info("run %s: %d violated, %d inconclusive", result.run_id, violated, unknown)
+        _log.info("run %s finished: %d violated, %d inconclusive", result.run_id, violated, unknown)
 
     def _end(self, ending: Ending, failure: str) -> None:
         self.state.endings[ending] += 1
@@ -143,7 +143,7 @@ class Runner:
             _log.error("the run failed: %s", failure)
 
     def _watch(self, event: Event) -> None:
-        """Called inside the run: know how to end it, and tell what it finds."""
+        """Handle an event in the thread of the run: remember the task for `stop`, and log findings."""
         match event:
             case RunStarted():
                 task = asyncio.current_task()
@@ -152,18 +152,18 @@ class Runner:
                         self._inside = (asyncio.get_running_loop(), task)
                     if self._stopping and task is not None:
                         task.cancel()
-                _log.info("run %s of %s, phase %s", event.run_id, event.stack, event.phase)
+                _log.info("run %s of %s started, phase %s", event.run_id, event.stack, event.phase)
             case FindingFound():
                 _log.warning("%s: %s", event.finding.check_id, event.finding.summary)
             case CheckFinished() if event.outcome.verdict is Verdict.INCONCLUSIVE:
-                _log.warning("%s could not be judged: %s", event.outcome.check_id, event.outcome.judgement.reason)
+                _log.warning("%s is inconclusive: %s", event.outcome.check_id, event.outcome.judgement.reason)
             case _:
                 pass
 
 
 def latest_run(history: History, *, checks: int) -> RunResult | None:
-    """The newest finished run that judged at least so many checks: one of `--only` says little of the stack."""
-    for run in history.runs(_RUNS_LOOKED_AT):
+    """The newest finished run that judged at least `checks` checks, or None. Runs of `--only` judge fewer."""
+    for run in history.runs(_RUNS_MAX):
         if run.kind is RunKind.RUN and run.state is RunState.FINISHED and sum(run.counts.values()) >= checks:
             return history.result(run.run_id)
     return None

@@ -1,4 +1,4 @@
-"""Cron expressions, read as cron reads them; all times are UTC."""
+"""Cron expressions with the meaning that cron gives them. All times are UTC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def cron_trigger(expression: str, *, setting: str) -> BaseTrigger:
-    """The trigger for `minute hour day month weekday`. Raises ProfileError naming the setting."""
+    """The trigger for `minute hour day month weekday`. Raises ProfileError that names the setting."""
     fields = expression.split()
     if len(fields) != 5:
         raise ProfileError(
@@ -24,7 +24,7 @@ def cron_trigger(expression: str, *, setting: str) -> BaseTrigger:
     try:
         if weekday == "*" or day == "*":
             return _trigger(minute, hour, day, month, _weekdays(weekday))
-        # Where both are restricted, cron fires when either matches; the scheduler would demand both.
+        # If both are restricted, cron fires when either matches. APScheduler would require both.
         return OrTrigger(
             [_trigger(minute, hour, day, month, "*"), _trigger(minute, hour, "*", month, _weekdays(weekday))]
         )
@@ -37,7 +37,7 @@ def _trigger(minute: str, hour: str, day: str, month: str, weekday: str) -> Cron
 
 
 def _weekdays(field: str) -> str:
-    """The field with names for numbers: cron counts from Sunday (0 and 7), the scheduler from Monday."""
+    """The field with names instead of numbers: in cron, 0 and 7 are Sunday; in APScheduler, 0 is Monday."""
     if field == "*":
         return field
     chosen: set[int] = set()
@@ -47,7 +47,7 @@ def _weekdays(field: str) -> str:
         low = 0 if span == "*" else _weekday(first)
         high = _weekday(last) if last else 6 if span == "*" or step else low
         if low > high or (step and not step.isdecimal()) or step == "0":
-            raise ValueError(f"{part!r} names no weekdays")
+            raise ValueError(f"{part!r} is not a valid range of weekdays")
         chosen |= {number % 7 for number in range(low, high + 1, int(step or 1))}
     return ",".join(_DAYS[number] for number in sorted(chosen))
 
@@ -57,4 +57,4 @@ def _weekday(text: str) -> int:
         return _DAYS.index(text)
     if text.isdecimal() and int(text) <= 7:
         return int(text)
-    raise ValueError(f"{text!r} is no weekday (0 to 7, or sun to sat)")
+    raise ValueError(f"{text!r} is not a weekday (0 to 7, or sun to sat)")

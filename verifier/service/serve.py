@@ -1,6 +1,7 @@
-"""`serve`: scheduler, runner and web server in one process, ended by SIGTERM in time.
+"""`serve`: scheduler, runner and web server in one process.
 
-SIGHUP makes a run now. A run that was cut short when the service ended is taken up when it starts again. The profile is read anew before each run; one that cannot be used leaves the old one in force.
+SIGTERM ends the service within `STOP_GRACE_S` and interrupts a run in progress; the run is resumed when the service starts
+again. SIGHUP starts a run at once. The profile is loaded again before each run; if that fails, the previous one is used.
 """
 
 from __future__ import annotations
@@ -24,44 +25,44 @@ from starlette.applications import Starlette
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError
-from verifier.profile.models import Schedule
-from verifier.service.canary import fly
+from verifier.profile.timing import Schedule
+from verifier.service.canary import run_canary
 from verifier.service.runner import Runner
 from verifier.service.schedule import cron_trigger
 from verifier.service.web import make_app
 
 STOP_GRACE_S = 10.0
-"""How long a run that was interrupted may take to write down that it was."""
+"""Seconds that an interrupted run has to store its state."""
 
 RUN, CANARY = "run", "canary"
 _log = logging.getLogger(__name__)
 
 
 class Service:
-    """The scheduler and what it starts, on the web server's event loop."""
+    """The scheduler and the tasks it starts, on the event loop of the web server."""
 
     def __init__(self, profile_path: Path, checks: Sequence[Path]) -> None:
         self._path = profile_path
         self.runner = Runner(profile_path, checks)
         self._scheduler = AsyncIOScheduler(
-            # Late is better than never, and once is enough: a night that was slept through is made up for by one run.
+            # After missed schedules (a suspended machine), run once.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone="UTC",
         )
         self._scheduled: Schedule | None = None
         self._runs: set[asyncio.Task[Any]] = set()
-        self._flights: set[asyncio.Task[Any]] = set()
+        self._canary_tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def next_run_at(self) -> datetime | None:
-        """When the next scheduled run is due."""
+        """The time of the next scheduled run."""
         job = self._scheduler.get_job(RUN)
         due: datetime | None = getattr(job, "next_run_time", None)
         return due
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """From the server's start to its end."""
+        """Start the scheduler with the web server, and stop it with the web server."""
         self._schedule()
         self._scheduler.start()
         loop = asyncio.get_running_loop()
@@ -75,25 +76,25 @@ class Service:
             await self._stop()
 
     def run_now(self) -> None:
-        """Begin a run beside the schedule; the runner refuses it while one is under way."""
+        """Start a run outside the schedule. The runner skips it while a run is in progress."""
         task = asyncio.get_running_loop().create_task(self._run())
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
 
     async def _run(self) -> None:
         with self._tracked(self._runs):
-            # A thread of anyio dies with the process, so a store that hangs cannot keep the service from ending.
+            # abandon_on_cancel: a store that hangs does not keep this task from ending.
             await anyio.to_thread.run_sync(self.runner.run, abandon_on_cancel=True)
         if not self.runner.stopping:
             self._schedule()
 
-    async def _fly(self) -> None:
-        with self._tracked(self._flights):
-            await fly(self._path, self.runner.state.canary)
+    async def _run_canary(self) -> None:
+        with self._tracked(self._canary_tasks):
+            await run_canary(self._path, self.runner.state.canary)
 
     @contextmanager
     def _tracked(self, tasks: set[asyncio.Task[Any]]) -> Iterator[None]:
-        """Keep the running task where `_stop` finds it."""
+        """Add the current task to `tasks` while it runs, for `_stop`."""
         task = asyncio.current_task()
         if task is not None:
             tasks.add(task)
@@ -103,35 +104,35 @@ class Service:
             tasks.discard(task)
 
     def _schedule(self) -> None:
-        """Follow the profile in force."""
+        """Apply the schedule of the current profile."""
         wanted = self.runner.state.profile.schedule
         if wanted == self._scheduled:
             return
         self._scheduled = wanted
-        for name, cron, what in ((RUN, wanted.cron, self._run), (CANARY, wanted.canary_cron, self._fly)):
+        for name, cron, what in ((RUN, wanted.cron, self._run), (CANARY, wanted.canary_cron, self._run_canary)):
             if cron is not None:
                 self._scheduler.add_job(what, cron_trigger(cron, setting="schedule"), id=name, replace_existing=True)
             elif self._scheduler.get_job(name) is not None:
                 self._scheduler.remove_job(name)
 
     async def _stop(self) -> None:
-        """Interrupt what is under way and wait, not for ever, until it has said so in the history."""
+        """Interrupt runs in progress, and wait up to `STOP_GRACE_S` until they have stored that in the history."""
         self._scheduler.pause()
         self.runner.stop()
-        for task in self._flights:
+        for task in self._canary_tasks:
             task.cancel()
-        if pending := self._runs | self._flights:
+        if pending := self._runs | self._canary_tasks:
             _, late = await asyncio.wait(pending, timeout=STOP_GRACE_S)
             if late:
-                _log.warning("left a run behind that did not end within %g s", STOP_GRACE_S)
+                _log.warning("a run did not end within %g s and was abandoned", STOP_GRACE_S)
         self._scheduler.shutdown(wait=False)
 
 
 class CleanFormatter(logging.Formatter):
-    """Log lines fit for other people's eyes: no secret, no control character, whoever wrote them."""
+    """Removes secrets and control characters from log lines, including those of libraries."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The whole line, tracebacks included."""
+        """The cleaned line, including its traceback."""
         return clean(super().format(record))
 
 
@@ -145,7 +146,7 @@ def serve_forever(profile_path: Path, *, host: str, port: int, checks: Sequence[
     listener = _listen(host, port)
     ended_by: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
-        # The server takes the signals over while it runs, and hands them on to these when it has ended.
+        # uvicorn handles the signals while it runs and raises them again afterwards; these handlers record them.
         signal.signal(number, lambda received, _: ended_by.append(received))
     app = make_app(service.runner.state, lambda: service.next_run_at, service.lifespan)
     config = uvicorn.Config(
@@ -166,7 +167,7 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ProfileError(f"cannot listen on {host}:{port}: {reason}. Give another --host or --port.") from None
+        raise ProfileError(f"cannot listen on {host}:{port}: {reason}. Choose another --host or --port.") from None
 
 
 def _set_up_logging() -> None:

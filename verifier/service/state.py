@@ -1,4 +1,4 @@
-"""What the service knows of itself; written by one run at a time, read by health, metrics and page."""
+"""The state of the service: written by one run at a time, read by health, metrics and report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifier.profile import Profile
 
 
 class Ending(StrEnum):
-    """How an attempt at a run ended; `skipped`: another run of this stack was under way."""
+    """How a run ended. `skipped`: another run of this stack was in progress."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -22,7 +22,7 @@ class Ending(StrEnum):
 
 @dataclass(kw_only=True)
 class CanaryState:
-    """The canary's flights: how many ended with each exit code, and the last one."""
+    """Runs of the canary: how many ended with each exit code, and the last one."""
 
     codes: Counter[int] = field(default_factory=Counter)
     last_code: int | None = None
@@ -30,11 +30,12 @@ class CanaryState:
 
 
 @dataclass(kw_only=True)
-class State:
-    """The service's state. `profile` is the one in force: the newest that could be read.
+class ServiceState:
+    """The state of the service.
 
-    `latest` is the newest run that judged everything, also one from before the service started; `failure` says why the last
-    attempt came to nothing, `profile_fault` why the file on disk is not in force.
+    `profile`: the newest profile that could be loaded. `profile_error`: why the file on disk cannot be used, or "".
+    `latest`: the newest complete run, possibly from before the service started. `failure`: why the last run failed, or "".
+    `endings`: runs since the start by result. `reads`: statements, commands and requests sent to each store since the start.
     """
 
     profile: Profile
@@ -43,7 +44,7 @@ class State:
     latest_code: ExitCode | None = None
     running_since: datetime | None = None
     failure: str = ""
-    profile_fault: str = ""
+    profile_error: str = ""
     endings: Counter[Ending] = field(default_factory=Counter)
     reads: Counter[str] = field(default_factory=Counter)
     canary: CanaryState = field(default_factory=CanaryState)

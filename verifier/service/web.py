@@ -1,4 +1,4 @@
-"""What is served: `/healthz`, `/metrics`, and the latest report at `/`. Nothing but GET is answered."""
+"""The web server: `/healthz`, `/metrics`, and the latest report at `/`. GET only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from verifier.commands.run import open_history
+from verifier.engine.session import open_history
 from verifier.history import HistoryError
 from verifier.model.redact import clean
 from verifier.model.text import at_text, conclusion
@@ -21,7 +21,7 @@ from verifier.render.html import ReportSection, render_html
 from verifier.service.health import judge_health
 from verifier.service.metrics import render_metrics
 from verifier.service.schedule import cron_trigger
-from verifier.service.state import State
+from verifier.service.state import ServiceState
 
 TREND_RUNS = 30
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -30,15 +30,15 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 class Pages:
-    """The three answers. Their methods are plain functions: Starlette runs them in threads, beside the run."""
+    """The three pages. The methods are not coroutines, so Starlette runs them in threads."""
 
-    def __init__(self, state: State, next_run: Callable[[], datetime | None]) -> None:
+    def __init__(self, state: ServiceState, next_run: Callable[[], datetime | None]) -> None:
         self._state = state
         self._next_run = next_run
         self._report: tuple[str, str] = ("", "")
 
     def health(self, request: Request) -> Response:
-        """200 when the last scheduled run is fresh enough, 503 with the reasons otherwise."""
+        """200 if the service is healthy, 503 with the reasons otherwise."""
         state = self._state
         trigger = cron_trigger(state.profile.schedule.cron, setting="schedule.cron")
         health = judge_health(state, trigger, datetime.now(UTC))
@@ -67,11 +67,11 @@ class Pages:
         }
 
     def metrics(self, request: Request) -> Response:
-        """For Prometheus."""
+        """Metrics in the Prometheus text format."""
         return Response(render_metrics(self._state, self._next_run), media_type=CONTENT_TYPE_LATEST, headers=_HEADERS)
 
     def report(self, request: Request) -> Response:
-        """The newest complete run, with what the history knows of its findings and of the runs before it."""
+        """The report of the newest complete run, with earlier runs from the history."""
         last = self._state.latest
         if last is None:
             due = self._next_run()
@@ -103,8 +103,10 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
 
 
-def make_app(state: State, next_run: Callable[[], datetime | None], lifespan: Lifespan | None = None) -> Starlette:
-    """The application."""
+def make_app(
+    state: ServiceState, next_run: Callable[[], datetime | None], lifespan: Lifespan | None = None
+) -> Starlette:
+    """The Starlette application. `next_run` returns the time of the next scheduled run."""
     pages = Pages(state, next_run)
     return Starlette(
         routes=[

@@ -20,8 +20,9 @@ from fixtures.services.base import package_dir
 from fixtures.stack.ports import LOOPBACK, claim_port, release_port
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
-from verifier.engine.engine import Engine, run
+from verifier.engine.engine import Engine
 from verifier.engine.plan import make_plan
+from verifier.engine.session import run_engine
 from verifier.history import History
 from verifier.model.verdict import Verdict
 from verifier.profile import parse_profile
@@ -163,7 +164,9 @@ def test_a_real_server_with_another_clock(redis_port: int, request: pytest.Fixtu
     ahead = "ahead" in request.node.name
     profile = parse_profile(REDIS_ALONE.replace("PORT", str(redis_port)))
     with History.open("memory:", stack="two clocks") as history:
-        result = run(Engine(profile=profile, plan=make_plan(load_checks(), profile, only=("TOK-03",)), memory=history))
+        result = run_engine(
+            Engine(profile=profile, plan=make_plan(load_checks(), profile, only=("TOK-03",)), memory=history)
+        )
     judgement = result.outcomes[0].judgement
     assert judgement.verdict is (Verdict.INCONCLUSIVE if ahead else Verdict.HOLDS), judgement
     if ahead:

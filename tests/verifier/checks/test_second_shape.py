@@ -14,8 +14,8 @@ from fixtures.blueprints.second_platform_breaches import BREACHES, plant
 from fixtures.blueprints.second_platform_seed import seed
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
-from verifier.commands.run import execute
 from verifier.engine.plan import make_plan
+from verifier.engine.session import execute
 from verifier.history import History, RunKind
 from verifier.model.verdict import Outcome, Verdict
 from verifier.profile import Profile, parse_profile

@@ -1,4 +1,4 @@
-"""The command line: documented exit codes, sentences instead of tracebacks, and a quick start."""
+"""The command line: documented exit codes, messages instead of tracebacks, and a fast start."""
 
 from __future__ import annotations
 
@@ -8,38 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.verifier.commands.command_line import UNREACHABLE, verifier
+
 HEAVY = ("sqlalchemy", "psycopg", "pymongo", "redis", "httpx", "jinja2", "sqlglot", "apscheduler", "aio_pika")
-
-UNREACHABLE = """
-stack = "nowhere"
-phase = "registered"
-history = "memory:"
-[since]
-registered = 2026-01-01T00:00:00Z
-[timing]
-settle_s = 0
-[roles.user_db]
-url = "postgresql://u:s3cret@127.0.0.1:1/none"
-connect_timeout_s = 2
-[roles.openim]
-api_url = "http://127.0.0.1:1"
-secret = "s3cret"
-admin_user_id = "verifier"
-[relations.users]
-role = "user_db"
-table = "users"
-key = "user_id"
-columns.user_id = "id"
-columns.nickname = "nickname"
-columns.active = "active"
-columns.last_login_at = "last_login_at"
-"""
-
-
-def verifier(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
-    command = [sys.executable, "-c", "from verifier.commands.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +25,8 @@ def verifier(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
         (("list", "--checks", "absent.py"), "no Python file"),
     ],
 )
-def test_bad_usage_is_code_3_and_a_sentence(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    """Bad input ends with 3 and says what was wrong; nobody sees a traceback."""
+def test_bad_usage_is_exit_code_3_with_a_message(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    """The message names the mistake; there is no traceback."""
     answer = verifier(*arguments, cwd=tmp_path)
     assert answer.returncode == 3, answer
     assert says in answer.stderr
@@ -63,7 +34,7 @@ def test_bad_usage_is_code_3_and_a_sentence(arguments: tuple[str, ...], says: st
 
 
 def test_unreachable_stores_are_inconclusive(tmp_path: Path) -> None:
-    """With every store down the run ends with 2, names the stores, and shows no secret."""
+    """With every store down the run returns 2, names the stores, and shows no secret."""
     (tmp_path / "stack.toml").write_text(UNREACHABLE)
     answer = verifier("run", cwd=tmp_path)
     assert answer.returncode == 2, answer
@@ -72,21 +43,18 @@ def test_unreachable_stores_are_inconclusive(tmp_path: Path) -> None:
     assert "Traceback" not in answer.stdout + answer.stderr
 
 
-def test_a_phase_that_does_not_exist(tmp_path: Path) -> None:
-    """The sentence names the phases."""
+def test_an_unknown_phase_is_exit_code_3(tmp_path: Path) -> None:
+    """The message lists the phases."""
     (tmp_path / "stack.toml").write_text(UNREACHABLE)
     answer = verifier("run", "--phase", "thaw", cwd=tmp_path)
     assert answer.returncode == 3
     assert "frozen" in answer.stderr
 
 
-def test_own_checks_load_from_a_file(tmp_path: Path) -> None:
-    """A user's check is listed, explained and run like the shipped ones; a broken file is told in a sentence."""
+def test_custom_checks_load_from_a_file(tmp_path: Path) -> None:
+    """A custom check is listed and explained like the shipped ones; a file that raises is exit code 3 with a message."""
     (tmp_path / "mine.py").write_text(
-        "from verifier.checks.registry import check\n"
-        "from verifier.model.invariant import Phase, Severity\n"
-        "from verifier.proofs import Rule\n"
-        "from verifier.model.query import Rows\n"
+        "from verifier import Phase, Rows, Rule, Severity, check\n"
         "@check('X-NICK', title='Nicknames are short', severity=Severity.INFO, phase=Phase.BASELINE, row='ours')\n"
         "def short(profile):\n"
         "    '''Because the client cuts them.'''\n"
@@ -101,7 +69,7 @@ def test_own_checks_load_from_a_file(tmp_path: Path) -> None:
 
 
 def test_help_loads_no_driver() -> None:
-    """`verifier --help` answers at once because nothing heavy is imported before a command needs it."""
+    """Nothing heavy is imported before a command needs it."""
     code = f"import sys, verifier.commands.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says."""
+"""The reference pages are up to date."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_page_is_up_to_date(name: str) -> None:
-    """Each committed page equals what the code generates; `make docs` mends it."""
+    """Each committed page equals the generated one; `make docs` updates it."""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: make docs"

@@ -1,9 +1,9 @@
-"""A run that is killed with SIGKILL again and again, and resumed each time, beside one that nobody disturbed.
+"""Compares a run that is killed with SIGKILL and resumed, several times, with an uninterrupted run.
 
     python -m tests.verifier.engine.killing --points 50 --seed 7
 
-Over an embedded world that is frozen and broken, slowed down by its budgets so that a run lasts some seconds. Both begin with a copy
-of the same history. Exit: 0 all equal, 1 not.
+The stack is an embedded world in phase frozen with planted faults, slowed down by its budgets so that a run takes some seconds.
+Both runs start with a copy of the same history. Exit code: 0 all equal, 1 not.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ PACE: dict[str, Any] = {
     **{f"roles.{role}.chunk_rows": 4 for role in ("user_db", "chat_db", "chat_mongo")},
     **{f"budgets.{role}.statements_per_s": 40 for role in ("user_db", "chat_db", "chat_mongo", "openim")},
 }
-"""Small bites and few of them: the walks of twelve users take as long as those of many thousands."""
+"""Small chunks and few statements a second, so that walks over twelve users take some seconds."""
 DRAINING = frozenset({"PRS-01/present"})
-"""Faults that go away by themselves."""
+"""Faults that disappear by themselves."""
 COMMAND = "from verifier.commands.cli import main; main()"
 KILLS_MAX = 3
 RUN_LIMIT_S = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a run left behind, without what differs from one run to the next (times, ids)."""
+class Stored:
+    """What a run stored, without values that differ from run to run (times, IDs)."""
 
     verdicts: dict[str, str]
     coverage: dict[str, list[int]]
@@ -64,10 +64,10 @@ class Told:
     watermarks: dict[str, Any]
     runs: list[tuple[str, str]]
     exit_code: int | None
-    """None where the process was killed after the run had ended."""
+    """None if the process was killed after the run had ended."""
 
-    def differences(self, other: Told) -> list[str]:
-        """In sentences."""
+    def differences(self, other: Stored) -> list[str]:
+        """The differences as text."""
         return [
             f"{name}: {mine!r} and {theirs!r}"
             for name in ("verdicts", "coverage", "findings", "watermarks", "runs", "exit_code")
@@ -85,22 +85,22 @@ def _differing(mine: Any, theirs: Any) -> tuple[Any, Any]:
 
 @dataclass(kw_only=True)
 class Arena:
-    """A broken world, the history that its baseline was taken into, and a place for the copies."""
+    """A world with faults, the history with its baseline, and a directory for copies."""
 
     world: World
     text: str
     baseline: Path
     place: Path
 
-    def undisturbed(self) -> tuple[Told, float]:
-        """One run to its end, and how long it took."""
-        profile = self._copy("undisturbed")
+    def uninterrupted(self) -> tuple[Stored, float]:
+        """One run to its end, and its duration in seconds."""
+        profile = self._copy("uninterrupted")
         begun = time.monotonic()
         code = self._start(profile).wait(RUN_LIMIT_S)
-        return self._told(profile, code), time.monotonic() - begun
+        return self._stored(profile, code), time.monotonic() - begun
 
-    def killed(self, name: str, chance: random.Random, lasts_s: float) -> tuple[Told, list[float], int]:
-        """One run that is killed up to KILLS_MAX times: what it left behind, when it was killed, and how many checks were judged before."""
+    def killed(self, name: str, chance: random.Random, lasts_s: float) -> tuple[Stored, list[float], int]:
+        """One run that is killed up to KILLS_MAX times: what it stored, the times of the kills, and how many checks were judged by then."""
         profile = self._copy(name)
         kills: list[float] = []
         for _ in range(chance.randint(1, KILLS_MAX)):
@@ -108,17 +108,15 @@ class Arena:
             after_s = chance.uniform(0.05, lasts_s)
             try:
                 code = process.wait(after_s)
-                return self._told(profile, code), kills, self._judged(profile)
+                return self._stored(profile, code), kills, self._judged(profile)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(10)
                 kills.append(round(after_s, 2))
-                if self._finished(
-                    profile
-                ):  # it died over its reports: the run itself is whole, and a second would be a second
-                    return self._told(profile, None), kills, self._judged(profile)
+                if self._finished(profile):  # it was killed while it wrote reports: the run has finished
+                    return self._stored(profile, None), kills, self._judged(profile)
         judged = self._judged(profile)
-        return self._told(profile, self._start(profile).wait(RUN_LIMIT_S)), kills, judged
+        return self._stored(profile, self._start(profile).wait(RUN_LIMIT_S)), kills, judged
 
     def _copy(self, name: str) -> Path:
         directory = self.place / name
@@ -149,13 +147,13 @@ class Arena:
     def _history(self, profile: Path) -> History:
         return History.open(str(profile.parent / "history.db"), stack=self.world.config.name)
 
-    def _told(self, profile: Path, code: int | None) -> Told:
+    def _stored(self, profile: Path, code: int | None) -> Stored:
         with self._history(profile) as history:
             runs = history.runs()
             result = history.result(runs[0].run_id)
             if result is None:
                 raise RuntimeError(f"no run in {profile.parent}: {(profile.parent / 'out').read_text()}")
-            return Told(
+            return Stored(
                 verdicts={item.check_id: item.verdict.value for item in result.outcomes},
                 coverage={item.check_id: [part.seen for part in item.judgement.coverage] for item in result.outcomes},
                 findings={
@@ -169,7 +167,7 @@ class Arena:
 
 
 def _lasting(value: Any) -> Any:
-    """A reading without its time and the place in a log that goes on by itself; of heartbeats, which our own looks raise, the names."""
+    """A watermark without its time and log position, which always change; of heartbeats, only the names."""
     kept = {name: item for name, item in dict(value).items() if name not in ("at", "horizon")}
     if "heartbeats" in kept:
         kept["heartbeats"] = sorted(kept["heartbeats"])
@@ -178,7 +176,7 @@ def _lasting(value: Any) -> Any:
 
 @contextmanager
 def arena(stack: Stack) -> Iterator[Arena]:
-    """Make the world, take its baseline, break it."""
+    """Create the world, take its baseline, plant faults."""
     with stack.new_world() as world, tempfile.TemporaryDirectory(prefix="killing-") as place:
         population = asyncio.run(worlds.frozen(world.config, users=USERS))
         history = Path(place) / "baseline.db"
@@ -200,7 +198,7 @@ def arena(stack: Stack) -> Iterator[Arena]:
 
 
 def _single_file(history: Path) -> Path:
-    """A copy that needs no log beside it."""
+    """A copy of the database without a write-ahead log."""
     import sqlite3
     from contextlib import closing
 
@@ -217,30 +215,30 @@ async def _break(world: World, population: Population) -> None:
         await plant_all(site, [CATALOGUE[fault_id] for fault_id in HEALTHY_JOURNAL])
         await plant_all(site, lasting)
         await site.clean_up()
-        # Nonces expire within minutes: the last run would see a world without them.
+        # Nonces expire within minutes, before the last run.
         async for key in site.redis.scan_iter("hmac:nonce:*"):
             await site.redis.delete(key)
-    # What was written must be in the servers' statistics before anybody compares two runs.
+    # Wait until the statistics of the servers include these writes.
     await asyncio.sleep(max(STATISTICS_S, 11.0))
 
 
 def compare(arena_: Arena, points: int, seed: int, say: Any = print) -> list[str]:
-    """Kill at so many points; returns what differed, in sentences."""
-    reference, lasts_s = arena_.undisturbed()
+    """Kill at `points` random times; return the differences."""
+    reference, lasts_s = arena_.uninterrupted()
     counts = (
-        f"{len(reference.verdicts)} checks, {len(reference.findings)} findings, {len(reference.watermarks)} readings"
+        f"{len(reference.verdicts)} checks, {len(reference.findings)} findings, {len(reference.watermarks)} watermarks"
     )
-    say(f"undisturbed: {lasts_s:.1f} s, {counts}, exit code {reference.exit_code}")
+    say(f"uninterrupted: {lasts_s:.1f} s, {counts}, exit code {reference.exit_code}")
     faults: list[str] = []
     chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     done = 0
     while done < points:
-        told, kills, judged = arena_.killed(f"run-{done}", chance, lasts_s)
+        stored, kills, judged = arena_.killed(f"run-{done}", chance, lasts_s)
         done += max(1, len(kills))
-        found = told.differences(reference)
+        found = stored.differences(reference)
         faults += [f"killed at {kills}: {item}" for item in found]
         say(f"{done}/{points}: killed at {kills} s, {judged} checks judged by then: {'; '.join(found) or 'equal'}")
-    again, _ = arena_.undisturbed()
+    again, _ = arena_.uninterrupted()
     faults += [f"the world itself changed: {item}" for item in again.differences(reference)]
     return faults
 

@@ -1,20 +1,15 @@
-"""`can-advance`: each condition alone keeps the stack where it is, and all of them together let it go on."""
+"""The phase gate: every condition is required, and together they allow the next phase."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from tests.verifier.commands.test_cli import verifier
 from tests.verifier.history.samples import outcome
-from verifier.checks.catalogue import load_checks
-from verifier.engine.gate import CanaryAge, Condition, PastRun, State, exit_code, judge_gate
-from verifier.history import History, RunKind
+from verifier.engine.gate import CanaryAge, Condition, PastRun, Readiness, exit_code, judge_gate
 from verifier.model.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
 from verifier.profile import parse_profile
 
@@ -36,11 +31,13 @@ expires = 2027-06-01
 """
 
 
-def run(hours_ago: float, *, changed: Sequence[Outcome] = (), phase: str = "cutover", heard_s: float = 1300) -> PastRun:
-    """A complete run that ended so long ago; `changed` replace the outcomes of a green."""
+def run(
+    hours_ago: float, *, changed: Sequence[Outcome] = (), phase: str = "cutover", listened_s: float = 1300
+) -> PastRun:
+    """A complete run that ended `hours_ago`; `changed` replaces outcomes of a green run."""
     ended = NOW - timedelta(hours=hours_ago)
     tapped = outcome(check_id="PUB-01")
-    tapped = replace(tapped, judgement=replace(tapped.judgement, coverage=(Coverage(observed_s=heard_s),)))
+    tapped = replace(tapped, judgement=replace(tapped.judgement, coverage=(Coverage(observed_s=listened_s),)))
     outcomes = {item.check_id: item for item in (outcome(), tapped, outcome(check_id="META-01"), *changed)}
     return PastRun(
         result=RunResult(
@@ -55,7 +52,7 @@ def run(hours_ago: float, *, changed: Sequence[Outcome] = (), phase: str = "cuto
 
 
 def part(item: PastRun) -> PastRun:
-    """A run of one check alone."""
+    """The same run with one check only."""
     return replace(item, result=replace(item.result, outcomes=item.result.outcomes[:1]))
 
 
@@ -73,20 +70,20 @@ FRESH = CanaryAge(age_s=600)
 def judge(
     runs: Sequence[PastRun] = NIGHTS, *, canary: CanaryAge | None = FRESH, text: str = TEXT, accepted: str = ""
 ) -> tuple[ExitCode, list[Condition]]:
-    """The gate's answer, and the conditions that are not met."""
+    """The exit code, and the conditions that are not met."""
     conditions = judge_gate(
         parse_profile(text), iter(runs), known=KNOWN, accepted=frozenset(accepted.split()), canary=canary, now=NOW
     )
-    return exit_code(conditions), [item for item in conditions if item.state is not State.MET]
+    return exit_code(conditions), [item for item in conditions if item.state is not Readiness.MET]
 
 
-def test_three_green_nights_may_advance() -> None:
-    """Everything is met."""
+def test_three_green_nights_are_enough() -> None:
+    """All conditions are met."""
     assert judge() == (ExitCode.HOLDS, [])
 
 
 @pytest.mark.parametrize(
-    ("runs", "code", "said"),
+    ("runs", "code", "detail"),
     [
         ((), ExitCode.VIOLATED, "no complete run in phase cutover"),
         (NIGHTS[:2], ExitCode.VIOLATED, "2 so far"),
@@ -102,26 +99,26 @@ def test_three_green_nights_may_advance() -> None:
         ),
         ((run(1), part(run(2, changed=[not_green(Verdict.VIOLATED)])), *NIGHTS[1:]), ExitCode.VIOLATED, "1 so far"),
         ((run(1), replace(run(9), baseline=True), *NIGHTS[1:]), ExitCode.VIOLATED, "a baseline was taken"),
-        (tuple(run(hours, heard_s=30) for hours in (1, 25, 49)), ExitCode.VIOLATED, "PUB-01 0.03 h"),
+        (tuple(run(hours, listened_s=30) for hours in (1, 25, 49)), ExitCode.VIOLATED, "PUB-01 0.03 h"),
         ((run(1, changed=[replace(outcome(), pending=True)]), *NIGHTS[1:]), ExitCode.VIOLATED, "came with an upgrade"),
         ((replace(run(0.5), finished=False), *NIGHTS), ExitCode.HOLDS, ""),
         ((part(run(0.5)), *NIGHTS), ExitCode.HOLDS, ""),
         ((run(1, changed=[WAIVED]), *NIGHTS[1:]), ExitCode.HOLDS, ""),
     ],
 )
-def test_what_the_runs_must_say(runs: Sequence[PastRun], code: ExitCode, said: str) -> None:
-    """Greens in a row, complete, conclusive, in this phase, over hours, fresh; partial greens neither help nor hurt."""
+def test_conditions_on_past_runs(runs: Sequence[PastRun], code: ExitCode, detail: str) -> None:
+    """Runs must be green in a row, complete, conclusive, recent, in this phase, and cover enough hours. Partial green runs do not count."""
     found, missing = judge(runs)
     assert found is code, missing
-    assert said in " ".join(item.detail for item in missing)
+    assert detail in " ".join(item.detail for item in missing)
     assert all(item.next_step for item in missing)
 
 
-def test_a_newest_run_that_could_not_know_cannot_tell() -> None:
-    """With enough greens before it the row is broken, so it is a no; where accepted, the blindness does not hinder; lost continuity does."""
-    blind = run(1, changed=[not_green(Verdict.INCONCLUSIVE)])
-    assert judge((blind, *NIGHTS[1:]))[0] is ExitCode.VIOLATED
-    assert judge((blind, *NIGHTS[1:]), accepted="USR-01")[0] is ExitCode.HOLDS
+def test_an_inconclusive_newest_run_is_not_green() -> None:
+    """An inconclusive check breaks the row, unless it is accepted. Lost continuity breaks it in any case."""
+    inconclusive = run(1, changed=[not_green(Verdict.INCONCLUSIVE)])
+    assert judge((inconclusive, *NIGHTS[1:]))[0] is ExitCode.VIOLATED
+    assert judge((inconclusive, *NIGHTS[1:]), accepted="USR-01")[0] is ExitCode.HOLDS
     lost = run(25, changed=[not_green(Verdict.INCONCLUSIVE, "continuity broken (crash recovery changed): armed anew")])
     code, missing = judge((run(1), lost, run(49)), accepted="USR-01")
     assert code is ExitCode.VIOLATED
@@ -136,13 +133,13 @@ def test_a_newest_run_that_could_not_know_cannot_tell() -> None:
         (CanaryAge(age_s=90_000), TEXT, ExitCode.INCONCLUSIVE),
     ],
 )
-def test_the_canary_must_have_flown(canary: CanaryAge | None, text: str, code: ExitCode) -> None:
-    """Off is a no; absent or stale cannot be told."""
+def test_the_canary_must_have_run_recently(canary: CanaryAge | None, text: str, code: ExitCode) -> None:
+    """No canary: not met. An absent or old journal: unknown."""
     assert judge(canary=canary, text=text)[0] is code
 
 
-def test_a_waiver_that_is_needed_must_last() -> None:
-    """One that ends within the week holds the stack back; one that nothing needs does not."""
+def test_a_waiver_in_use_must_not_expire_soon() -> None:
+    """A waiver in use that expires within a week is a condition that is not met; an unused one is ignored."""
     soon = TEXT.replace("2027-06-01", "2026-11-30")
     assert judge(text=soon)[0] is ExitCode.HOLDS
     code, missing = judge((run(1, changed=[WAIVED]), *NIGHTS[1:]), text=soon)
@@ -150,8 +147,8 @@ def test_a_waiver_that_is_needed_must_last() -> None:
     assert "USR-01 (ann, 2026-11-30)" in missing[0].detail
 
 
-def test_a_check_that_the_newest_run_did_not_judge_cannot_be_told() -> None:
-    """An upgrade brought it: the next run tells."""
+def test_a_check_that_the_newest_run_did_not_judge_is_unknown() -> None:
+    """A check that came with an upgrade is judged by the next run."""
     extra = outcome(check_id="X-1")
     older = tuple(run(hours, changed=[extra]) for hours in (1, 25, 49))
     assert judge(older)[0] is ExitCode.HOLDS
@@ -159,58 +156,3 @@ def test_a_check_that_the_newest_run_did_not_judge_cannot_be_told() -> None:
         parse_profile(TEXT), older, known=("X-2", *KNOWN), accepted=frozenset(), canary=FRESH, now=NOW
     )
     assert "it did not judge X-2" in conditions[0].detail
-
-
-def _write(tmp_path: Path, runs: int) -> None:
-    (tmp_path / "stack.toml").write_text(TEXT + "[gate]\nhours = 0\nobserve_hours = 0\n")
-    known = [item.id for item in load_checks()]
-    with History.open(str(tmp_path / "verifier-history.db"), stack="s") as history:
-        for number in range(runs):
-            at = datetime.now(UTC) - timedelta(minutes=10 * (runs - number))
-            with history.lock():
-                history.begin(f"r{number}", "cutover", at, kind=RunKind.RUN)
-                outcomes = tuple(replace(outcome(check_id=name), started_at=at, ended_at=at) for name in known)
-                for item in outcomes:
-                    history.record(item)
-                history.finish(
-                    RunResult(
-                        run_id=f"r{number}", stack="s", phase="cutover", started_at=at, ended_at=at, outcomes=outcomes
-                    )
-                )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (("--to", "thaw"), 3, "there is no phase 'thaw'"),
-        (("--to", "registered"), 3, "in phase cutover already"),
-        (("--to", "decommissioned"), 3, "the next one is frozen"),
-        ((), 3, "--to"),
-    ],
-)
-def test_a_phase_that_is_not_the_next_is_usage(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
-) -> None:
-    """Exit 3 and a sentence."""
-    _write(tmp_path, 0)
-    answer = verifier("can-advance", *arguments, cwd=tmp_path)
-    assert answer.returncode == code
-    assert says in answer.stderr
-
-
-def test_the_command_prints_what_is_missing(tmp_path: Path) -> None:
-    """With two runs one is missing and the canary cannot be told: exit 1; with three only the canary is left: exit 2, also as JSON."""
-    _write(tmp_path, 2)
-    answer = verifier("can-advance", "--to", "frozen", cwd=tmp_path)
-    assert answer.returncode == 1, answer
-    assert "2 so far" in answer.stdout
-    assert "no: 1 missing, 1 unknown" in answer.stdout
-    (tmp_path / "verifier-history.db").unlink()
-    _write(tmp_path, 3)
-    answer = verifier("can-advance", "--to", "frozen", "--json", cwd=tmp_path)
-    assert answer.returncode == 2, answer
-    document = json.loads(answer.stdout)
-    assert (document["may_advance"], document["exit_code"]) == (False, 2)
-    assert [item["name"] for item in document["conditions"] if item["state"] != "met"] == [
-        "the canary's journal is fresh"
-    ]

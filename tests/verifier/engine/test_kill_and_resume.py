@@ -1,4 +1,4 @@
-"""A run that is killed with SIGKILL and resumed says and leaves behind what an undisturbed one does."""
+"""A run that is killed with SIGKILL and resumed has the same result as an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ POINTS, SEED = 4, 20261125
 
 @pytest.fixture(scope="module")
 def broken(stack: Stack) -> Iterator[Arena]:
-    """A frozen world with its baseline, broken afterwards."""
+    """A frozen world with its baseline, with faults planted afterwards."""
     with arena(stack) as made:
         yield made
 
 
-def test_resumed_equals_undisturbed(broken: Arena) -> None:
-    """Verdicts, coverage, findings and how often they were seen, readings, runs and exit code: at some random points.
+def test_a_resumed_run_equals_an_uninterrupted_run(broken: Arena) -> None:
+    """Verdicts, coverage, findings, watermarks, runs and exit code are the same, for kills at random times.
 
-    `python -m tests.verifier.engine.killing --points 50` is the long form.
+    `python -m tests.verifier.engine.killing --points 50` runs more kills.
     """
-    said: list[str] = []
-    assert compare(broken, POINTS, SEED, said.append) == [], said
+    log: list[str] = []
+    assert compare(broken, POINTS, SEED, log.append) == [], log

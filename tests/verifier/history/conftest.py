@@ -1,4 +1,4 @@
-"""Where histories live in these tests: memory, a file, and a PostgreSQL of our own."""
+"""Histories in memory, in a file and in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["memory", "file", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A URL or path, once for each kind of database."""
+    """A URL or path for each kind of database."""
     match request.param:
         case "memory":
             return "memory:"
@@ -40,6 +40,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def history(place: str, request: pytest.FixtureRequest) -> Iterator[History]:
-    """An open history of a stack that no other test uses."""
+    """An open history of a stack that only this test uses."""
     with History.open(place, stack=f"stack of {request.node.nodeid}") as opened:
         yield opened

@@ -14,12 +14,12 @@ START = datetime(2026, 11, 23, 2, 17, tzinfo=UTC)
 
 
 def at(minutes: float) -> datetime:
-    """Minutes after the start of time."""
+    """START plus minutes."""
     return START + timedelta(minutes=minutes)
 
 
 def finding(history: History, raw_key: str, *, check_id: str = "USR-01", summary: str = "missing in OpenIM") -> Finding:
-    """A finding as the engine makes it."""
+    """A finding as the engine creates it."""
     return Finding(
         check_id=check_id,
         severity=Severity.CRITICAL,

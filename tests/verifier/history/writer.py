@@ -1,4 +1,4 @@
-"""A process that records checks until it is killed: `python writer.py PLACE STACK RUN_ID`. Says each check it has committed."""
+"""A process that records checks until it is killed: `python writer.py PLACE STACK RUN_ID`. It prints each committed check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifier.history import History
 
 
 def main() -> None:
-    """Commit for ever; the line is written after the commit has returned."""
+    """Commit in a loop. A line is printed after its commit has returned."""
     place, stack, run_id = sys.argv[1:4]
     with History.open(place, stack=stack) as history, history.lock():
         history.begin(run_id, "cutover", START)

@@ -17,8 +17,8 @@ from fixtures.clients.world import WorldConfig
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
 from verifier.commands.init import Addresses, propose
-from verifier.commands.run import execute, open_history
 from verifier.engine.plan import make_plan
+from verifier.engine.session import execute, open_history
 from verifier.history import RunKind
 from verifier.model.verdict import ExitCode
 from verifier.profile import Profile, ProfileError, parse_profile

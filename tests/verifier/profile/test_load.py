@@ -40,7 +40,7 @@ def test_the_shipped_template_loads() -> None:
         (('phase = "baseline"', 'phase = "frozen"'), "since.frozen is missing"),
         (
             ('role = "user_db"\ntable = "public.users"', 'role = "users_db"\ntable = "public.users"'),
-            "'users_db' is not described",
+            "there is no role 'users_db'",
         ),
         (('table = "public.users"', 'table = "public.users"\nselect = "SELECT 1"'), "exactly one of table, select"),
         (('key = "report_id"', 'key = "id"'), "key column 'id' is not among the columns"),

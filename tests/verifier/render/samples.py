@@ -1,4 +1,4 @@
-"""A small world of results to look at: every verdict, and findings as the real checks word them."""
+"""Sample results with every verdict, and findings in the wording of real checks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def finding(
     severity: Severity = Severity.CRITICAL,
     evidence: Mapping[str, str] | None = None,
 ) -> Finding:
-    """A finding that was looked at twice, six seconds apart."""
+    """A finding with two passes, six seconds apart."""
     return Finding(
         check_id=check_id,
         severity=severity,
@@ -42,7 +42,7 @@ def finding(
 
 
 def outcome(check_id: str, title: str, severity: Severity, judgement: Judgement, took_s: float = 1.4) -> Outcome:
-    """An outcome that began three seconds into the run."""
+    """An outcome that started three seconds after the run."""
     begun = START + timedelta(seconds=3)
     return Outcome(
         check_id=check_id,
@@ -57,7 +57,7 @@ def outcome(check_id: str, title: str, severity: Severity, judgement: Judgement,
 def holds(
     seen: int, total: int | None, unit: str, text: str = "", *, unseen: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> Judgement:
-    """A green with its coverage."""
+    """A judgement that holds, with coverage."""
     coverage = (Coverage(seen, total, unit, text, tuple(unseen)),)
     return Judgement(
         verdict=Verdict.HOLDS,
@@ -77,7 +77,7 @@ def violated(
     notes: Sequence[str] = (),
     queries: Sequence[str] = (),
 ) -> Judgement:
-    """A red with its findings."""
+    """A violated judgement with its findings."""
     return Judgement(
         verdict=Verdict.VIOLATED,
         coverage=(coverage,),
@@ -126,7 +126,7 @@ BACKDATED = finding(
 
 
 def mixed_result() -> RunResult:
-    """Frozen, with breaches: every verdict occurs."""
+    """A run in phase frozen with findings; every verdict occurs."""
     critical, high, medium = Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM
     hostile = finding(
         "USR-05",
@@ -279,7 +279,7 @@ def mixed_result() -> RunResult:
 
 
 def healthy_result() -> RunResult:
-    """Mid-migration: everything applicable holds."""
+    """A run in phase cutover in which everything applicable holds."""
     full = mixed_result()
     outcomes = tuple(
         item

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal, and what a log gets."""
+"""The terminal output, with and without a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifier.render.terminal import TerminalRenderer
 
 
 def events(result: RunResult) -> Iterator[Event]:
-    """What the engine would have said."""
+    """The events of the engine for this result."""
     ids = tuple(item.check_id for item in result.outcomes)
     yield RunStarted(run_id=result.run_id, stack=result.stack, phase=result.phase, at=result.started_at, check_ids=ids)
     for outcome in result.outcomes:
@@ -45,8 +45,8 @@ def shown(result: RunResult, *, width: int = 80, terminal: bool = False, **optio
 
 
 @pytest.mark.parametrize("width", [60, 80, 119, 120, 160])
-def test_the_summary_fits_and_says_everything(width: int) -> None:
-    """No line is wider than the terminal; every check, its verdict, and the reason are there."""
+def test_the_summary_fits_and_is_complete(width: int) -> None:
+    """No line is wider than the terminal. Every check, its verdict and the reason are shown."""
     text = shown(mixed_result(), width=width)
     summary = text[text.index("verdict  ") :]
     assert max(cell_len(line) for line in summary.splitlines()) <= width
@@ -60,8 +60,8 @@ def test_the_summary_fits_and_says_everything(width: int) -> None:
     assert "exit code 1: something is violated" in words
 
 
-def test_a_finding_can_be_acted_upon() -> None:
-    """What, where, expected, actual, evidence, both looks, how to look again, what to do."""
+def test_a_finding_shows_all_details() -> None:
+    """What, where, expected, actual, evidence, both passes, the recheck command and the next step."""
     words = " ".join(shown(mixed_result(), width=160).split())
     for said in (
         "where chat.messages _id = 6741f0c2e7b1a2d3c4e5f607",
@@ -75,8 +75,8 @@ def test_a_finding_can_be_acted_upon() -> None:
         assert said in words
 
 
-def test_findings_are_few_and_the_rest_is_counted() -> None:
-    """Three per check and how many more; `verbose` shows all that the run wrote out, and the waived ones."""
+def test_few_findings_are_shown_and_the_others_counted() -> None:
+    """Three per check, and how many more. `verbose` shows all listed findings, including waived ones."""
     short, long = shown(mixed_result()), shown(mixed_result(), verbose=True)
     assert "and 13 more (see the report)" in short
     assert "and 12 more (see the report)" in long
@@ -85,8 +85,8 @@ def test_findings_are_few_and_the_rest_is_counted() -> None:
     assert "3.00" not in short
 
 
-def test_a_log_gets_one_line_for_each_check() -> None:
-    """Without a terminal nothing is drawn: plain lines, not wrapped, no escape sequences."""
+def test_without_a_terminal_each_check_is_one_line() -> None:
+    """Plain lines, not wrapped, without escape sequences."""
     text = shown(mixed_result())
     lines = [line for line in text.splitlines() if line.startswith("[")]
     assert len(lines) == len(mixed_result().outcomes)
@@ -95,8 +95,8 @@ def test_a_log_gets_one_line_for_each_check() -> None:
     assert "\r" not in text
 
 
-def test_a_terminal_gets_progress_and_its_cursor_back() -> None:
-    """The live part goes away and the cursor is shown again, also when the run breaks off."""
+def test_the_live_display_restores_the_cursor() -> None:
+    """The live display is removed and the cursor shown again, also after an exception."""
     text = shown(mixed_result(), terminal=True)
     assert text.count("\x1b[?25h") >= 1
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
@@ -115,15 +115,15 @@ def test_a_terminal_gets_progress_and_its_cursor_back() -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_hostile_text_is_only_text(terminal: bool) -> None:
-    """Markup is not interpreted, escape sequences are written out."""
+def test_markup_and_escape_sequences_are_text(terminal: bool) -> None:
+    """Markup is not interpreted, escape sequences are escaped."""
     text = shown(mixed_result(), width=160, terminal=terminal)
     assert "[bold]not markup[/bold] \\x1b[31mred\\u202e" in text
     assert "\x1b[31mred" not in text
 
 
-def test_the_history_says_what_is_new() -> None:
-    """A finding that was there before says since when."""
+def test_findings_are_new_or_since_a_date() -> None:
+    """A finding that an earlier run found shows since when."""
     stored = StoredFinding(
         fingerprint=BACKDATED.fingerprint,
         check_id="MSG-01",
@@ -142,8 +142,8 @@ def test_the_history_says_what_is_new() -> None:
     assert "new in this run" in shown(mixed_result(), width=160, known=known.get)
 
 
-def test_the_exit_code_is_the_one_that_the_options_make() -> None:
-    """`--fail-on` and accepted blindness change it; the accepted checks are named."""
+def test_the_exit_code_follows_the_options() -> None:
+    """`--fail-on` and accepted inconclusive checks change it; accepted checks are named."""
     result = mixed_result()
     mild = shown(result, width=160, fail_on=frozenset({Severity.INFO}), accepted=frozenset({"MQ-01"}))
     assert "exit code 0" in mild
@@ -153,14 +153,14 @@ def test_the_exit_code_is_the_one_that_the_options_make() -> None:
 
 
 def test_a_run_without_checks_says_so() -> None:
-    """No empty table, no green."""
+    """There is no table, and it does not look green."""
     text = shown(replace(mixed_result(), outcomes=(), notes=()))
     assert "nothing was judged" in text
     assert "invariant, and" not in text
 
 
-def test_a_terminal_without_unicode_gets_plain_marks() -> None:
-    """A narrow encoding costs symbols, never the run."""
+def test_an_encoding_without_unicode_gets_plain_marks() -> None:
+    """Symbols are replaced instead of raising."""
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii"), width=80)
     renderer = TerminalRenderer(console)

@@ -1,4 +1,4 @@
-"""States of a service, made by hand."""
+"""States of a service for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from verifier.model.invariant import Severity
 from verifier.model.verdict import Judgement, Outcome, RunResult, Verdict
 from verifier.profile import parse_profile
-from verifier.service.state import State
+from verifier.service.state import ServiceState
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 PROFILE = """
@@ -21,9 +21,9 @@ cron = "0 * * * *"
 """
 
 
-def state(**values: object) -> State:
-    """A service that started at noon and is to run every hour."""
-    made = State(profile=parse_profile(PROFILE), started_at=NOON)
+def state(**values: object) -> ServiceState:
+    """The state of a service that started at noon and runs every hour."""
+    made = ServiceState(profile=parse_profile(PROFILE), started_at=NOON)
     for name, value in values.items():
         setattr(made, name, value)
     return made

@@ -1,4 +1,4 @@
-"""The canary is a process beside the service: its end is counted, and it never outlives the service."""
+"""The canary runs as a subprocess of the service: its exit code is counted, and it ends with the service."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ PROFILE = Path("stack.toml")
 
 
 @pytest.mark.parametrize("code", [0, 2])
-def test_its_exit_code_is_counted(code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever it ends with is in the state, and what it said is in the log."""
-    monkeypatch.setattr(canary, "COMMAND", ("-c", f"import sys; print('it flew', sys.argv[1:]); sys.exit({code})"))
+def test_the_exit_code_is_counted(code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The exit code is in the state and the output in the log."""
+    monkeypatch.setattr(canary, "COMMAND", ("-c", f"import sys; print('it ran', sys.argv[1:]); sys.exit({code})"))
     state = CanaryState()
     with caplog.at_level("INFO"):
-        asyncio.run(canary.fly(PROFILE, state))
+        asyncio.run(canary.run_canary(PROFILE, state))
     assert state.codes == {code: 1}
     assert state.last_code == code
-    assert "it flew ['--profile', 'stack.toml']" in caplog.text
+    assert "it ran ['--profile', 'stack.toml']" in caplog.text
 
 
-def test_it_ends_with_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cancelling the flight ends the process."""
+def test_the_process_ends_with_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelling the task ends the process."""
     mark = tmp_path / "pid"
     code = f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(60)"
     monkeypatch.setattr(canary, "COMMAND", ("-c", code))
 
-    async def cut_short() -> None:
-        task = asyncio.create_task(canary.fly(PROFILE, CanaryState()))
+    async def cancel() -> None:
+        task = asyncio.create_task(canary.run_canary(PROFILE, CanaryState()))
         await asyncio.to_thread(_wait_for, mark)
         task.cancel()
         await asyncio.wait([task])
 
-    asyncio.run(cut_short())
+    asyncio.run(cancel())
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
 
@@ -52,9 +52,9 @@ def _wait_for(mark: Path) -> None:
 
 
 def test_a_canary_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline ends it; that counts as a flight that failed."""
+    """It is ended at the deadline and counts as failed."""
     monkeypatch.setattr(canary, "COMMAND", ("-c", "import time; time.sleep(60)"))
     monkeypatch.setattr(canary, "DEADLINE_S", 0.3)
     state = CanaryState()
-    asyncio.run(canary.fly(PROFILE, state))
+    asyncio.run(canary.run_canary(PROFILE, state))
     assert state.last_code not in (None, 0)

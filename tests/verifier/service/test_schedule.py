@@ -1,4 +1,4 @@
-"""Cron expressions mean what cron means by them."""
+"""Cron expressions have the meaning that cron gives them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def fires(expression: str, count: int = 4) -> list[str]:
-    """The next times after a Monday's first minute, as `Mon 05 02:17`."""
+    """The next times after Monday 00:00, such as `Mon 05 02:17`."""
     trigger, moment, found = cron_trigger(expression, setting="schedule.cron"), MONDAY, []
     for _ in range(count):
         following = next_after(trigger, moment)
@@ -38,22 +38,22 @@ def fires(expression: str, count: int = 4) -> list[str]:
         ("*/20 * * * *", ["Mon 05 00:20", "Mon 05 00:40", "Mon 05 01:00", "Mon 05 01:20"]),
     ],
 )
-def test_it_fires_as_cron_does(expression: str, expected: list[str]) -> None:
-    """Sunday is 0 and 7, ranges may end on it, and a day of the month or of the week is enough."""
+def test_expressions_fire_as_in_cron(expression: str, expected: list[str]) -> None:
+    """Sunday is 0 and 7, ranges may end on Sunday, and either day of month or day of week must match."""
     assert fires(expression) == expected
 
 
 @pytest.mark.parametrize(
     "expression", ["", "17 2 * *", "99 2 * * *", "0 0 * * 8", "0 0 * * 5-2", "0 0 * * x", "0 0 * * 1/0"]
 )
-def test_nonsense_is_told(expression: str) -> None:
-    """The sentence names the setting and the expression."""
+def test_an_invalid_expression_is_a_profile_error(expression: str) -> None:
+    """The message names the setting."""
     with pytest.raises(ProfileError, match=r"schedule\.cron: "):
         cron_trigger(expression, setting="schedule.cron")
 
 
-def test_next_is_strictly_after() -> None:
-    """The very second of a firing belongs to the run that it began."""
+def test_the_next_time_is_strictly_after() -> None:
+    """A run that started at a scheduled time is followed by the next scheduled time."""
     trigger = cron_trigger("17 2 * * *", setting="schedule.cron")
     began = MONDAY + timedelta(hours=2, minutes=17)
     assert next_after(trigger, began) == began + timedelta(days=1)

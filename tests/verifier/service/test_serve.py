@@ -1,4 +1,4 @@
-"""`verifier serve` as a process: it runs when told, never twice at once, outlives a broken profile, and ends in time."""
+"""`verifier serve` as a process: runs on demand, one run at a time, invalid profiles, and a timely end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Served:
     log: Path
 
     def health(self) -> dict[str, Any]:
-        """What /healthz says, with its status under `code`."""
+        """The answer of /healthz, with the status code as `code`."""
         answer = httpx.get(f"{self.url}/healthz", trust_env=False)
         return {**answer.json(), "code": answer.status_code}
 
@@ -53,7 +53,7 @@ class Served:
         }
 
     def run_now(self) -> None:
-        """Ask for a run beside the schedule."""
+        """Request a run outside the schedule."""
         self.process.send_signal(signal.SIGHUP)
 
     def wait(self, what: str, condition: Callable[[], object]) -> None:
@@ -65,13 +65,13 @@ class Served:
             time.sleep(0.1)
 
     def finished(self) -> float:
-        """How many runs have ended as they should."""
+        """How many runs have finished."""
         return self.metrics()["verifier_runs_total", "finished"]
 
 
 @contextmanager
 def serving(profile: Path) -> Iterator[Served]:
-    """A service on a port that it chose, killed at the end if it still lives."""
+    """A service on a free port, killed at the end if it still runs."""
     log = profile.with_suffix(".log")
     with log.open("w") as errors:
         process = subprocess.Popen(
@@ -99,14 +99,14 @@ def _answers(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def config(stack: Stack) -> Iterator[WorldConfig]:
-    """A world with nobody in it."""
+    """A world without users."""
     with stack.new_world(broker=False) as world:
         yield world.config
 
 
 @pytest.fixture
 def profile(config: WorldConfig, tmp_path: Path) -> Callable[..., Path]:
-    """Write the world's profile, with a history of this test's own."""
+    """Write the profile of the world, with a separate history for each test."""
 
     def write(*, phase: str = "baseline", timing: TimingValues = QUICK, cron: str = "17 2 * * *") -> Path:
         began = datetime.now(UTC) - timedelta(minutes=1)
@@ -121,8 +121,8 @@ def profile(config: WorldConfig, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_a_run_is_told_everywhere(profile: Callable[..., Path], config: WorldConfig) -> None:
-    """A run on demand shows in health, metrics and report, stays known after a restart, and gives no password away."""
+def test_a_run_is_in_health_metrics_and_report(profile: Callable[..., Path], config: WorldConfig) -> None:
+    """It is still there after a restart, and no page or log shows a password."""
     path = profile()
     with serving(path) as served:
         assert served.health()["last_run"] is None
@@ -132,10 +132,10 @@ def test_a_run_is_told_everywhere(profile: Callable[..., Path], config: WorldCon
         assert served.metrics()["verifier_check_verdict", "META-01", "critical", "holds"] == 1
         page = httpx.get(served.url, trust_env=False).text
         assert last["run_id"] in page
-        told = page + served.log.read_text() + str(served.health())
-        assert config.openim_secret not in told
+        output = page + served.log.read_text() + str(served.health())
+        assert config.openim_secret not in output
         for url in (config.verifier.user_db, config.verifier.mongo, config.verifier.redis):
-            assert url.rpartition("@")[0].rpartition(":")[2] not in told
+            assert url.rpartition("@")[0].rpartition(":")[2] not in output
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(timeout=10) == 0
     with serving(path) as served:
@@ -143,23 +143,23 @@ def test_a_run_is_told_everywhere(profile: Callable[..., Path], config: WorldCon
         assert served.health()["code"] == 200
 
 
-def test_never_two_at_once_and_an_end_in_time(profile: Callable[..., Path], config: WorldConfig) -> None:
-    """A second request is refused while a run is under way; SIGTERM interrupts the run, and the history says so."""
+def test_one_run_at_a_time_and_a_timely_end(profile: Callable[..., Path], config: WorldConfig) -> None:
+    """A second request is skipped while a run is in progress. SIGTERM interrupts the run, which is resumed after a restart."""
     path = profile(phase="frozen", timing=SLOW)
     with serving(path) as served:
         served.run_now()
-        served.wait("a run under way", lambda: served.health()["running_since"])
+        served.wait("a run in progress", lambda: served.health()["running_since"])
         served.run_now()
-        served.wait("a refusal", lambda: served.metrics()["verifier_runs_total", "skipped"])
-        # Its taps listen for a minute, so that it is surely inside when the signal comes.
+        served.wait("a skipped run", lambda: served.metrics()["verifier_runs_total", "skipped"])
+        # It observes channels for a minute, so it is still running when the signal arrives.
         served.wait("a first verdict", lambda: "run " in served.log.read_text())
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(timeout=15) == 0
     with History.open(str(path.parent / "history.db"), stack=config.name) as history:
         assert [run.state for run in history.runs()] == [RunState.INTERRUPTED]
         begun = history.runs()[0].run_id
-    with serving(path) as served:  # the run that the end of the service cut short is taken up, not lost
-        served.wait("the run taken up", lambda: f"run {begun} of" in served.log.read_text())
+    with serving(path) as served:  # the interrupted run is resumed
+        served.wait("the resumed run", lambda: f"run {begun} of" in served.log.read_text())
         assert served.health()["running_since"]
         served.process.send_signal(signal.SIGTERM)
         served.process.wait(timeout=15)
@@ -167,11 +167,11 @@ def test_never_two_at_once_and_an_end_in_time(profile: Callable[..., Path], conf
         assert [run.run_id for run in history.runs()] == [begun]
 
 
-def test_a_broken_profile_leaves_the_old_in_force(profile: Callable[..., Path]) -> None:
-    """The run is made with the old profile and the fault is shown; a mended one is in force at the next run, cron and all."""
+def test_an_invalid_profile_is_not_used(profile: Callable[..., Path]) -> None:
+    """The run uses the previous profile and the error is shown. A corrected profile is used by the next run, including its schedule."""
     path = profile()
     with serving(path) as served:
-        mended = path.read_text().replace('cron = "17 2 * * *"', 'cron = "0 5 * * *"')
+        corrected = path.read_text().replace('cron = "17 2 * * *"', 'cron = "0 5 * * *"')
         path.write_text("stack = \n")
         served.run_now()
         served.wait("a finished run", served.finished)
@@ -179,7 +179,7 @@ def test_a_broken_profile_leaves_the_old_in_force(profile: Callable[..., Path]) 
         assert served.health()["code"] == 200
         assert served.metrics()["verifier_profile_ok",] == 0
         assert "T02:17:00" in served.health()["next_run_at"]
-        path.write_text(mended)
+        path.write_text(corrected)
         served.run_now()
         served.wait("a second run", lambda: served.finished() == 2)
         served.wait("the new cron", lambda: "T05:00:00" in served.health()["next_run_at"])
@@ -190,12 +190,14 @@ def test_a_broken_profile_leaves_the_old_in_force(profile: Callable[..., Path]) 
     ("change", "says"),
     [
         (("17 2 * * *", "17 2 * *"), "schedule.cron"),
-        (('history = "', 'history = "memory:" # '), "a history that lasts"),
+        (('history = "', 'history = "memory:" # '), "a history that is kept"),
         (("[schedule]", "[shedule]"), "Did you mean 'schedule'"),
     ],
 )
-def test_what_cannot_start_says_why(profile: Callable[..., Path], change: tuple[str, str], says: str) -> None:
-    """Exit 3 and a sentence, before anything listens."""
+def test_a_profile_that_a_service_cannot_use_is_exit_code_3(
+    profile: Callable[..., Path], change: tuple[str, str], says: str
+) -> None:
+    """The message names the setting; nothing is served."""
     path = profile()
     path.write_text(path.read_text().replace(*change))
     answer = subprocess.run(
@@ -206,8 +208,8 @@ def test_what_cannot_start_says_why(profile: Callable[..., Path], change: tuple[
     assert "Traceback" not in answer.stderr
 
 
-def test_a_taken_port_says_so(profile: Callable[..., Path]) -> None:
-    """The sentence names the address."""
+def test_a_port_in_use_is_exit_code_3(profile: Callable[..., Path]) -> None:
+    """The message names the address."""
     path = profile()
     with serving(path) as served:
         port = served.url.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""What is served parses, tells the state, and tells no secret."""
+"""The pages of the service: valid, complete and without secrets."""
 
 from __future__ import annotations
 
@@ -6,29 +6,17 @@ import asyncio
 from datetime import timedelta
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.verifier.service.states import NOON, outcome, run, state
-from verifier.model.verdict import ExitCode, Verdict
-from verifier.service.metrics import render_metrics
-from verifier.service.state import Ending, State
+from verifier.model.verdict import Verdict
+from verifier.service.state import ServiceState
 from verifier.service.web import make_app
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJVc2VySUQiOiJ1MSJ9.c2lnbmF0dXJl"  # noqa: S105 - planted to be looked for
 
 
-def samples(made: State) -> dict[tuple[str, ...], float]:
-    """Every sample by name and label values."""
-    text = render_metrics(made, lambda: NOON + timedelta(hours=1)).decode()
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def ask(made: State, path: str, method: str = "GET") -> httpx.Response:
-    """The answer of the pages alone, without scheduler."""
+def ask(made: ServiceState, path: str, method: str = "GET") -> httpx.Response:
+    """The answer of the web application, without a scheduler."""
 
     async def send() -> httpx.Response:
         app = make_app(made, lambda: NOON + timedelta(hours=1))
@@ -38,54 +26,22 @@ def ask(made: State, path: str, method: str = "GET") -> httpx.Response:
     return asyncio.run(send())
 
 
-def test_metrics_of_a_run() -> None:
-    """One series for each verdict, one of them 1; findings, times, exit code, reads."""
-    made = state(
-        latest=run(outcome("USR-01", Verdict.VIOLATED, findings=3), outcome("TOK-01", Verdict.HOLDS)),
-        latest_code=ExitCode.VIOLATED,
-    )
-    made.endings[Ending.FINISHED] = 2
-    made.reads["user_db"] = 24
-    made.canary.codes[0] = 1
-    found = samples(made)
-    verdicts = {key: value for key, value in found.items() if key[:2] == ("verifier_check_verdict", "USR-01")}
-    assert len(verdicts) == len(Verdict)
-    assert [key[-1] for key, value in verdicts.items() if value] == ["violated"]
-    assert found["verifier_check_findings", "USR-01", "high"] == 3
-    assert found["verifier_runs_total", "finished"] == 2
-    assert found["verifier_store_reads_total", "user_db"] == 24
-    assert found["verifier_last_run_reads", "user_db"] == 12
-    assert found["verifier_last_run_exit_code",] == 1
-    assert found["verifier_run_duration_seconds",] == 60
-    assert found["verifier_last_run_timestamp_seconds",] == (NOON + timedelta(minutes=1)).timestamp()
-    assert found["verifier_next_run_timestamp_seconds",] == (NOON + timedelta(hours=1)).timestamp()
-    assert found["verifier_canary_runs_total", "0"] == 1
-
-
-def test_metrics_before_the_first_run() -> None:
-    """No run, no verdict: a gauge that says 0 would be a lie."""
-    found = samples(state())
-    assert not [key for key in found if key[0].startswith(("verifier_check", "verifier_last_run"))]
-    assert found["verifier_run_in_progress",] == 0
-    assert found["verifier_profile_ok",] == 1
-
-
-def test_only_get() -> None:
-    """There is nothing to post to."""
+def test_other_methods_than_get_are_refused() -> None:
+    """405 for POST, PUT and DELETE."""
     for path in ("/", "/healthz", "/metrics"):
         for method in ("POST", "PUT", "DELETE"):
             assert ask(state(), path, method).status_code == 405
 
 
-def test_page_before_the_first_run() -> None:
-    """The page says so, and when the first one is due."""
+def test_the_report_before_the_first_run() -> None:
+    """The page says when the first run is due."""
     answer = ask(state(), "/")
     assert answer.status_code == 200
     assert "no run yet, the first is due 2026-01-05 13:00:00 UTC" in answer.text
 
 
-def test_unwell_is_503_with_reasons() -> None:
-    """A probe needs no more than the status; a person reads why."""
+def test_an_unhealthy_service_is_503_with_reasons() -> None:
+    """The status code is for probes, the reasons for people."""
     answer = ask(state(failure="the history is full"), "/healthz")
     assert answer.status_code == 503
     assert answer.json()["status"] == "unwell"
@@ -93,16 +49,16 @@ def test_unwell_is_503_with_reasons() -> None:
 
 
 def test_no_secret_in_any_answer() -> None:
-    """A token that found its way into a fault is hidden wherever it would be shown."""
-    made = state(failure=f"refused {TOKEN}", profile_fault="postgresql://u:s3cret@db/users is wrong")
-    told = "".join(ask(made, path).text for path in ("/", "/healthz", "/metrics"))
-    assert "[hidden]" in told
-    assert TOKEN not in told
-    assert "s3cret" not in told
+    """A token or password in an error is redacted on every page."""
+    made = state(failure=f"refused {TOKEN}", profile_error="postgresql://u:s3cret@db/users is wrong")
+    text = "".join(ask(made, path).text for path in ("/", "/healthz", "/metrics"))
+    assert "[hidden]" in text
+    assert TOKEN not in text
+    assert "s3cret" not in text
 
 
-def test_an_unusable_history_is_a_sentence() -> None:
-    """The report comes from the history; where that is gone the page says so instead of failing."""
+def test_an_unusable_history_is_503_with_a_message() -> None:
+    """The report needs the history; without it the page says why."""
     made = state(latest=run(outcome("USR-01", Verdict.HOLDS)))
     made.profile = made.profile.model_copy(update={"history": "/nonexistent/history.db"})
     answer = ask(made, "/")

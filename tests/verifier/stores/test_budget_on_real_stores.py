@@ -21,7 +21,7 @@ from fixtures.faults.edits import put_all
 from fixtures.scenarios.small_world import SmallWorld, small_world
 from fixtures.stack.profile import write_profile
 from fixtures.stack.stack import Stack
-from tests.verifier.commands.test_exit_codes import ROOT
+from tests.verifier.commands.test_run import ROOT
 from verifier.model.query import Rows
 from verifier.model.verdict import RunResult
 from verifier.profile.relations import Column, Relation

@@ -62,12 +62,12 @@ class Observation:
 
     async def _remember(self, snapshot: CounterSnapshot, before: CounterSnapshot | None) -> tuple[str, ...]:
         """Store a snapshot for the next run; `before` is the one that it continues. Returns notes about new limitations."""
-        known = frozenset(snapshot.limitations)
+        limitations = frozenset(snapshot.limitations)
         if self.proof.sorts and isinstance(self.observer, Census):
             snapshot = await self.observer.census(snapshot, before)
         self.context.watermarks[self.slot] = {**snapshot.to_json(), "phase": self.context.phase.value}
         self.context.positions.append((self.slot, snapshot.at, snapshot.position))
-        return tuple(f"the next run cannot know {what}" for what in snapshot.limitations if what not in known)
+        return tuple(f"the next run cannot know {what}" for what in snapshot.limitations if what not in limitations)
 
     async def _silence(self, before: CounterSnapshot | None) -> Judgement:
         classifier = WitnessClassifier(self.proof, self.context, self.observer, self.slot, exclusive=self.exclusive)

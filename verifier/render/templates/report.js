@@ -1,4 +1,4 @@
-// The page works without this: filters, "open all" and "copy" are comforts.
+// The page is complete without scripts; they add filters, "open all" and "copy".
 document.querySelectorAll("section.run").forEach((run) => {
   const tiles = run.querySelectorAll("button.tile");
   tiles.forEach((tile) => tile.addEventListener("click", () => {

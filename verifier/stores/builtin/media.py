@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from verifier.model.invariant import Row
-from verifier.profile.models import Media
+from verifier.profile.inventory import Media
 from verifier.stores.http import guarded_client
 from verifier.stores.statement_log import StatementLog
 

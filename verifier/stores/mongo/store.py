@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifier.model.query import Rows
-from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
+from verifier.profile.timing import Timing
 from verifier.stores.mongo.client import MongoClient
 from verifier.stores.mongo.listing import list_collections
 from verifier.stores.mongo.observer import MongoObserver

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
-from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
+from verifier.profile.timing import Timing
 from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.observer import PostgresObserver
 from verifier.stores.postgres.source import PostgresSource

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from verifier.profile.budgets import StoreBudget
-from verifier.profile.models import Timing
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
+from verifier.profile.timing import Timing
 from verifier.stores.errors import Denied
 from verifier.stores.protocols import Privilege, StoreObject
 from verifier.stores.rabbitmq.client import RabbitMQClient, segment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from verifier.model.query import Rows
-from verifier.profile.models import Timing
 from verifier.profile.relations import Channel, Relation
+from verifier.profile.timing import Timing
 from verifier.stores.errors import StoreError
 from verifier.stores.protocols import Privilege, StoreObject
 from verifier.stores.redis.client import RedisClient

@@ -1,5 +1,4 @@
-"""Messages of older canary journals: old enough, not too old, acknowledged and received; otherwise an error with the
-reason."""
+"""Messages of earlier canary runs: acknowledged, read back, and neither too young nor too old; otherwise an error says why there are none."""
 
 from __future__ import annotations
 
@@ -29,12 +28,12 @@ def anyio_backend() -> str:
 
 
 def profile(place: Path, more: str = "") -> Profile:
-    """A profile whose canary journals are in `place`."""
+    """A profile whose canary leaves its journals in `place`."""
     return parse_profile(f'stack = "s"\nphase = "baseline"\n[roles]\n[canary]\njournal = "{place}"\n{more}')
 
 
-def journal_of(place: Path, name: str, *, hours: float, phase: OpPhase = OpPhase.OK, seen: bool = True) -> Path:
-    """A canary journal with one message, some hours old."""
+def canary_run(place: Path, name: str, *, hours: float, phase: OpPhase = OpPhase.OK, seen: bool = True) -> Path:
+    """A journal with one message, `hours` old."""
     path = place / f"canary-{name}.jsonl"
     with JournalWriter(path, run_id=name, kind="canary", stack="s") as journal:
         recorder = MessageRecorder(journal)
@@ -61,35 +60,34 @@ async def read(source: CanaryMessages) -> list[Row]:
     return [row async for chunk in source.chunks() for row in chunk]
 
 
-async def test_rows_are_messages_between_the_minimum_age_and_the_retention(tmp_path: Path) -> None:
-    """Messages of yesterday's journals are returned, newest first; not those of today, and not those past OpenIM's
-    retention."""
+async def test_old_messages_are_listed_with_their_places(tmp_path: Path) -> None:
+    """Those of yesterday's runs, the newest first; not today's, and none beyond OpenIM's retention."""
     for name, hours in (("today", 1), ("yesterday", 25), ("before", 49), ("ancient", 365 * 24)):
-        journal_of(tmp_path, name, hours=hours)
+        canary_run(tmp_path, name, hours=hours)
     rows = await read(CanaryMessages(profile(tmp_path)))
     assert [(row["marker"], row["place"]) for row in rows] == [("yesterday", "si_a_b:7"), ("before", "si_a_b:7")]
     assert rows[0]["digest"] == digest("text yesterday")
 
 
-async def test_the_minimum_age_is_a_setting(tmp_path: Path) -> None:
-    """With `durable_after_s` of an hour, messages are rows after an hour."""
-    journal_of(tmp_path, "today", hours=2)
+async def test_the_age_is_a_setting(tmp_path: Path) -> None:
+    """A stack whose cache expires after an hour is judged after an hour."""
+    canary_run(tmp_path, "today", hours=2)
     assert await read(CanaryMessages(profile(tmp_path))) == []
     assert len(await read(CanaryMessages(profile(tmp_path, "durable_after_s = 3600")))) == 1
 
 
-async def test_only_acknowledged_and_received_messages_are_rows(tmp_path: Path) -> None:
-    """A send without an answer, and a message that nobody received, are not rows."""
-    journal_of(tmp_path, "unknown", hours=25, phase=OpPhase.INFO)
-    journal_of(tmp_path, "unseen", hours=25, seen=False)
+async def test_only_acknowledged_and_seen_messages_are_listed(tmp_path: Path) -> None:
+    """A send without an answer and a message that was not read back are not listed."""
+    canary_run(tmp_path, "unknown", hours=25, phase=OpPhase.INFO)
+    canary_run(tmp_path, "unseen", hours=25, seen=False)
     assert await read(CanaryMessages(profile(tmp_path))) == []
 
 
-async def test_unreadable_journals_are_errors(tmp_path: Path) -> None:
-    """No journal, a damaged one and a profile without canary are errors, never an empty relation."""
+async def test_missing_and_damaged_journals_are_errors(tmp_path: Path) -> None:
+    """No journal, a damaged one, no canary: each raises an error."""
     with pytest.raises(StoreError, match="no canary journal"):
         await read(CanaryMessages(profile(tmp_path)))
-    path = journal_of(tmp_path, "damaged", hours=25)
+    path = canary_run(tmp_path, "damaged", hours=25)
     path.write_text(path.read_text().replace('"phase"', '"fase"'))
     with pytest.raises(StoreError, match="damaged"):
         await read(CanaryMessages(profile(tmp_path)))
@@ -97,14 +95,14 @@ async def test_unreadable_journals_are_errors(tmp_path: Path) -> None:
         CanaryMessages(parse_profile('stack = "s"\nphase = "baseline"\n[roles]\n'))
 
 
-async def test_journals_that_are_removed_too_early_are_an_error(tmp_path: Path) -> None:
-    """Where journals never reach the minimum age, the relation is an error from the first day after the cutover on."""
-    journal_of(tmp_path, "young", hours=1)
+async def test_a_stack_without_old_journals_is_an_error_after_the_first_day(tmp_path: Path) -> None:
+    """A stack that deletes its journals every day would never be judged."""
+    canary_run(tmp_path, "young", hours=1)
     since = "phase = 'cutover'\nsince = {{ cutover = {} }}"
-    for began, is_error in (("2020-01-01T00:00:00Z", True), ("2099-01-01T00:00:00Z", False)):
+    for began, fails in (("2020-01-01T00:00:00Z", True), ("2099-01-01T00:00:00Z", False)):
         text = f'stack = "s"\n{since.format(began)}\n[scope]\nkind = "all"\n[roles]\n[canary]\njournal = "{tmp_path}"\n'
         source = CanaryMessages(parse_profile(text))
-        if is_error:
+        if fails:
             with pytest.raises(StoreError, match="is older than"):
                 await read(source)
         else:

@@ -9,7 +9,7 @@ import pytest
 from fixtures.stack.ports import claim_port, release_port
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld
 from verifier.model.query import Rows
-from verifier.profile.models import Timing
+from verifier.profile.timing import Timing
 from verifier.stores.errors import Denied, Forbidden, StoreError, Unreachable
 from verifier.stores.mongo.guard import READ_COMMANDS
 from verifier.stores.mongo.store import MongoStore

@@ -16,8 +16,8 @@ from fixtures.services.mongo import Mongo
 from fixtures.stack.deadline import Deadline
 from fixtures.stack.stack import Stack
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at, open_mongo_world, witnesses
-from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
+from verifier.profile.timing import Timing
 from verifier.stores.errors import ContinuityLost, StoreError, Unreachable
 from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.stream import NoStream, Place

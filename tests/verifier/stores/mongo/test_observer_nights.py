@@ -13,7 +13,7 @@ from pymongo import InsertOne, UpdateOne
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at
 from tests.verifier.stores.nights import Nights, known_by
 from verifier.model.verdict import Verdict
-from verifier.profile.models import Timing
+from verifier.profile.timing import Timing
 from verifier.proofs.absence.proof import Absence
 from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.stream import NoStream, Place

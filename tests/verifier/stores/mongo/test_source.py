@@ -137,7 +137,7 @@ async def test_a_missing_collection_is_an_error(mongo: MongoWorld) -> None:
     mongo.database["mesages"].insert_one({})
     async with mongo.store() as store:
         source = store.source(MESSAGES, Rows("messages"))
-        with pytest.raises(Missing, match="no collection messages in database"):
+        with pytest.raises(Missing, match="collection messages does not exist in database"):
             await everything(source)
         with pytest.raises(Missing):
             await source.lookup("message_id", ["1"])

@@ -13,9 +13,9 @@ import pymongo
 from pydantic import SecretStr
 
 from fixtures.services.mongo import Mongo, MongoClient, MongoGrant
-from verifier.profile.models import Timing
 from verifier.profile.relations import Relation
 from verifier.profile.roles import MongoRole
+from verifier.profile.timing import Timing
 from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.store import MongoStore
 from verifier.stores.protocols import CounterSnapshot, Witness

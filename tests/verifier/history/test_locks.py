@@ -1,4 +1,4 @@
-"""What a kill -9 leaves behind, and who may write when."""
+"""What a killed process leaves in the history, and which run may write when."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @contextmanager
 def writing(place: str, stack: str, run_id: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that commits checks in a loop; killed at the end if it still lives."""
+    """A process that commits checks in a loop; killed at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.verifier.history.writer", place, stack, run_id],
         cwd=ROOT,
@@ -38,14 +38,14 @@ def writing(place: str, stack: str, run_id: str) -> Iterator[subprocess.Popen[st
 
 
 def committed(process: subprocess.Popen[str], count: int) -> list[int]:
-    """The first `count` checks that the process says it has committed."""
+    """The first `count` checks that the process reports as committed."""
     assert process.stdout
     return [int(process.stdout.readline()) for _ in range(count)]
 
 
 @pytest.fixture
 def shared_place(tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    """A place that two processes can open."""
+    """A history that two processes can open."""
     if request.param == "file":
         return str(tmp_path / "history.db")
     url: str = request.getfixturevalue("postgres_url")
@@ -56,8 +56,8 @@ on_both = pytest.mark.parametrize("shared_place", ["file", "postgres"], indirect
 
 
 @on_both
-def test_kill_9_loses_nothing_that_was_judged(shared_place: str, request: pytest.FixtureRequest) -> None:
-    """Every check reported as committed is there with verdict, findings, watermark and horizon; none is there by half."""
+def test_sigkill_loses_no_committed_check(shared_place: str, request: pytest.FixtureRequest) -> None:
+    """Every check reported as committed is stored with verdict, findings, watermark and position; none is stored in part."""
     stack = request.node.nodeid
     with writing(shared_place, stack, "r1") as process:
         reported = committed(process, 20)
@@ -79,7 +79,7 @@ def test_kill_9_loses_nothing_that_was_judged(shared_place: str, request: pytest
             assert history.positions(check_id) == [(START, "1")]
         assert {item.check_id for item in history.watermarks()} == judged
         assert history.runs()[0].state is RunState.INTERRUPTED
-        # The next run takes over at once and knows from whom.
+        # The next run gets the lock at once, and the previous holder is reported.
         with history.lock() as left_behind:
             assert left_behind is not None
             assert left_behind.pid == process.pid
@@ -88,8 +88,8 @@ def test_kill_9_loses_nothing_that_was_judged(shared_place: str, request: pytest
 
 
 @on_both
-def test_two_runs_of_a_stack_never_interleave(shared_place: str, request: pytest.FixtureRequest) -> None:
-    """The second one is told who runs and since when; another stack in the same database is not held up."""
+def test_two_runs_of_a_stack_exclude_each_other(shared_place: str, request: pytest.FixtureRequest) -> None:
+    """The error names the process that holds the lock and since when. Another stack in the same database is not blocked."""
     stack = request.node.nodeid
     with (
         writing(shared_place, stack, "r1") as process,
@@ -107,8 +107,8 @@ def test_two_runs_of_a_stack_never_interleave(shared_place: str, request: pytest
         pass
 
 
-def test_a_lock_is_not_shared_within_a_process(history: History) -> None:
-    """Two threads, or a scheduler and a command in one process, exclude each other as well."""
+def test_the_lock_excludes_threads_of_one_process(history: History) -> None:
+    """A second thread gets HistoryBusy."""
     busy: list[BaseException] = []
 
     def second() -> None:
@@ -127,8 +127,8 @@ def test_a_lock_is_not_shared_within_a_process(history: History) -> None:
         pass
 
 
-def test_a_look_at_the_runs_does_not_turn_a_run_away(tmp_path: Path) -> None:
-    """Listing probes the lock for an instant; a run that starts meanwhile waits it out."""
+def test_listing_runs_does_not_make_a_run_fail(tmp_path: Path) -> None:
+    """Listing holds the lock for an instant; a run that starts meanwhile waits."""
     place = str(tmp_path / "history.db")
     with History.open(place, stack="s") as history, History.open(place, stack="s") as looking:
         with history.lock():
@@ -140,8 +140,8 @@ def test_a_look_at_the_runs_does_not_turn_a_run_away(tmp_path: Path) -> None:
             history.begin("r2", "cutover", START)
 
 
-def test_a_run_whose_lock_was_taken_records_nothing_more(tmp_path: Path) -> None:
-    """Removing the lock file lets a second run in; the first one is fenced off instead of mixing in."""
+def test_a_run_that_lost_its_lock_records_nothing_more(tmp_path: Path) -> None:
+    """Removing the lock file admits a second run; the first one can no longer write."""
     place = tmp_path / "history.db"
     with History.open(str(place), stack="s") as first, History.open(str(place), stack="s") as second, first.lock():
         first.begin("r1", "cutover", START)
@@ -153,8 +153,8 @@ def test_a_run_whose_lock_was_taken_records_nothing_more(tmp_path: Path) -> None
             second.record(outcome())
 
 
-def test_an_error_inside_frees_the_lock(history: History) -> None:
-    """Whatever ends a run, the next one can start; recording stays closed."""
+def test_an_error_releases_the_lock(history: History) -> None:
+    """After an error the next run can start, and recording without a run raises."""
 
     def fail() -> None:
         with history.lock():

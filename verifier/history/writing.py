@@ -1,4 +1,4 @@
-"""Writing the history: under the stack's lock, one transaction for each step, so that a killed run leaves whole things behind."""
+"""Writes the history: under the lock of the stack, one transaction for each step, so that a killed run leaves no partial records."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, s
 from verifier.history.codec import dump_finding, dump_outcome
 from verifier.history.database import Database
 from verifier.history.errors import HistoryError
-from verifier.history.findings import heal, note_findings
-from verifier.history.locks import Holder, StackLock
-from verifier.history.records import Changes, CutShort, RunKind, RunState
-from verifier.history.resuming import (
+from verifier.history.findings import heal, update_findings
+from verifier.history.interrupted import (
     checkpoint,
-    cut_short,
     drop_checkpoints,
+    interrupted_run,
+    mark_resumed,
     put_checkpoint,
     put_plan,
-    take_up,
 )
+from verifier.history.locks import Holder, StackLock
+from verifier.history.records import Changes, InterruptedRun, RunKind, RunState
+from verifier.history.retention import prune
 from verifier.history.tables import FINDINGS, OUTCOMES, RUNS
-from verifier.history.upkeep import prune, put_position, put_watermark
+from verifier.history.watermarks import put_position, put_watermark
 from verifier.model.finding import Finding
 from verifier.model.redact import clean
 from verifier.model.verdict import Outcome, RunResult
@@ -34,8 +35,8 @@ from verifier.model.verdict import Outcome, RunResult
 FINGERPRINT_CHARS = 16
 
 
-class Recording:
-    """The writing half of a history."""
+class HistoryWriter:
+    """The methods of `History` that write: begin, commit_check, finish, resume, checkpoints, recheck."""
 
     def __init__(self, database: Database, stack: str) -> None:
         self._database = database
@@ -45,7 +46,7 @@ class Recording:
 
     @contextmanager
     def lock(self) -> Iterator[Holder | None]:
-        """Keep every other run of this stack out; yields who died holding the lock, if somebody did. Raises HistoryBusy."""
+        """Hold the lock of the stack; yields the previous holder if it ended without releasing it. Raises HistoryBusy."""
         with self._lock.hold() as left_behind:
             with self._database.write() as connection:
                 connection.execute(
@@ -59,8 +60,8 @@ class Recording:
                 self._run = None
 
     def fingerprint(self, check_id: str, raw_key: str) -> str:
-        """The stable name of a breach: a keyed hash, 16 hexadecimal characters, that gives nothing of the key away."""
-        # Keys come from broken databases too: half surrogates must not stop the run.
+        """The stable ID of a breach: an HMAC of check and key, 16 hexadecimal characters. It does not reveal the key."""
+        # A key may hold lone surrogates, which plain UTF-8 encoding rejects.
         message = f"{check_id}\0{raw_key}".encode("utf-8", "surrogatepass")
         return hmac.new(self._database.hmac_key, message, hashlib.sha256).hexdigest()[:FINGERPRINT_CHARS]
 
@@ -75,14 +76,14 @@ class Recording:
         kind: RunKind = RunKind.RUN,
         plan: Mapping[str, Any] | None = None,
     ) -> None:
-        """Open a run. Until `finish`, it counts as running while the lock is held and as interrupted afterwards.
+        """Start a run. Until `finish`, its state is running while the lock is held, and interrupted afterwards.
 
-        With a `plan` (what it sets out to do, JSON) it can be resumed; runs that were cut short before can be no longer.
+        With a `plan` (JSON, see `engine.resume.plan_document`) the run can be resumed. Earlier interrupted runs no longer can.
         """
         with self._database.write() as connection:
             self._lock.assert_held(connection)
             if connection.execute(select(RUNS.c.run_id).where(self._mine(RUNS), RUNS.c.run_id == run_id)).first():
-                raise HistoryError(f"Run {run_id} is in the history already. Give every run an ID of its own.")
+                raise HistoryError(f"Run {run_id} is already in the history. Give every run a new ID.")
             connection.execute(
                 insert(RUNS).values(
                     stack=self.stack,
@@ -97,20 +98,20 @@ class Recording:
                 put_plan(connection, self.stack, run_id, plan)
         self._run = (run_id, kind)
 
-    def cut_short(self) -> CutShort | None:
-        """The run that ended without an end, if it is the newest one and can be resumed. Ask under the lock."""
+    def interrupted_run(self) -> InterruptedRun | None:
+        """The newest run, if it was interrupted and can be resumed, else None. Call it while holding the lock."""
         with self._database.read() as connection:
-            return cut_short(connection, self.stack)
+            return interrupted_run(connection, self.stack)
 
     def resume(self, run_id: str) -> None:
-        """Open the run that was cut short again: what it has judged stays judged, its checkpoints are there."""
+        """Continue an interrupted run: its verdicts and checkpoints are kept."""
         with self._database.write() as connection:
             self._lock.assert_held(connection)
-            take_up(connection, self.stack, run_id)
+            mark_resumed(connection, self.stack, run_id)
         self._run = (run_id, RunKind.RUN)
 
     def checkpoint(self, check_id: str, slot: str) -> dict[str, Any] | None:
-        """How far a walk had come before its run was cut short, or None."""
+        """The checkpoint that a walk saved before its run was interrupted, or None."""
         run_id, _ = self._current()
         with self._database.read() as connection:
             return checkpoint(connection, self.stack, run_id, check_id, slot)
@@ -118,7 +119,7 @@ class Recording:
     def save_checkpoint(
         self, check_id: str, slot: str, value: Mapping[str, Any], *, reads: Mapping[str, int] | None = None
     ) -> None:
-        """Remember how far a walk has come, and what was sent to each store until now; gone as soon as its check is judged."""
+        """Save how far a walk has come, and the reads of each store so far. Deleted as soon as its check is judged."""
         run_id, _ = self._current()
         with self._database.write() as connection:
             self._lock.assert_held(connection)
@@ -134,7 +135,7 @@ class Recording:
         )
 
     def record(self, outcome: Outcome) -> Changes:
-        """`commit_check` for a check that remembers nothing."""
+        """`commit_check` for a check without watermarks."""
         return self.commit_check(outcome, {})
 
     def commit_check(
@@ -145,11 +146,10 @@ class Recording:
         *,
         reads: Mapping[str, int] | None = None,
     ) -> Changes:
-        """Everything about one check in one transaction: verdict, findings, watermarks by slot, horizons (slot, at, value).
+        """Commit one check in one transaction: verdict, findings, watermarks by slot, positions (slot, at, value).
 
-        `reads`: what the run has sent to each store until now, so that a run that is killed leaves its footprint behind.
-
-        A what-if run leaves the verdict alone behind. Committing a check twice in one run replaces its verdict.
+        `reads` is the number of statements, commands and requests sent to each store so far; a killed run keeps it.
+        A what-if run commits only the verdict. Committing a check twice in one run replaces its verdict.
         """
         run_id, kind = self._current()
         document = dump_outcome(outcome)
@@ -174,7 +174,7 @@ class Recording:
                 self._put_reads(connection, run_id, reads)
             if kind is RunKind.WHAT_IF:
                 return Changes()
-            changes = note_findings(
+            changes = update_findings(
                 connection,
                 stack=self.stack,
                 run_id=run_id,
@@ -189,7 +189,7 @@ class Recording:
         return changes
 
     def finish(self, result: RunResult) -> None:
-        """Close the run; one that was cut short stays `interrupted`. Old runs are pruned."""
+        """End the run and prune old runs. The state of an interrupted result is `interrupted`."""
         run_id, _ = self._current()
         state = RunState.INTERRUPTED if result.interrupted else RunState.FINISHED
         with self._database.write() as connection:
@@ -210,7 +210,7 @@ class Recording:
         self._run = None
 
     def rechecked(self, fingerprint: str, finding: Finding | None, at: datetime) -> None:
-        """What a look at one finding alone has shown: its present form, or None if it is gone. Needs no run."""
+        """Record a recheck of one finding: the finding as it is now, or None if it has healed. Needs no open run."""
         with self._database.write() as connection:
             if finding is None:
                 heal(connection, self.stack, [fingerprint], at)
@@ -221,7 +221,7 @@ class Recording:
                 .values(last_seen_at=at, document=dump_finding(finding))
             )
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    # -- helpers -----------------------------------------------------------------------------------------------------
 
     def _mine(self, table: Table) -> ColumnElement[bool]:
         return table.c.stack == self.stack

@@ -1,4 +1,4 @@
-"""Opening: what is created, what is refused, and how it is told."""
+"""Opening a history: what is created, what is refused, and with which message."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.verifier.history.samples import START, finding, outcome, violated
 from verifier.history import History, HistoryError
 
 
-def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """The database, its log and its lock: raw keys are in there."""
+def test_new_files_are_readable_only_by_their_owner(tmp_path: Path) -> None:
+    """The database, its write-ahead log and its lock file have mode 0600."""
     before = os.umask(0)
     try:
         with History.open(str(tmp_path / "history.db"), stack="s") as history, history.lock():
@@ -31,8 +31,8 @@ def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-def test_a_world_readable_copy_is_closed(tmp_path: Path) -> None:
-    """A history that came out of a cache for everyone to read is for its owner and group again."""
+def test_a_world_readable_history_loses_that_permission(tmp_path: Path) -> None:
+    """A history restored from a cache as world-readable becomes readable by owner and group only."""
     path = tmp_path / "history.db"
     History.open(str(path), stack="s").close()
     path.chmod(0o644)
@@ -42,7 +42,7 @@ def test_a_world_readable_copy_is_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
 def test_paths_and_urls_mean_the_same_file(tmp_path: Path, form: str) -> None:
-    """A plain path is the usual way, the URL works too."""
+    """A path and a sqlite URL open the same file."""
     path = tmp_path / "a folder" / "history.db"
     path.parent.mkdir()
     with History.open(form.format(path), stack="s") as history:
@@ -50,8 +50,8 @@ def test_paths_and_urls_mean_the_same_file(tmp_path: Path, form: str) -> None:
     assert path.exists()
 
 
-def test_the_key_of_fingerprints_stays(tmp_path: Path) -> None:
-    """Fingerprints are the same after reopening."""
+def test_fingerprints_are_the_same_after_reopening(tmp_path: Path) -> None:
+    """The HMAC key is stored in the database."""
     path = str(tmp_path / "history.db")
     with History.open(path, stack="s") as first:
         name = first.fingerprint("USR-01", "u1")
@@ -91,15 +91,15 @@ def _torn(path: Path) -> None:
     ("spoil", "said"),
     [
         (_text, "not a SQLite database, and it is not overwritten"),
-        (_other_database, "something else .*invoices"),
+        (_other_database, "another application .*invoices"),
         (_newer, r"newer version \(schema 99"),
         (_damaged, "damaged"),
         (_torn, "damaged"),
         (lambda path: path.mkdir(), "is not a file"),
     ],
 )
-def test_what_is_no_history_is_refused_and_left_alone(tmp_path: Path, spoil: object, said: str) -> None:
-    """The sentence says what is wrong; nothing is written over."""
+def test_a_file_that_is_not_a_history_is_refused_and_unchanged(tmp_path: Path, spoil: object, said: str) -> None:
+    """The message says what is wrong; the file is not overwritten."""
     path = tmp_path / "history.db"
     spoil(path)  # type: ignore[operator]
     before = path.read_bytes() if path.is_file() else None
@@ -111,30 +111,30 @@ def test_what_is_no_history_is_refused_and_left_alone(tmp_path: Path, spoil: obj
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("", "no place"),
+        ("", "no location"),
         ("/nowhere/at/all/history.db", "mkdir -p '/nowhere/at/all'"),
-        ("mysql://u:hunter2@h/db", "cannot live in 'mysql'"),
+        ("mysql://u:hunter2@h/db", "cannot be stored in 'mysql'"),
         ("postgresql://u:hunter2@h:port/db", "cannot be read"),
         ("postgresql://u:hunter2@127.0.0.1:1/db", "Check that it is reachable"),
     ],
 )
-def test_places_that_do_not_work_are_told_without_their_password(place: str, said: str) -> None:
-    """Cause and next step, never the password."""
+def test_errors_about_the_url_do_not_show_the_password(place: str, said: str) -> None:
+    """The message has the cause and the next step, without the password."""
     with pytest.raises(HistoryError, match=said) as caught:
         History.open(place, stack="s")
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_wrong_password_is_told_without_it(postgres_url: str) -> None:
-    """What the server refuses is a sentence, too."""
+def test_a_refused_password_is_not_shown(postgres_url: str) -> None:
+    """The message says that the password was refused, without showing it."""
     wrong = postgres_url.replace("postgres:", "postgres:hunter2", 1).replace("postgresqlhunter2", "postgresql")
     with pytest.raises(HistoryError, match="password was refused") as caught:
         History.open(wrong, stack="s")
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_full_disk_is_told_and_keeps_what_was_judged(tmp_path: Path) -> None:
-    """The check that does not fit is missing as a whole, those before it are there."""
+def test_a_full_disk_raises_and_keeps_committed_checks(tmp_path: Path) -> None:
+    """The check that does not fit is not stored at all; the checks before it are."""
     with History.open(str(tmp_path / "history.db"), stack="s") as history, history.lock():
         history.begin("r1", "cutover", START)
         history.record(outcome(check_id="USR-08"))
@@ -153,14 +153,16 @@ def test_a_full_disk_is_told_and_keeps_what_was_judged(tmp_path: Path) -> None:
 
 
 def test_errors_and_records_load_without_the_database() -> None:
-    """A command line that only needs the words does not pay for SQLAlchemy."""
+    """Importing errors and records does not import SQLAlchemy."""
     code = "import sys, verifier.history.errors, verifier.history.records; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["file", "postgres"])
-def test_many_may_open_a_new_history_at_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """One of them creates it, all of them get the same key."""
+def test_several_threads_may_create_a_history_at_once(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """One thread creates it, and all threads get the same key."""
     place = str(tmp_path / "history.db")
     if kind == "postgres":
         url: str = request.getfixturevalue("postgres_url")

@@ -1,4 +1,4 @@
-"""The exit-code contract: each code alone, and which outranks which."""
+"""`verifier run`: every exit code, and which one is returned if several apply."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ make("X-SLOW", Severity.HIGH, "slow")
 
 
 def start(tmp_path: Path, *arguments: str, profile: str = PROFILE) -> subprocess.Popen[str]:
-    """`verifier run` with checks that say what they are told to."""
+    """Start `verifier run` with checks that return a given verdict."""
     (tmp_path / "stack.toml").write_text(profile)
     (tmp_path / "mine.py").write_text(OWN)
     command = [
@@ -72,7 +72,7 @@ def start(tmp_path: Path, *arguments: str, profile: str = PROFILE) -> subprocess
 
 
 def code(tmp_path: Path, *arguments: str, profile: str = PROFILE) -> int:
-    """How it ends."""
+    """The exit code."""
     process = start(tmp_path, *arguments, profile=profile)
     out, errors = process.communicate(timeout=60)
     assert "Traceback" not in out + errors
@@ -80,7 +80,7 @@ def code(tmp_path: Path, *arguments: str, profile: str = PROFILE) -> int:
 
 
 def only(*names: str) -> list[str]:
-    """These checks alone."""
+    """Options that select these checks."""
     return [part for name in names for part in ("--only", name)]
 
 
@@ -114,14 +114,14 @@ WAIVE = PROFILE + '[[waivers]]\ncheck = "X-RED"\nowner = "ann"\nreason = "known"
         ([*only("X-SLOW", "X-RED"), "--max-runtime", "0.5"], PROFILE, 1),
     ],
 )
-def test_each_code_and_what_outranks_it(tmp_path: Path, arguments: list[str], profile: str, expected: int) -> None:
-    """1 outranks 2 outranks 4; severities, accepted blindness and waivers narrow what counts; 3 is for what cannot begin."""
+def test_exit_codes_and_their_order(tmp_path: Path, arguments: list[str], profile: str, expected: int) -> None:
+    """The first of 1, 2, 4 is returned. Severities, accepted checks and waivers limit what counts. 3 is for errors before the run."""
     assert code(tmp_path, *arguments, profile=profile) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_is_130_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
-    """Whatever was found until then: the report is partial, and says so; what was judged is not judged again."""
+def test_an_interrupted_run_is_exit_code_130_and_can_be_resumed(tmp_path: Path, number: signal.Signals) -> None:
+    """A partial report is written and marked as interrupted. Checks that were judged are not judged again."""
     process = start(tmp_path, *only("X-RED", "X-SLOW"), "--json", "out.json")
     assert process.stdout is not None
     for line in process.stdout:
@@ -137,13 +137,15 @@ def test_an_interrupted_run_is_130_and_can_be_resumed(tmp_path: Path, number: si
     again = json.loads((tmp_path / "again.json").read_text())
     assert again["run_id"] == document["run_id"]
     assert again["checks"][0]["ended_at"] == document["checks"][0]["ended_at"]
-    assert any(note.startswith("resumed: the run began") for note in again["notes"])
+    assert any(note.startswith("resumed: the run started") for note in again["notes"])
 
 
-def test_a_fault_of_ours_is_70(tmp_path: Path) -> None:
-    """An exception that nothing expects is told as ours, without a traceback."""
+def test_an_unexpected_exception_is_exit_code_70(tmp_path: Path) -> None:
+    """It is reported as an internal error, without a traceback."""
     (tmp_path / "stack.toml").write_text(PROFILE)
-    wreck = "import verifier.commands.run as r\ndef f(*a, **k): raise RuntimeError('wires crossed')\nr.make_plan = f\n"
+    wreck = (
+        "import verifier.engine.session as r\ndef f(*a, **k): raise RuntimeError('wires crossed')\nr.make_plan = f\n"
+    )
     command = [sys.executable, "-c", f"{wreck}from verifier.commands.cli import main; main()", "run"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     answer = subprocess.run(
@@ -154,8 +156,8 @@ def test_a_fault_of_ours_is_70(tmp_path: Path) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_interrupted_outranks_everything() -> None:
-    """A run that was cut short has not said its last word, whatever it has found."""
+def test_interrupted_takes_precedence() -> None:
+    """An interrupted run returns 130, whatever it has found."""
     red = outcome(Verdict.VIOLATED)
     judged: RunResult = result("r", [red, outcome(Verdict.INCONCLUSIVE, check_id="X-1")])
     assert judged.exit_code() is ExitCode.VIOLATED

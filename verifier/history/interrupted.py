@@ -1,7 +1,7 @@
-"""What a run that is cut short leaves behind, so that it can be resumed: its plan, and how far each walk had come.
+"""What an interrupted run needs to be resumed: its plan, and a checkpoint of each walk.
 
-A checkpoint is a dictionary of a few kilobytes (a walk's position, its counts, its suspects as keyed digests: no value of the stack
-stands in it but keys). It lives until its check is judged; a new run drops those of all runs before it.
+A checkpoint is a dictionary of a few kilobytes: the position of a walk, its counts, and its suspects as keyed digests. Of
+the stack it holds keys, but no values. It is deleted when its check is judged, and when a new run starts.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from verifier.history.records import CutShort, RunKind, RunState
+from verifier.history.records import InterruptedRun, RunKind, RunState
 from verifier.history.tables import CHECKPOINTS, OUTCOMES, RUN_PLANS, RUNS
 
 
 def put_plan(connection: Connection, stack: str, run_id: str, plan: Mapping[str, Any] | None) -> None:
-    """Remember what a run sets out to do, if it can be resumed; what earlier runs left unfinished is over with."""
+    """Store the plan of a run (None: it cannot be resumed), and delete plans and checkpoints of earlier runs."""
     connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.stack == stack))
     connection.execute(delete(RUN_PLANS).where(RUN_PLANS.c.stack == stack))
     if plan is not None:
         connection.execute(insert(RUN_PLANS).values(stack=stack, run_id=run_id, plan=dict(plan), resumed=0))
 
 
-def cut_short(connection: Connection, stack: str) -> CutShort | None:
-    """The newest run of a stack, if it is one that has no end and can be taken up again."""
+def interrupted_run(connection: Connection, stack: str) -> InterruptedRun | None:
+    """The newest run of a stack, if it was interrupted and can be resumed, else None."""
     real = (RUNS.c.stack == stack, RUNS.c.kind != RunKind.WHAT_IF.value)
     newest = select(RUNS).where(*real).order_by(RUNS.c.started_at.desc(), RUNS.c.run_id.desc()).limit(1)
     run = connection.execute(newest).one_or_none()
@@ -40,7 +40,7 @@ def cut_short(connection: Connection, stack: str) -> CutShort | None:
     last_checkpoint = connection.execute(
         select(func.max(CHECKPOINTS.c.at)).where(CHECKPOINTS.c.stack == stack, CHECKPOINTS.c.run_id == run.run_id)
     ).scalar()
-    return CutShort(
+    return InterruptedRun(
         run_id=run.run_id,
         phase=run.phase,
         started_at=run.started_at,
@@ -51,8 +51,8 @@ def cut_short(connection: Connection, stack: str) -> CutShort | None:
     )
 
 
-def take_up(connection: Connection, stack: str, run_id: str) -> None:
-    """Mark a run as running again."""
+def mark_resumed(connection: Connection, stack: str, run_id: str) -> None:
+    """Set an interrupted run to running, and count the resume."""
     connection.execute(
         update(RUNS)
         .where(RUNS.c.stack == stack, RUNS.c.run_id == run_id)
@@ -81,7 +81,7 @@ def put_checkpoint(
 
 
 def checkpoint(connection: Connection, stack: str, run_id: str, check_id: str, slot: str) -> dict[str, Any] | None:
-    """How far a walk of this run had come, or None."""
+    """The checkpoint of a walk of this run, or None."""
     columns = CHECKPOINTS.c
     value: dict[str, Any] | None = connection.execute(
         select(columns.value).where(
@@ -92,7 +92,7 @@ def checkpoint(connection: Connection, stack: str, run_id: str, check_id: str, s
 
 
 def drop_checkpoints(connection: Connection, stack: str, run_id: str, check_id: str | None = None) -> None:
-    """A check was judged, or (without `check_id`) a run has ended."""
+    """Delete the checkpoints of one check, or without `check_id` those of the whole run."""
     columns = CHECKPOINTS.c
     mine = [columns.stack == stack, columns.run_id == run_id]
     if check_id is not None:

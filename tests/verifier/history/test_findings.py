@@ -1,4 +1,4 @@
-"""New, persisting, healed: the life of findings, against a model that is too simple to be wrong."""
+"""Findings become new, persisting or healed: a stateful test against a simple model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FindingsOverTime(RuleBasedStateMachine):
 
     @initialize()
     def nothing_is_known(self) -> None:
-        """A fresh history knows no finding."""
+        """A new history holds no finding."""
         assert self.history.findings() == []
 
     def _see(self, check_id: str, found: set[str]) -> None:
@@ -52,26 +52,26 @@ class FindingsOverTime(RuleBasedStateMachine):
 
     @rule(check_id=checks, found=keys.filter(bool), verdict=st.sampled_from([Verdict.VIOLATED, Verdict.WAIVED]))
     def judged_in_full(self, check_id: str, found: set[str], verdict: Verdict) -> None:
-        """What is not found again has healed."""
+        """Findings that are not found again heal."""
         self._run(check_id, verdict, found)
         self._see(check_id, found)
         self._heal(check_id, found)
 
     @rule(check_id=checks)
     def holds(self, check_id: str) -> None:
-        """Everything has healed."""
+        """All findings of the check heal."""
         self._run(check_id, Verdict.HOLDS, set())
         self._heal(check_id, set())
 
     @rule(check_id=checks, found=keys.filter(bool))
     def found_more_than_it_lists(self, check_id: str, found: set[str]) -> None:
-        """A cut list proves nothing about what it leaves out."""
+        """A truncated list of findings heals nothing."""
         self._run(check_id, Verdict.VIOLATED, found, total=len(found) + 1)
         self._see(check_id, found)
 
     @rule(check_id=checks, found=keys.filter(bool))
     def could_not_know_in_part(self, check_id: str, found: set[str]) -> None:
-        """One of several proofs was blind: nothing heals."""
+        """If one of several proofs is inconclusive, nothing heals."""
         self._run(check_id, Verdict.VIOLATED, found, partial=True)
         self._see(check_id, found)
 
@@ -82,7 +82,7 @@ class FindingsOverTime(RuleBasedStateMachine):
 
     @invariant()
     def agrees_with_the_model(self) -> None:
-        """State and number of sightings of every finding."""
+        """Every finding has the expected state and number of occurrences."""
         stored = [item for state in FindingState for item in self.history.findings(state)]
         assert {(item.check_id, item.raw_key): [item.state, item.times_seen] for item in stored} == self.model
         assert all((item.healed_at is not None) is (item.state is FindingState.HEALED) for item in stored)
@@ -92,8 +92,8 @@ TestFindingsOverTime = FindingsOverTime.TestCase
 TestFindingsOverTime.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)
 
 
-def test_changes_name_what_is_new_what_persists_and_what_healed(history: History) -> None:
-    """What an alert is made of; a check committed twice in one run counts once."""
+def test_changes_list_new_persisting_and_healed_findings(history: History) -> None:
+    """A check that is committed twice in one run counts once."""
     a, b, c = (finding(history, key) for key in "abc")
     with history.lock():
         history.begin("r1", "cutover", START)
@@ -109,7 +109,7 @@ def test_changes_name_what_is_new_what_persists_and_what_healed(history: History
 
 
 def test_checks_that_did_not_run_heal_nothing(history: History) -> None:
-    """`--only` and an interrupted run leave the other checks' findings as they were."""
+    """`--only` and an interrupted run do not change the findings of other checks."""
     one_run(history, "r1", violated([finding(history, "a")]))
     one_run(history, "r2", outcome(check_id="MSG-01"))
     assert [item.state for item in history.findings()] == [FindingState.NEW]
@@ -117,7 +117,7 @@ def test_checks_that_did_not_run_heal_nothing(history: History) -> None:
 
 @pytest.mark.parametrize("count", [1, 499, 1201])
 def test_many_findings_of_one_check(history: History, count: int) -> None:
-    """More than one batch, seen twice, then gone."""
+    """Findings in more than one batch are new, then persisting, then healed."""
     findings = [finding(history, f"u{number}") for number in range(count)]
     one_run(history, "r1", violated(findings))
     one_run(history, "r2", violated(findings))
@@ -128,7 +128,7 @@ def test_many_findings_of_one_check(history: History, count: int) -> None:
 
 
 def test_a_baseline_changes_no_finding(history: History) -> None:
-    """It judges nothing, so it heals nothing."""
+    """A baseline judges nothing, so nothing heals."""
     one_run(history, "r1", violated([finding(history, "a")]))
     with history.lock():
         history.begin("r2", "cutover", at(1), kind=RunKind.BASELINE)

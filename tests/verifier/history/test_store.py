@@ -1,4 +1,4 @@
-"""What the history promises, on each database that it can live in."""
+"""The history, on each database that it supports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.verifier.history.samples import START, at, finding, one_run, outcome, result, violated
 from verifier.history import AmbiguousFingerprint, FindingState, History, HistoryError, RunKind, RunState
-from verifier.history.upkeep import prune
+from verifier.history.retention import prune
 from verifier.model.verdict import Verdict
 
 HOSTILE = [
@@ -23,8 +23,8 @@ HOSTILE = [
 ]
 
 
-def test_a_run_comes_back_as_it_was_recorded(history: History) -> None:
-    """Run, verdicts, coverage, findings, notes and reads survive the database."""
+def test_a_stored_run_equals_the_recorded_run(history: History) -> None:
+    """Verdicts, coverage, findings, notes and reads are stored and loaded unchanged."""
     judged = (outcome(check_id="USR-08"), violated([finding(history, "u1")]))
     one_run(history, "r1", *judged)
     stored = history.result("r1")
@@ -36,8 +36,8 @@ def test_a_run_comes_back_as_it_was_recorded(history: History) -> None:
     assert history.result("unknown") is None
 
 
-def test_runs_are_numbers_only_newest_first(history: History) -> None:
-    """The summaries count verdicts and hold nothing of a finding."""
+def test_run_summaries_hold_only_numbers_newest_first(history: History) -> None:
+    """Summaries count verdicts and contain nothing of a finding."""
     with history.lock():
         for number in range(3):
             history.begin(f"r{number}", "cutover", at(number))
@@ -52,7 +52,7 @@ def test_runs_are_numbers_only_newest_first(history: History) -> None:
 
 
 def test_a_run_that_never_finished_is_interrupted(history: History) -> None:
-    """Running while its lock is held, interrupted as soon as it is free; what was judged stays."""
+    """Its state is running while the lock is held, then interrupted. Its verdicts are kept."""
     with history.lock():
         history.begin("r1", "cutover", START)
         history.record(outcome(ended_at=at(1)))
@@ -65,16 +65,16 @@ def test_a_run_that_never_finished_is_interrupted(history: History) -> None:
     assert len(stored.outcomes) == 1
 
 
-def test_a_run_that_was_cut_short_says_so(history: History) -> None:
-    """An interrupted result is not stored as a finished run."""
+def test_an_interrupted_result_is_stored_as_interrupted(history: History) -> None:
+    """`finish` with an interrupted result does not set the state to finished."""
     with history.lock():
         history.begin("r1", "cutover", START)
         history.finish(result("r1", interrupted=True))
     assert history.runs()[0].state is RunState.INTERRUPTED
 
 
-def test_a_what_if_leaves_verdicts_alone_behind(history: History) -> None:
-    """A run in a phase that is not the stack's changes neither findings nor watermarks."""
+def test_a_what_if_run_stores_only_verdicts(history: History) -> None:
+    """A what-if run changes neither findings nor watermarks nor positions."""
     one_run(history, "r1", violated([finding(history, "u1")]))
     with history.lock():
         history.begin("r2", "frozen", START, kind=RunKind.WHAT_IF)
@@ -86,8 +86,8 @@ def test_a_what_if_leaves_verdicts_alone_behind(history: History) -> None:
     assert history.runs()[0].kind is RunKind.WHAT_IF
 
 
-def test_watermarks_and_horizons_are_committed_with_the_verdict(history: History) -> None:
-    """They belong to (stack, check, slot) and can be forgotten by check."""
+def test_watermarks_and_positions_are_committed_with_the_verdict(history: History) -> None:
+    """They are keyed by (stack, check, slot) and can be deleted by check."""
     with history.lock():
         history.begin("r1", "cutover", START)
         history.commit_check(outcome(), {"a": {"n": 1}, "b": {"n": 2}}, [("table", START, "7")])
@@ -109,7 +109,7 @@ def test_watermarks_and_horizons_are_committed_with_the_verdict(history: History
 
 
 def test_stacks_do_not_see_each_other(place: str, request: pytest.FixtureRequest) -> None:
-    """Two stacks in one database keep apart."""
+    """Two stacks in one database are separate."""
     names = [f"{request.node.nodeid} {letter}" for letter in "ab"]
     with History.open(place, stack=names[0]) as one, History.open(place, stack=names[1]) as two:
         with one.lock(), two.lock():
@@ -122,8 +122,8 @@ def test_stacks_do_not_see_each_other(place: str, request: pytest.FixtureRequest
 
 
 @pytest.mark.parametrize("raw_key", HOSTILE, ids=lambda key: ascii(key[:12]))
-def test_any_key_survives(history: History, raw_key: str) -> None:
-    """The raw key comes back exactly, whatever characters a broken stack puts into it; the shown one is harmless."""
+def test_any_raw_key_is_stored_unchanged(history: History, raw_key: str) -> None:
+    """The raw key is loaded exactly as it was stored, whatever characters it holds; the displayed key is escaped."""
     one_run(history, "r1", violated([finding(history, raw_key)]))
     stored = history.finding(history.fingerprint("USR-01", raw_key)[:8])
     assert stored is not None
@@ -134,7 +134,7 @@ def test_any_key_survives(history: History, raw_key: str) -> None:
 
 
 def test_fingerprints_are_stable_and_keyed(history: History) -> None:
-    """The same breach has the same name; another database gives it another one, so nobody can look keys up."""
+    """The same breach has the same fingerprint; another database gives another one, so keys cannot be looked up."""
     name = history.fingerprint("USR-01", "u1")
     assert len(name) == 16
     assert name == history.fingerprint("USR-01", "u1")
@@ -143,8 +143,8 @@ def test_fingerprints_are_stable_and_keyed(history: History) -> None:
         assert other.fingerprint("USR-01", "u1") != name
 
 
-def test_a_prefix_finds_one_finding_or_says_why_not(history: History) -> None:
-    """Unknown is None; ambiguous and malformed are sentences."""
+def test_a_fingerprint_prefix_finds_one_finding_or_raises(history: History) -> None:
+    """An unknown prefix gives None; an ambiguous or malformed one raises."""
     found = [finding(history, f"u{number}") for number in range(40)]
     one_run(history, "r1", violated(found))
     exact = history.finding(found[0].fingerprint.upper())
@@ -155,14 +155,14 @@ def test_a_prefix_finds_one_finding_or_says_why_not(history: History) -> None:
     with pytest.raises(AmbiguousFingerprint, match="Give more characters"):
         history.finding(shared)
     for nonsense in ("", "xyz", "%", "0" * 17):
-        with pytest.raises(HistoryError, match="no fingerprint"):
+        with pytest.raises(HistoryError, match="not a fingerprint"):
             history.finding(nonsense)
     unused = next(name for name in (f"{n:016x}" for n in range(100)) if name not in {f.fingerprint for f in found})
     assert history.finding(unused) is None
 
 
 def test_secrets_do_not_reach_the_database(history: History) -> None:
-    """A finding that carries a token or a password is stored without it."""
+    """A token or password in a finding is redacted before it is stored."""
     leaking = finding(
         history, "u1", summary="token eyJhbGciOiJIUzI1NiJ9.eyJVc2VySUQiOiJ1MSJ9.c2ln, postgresql://a:hunter2@h/db"
     )
@@ -174,7 +174,7 @@ def test_secrets_do_not_reach_the_database(history: History) -> None:
 
 
 def test_recheck_touches_one_finding(history: History) -> None:
-    """A single look heals or refreshes that finding and no other."""
+    """A recheck heals or updates that finding and no other."""
     found = [finding(history, "u1"), finding(history, "u2")]
     one_run(history, "r1", violated(found))
     history.rechecked(found[0].fingerprint, None, at(5))
@@ -188,7 +188,7 @@ def test_recheck_touches_one_finding(history: History) -> None:
 
 
 def test_recording_needs_the_lock_and_a_run(history: History) -> None:
-    """Nothing is recorded outside a run, no run is begun outside the lock, no run ID is used twice."""
+    """Recording needs an open run, starting a run needs the lock, and a run ID is used once."""
     with pytest.raises(HistoryError, match="lock"):
         history.begin("r1", "cutover", START)
     with history.lock():
@@ -202,8 +202,8 @@ def test_recording_needs_the_lock_and_a_run(history: History) -> None:
         history.record(outcome())
 
 
-def test_old_runs_are_let_go(history: History) -> None:
-    """Pruning keeps the newest runs, open findings, and healed ones no older than those runs."""
+def test_old_runs_are_pruned(history: History) -> None:
+    """Pruning keeps the newest runs, open findings, and findings that healed since those runs."""
     with history.lock():
         for number, outcomes in enumerate(
             [
@@ -225,8 +225,8 @@ def test_old_runs_are_let_go(history: History) -> None:
     assert history.findings(FindingState.HEALED) == []
 
 
-def test_horizons_stay_bounded(history: History) -> None:
-    """A year of half-hourly entries is thinned out, the newest is always there."""
+def test_positions_are_thinned_out(history: History) -> None:
+    """Three days of half-hourly positions are thinned out; the newest is kept."""
     for number in range(150):
         history.add_position("table", START + timedelta(minutes=30 * number), str(number))
     kept = history.positions("table")

@@ -1,0 +1,20 @@
+"""`verifier history`: earlier runs and findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.verifier.commands.command_line import UNREACHABLE, verifier
+from tests.verifier.history.samples import finding, one_run, violated
+from verifier.history import History
+
+
+def test_runs_and_findings_are_listed(tmp_path: Path) -> None:
+    """Runs with their counts, findings with their fingerprints; an empty history says so."""
+    (tmp_path / "stack.toml").write_text(UNREACHABLE.replace("memory:", "history.db"))
+    assert "the history is empty" in verifier("history", cwd=tmp_path).stdout
+    with History.open(str(tmp_path / "history.db"), stack="nowhere") as history:
+        found = finding(history, "u1")
+        one_run(history, "r1", violated([found]))
+    assert "r1" in verifier("history", cwd=tmp_path).stdout
+    assert found.fingerprint in verifier("history", "--findings", cwd=tmp_path).stdout

@@ -33,5 +33,5 @@ def parse_severities(text: str) -> frozenset[Severity]:
         return frozenset(Severity(part.strip().upper()) for part in text.split(",") if part.strip())
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r}: give severities out of C,H,M,I, such as C,H", param_hint="--fail-on"
+            f"{text!r}: give severities out of C,H,M,I, such as C,H.", param_hint="--fail-on"
         ) from None

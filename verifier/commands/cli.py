@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from verifier.model.invariant import Severity
+from verifier.commands.options import DEFAULT_PROFILE, ChecksOption, OnlyOption, ProfileOption, parse_severities
 from verifier.model.verdict import ExitCode
 
 if TYPE_CHECKING:
@@ -29,22 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ProfileOption = Annotated[
-    Path,
-    typer.Option("--profile", "-p", metavar="FILE", help="Profile of the stack (TOML).", envvar="VERIFIER_PROFILE"),
-]
-OnlyOption = Annotated[
-    list[str] | None,
-    typer.Option("--only", metavar="ID", help="Run only this check or family, such as USR-01 or USR. Repeatable."),
-]
-ChecksOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--checks", metavar="FILE", help="Load checks of your own (IDs X-...) from a Python file. Repeatable."
-    ),
-]
-DEFAULT_PROFILE = Path("stack.toml")
 
 
 @app.command("list")
@@ -186,7 +170,7 @@ def run(
             profile,
             only=only or (),
             phase=phase,
-            fail_on=_severities(fail_on),
+            fail_on=parse_severities(fail_on),
             pace=Pace(max_runtime_s=max_runtime, resume=resume, pause_file=pause_file),
             checks=checks or (),
             outputs=Outputs(json=json_path, junit=junit, html=html, audit=audit, quiet=quiet, verbose=verbose),
@@ -271,15 +255,6 @@ def serve(
     from verifier.service.serve import serve_forever
 
     raise typer.Exit(serve_forever(profile, host=host, port=port, checks=checks or ()))
-
-
-def _severities(text: str) -> frozenset[Severity]:
-    try:
-        return frozenset(Severity(part.strip().upper()) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r}: give severities out of C,H,M,I, such as C,H", param_hint="--fail-on"
-        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -28,7 +28,7 @@ def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> N
     console.print(
         f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; data ownership: {item.row}", markup=False
     )
-    console.print(f"\n{item.why}\n", markup=False)
+    console.print(f"\n{' '.join(item.why.split())}\n", markup=False)
     if not profile_path.exists():
         console.print(f"No profile at {profile_path}; with a profile, the queries are shown.", markup=False)
         return

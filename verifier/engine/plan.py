@@ -51,7 +51,7 @@ def make_plan(registry: Registry, profile: Profile, *, only: Sequence[str] = (),
         notes.append(f"policies not set in the profile, defaults used: {', '.join(defaults)}")
     if phase and judged is not profile.phase:
         notes.append(
-            f"what-if: judged as phase {judged.value}, the profile has phase {profile.phase.value}; no findings and no watermarks are stored"
+            f"what-if: judged as phase {judged.value}, the profile has {profile.phase.value}; findings and watermarks are not stored"
         )
     return Plan(
         phase=judged,

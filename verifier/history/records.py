@@ -88,7 +88,10 @@ class StoredWatermark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InterruptedRun:
-    """A run that did not finish. `plan` is the plan it was started with, `resumed` how often it was resumed, `judged` how many checks it judged."""
+    """A run that did not finish.
+
+    `plan`: the plan it was started with. `resumed`: how often it was resumed. `judged`: how many checks it judged.
+    """
 
     run_id: str
     phase: str

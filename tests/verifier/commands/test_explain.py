@@ -25,6 +25,6 @@ def test_with_a_profile_the_proofs_are_shown(tmp_path: Path) -> None:
 
 
 def test_a_check_that_does_not_apply_says_why(tmp_path: Path) -> None:
-    """The profile has no canary."""
+    """Friends are not mirrored."""
     (tmp_path / "stack.toml").write_text(UNREACHABLE)
-    assert "Not applicable on nowhere" in verifier("explain", "MSG-04", cwd=tmp_path).stdout
+    assert "Not applicable on nowhere" in verifier("explain", "KEEP-03", cwd=tmp_path).stdout

@@ -257,7 +257,7 @@ def test_observers_do_not_move_the_counters_that_they_read(small: SmallWorld) ->
 def _counters(small: SmallWorld) -> dict[str, dict[str, int]]:
     result: RunResult = small.judge()
     assert not result.interrupted
-    return {f"{mark.check_id} {mark.slot}": mark.value.get("counters", {}) for mark in small.watch.remembered()}
+    return {f"{mark.check_id} {mark.slot}": mark.value.get("counters", {}) for mark in small.runs.watermarks()}
 
 
 def test_a_pause_counts_towards_max_runtime(small: SmallWorld, tmp_path: Path) -> None:

@@ -110,17 +110,17 @@ async def test_a_chunk_that_is_too_slow_is_read_again_smaller() -> None:
 
 def test_backoff_grows_while_a_store_stays_slow() -> None:
     """Times are compared with the usual one of the same kind of statement; a random part keeps checks apart."""
-    rest = Backoff(StoreBudget(chunk_target_s=0.5, slow_factor=8), jitter=lambda: 0.5)
-    assert not any(rest.saw("q", 0.1, now=0) for _ in range(5))
-    assert not rest.saw("q", 0.7, now=10), "seven times the usual is not yet slow"
-    assert rest.saw("q", 2.0, now=10)
-    assert rest.until == pytest.approx(10.25)
-    assert rest.saw("q", 2.0, now=20)
-    assert rest.until == pytest.approx(20.5)
-    assert not rest.saw("q", 0.1, now=30)
-    assert rest.saw("q", 2.0, now=40)
-    assert rest.until == pytest.approx(40.25), "a quick answer in between ends the row"
-    assert not rest.saw("another", 2.0, now=40), "nobody knows what is usual for it"
+    backoff = Backoff(StoreBudget(chunk_target_s=0.5, slow_factor=8), jitter=lambda: 0.5)
+    assert not any(backoff.saw("q", 0.1, now=0) for _ in range(5))
+    assert not backoff.saw("q", 0.7, now=10), "seven times the usual is not yet slow"
+    assert backoff.saw("q", 2.0, now=10)
+    assert backoff.until == pytest.approx(10.25)
+    assert backoff.saw("q", 2.0, now=20)
+    assert backoff.until == pytest.approx(20.5)
+    assert not backoff.saw("q", 0.1, now=30)
+    assert backoff.saw("q", 2.0, now=40)
+    assert backoff.until == pytest.approx(40.25), "a quick answer in between ends the row"
+    assert not backoff.saw("another", 2.0, now=40), "there is no usual time for it yet"
     early = Backoff(StoreBudget(), jitter=lambda: 0.0)
     late = Backoff(StoreBudget(), jitter=lambda: 0.999)
     for one in (early, late):

@@ -69,17 +69,17 @@ async def test_no_store_exposes_a_driver(small: SmallWorld) -> None:
     if verifier.amqp:
         management = SecretStr(str(verifier.rabbitmq_management))
         stores.append(RabbitMQStore("broker", BrokerRole(management_url=management, vhost=small.world.config.vhost)))
-    handed = set()
+    exposed = set()
     for store in stores:
         await store.connect()
         try:
             for name in (name for name in dir(store) if not name.startswith("_")):
                 module = type(getattr(store, name)).__module__.partition(".")[0]
                 if module in DRIVERS:
-                    handed.add(f"{type(store).__name__}.{name}")
+                    exposed.add(f"{type(store).__name__}.{name}")
         finally:
             await store.close()
-    assert handed == {"RedisStore.driver"}
+    assert exposed == {"RedisStore.driver"}
 
 
 async def test_no_method_of_the_redis_client_writes(small: SmallWorld) -> None:

@@ -210,7 +210,7 @@ async def test_a_partition_that_may_not_be_read_is_a_limitation(postgres: Postgr
     """With rights on the parent only, writes are found, and a TRUNCATE would not be."""
     postgres.write(PARTED, "REVOKE SELECT ON low FROM PUBLIC")
     verifier = postgres.grant.verifier_chat_db.split("//")[1].split(":")[0]
-    postgres.write(f'REVOKE SELECT ON low FROM "{verifier}"')  # noqa: S608 - a name of our own
+    postgres.write(f'REVOKE SELECT ON low FROM "{verifier}"')  # noqa: S608 - the name is the test's
     async with postgres.nights() as nights:
         held = await nights.night()
         postgres.write("INSERT INTO low VALUES (5, 'moved', 0, '2020-01-01')")

@@ -3,83 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
+from load.results import MEANINGS, CapacityResult, ComparisonResult
 from reports.charts import Dot, dots
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 from verifier.render.html import Picture, ReportSection
 
-CAPACITY: Final = "openim-ssot load capacity"
-COMPARISON: Final = "openim-ssot load comparison"
 _KINDS: Final = {"held": "held", "broke": "broke an objective", "generator": "generator's limit"}
-_MEANS: Final = {"worse": "WORSE", "better": "better", "same": "no real difference", "unknown": "too little to say"}
 _VERDICTS: Final = {ExitCode.HOLDS: Verdict.HOLDS, ExitCode.VIOLATED: Verdict.VIOLATED}
-
-
-class TrialDocument(BaseModel):
-    """One rate that was tried."""
-
-    model_config = ConfigDict(frozen=True)
-
-    per_s: float
-    outcome: Literal["held", "broke", "generator"]
-    why: tuple[str, ...] = ()
-    figures: dict[str, float] = {}
-
-
-class CapacityDocument(BaseModel):
-    """What `python -m load capacity` writes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: Literal[1]
-    stack: str
-    started_at: datetime
-    ended_at: datetime
-    exit_code: int
-    told: str
-    sustained_per_s: float | None
-    trials: tuple[TrialDocument, ...]
-    objectives: dict[str, float] = {}
-
-
-class DifferenceDocument(BaseModel):
-    """One figure beside its baseline."""
-
-    model_config = ConfigDict(frozen=True)
-
-    figure: str
-    baseline: float
-    new: float
-    low: float
-    high: float
-    meaning: Literal["worse", "better", "same", "unknown"]
-
-
-class ComparisonDocument(BaseModel):
-    """What `python -m load compare` writes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: Literal[1]
-    stack: str
-    started_at: datetime
-    ended_at: datetime
-    runs: tuple[str, ...]
-    beside: tuple[str, ...]
-    exit_code: int
-    differences: tuple[DifferenceDocument, ...]
-    notes: tuple[str, ...] = ()
 
 
 def read_capacity(raw: dict[str, Any]) -> ReportSection:
     """A search as a section with one verdict. Raises pydantic's ValidationError for anything else."""
-    found = CapacityDocument.model_validate(raw)
+    found = CapacityResult.model_validate(raw)
     tried = [trial for trial in found.trials if trial.per_s == found.sustained_per_s]
     coverage = Coverage(
         seen=sum(trial.outcome == "held" for trial in tried), total=len(tried), unit="trials at this rate"
@@ -105,7 +44,7 @@ def read_capacity(raw: dict[str, Any]) -> ReportSection:
 
 def read_comparison(raw: dict[str, Any]) -> ReportSection:
     """A comparison as a section with one verdict. Raises pydantic's ValidationError for anything else."""
-    found = ComparisonDocument.model_validate(raw)
+    found = ComparisonResult.model_validate(raw)
     known = [item for item in found.differences if item.meaning != "unknown"]
     worse = [item.figure for item in found.differences if item.meaning == "worse"]
     rows = [
@@ -115,7 +54,7 @@ def read_comparison(raw: dict[str, Any]) -> ReportSection:
             f"{item.new:,.2f}",
             f"{item.new / item.baseline:.2f}" if item.baseline else "",
             f"{item.low:.2f} to {item.high:.2f}",
-            _MEANS[item.meaning],
+            MEANINGS[item.meaning],
         ]
         for item in found.differences
     ]
@@ -136,7 +75,7 @@ def read_comparison(raw: dict[str, Any]) -> ReportSection:
 
 
 def _result(
-    found: CapacityDocument | ComparisonDocument,
+    found: CapacityResult | ComparisonResult,
     check_id: str,
     title: str,
     *,
@@ -167,7 +106,7 @@ def _result(
     )
 
 
-def _pictures(found: CapacityDocument) -> list[Picture]:
+def _pictures(found: CapacityResult) -> list[Picture]:
     measured = [
         Dot(
             x=trial.per_s,

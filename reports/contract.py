@@ -7,65 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from reports.models.contract import ContractDocument, DifferenceDocument, RowDocument
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
 
-FORMAT: Final = "openim-ssot-verifier/contract"
 _MAX_FINDINGS = 20
 _RECHECK = "python -m suites.contract.openim"
-
-
-class DifferenceDocument(BaseModel):
-    """One case that is not as recorded; `reason` is why that is accepted, "" when it is not."""
-
-    model_config = ConfigDict(frozen=True)
-
-    told: str
-    reason: str
-
-
-class HealedDocument(BaseModel):
-    """A declared deviation that no longer occurs."""
-
-    model_config = ConfigDict(frozen=True)
-
-    what: str
-    reason: str
-
-
-class RowDocument(BaseModel):
-    """A flow of REST cases or a WebSocket session: cases, those as recorded, declared and undeclared differences."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: str
-    name: str
-    cases: int
-    equal: int
-    deviating: int
-    wrong: int
-    differences: tuple[DifferenceDocument, ...]
-    healed: tuple[HealedDocument, ...]
-
-
-class ContractDocument(BaseModel):
-    """All rows of one server."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["openim-ssot-verifier/contract"] = FORMAT
-    version: Literal[1] = 1
-    server: str
-    started_at: datetime
-    ended_at: datetime
-    rows: tuple[RowDocument, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

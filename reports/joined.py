@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reports.capacities import CAPACITY, COMPARISON, read_capacity, read_comparison
-from reports.contract import FORMAT as CONTRACT
-from reports.contract import ContractDocument
-from reports.contract import to_result as contract_result
+from load.results import CAPACITY, COMPARISON
+from reports import contract, scorecards, suites
+from reports.capacities import read_capacity, read_comparison
 from reports.loads import read_load
+from reports.models.contract import FORMAT as CONTRACT
+from reports.models.contract import ContractDocument
+from reports.models.scorecard import FORMAT as SCORECARD
+from reports.models.scorecard import ScorecardDocument
+from reports.models.suites import FORMAT as SUITES
+from reports.models.suites import SuitesDocument
 from reports.runs import read_run
-from reports.scorecards import FORMAT as SCORECARD
-from reports.scorecards import ScorecardDocument
-from reports.scorecards import to_result as scorecard_result
-from reports.suites import FORMAT as SUITES
-from reports.suites import SuitesDocument, to_result
 from verifier.model.verdict import ExitCode
 from verifier.render.html import ReportSection, render_html
 from verifier.render.json import FORMAT as RUN
@@ -82,13 +82,13 @@ def _section(raw: Any) -> ReportSection:
         result, code = read_run(raw)
         return ReportSection(heading=f"Verifier: {result.stack}, phase {result.phase}", result=result, exit_code=code)
     if kind == SUITES:
-        result = to_result(SuitesDocument.model_validate(raw))
+        result = suites.to_result(SuitesDocument.model_validate(raw))
         return ReportSection(heading=f"Suites: {result.stack}", result=result)
     if kind == CONTRACT:
-        result = contract_result(ContractDocument.model_validate(raw))
+        result = contract.to_result(ContractDocument.model_validate(raw))
         return ReportSection(heading=f"OpenIM contract: {result.stack}", result=result)
     if kind == SCORECARD:
-        result = scorecard_result(ScorecardDocument.model_validate(raw))
+        result = scorecards.to_result(ScorecardDocument.model_validate(raw))
         return ReportSection(heading="Scorecard", result=result)
     if kind == CAPACITY:
         return read_capacity(raw)

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reports.joined import ReportError, write_joined
+from reports.models.suites import CaseDocument, Ending, SuitesDocument
 from reports.runs import write_run
-from reports.suites import CaseDocument, Ending, SuitesDocument
 from verifier.model.verdict import ExitCode, RunResult
 from verifier.profile import ProfileError, load_profile
 

@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
-from typing import Final, Literal
+from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict
-
+from reports.models.scorecard import ScorecardDocument
 from verifier.checks.catalogue import load_checks
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
 
-FORMAT: Final = "openim-ssot-verifier/scorecard"
 BESIDE = "beside the cases"
 _NAMES = {"V": "breaches found", "L": "look-alikes left alone", "U": "unknowables admitted"}
-
-
-class CaseDocument(BaseModel):
-    """One case: V, L or U, the invariants that it is about, and what was said where the answer was not the planned one."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    letter: Literal["V", "L", "U"]
-    checks: tuple[str, ...]
-    right: bool
-    said: str
-    detect_s: float | None
-
-
-class ScorecardDocument(BaseModel):
-    """All cases of one run of the catalogue, what was said beside them, and what this machine could not plant."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["openim-ssot-verifier/scorecard"] = FORMAT
-    version: Literal[1] = 1
-    command: str
-    at: datetime
-    took_s: float
-    cases: tuple[CaseDocument, ...]
-    false_alarms: tuple[str, ...]
-    unexplained: tuple[str, ...]
-    not_run: dict[str, str]
 
 
 def to_result(document: ScorecardDocument) -> RunResult:

@@ -6,61 +6,14 @@ import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from itertools import groupby
-from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from reports.models.suites import CaseDocument, Ending, SuitesDocument
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
-
-FORMAT: Final = "openim-ssot-verifier/suites"
-
-
-class Ending(StrEnum):
-    """How a test ended; `error` is one that could not be judged, because its set-up or tear-down failed."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    ERROR = "error"
-    SKIPPED = "skipped"
-
-
-class CaseDocument(BaseModel):
-    """One test. `about` is the first line of its file's docstring, `message` why it did not pass."""
-
-    model_config = ConfigDict(frozen=True)
-
-    node: str
-    about: str
-    ending: Ending
-    message: str
-    started_at: datetime
-    duration_s: float
-
-    @property
-    def file(self) -> str:
-        """The part of the node id that names the file, as the report shows it: without `suites/`."""
-        return self.node.partition("::")[0].removeprefix("suites/")
-
-
-class SuitesDocument(BaseModel):
-    """One session of tests."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["openim-ssot-verifier/suites"] = FORMAT
-    version: Literal[1] = 1
-    stack: str
-    phase: str
-    started_at: datetime
-    ended_at: datetime
-    interrupted: bool = Field(description="the session ended before all of its tests had run")
-    cases: tuple[CaseDocument, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from load.experiments.baseline import Comparison, difference
-from load.experiments.capacity import Trial, search
+from load.experiments.capacity import search
+from load.results import Trial
 from reports.capacities import read_capacity, read_comparison
 from reports.charts import heat, lines
 from reports.joined import newest_parts, write_joined

@@ -11,8 +11,9 @@ import pytest
 from load.report import account_for, write_json
 from reports.__main__ import main
 from reports.joined import ReportError, newest_parts, read_part, write_joined
+from reports.models.suites import CaseDocument, Ending, SuitesDocument
 from reports.runs import read_run, write_run
-from reports.suites import CaseDocument, Ending, SuitesDocument, to_result
+from reports.suites import to_result
 from tests.verifier.render.samples import mixed_result
 from verifier.judges.journal import JournalWriter
 from verifier.judges.operation import OpPhase

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.suites import Ending, SuitesDocument
+from reports.models.suites import Ending, SuitesDocument
 from tests.reports.sessions import run_session
 
 SESSION = '''

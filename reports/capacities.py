@@ -1,4 +1,4 @@
-"""A capacity search (`capacity-….json`) and a comparison with a baseline (`compare-….json`) as sections of the report."""
+"""The sections of a capacity search (`capacity-….json`) and of a comparison with a baseline (`compare-….json`)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 from verifier.render.html import Picture, ReportSection
 
-_KINDS: Final = {"held": "held", "broke": "broke an objective", "generator": "generator's limit"}
+_OUTCOMES: Final = {"held": "held", "broke": "broke an objective", "generator": "limit of the generator"}
 _VERDICTS: Final = {ExitCode.HOLDS: Verdict.HOLDS, ExitCode.VIOLATED: Verdict.VIOLATED}
 
 
 def read_capacity(raw: dict[str, Any]) -> ReportSection:
-    """A search as a section with one verdict. Raises pydantic's ValidationError for anything else."""
+    """A search as a section with one verdict. Raises pydantic.ValidationError."""
     found = CapacityResult.model_validate(raw)
     tried = [trial for trial in found.trials if trial.per_s == found.sustained_per_s]
     coverage = Coverage(
         seen=sum(trial.outcome == "held" for trial in tried), total=len(tried), unit="trials at this rate"
     )
     objectives = [f"objective: {name} {value:g}" for name, value in found.objectives.items()]
-    rows = [[f"{trial.per_s:,.1f}", _KINDS[trial.outcome], "; ".join(map(clean, trial.why))] for trial in found.trials]
+    rows = [
+        [f"{trial.per_s:,.1f}", _OUTCOMES[trial.outcome], "; ".join(map(clean, trial.why))] for trial in found.trials
+    ]
     return ReportSection(
         heading=f"Capacity: {found.stack}",
         result=_result(
             found,
             "load-capacity",
-            "A number of messages per second is sustained, and known to be the server's limit",
+            "The highest rate that the server sustains is known",
             reason=found.told.splitlines()[-1],
             coverage=coverage,
             notes=objectives,
@@ -38,12 +40,12 @@ def read_capacity(raw: dict[str, Any]) -> ReportSection:
         exit_code=ExitCode(found.exit_code),
         prose="\n\n".join(clean(line) for line in found.told.splitlines()),
         pictures=_pictures(found),
-        tables=[("Rates in the order in which they were tried", ["messages per second", "outcome", "why"], rows)],
+        tables=[("Rates, in the order of the trials", ["messages per second", "outcome", "why"], rows)],
     )
 
 
 def read_comparison(raw: dict[str, Any]) -> ReportSection:
-    """A comparison as a section with one verdict. Raises pydantic's ValidationError for anything else."""
+    """A comparison as a section with one verdict. Raises pydantic.ValidationError."""
     found = ComparisonResult.model_validate(raw)
     known = [item for item in found.differences if item.meaning != "unknown"]
     worse = [item.figure for item in found.differences if item.meaning == "worse"]
@@ -58,19 +60,19 @@ def read_comparison(raw: dict[str, Any]) -> ReportSection:
         ]
         for item in found.differences
     ]
-    head = ["", "baseline", "new", "ratio", "95 % interval", ""]
+    head = ["figure", "baseline", "new", "ratio", "95 % interval of the ratio", "result"]
     return ReportSection(
-        heading=f"Compared with a baseline: {found.stack}",
+        heading=f"Comparison with a baseline: {found.stack}",
         result=_result(
             found,
             "load-comparison",
             "No figure is worse than in the baseline",
-            reason=f"worse: {', '.join(worse)}" if worse else "too little was measured to tell all figures",
+            reason=f"worse: {', '.join(worse)}" if worse else "too little data for some figures",
             coverage=Coverage(seen=len(known), total=len(found.differences), unit="figures"),
             notes=[f"runs: {', '.join(found.runs)}", f"baseline: {', '.join(found.beside)}", *found.notes],
         ),
         exit_code=ExitCode(found.exit_code),
-        tables=[("Figures beside their baseline", head, rows)],
+        tables=[("Figures compared with the baseline", head, rows)],
     )
 
 
@@ -111,8 +113,8 @@ def _pictures(found: CapacityResult) -> list[Picture]:
         Dot(
             x=trial.per_s,
             y=trial.figures["send_p99_ms"],
-            kind=_KINDS[trial.outcome],
-            told=f"{trial.per_s:,.1f} per second: {trial.figures['send_p99_ms']:.1f} ms, {_KINDS[trial.outcome]}",
+            kind=_OUTCOMES[trial.outcome],
+            tooltip=f"{trial.per_s:,.1f} per second: {trial.figures['send_p99_ms']:.1f} ms, {_OUTCOMES[trial.outcome]}",
         )
         for trial in found.trials
         if trial.figures.get("send_p99_ms")
@@ -120,9 +122,11 @@ def _pictures(found: CapacityResult) -> list[Picture]:
     if not measured:
         return []
     svg = dots(
-        measured, kinds=list(_KINDS.values()), unit_x="1/s", unit_y="ms", title="99th percentile of the answers by rate"
+        measured,
+        kinds=list(_OUTCOMES.values()),
+        unit_x="1/s",
+        unit_y="ms",
+        title="99th percentile of the time to answer, by rate",
     )
-    caption = (
-        "99 of 100 messages were answered within so long after they were due; one mark for each trial. Logarithmic."
-    )
-    return [Picture(title="Answers by messages per second", svg=svg, caption=caption)]
+    caption = "The time from when a message was due to its answer; 99 of 100 were faster. One mark for each trial. Logarithmic."
+    return [Picture(title="Time to answer (99th percentile) by messages per second", svg=svg, caption=caption)]

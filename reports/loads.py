@@ -1,4 +1,4 @@
-"""A load run's account (`load-….json`) as a section of the report."""
+"""The section of a load run (`load-….json`)."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from verifier.render.html import Picture, ReportSection
 _TITLES = {
     "delivery": "Every acknowledged message arrived, once and unchanged",
     "order": "Messages of one sender are read in the order in which they were sent",
-    "pushes": "Every stored message was pushed once, in its order, to each connection that was up",
-    "receipts": "What was marked as read stays read",
+    "pushes": "Every stored message was pushed once, in order, to each open connection",
+    "receipts": "Read marks are kept",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadProblem(Finding):
-    """A problem of a load run, told like a finding; what looks at it again is its journal's judge."""
+    """A problem of a load run, as a finding. It is rechecked by judging the journal again."""
 
     run_id: str
 
     @property
     def recheck_command(self) -> str:
-        """What to type to judge the record again."""
+        """The command that judges the journal again."""
         return f"python -m load judge reports/out/load-{self.run_id}-*.jsonl"
 
 
 def read_load(raw: dict[str, Any]) -> ReportSection:
-    """The load run as a section whose checks are its judges. Raises pydantic's ValidationError for anything else."""
+    """A load run as a section: each judge is a check. Raises pydantic.ValidationError."""
     document = LoadResult.model_validate(raw)
     result = _result(document)
     return ReportSection(
         heading=f"Load: {result.stack}",
         result=result,
         exit_code=ExitCode(document.exit_code),
-        prose="\n\n".join(f"Not to be believed: {doubt}." for doubt in document.doubts),
+        prose="\n\n".join(f"Unreliable: {doubt}." for doubt in document.doubts),
         pictures=pictures(document.timeline) if document.timeline else (),
         tables=_tables(document),
     )
 
 
 def pictures(timeline: Timeline) -> list[Picture]:
-    """Throughput, latency and, where there was any, loss over time."""
+    """Throughput, latency and, if any, loss over time."""
     step_s = timeline.step_s
     rates = {name: getattr(timeline, name) for name in ("due", "sent", "acked", "pushed", "refused")}
     per_s = {name: [count / step_s for count in counts] for name, counts in rates.items() if any(counts)}
@@ -57,7 +57,7 @@ def pictures(timeline: Timeline) -> list[Picture]:
         Picture(
             title="Messages per second",
             svg=lines(per_s, step_s=step_s, unit="1/s", title="messages per second over time"),
-            caption="due: as the plan wanted it; a gap between due and sent is back-log. One push for each receiver's connection.",
+            caption="due: as planned. A gap between due and sent is backlog. Each receiver's connection gets a push of its own.",
         )
     ]
     latency = {
@@ -70,7 +70,7 @@ def pictures(timeline: Timeline) -> list[Picture]:
             Picture(
                 title="Latency",
                 svg=lines(latency, step_s=step_s, unit="ms", title="latency percentiles over time", log=True),
-                caption="From the moment at which a message was due: to its answer (send), to each receiver (push). Logarithmic.",
+                caption="From the time when a message was due to its answer (send) and to its arrival at each receiver (push). Logarithmic.",
             )
         )
     if timeline.losses:
@@ -79,7 +79,7 @@ def pictures(timeline: Timeline) -> list[Picture]:
             Picture(
                 title="Lost messages by conversation",
                 svg=heat(rows, steps=len(timeline.lost), step_s=step_s, title="lost messages by conversation and time"),
-                caption=f"When they were sent; {sum(timeline.lost)} in all, the {len(rows)} conversations that lost most.",
+                caption=f"By the time when they were sent. {sum(timeline.lost)} in total; the {len(rows)} conversations that lost most.",
             )
         )
     return found

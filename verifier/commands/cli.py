@@ -141,10 +141,10 @@ def init(
     force: Annotated[bool, typer.Option(help="Overwrite an existing file.")] = False,
 ) -> None:
     """Look at a stack and write a commented profile to start from; secrets stay out of the file."""
-    from verifier.commands.init import Addresses, propose
+    from verifier.commands.init import Addresses, write_draft
 
     addresses = Addresses(user_db=user_db, chat_db=chat_db, mongo=mongo, redis=redis, rabbitmq=rabbitmq, openim=openim)
-    raise typer.Exit(propose(output, stack, addresses, force=force))
+    raise typer.Exit(write_draft(output, stack, addresses, force=force))
 
 
 @app.command()

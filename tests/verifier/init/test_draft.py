@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 
@@ -195,8 +195,3 @@ def test_names_cannot_break_out_of_a_comment() -> None:
     made, profile = drafted(survey)
     assert not any(line.startswith("[evil") for line in made.text.splitlines())
     assert "evil" not in profile.roles.named()
-
-
-def test_all_addresses_have_a_role() -> None:
-    """Each address belongs to a role."""
-    assert len(ALL.by_role()) == len(fields(Addresses))

@@ -10,7 +10,7 @@ from typing import Any
 from fixtures.faults import CATALOGUE, Fault
 from fixtures.scenarios.phases import ScenarioRun
 from fixtures.scenarios.verifier_runs import Round
-from reports.scorecards import FORMAT
+from reports.models.scorecard import ScorecardDocument
 from verifier.model.verdict import Verdict
 
 LETTERS = {"breach": "V", "lookalike": "L", "unknowable": "U"}
@@ -83,14 +83,9 @@ class Card:
             self.traffic[action] = self.traffic.get(action, 0) + times
 
     def to_json(self, command: str) -> dict[str, Any]:
-        """Everything, for the joined report and other programs."""
-        header = {
-            "format": FORMAT,
-            "version": 1,
-            "command": command,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        return {**header, **asdict(self), "clean": self.clean, "totals": totals(self.cases)}
+        """Everything, for a machine and for the joined report."""
+        about = {"command": command, "at": datetime.now(UTC), "clean": self.clean, "totals": totals(self.cases)}
+        return ScorecardDocument.model_validate({**about, **asdict(self)}).model_dump(mode="json")
 
 
 def wanted(phases: Iterable[str], only: frozenset[str]) -> Iterator[Fault]:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from fixtures.openim import app, routes, tokens
-from fixtures.openim.api import Call
-from fixtures.openim.binding import BindError, bind
 from fixtures.openim.errors import Fault
-from fixtures.openim.state import State
+from fixtures.openim.model import tokens
+from fixtures.openim.model.state import ServerState
+from fixtures.openim.rest import app, routes
+from fixtures.openim.rest.api import Call
+from fixtures.openim.rest.binding import BindError, bind
 from fixtures.services.openim_double import ADMIN, SECRET, running
 from suites.contract.openim.conformance.checks import Broken
 from suites.contract.openim.conformance.run import Conformance, profile
@@ -150,7 +151,7 @@ def test_an_open_door_is_found(conformance: Conformance, monkeypatch: pytest.Mon
     """A double that asks for no token is told so."""
     verify = tokens.verify
 
-    def trusting(state: State, token: str) -> Any:
+    def trusting(state: ServerState, token: str) -> Any:
         return tokens.Claims(state.admin_ids[0], 10, 0) if token == FORGED else verify(state, token)
 
     monkeypatch.setattr(tokens, "verify", trusting)

@@ -14,7 +14,7 @@ import httpx
 
 from fixtures.openim.fault_settings import FaultSettings
 from fixtures.openim.gateway.server import Gateway as DoubleGateway
-from fixtures.openim.gateway.server import GatewaySettings
+from fixtures.openim.gateway.settings import GatewaySettings
 from fixtures.openim.model.state import ServerState
 from fixtures.openim.rest.app import create_app
 from suites.contract.openim.server import DEFAULT_ADMIN, DEFAULT_SECRET, Gateway, Server, ServerError

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
+from fixtures.openim.binding import BindError, bind
 from fixtures.openim.errors import Fault
 from fixtures.openim.model import tokens
 from fixtures.openim.model.state import ServerState
 from fixtures.openim.rest import app, routes
 from fixtures.openim.rest.api import Call
-from fixtures.openim.rest.binding import BindError, bind
 from fixtures.services.openim_double import ADMIN, SECRET, running
 from suites.contract.openim.conformance.checks import Broken
 from suites.contract.openim.conformance.run import Conformance, profile

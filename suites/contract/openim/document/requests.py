@@ -7,7 +7,7 @@ import typing
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any
 
-from fixtures.openim.rest.binding import wire_name
+from fixtures.openim.binding import wire_name
 
 _BOUNDS: dict[str, dict[str, Any]] = {
     "int32": {"format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1},

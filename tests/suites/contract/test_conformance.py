@@ -16,7 +16,7 @@ from fixtures.openim.model import tokens
 from fixtures.openim.model.state import ServerState
 from fixtures.openim.rest import app, routes
 from fixtures.openim.rest.api import Call
-from fixtures.services.openim_double import ADMIN, SECRET, running
+from fixtures.services.openim_double import ADMIN, SECRET, running_double
 from suites.contract.openim.conformance.checks import Broken
 from suites.contract.openim.conformance.run import Conformance, profile
 from suites.contract.openim.conformance.world import FORGED
@@ -161,7 +161,7 @@ def test_an_open_door_is_found(conformance: Conformance, monkeypatch: pytest.Mon
 
 def test_live_servers_are_only_read(tmp_path: Path) -> None:
     """A live server meets the same rules by the routes that read; one that changes something is not asked of it."""
-    with running(tmp_path / "double.log") as process:
+    with running_double(tmp_path / "double.log") as process:
         live = Conformance(Server(api=process.api_url, secret=SECRET, admin=ADMIN), prefix="qlive_")
         changing = [path for path, right in openapi.rights().items() if not right.reads]
         assert "/user/user_register" in changing

@@ -190,7 +190,7 @@ def a_seq_too_many(patch: pytest.MonkeyPatch) -> None:
 
 def silence_about_reading(patch: pytest.MonkeyPatch) -> None:
     """Read marks are not told."""
-    patch.setattr(marks, "_tell_read", lambda *_: None)
+    patch.setattr(marks, "_notify_read", lambda *_: None)
 
 
 def a_notice_without_its_twin(patch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fixtures.stack.ports import claim_port, release_port
+from fixtures.processes.ports import claim_port, release_port
 from load.monitoring.abort import AFTER_S
 from load.monitoring.generator_health import LATE_MOST_MS
 from load.settings import OUT_DIR, Scenario, SettingsError

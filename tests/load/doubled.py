@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from fixtures.stack.ports import LOOPBACK, claim_port, release_port
+from fixtures.processes.ports import LOOPBACK, claim_port, release_port
 from load.engine.engine import Engine
 from load.engine.frames import SINGLE, Peer
 from load.engine.plan import EnginePlan, Target, UserPlan

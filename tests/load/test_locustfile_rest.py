@@ -22,8 +22,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fixtures.openim.model.state import ServerState
 from fixtures.openim.rest.app import create_app
+from fixtures.processes.ports import LOOPBACK, claim_port, release_port
 from fixtures.services.base import REPO_ROOT
-from fixtures.stack.ports import LOOPBACK, claim_port, release_port
 from load.report import account_for
 from tests.load.doubled import two_workers
 from verifier.judges.journal_reader import JournalReader

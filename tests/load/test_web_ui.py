@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
+from fixtures.processes.ports import LOOPBACK, claim_port, release_port
 from fixtures.services.base import REPO_ROOT
-from fixtures.stack.ports import LOOPBACK, claim_port, release_port
 from tests.load.doubled import ADMIN, SECRET, Double, a_double
 
 

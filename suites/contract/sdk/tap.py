@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fixtures.stack.ports import claim_port
+from fixtures.processes.ports import claim_port
 
 _PASSED_ON = ("content-type", "token", "operationid", "accept-encoding")
 _READY_WITHIN_S = 10.0

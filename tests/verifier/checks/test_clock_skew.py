@@ -15,9 +15,9 @@ import jwt
 import pytest
 import redis
 
+from fixtures.processes.ports import LOOPBACK, claim_port, release_port
 from fixtures.scenarios.small_world import SmallWorld, reasons, small_world, verdicts
 from fixtures.services.base import package_dir
-from fixtures.stack.ports import LOOPBACK, claim_port, release_port
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
 from verifier.engine.engine import Engine

@@ -14,10 +14,10 @@ import pytest
 
 from fixtures.faults.edits import put
 from fixtures.faults.unknowable import NEEDS
+from fixtures.processes.proxy import Mode
 from fixtures.scenarios.small_world import SmallWorld, reasons, small_world, verdicts
 from fixtures.services.redis import Redis
 from fixtures.stack.profile import write_profile
-from fixtures.stack.proxy import Mode
 from fixtures.stack.stack import Stack
 from verifier.model.verdict import ExitCode, RunResult, Verdict
 

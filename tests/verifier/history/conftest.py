@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.processes.deadline import Deadline
+from fixtures.processes.rundir import RunDir
 from fixtures.services.postgres import Postgres
-from fixtures.stack.deadline import Deadline
-from fixtures.stack.rundir import RunDir
 from verifier.history import History
 
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from psycopg import sql
 from pydantic import SecretStr
 
+from fixtures.processes.deadline import Deadline
 from fixtures.scenarios.small_world import SmallWorld, small_world
-from fixtures.stack.deadline import Deadline
 from fixtures.stack.stack import Stack
 from verifier.profile.roles import BrokerRole, MongoRole, PostgresRole, RedisRole
 from verifier.stores.errors import Forbidden

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fixtures.stack.ports import claim_port, release_port
+from fixtures.processes.ports import claim_port, release_port
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld
 from verifier.model.query import Rows
 from verifier.profile.timing import Timing

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from fixtures.processes.deadline import Deadline
 from fixtures.services.mongo import Mongo
-from fixtures.stack.deadline import Deadline
 from fixtures.stack.stack import Stack
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at, open_mongo_world, witnesses
 from verifier.profile.relations import Relation

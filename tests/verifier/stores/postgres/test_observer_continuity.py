@@ -16,9 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from fixtures.processes.deadline import Deadline
+from fixtures.processes.process import Command, OwnedProcess
 from fixtures.services.postgres import Postgres
-from fixtures.stack.deadline import Deadline
-from fixtures.stack.process import Command, OwnedProcess
 from fixtures.stack.stack import Stack
 from tests.verifier.stores.postgres.world import PostgresWorld, open_postgres_world
 from verifier.model.verdict import Judgement, Verdict

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
+from fixtures.processes.ports import claim_port, release_port
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
-from fixtures.stack.ports import claim_port, release_port
 from tests.verifier.stores.rabbitmq.world import BrokerWorld, names
 from verifier.stores.errors import Denied, StoreError, Unreachable
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.stack.deadline import Deadline
+from fixtures.processes.deadline import Deadline
 from fixtures.stack.stack import Stack
 from tests.verifier.stores.nights import known_by
 from tests.verifier.stores.redis.world import CHANNEL, COUNTED, KEYS, TAPPED, Act, RedisWorld

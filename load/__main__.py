@@ -15,10 +15,11 @@ from load.audit import reread
 from load.command import run_command
 from load.config import settings_from
 from load.experiments.baseline import compare, save
-from load.experiments.capacity import Trial, search
+from load.experiments.capacity import search
 from load.experiments.plans import read_plan, run_plan
 from load.experiments.trials import stack_of, trial
 from load.report import account_for, write_json
+from load.results import CapacityResult, Trial
 from load.settings import OUT_DIR, SettingsError
 from load.users.openim import OpenIMApi
 from load.users.recorder import new_run_id
@@ -98,7 +99,8 @@ def capacity(
             "ended_at": datetime.now(UTC).isoformat(),
             "objectives": wanted.thresholds.model_dump(exclude_none=True),
         }
-        report.write_text(json.dumps(found.to_json() | about, indent=2) + "\n", encoding="utf-8")
+        document = CapacityResult.model_validate(found.to_json() | about).model_dump(mode="json")
+        report.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     except (SettingsError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(ExitCode.USAGE) from error

@@ -12,6 +12,7 @@ from typing import Any
 from load.journal.reader import ColumnReader, is_columns
 from load.judging.account import judge_run
 from load.post_run_checks import Aftermath
+from load.results import LoadResult
 from verifier.judges.delivery import DeliveryReport, DeliveryTally, judge_delivery
 from verifier.judges.journal import Header, JournalError
 from verifier.judges.journal_reader import JournalReader, merged
@@ -81,9 +82,8 @@ class Account:
         return f"{_HEADLINE[alone]}, but {what} after the load"
 
     def to_json(self) -> dict[str, Any]:
-        """The account as JSON; format 1."""
-        return {
-            "format": 1,
+        """The account as JSON; see `load.results.LoadResult`."""
+        document = {
             "run_id": self.header.run_id,
             "stack": clean(self.header.stack),
             "started_at": self.header.started_at.isoformat(),
@@ -98,6 +98,7 @@ class Account:
             "generator": self.generator,
             "after": self.after.to_json() if self.after else None,
         }
+        return LoadResult.model_validate(document).model_dump(mode="json")
 
     def to_text(self) -> str:
         """A short summary for a terminal."""

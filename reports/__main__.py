@@ -1,4 +1,4 @@
-"""`python -m reports [PART …]`: join the verifier's, the suites' and the load's results into one HTML file."""
+"""`python -m reports [PART …]`: join the results of verifier, suites and load tests into one HTML file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 def join(
     parts: Annotated[
         list[Path] | None,
-        typer.Argument(help="JSON of the verifier, the suites, the load; by default the newest of each in reports/out"),
+        typer.Argument(
+            help="JSON files of the verifier, the suites and load tests; by default the newest of each kind in reports/out"
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file.")] = OUT_DIR / "report.html",
-    title: Annotated[str, typer.Option(help="Its title.")] = TITLE,
+    title: Annotated[str, typer.Option(help="The title of the report.")] = TITLE,
 ) -> None:
-    """Write one self-contained report."""
+    """Join results into one self-contained HTML report."""
     chosen = parts or newest_parts(OUT_DIR)
     if not chosen:
         raise ReportError(
@@ -35,7 +37,7 @@ def join(
 
 
 def main() -> int:
-    """Exit 0 written, 3 a part cannot be used, 4 the report cannot be written."""
+    """Exit code 0: written; 3: a part cannot be used; 4: the report cannot be written."""
     try:
         code = app(standalone_mode=False)
     except ReportError as error:
@@ -51,7 +53,7 @@ def main() -> int:
 
 
 def output_of(error: OSError) -> str:
-    """The file that an error is about."""
+    """The file of an error."""
     return str(error.filename or "the report")
 
 

@@ -1,97 +1,38 @@
-"""A capacity search (`capacity-….json`) and a comparison with a baseline (`compare-….json`) as sections of the report."""
+"""The sections of a capacity search (`capacity-….json`) and of a comparison with a baseline (`compare-….json`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
+from load.results import MEANINGS, CapacityResult, ComparisonResult
 from reports.charts import Dot, dots
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 from verifier.render.html import Picture, ReportSection
 
-CAPACITY: Final = "openim-ssot load capacity"
-COMPARISON: Final = "openim-ssot load comparison"
-_KINDS: Final = {"held": "held", "broke": "broke an objective", "generator": "generator's limit"}
-_MEANS: Final = {"worse": "WORSE", "better": "better", "same": "no real difference", "unknown": "too little to say"}
+_OUTCOMES: Final = {"held": "held", "broke": "broke an objective", "generator": "limit of the generator"}
 _VERDICTS: Final = {ExitCode.HOLDS: Verdict.HOLDS, ExitCode.VIOLATED: Verdict.VIOLATED}
 
 
-class TrialDocument(BaseModel):
-    """One rate that was tried."""
-
-    model_config = ConfigDict(frozen=True)
-
-    per_s: float
-    outcome: Literal["held", "broke", "generator"]
-    why: tuple[str, ...] = ()
-    figures: dict[str, float] = {}
-
-
-class CapacityDocument(BaseModel):
-    """What `python -m load capacity` writes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: Literal[1]
-    stack: str
-    started_at: datetime
-    ended_at: datetime
-    exit_code: int
-    told: str
-    sustained_per_s: float | None
-    trials: tuple[TrialDocument, ...]
-    objectives: dict[str, float] = {}
-
-
-class DifferenceDocument(BaseModel):
-    """One figure beside its baseline."""
-
-    model_config = ConfigDict(frozen=True)
-
-    figure: str
-    baseline: float
-    new: float
-    low: float
-    high: float
-    meaning: Literal["worse", "better", "same", "unknown"]
-
-
-class ComparisonDocument(BaseModel):
-    """What `python -m load compare` writes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    version: Literal[1]
-    stack: str
-    started_at: datetime
-    ended_at: datetime
-    runs: tuple[str, ...]
-    beside: tuple[str, ...]
-    exit_code: int
-    differences: tuple[DifferenceDocument, ...]
-    notes: tuple[str, ...] = ()
-
-
 def read_capacity(raw: dict[str, Any]) -> ReportSection:
-    """A search as a section with one verdict. Raises pydantic's ValidationError for anything else."""
-    found = CapacityDocument.model_validate(raw)
+    """A search as a section with one verdict. Raises pydantic.ValidationError."""
+    found = CapacityResult.model_validate(raw)
     tried = [trial for trial in found.trials if trial.per_s == found.sustained_per_s]
     coverage = Coverage(
         seen=sum(trial.outcome == "held" for trial in tried), total=len(tried), unit="trials at this rate"
     )
     objectives = [f"objective: {name} {value:g}" for name, value in found.objectives.items()]
-    rows = [[f"{trial.per_s:,.1f}", _KINDS[trial.outcome], "; ".join(map(clean, trial.why))] for trial in found.trials]
+    rows = [
+        [f"{trial.per_s:,.1f}", _OUTCOMES[trial.outcome], "; ".join(map(clean, trial.why))] for trial in found.trials
+    ]
     return ReportSection(
         heading=f"Capacity: {found.stack}",
         result=_result(
             found,
             "load-capacity",
-            "A number of messages per second is sustained, and known to be the server's limit",
+            "The highest rate that the server sustains is known",
             reason=found.told.splitlines()[-1],
             coverage=coverage,
             notes=objectives,
@@ -99,13 +40,13 @@ def read_capacity(raw: dict[str, Any]) -> ReportSection:
         exit_code=ExitCode(found.exit_code),
         prose="\n\n".join(clean(line) for line in found.told.splitlines()),
         pictures=_pictures(found),
-        tables=[("Rates in the order in which they were tried", ["messages per second", "outcome", "why"], rows)],
+        tables=[("Rates, in the order of the trials", ["messages per second", "outcome", "why"], rows)],
     )
 
 
 def read_comparison(raw: dict[str, Any]) -> ReportSection:
-    """A comparison as a section with one verdict. Raises pydantic's ValidationError for anything else."""
-    found = ComparisonDocument.model_validate(raw)
+    """A comparison as a section with one verdict. Raises pydantic.ValidationError."""
+    found = ComparisonResult.model_validate(raw)
     known = [item for item in found.differences if item.meaning != "unknown"]
     worse = [item.figure for item in found.differences if item.meaning == "worse"]
     rows = [
@@ -115,28 +56,28 @@ def read_comparison(raw: dict[str, Any]) -> ReportSection:
             f"{item.new:,.2f}",
             f"{item.new / item.baseline:.2f}" if item.baseline else "",
             f"{item.low:.2f} to {item.high:.2f}",
-            _MEANS[item.meaning],
+            MEANINGS[item.meaning],
         ]
         for item in found.differences
     ]
-    head = ["", "baseline", "new", "ratio", "95 % interval", ""]
+    head = ["figure", "baseline", "new", "ratio", "95 % interval of the ratio", "result"]
     return ReportSection(
-        heading=f"Compared with a baseline: {found.stack}",
+        heading=f"Comparison with a baseline: {found.stack}",
         result=_result(
             found,
             "load-comparison",
             "No figure is worse than in the baseline",
-            reason=f"worse: {', '.join(worse)}" if worse else "too little was measured to tell all figures",
+            reason=f"worse: {', '.join(worse)}" if worse else "too little data for some figures",
             coverage=Coverage(seen=len(known), total=len(found.differences), unit="figures"),
             notes=[f"runs: {', '.join(found.runs)}", f"baseline: {', '.join(found.beside)}", *found.notes],
         ),
         exit_code=ExitCode(found.exit_code),
-        tables=[("Figures beside their baseline", head, rows)],
+        tables=[("Figures compared with the baseline", head, rows)],
     )
 
 
 def _result(
-    found: CapacityDocument | ComparisonDocument,
+    found: CapacityResult | ComparisonResult,
     check_id: str,
     title: str,
     *,
@@ -167,13 +108,13 @@ def _result(
     )
 
 
-def _pictures(found: CapacityDocument) -> list[Picture]:
+def _pictures(found: CapacityResult) -> list[Picture]:
     measured = [
         Dot(
             x=trial.per_s,
             y=trial.figures["send_p99_ms"],
-            kind=_KINDS[trial.outcome],
-            told=f"{trial.per_s:,.1f} per second: {trial.figures['send_p99_ms']:.1f} ms, {_KINDS[trial.outcome]}",
+            kind=_OUTCOMES[trial.outcome],
+            tooltip=f"{trial.per_s:,.1f} per second: {trial.figures['send_p99_ms']:.1f} ms, {_OUTCOMES[trial.outcome]}",
         )
         for trial in found.trials
         if trial.figures.get("send_p99_ms")
@@ -181,9 +122,11 @@ def _pictures(found: CapacityDocument) -> list[Picture]:
     if not measured:
         return []
     svg = dots(
-        measured, kinds=list(_KINDS.values()), unit_x="1/s", unit_y="ms", title="99th percentile of the answers by rate"
+        measured,
+        kinds=list(_OUTCOMES.values()),
+        unit_x="1/s",
+        unit_y="ms",
+        title="99th percentile of the time to answer, by rate",
     )
-    caption = (
-        "99 of 100 messages were answered within so long after they were due; one mark for each trial. Logarithmic."
-    )
-    return [Picture(title="Answers by messages per second", svg=svg, caption=caption)]
+    caption = "The time from when a message was due to its answer; 99 of 100 were faster. One mark for each trial. Logarithmic."
+    return [Picture(title="Time to answer (99th percentile) by messages per second", svg=svg, caption=caption)]

@@ -1,6 +1,6 @@
-"""Small pictures as inline SVG: lines over time, and where in time something was lost. Colours come from the report's style sheet.
+"""Small charts as inline SVG: lines over time, dots over a quantity, a heat map. Colours come from the report's style sheet.
 
-Lines differ by dash, too, and each is named at its end, so that they can be told apart without colours.
+Lines also differ in their dashes, and each has its name at its end, so that they can be distinguished without colours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4")
 _TICKS_X, _TICKS_Y = 8, 4
 _ROUND_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 _LEAST = 1e-6
-"""What is less is drawn as nothing."""
+"""Smaller values are drawn as zero."""
 NAME = 14
 ROW = 18
 LABEL = 190
@@ -32,7 +32,7 @@ class _Scale:
     log: bool
 
     def y(self, value: float) -> float:
-        """The place of a value, in the picture's units."""
+        """The vertical position of a value, in the chart's units."""
         share = (self._at(value) - self._at(self.low)) / ((self._at(self.high) - self._at(self.low)) or 1)
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
@@ -41,14 +41,14 @@ class _Scale:
 
     @property
     def ticks(self) -> list[float]:
-        """Round values between the ends."""
+        """Round values between the ends of the scale."""
         if self.log:
             return [10.0**power for power in range(round(math.log10(self.low)), round(math.log10(self.high)) + 1)]
         return [self.high * part / _TICKS_Y for part in range(_TICKS_Y + 1)]
 
 
 def lines(series: Series, *, step_s: float, unit: str, title: str, log: bool = False) -> Markup:
-    """One line for each series over the same steps; None is a gap. `title` is what a screen reader says."""
+    """One line for each series, over the same steps of `step_s` seconds; None is a gap. `title` is the text for screen readers."""
     values = [value for line in series.values() for value in line if value is not None]
     steps = max((len(line) for line in series.values()), default=0)
     scale = _scale(values, log=log)
@@ -74,16 +74,16 @@ def lines(series: Series, *, step_s: float, unit: str, title: str, log: bool = F
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """One measurement: where it lies, which of the named kinds it is of, and what it says when pointed at."""
+    """One measurement: its position, its kind (one of those given to `dots`), and its tooltip."""
 
     x: float
     y: float
     kind: str
-    told: str
+    tooltip: str
 
 
 def dots(found: Sequence[Dot], *, kinds: Sequence[str], unit_x: str, unit_y: str, title: str) -> Markup:
-    """Measurements over a quantity that was chosen, y logarithmic; the first kind is a disc, the second a cross, the third a ring."""
+    """Measurements over a quantity, y logarithmic. The first of `kinds` is a disc, the second a cross, the third a ring."""
     scale = _scale([dot.y for dot in found], log=True)
     most = _round_up(max((dot.x for dot in found), default=1.0))
     width = WIDTH - LEFT - RIGHT
@@ -92,7 +92,7 @@ def dots(found: Sequence[Dot], *, kinds: Sequence[str], unit_x: str, unit_y: str
         at = LEFT + width * part / _TICKS_Y
         parts.append(_label(at, HEIGHT - 8, _number(most * part / _TICKS_Y), "middle"))
     parts.append(_label(WIDTH - RIGHT + 30, HEIGHT - 8, unit_x, "start"))
-    parts += [_mark(kinds.index(dot.kind), LEFT + width * dot.x / most, scale.y(dot.y), dot.told) for dot in found]
+    parts += [_mark(kinds.index(dot.kind), LEFT + width * dot.x / most, scale.y(dot.y), dot.tooltip) for dot in found]
     for number, name in enumerate(kinds):
         y = TOP + 4 + number * (NAME + 4)
         parts.append(_mark(number, WIDTH - RIGHT + 14, y, name))
@@ -100,12 +100,12 @@ def dots(found: Sequence[Dot], *, kinds: Sequence[str], unit_x: str, unit_y: str
     return _svg(title, HEIGHT, parts)
 
 
-def _mark(shape: int, x: float, y: float, told: str) -> Markup:
+def _mark(shape: int, x: float, y: float, tooltip: str) -> Markup:
     if shape == 1:
         drawn = Markup('<path class="mark m1" d="M{:.1f} {:.1f}l10 10m0 -10l-10 10"').format(x - 5, y - 5)
-        return drawn + Markup("><title>{}</title></path>").format(told)
+        return drawn + Markup("><title>{}</title></path>").format(tooltip)
     return Markup('<circle class="mark m{}" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}</title></circle>').format(
-        shape, x, y, told
+        shape, x, y, tooltip
     )
 
 
@@ -114,7 +114,7 @@ def _label(x: float, y: float, text: str, anchor: str) -> Markup:
 
 
 def heat(rows: Sequence[tuple[str, Mapping[int, int]]], *, steps: int, step_s: float, title: str) -> Markup:
-    """One row for each name; the darker a step, the more was counted there, and each says how many when pointed at."""
+    """One row for each name. The darker a step, the higher its count, which is also its tooltip."""
     most = max((count for _, counts in rows for count in counts.values()), default=1)
     height = len(rows) * ROW + BOTTOM
     width = (WIDTH - LABEL - 10) / max(steps, 1)
@@ -148,23 +148,23 @@ def heat(rows: Sequence[tuple[str, Mapping[int, int]]], *, steps: int, step_s: f
 
 
 def _scale(values: Sequence[float], *, log: bool) -> _Scale:
-    told = [value for value in values if value > _LEAST]
-    high = max(told, default=1.0)
+    positive = [value for value in values if value > _LEAST]
+    high = max(positive, default=1.0)
     if not log:
         return _Scale(low=0.0, high=_round_up(high), log=False)
-    low = min(told, default=high)
+    low = min(positive, default=high)
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     return _Scale(low=10.0**first, high=10.0 ** max(last, first + 1), log=True)
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 5, 8 times a power of ten: quarters of it are round, too."""
+    """The next of 1, 2, 4, 5, 8 times a power of ten: quarters of these are round as well."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(factor * power for factor in (1, 2, 4, 5, 8, 10) if factor * power >= value * (1 - 1e-9))
 
 
 def _round_times(span_s: float) -> list[float]:
-    """From 0 on, at most so many, at times that people count in."""
+    """Times for the axis from 0 on, in a unit that people count in, at most _TICKS_X steps."""
     step_s = next((step for step in _ROUND_S if span_s <= step * _TICKS_X), _ROUND_S[-1])
     return [number * step_s for number in range(int(span_s // step_s) + 1)]
 
@@ -182,7 +182,7 @@ def _path(line: Sequence[float | None], x: Callable[[int], float], scale: _Scale
             continue
         pieces.append(f"{pen}{x(step):.1f} {scale.y(value):.1f}")
         if pen == "M":
-            pieces.append("h.1")  # a step alone between two gaps is a dot
+            pieces.append("h.1")  # a single step between two gaps is a dot
         pen = "L"
     return " ".join(pieces)
 
@@ -197,7 +197,7 @@ def _frame(scale: _Scale, steps: int, step_s: float, unit: str) -> Markup:
 
 
 def _grid(scale: _Scale, unit: str) -> Markup:
-    """Lines at round values, their names, and what they are counted in."""
+    """Lines at round values, the values, and their unit."""
     found = []
     for value in scale.ticks:
         y = scale.y(value)
@@ -207,7 +207,7 @@ def _grid(scale: _Scale, unit: str) -> Markup:
 
 
 def _names(ends: Sequence[tuple[float, str, str]]) -> list[Markup]:
-    """Each line's name at its end, moved apart where they would lie on each other."""
+    """The name of each line at its end, moved apart if they would overlap."""
     places: list[float] = []
     for y, _, _ in sorted(ends):
         places.append(max(y, places[-1] + NAME if places else TOP))

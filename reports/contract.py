@@ -1,85 +1,35 @@
-"""How far an OpenIM server agrees with recordings, as a document that can be kept, and as a section of the report.
+"""The section of the contract suite: how far an OpenIM server agrees with the recordings.
 
-One line for each REST flow and each WebSocket session; each difference that nobody declared is a finding.
+One line for each REST flow and each WebSocket session. A difference that is not declared is a finding.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from reports.models.contract import ContractDocument, DifferenceDocument, RowDocument
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
 
-FORMAT: Final = "openim-ssot-verifier/contract"
 _MAX_FINDINGS = 20
 _RECHECK = "python -m suites.contract.openim"
 
 
-class DifferenceDocument(BaseModel):
-    """One case that is not as recorded; `reason` is why that is accepted, "" when it is not."""
-
-    model_config = ConfigDict(frozen=True)
-
-    told: str
-    reason: str
-
-
-class HealedDocument(BaseModel):
-    """A declared deviation that no longer occurs."""
-
-    model_config = ConfigDict(frozen=True)
-
-    what: str
-    reason: str
-
-
-class RowDocument(BaseModel):
-    """A flow of REST cases or a WebSocket session: cases, those as recorded, declared and undeclared differences."""
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: str
-    name: str
-    cases: int
-    equal: int
-    deviating: int
-    wrong: int
-    differences: tuple[DifferenceDocument, ...]
-    healed: tuple[HealedDocument, ...]
-
-
-class ContractDocument(BaseModel):
-    """All rows of one server."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["openim-ssot-verifier/contract"] = FORMAT
-    version: Literal[1] = 1
-    server: str
-    started_at: datetime
-    ended_at: datetime
-    rows: tuple[RowDocument, ...]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disagreement(Finding):
-    """One case in which a server is not as recorded."""
+    """One case in which the server differs from the recording."""
 
     @property
     def recheck_command(self) -> str:
-        """What to type to look again."""
+        """The command that compares again."""
         return _RECHECK
 
 
 def to_result(document: ContractDocument) -> RunResult:
-    """The rows as a run whose checks are the flows and sessions."""
+    """The rows as a run: each flow or session is a check."""
     return RunResult(
         run_id=hashlib.sha256(document.started_at.isoformat().encode()).hexdigest()[:12],
         stack=document.server,
@@ -97,7 +47,7 @@ def _outcome(document: ContractDocument, row: RowDocument) -> Outcome:
         coverage=(Coverage(seen=row.equal, total=row.cases, unit="cases as recorded"),),
         notes=tuple(
             [f"deviates as declared ({one.reason}): {one.told}" for one in row.differences if one.reason]
-            + [f"declared and no longer so: {one.what}" for one in row.healed]
+            + [f"declared, but no longer occurs: {one.what}" for one in row.healed]
         ),
         findings=tuple(_finding(document, row, one) for one in wrong[:_MAX_FINDINGS]),
         findings_total=len(wrong),
@@ -120,7 +70,7 @@ def _finding(document: ContractDocument, row: RowDocument, one: DifferenceDocume
         key=clean(case),
         raw_key="",
         summary=clean(what),
-        expected="what the recorded server showed",
+        expected="as recorded",
         actual=clean(what),
         next_step="",
         evidence={"server": document.server, "flow or session": row.name},

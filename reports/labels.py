@@ -1,4 +1,4 @@
-"""How an invariant looks in Allure: by row of the doc, with its severity, its ID and its evidence."""
+"""How an invariant appears in Allure: under its row of data-ownership.md, with its severity, ID and evidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifier.model.verdict import Outcome
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
-# Published without types.
+# allure has no types for these.
 _dynamic: Any = allure.dynamic
 _title: Any = allure.title
 _SEVERITIES = {
@@ -28,14 +28,14 @@ _SEVERITIES = {
 
 
 def titled_by_invariant(test: Test) -> Test:
-    """Decorate a test that takes an argument `invariant`, a check: reports then name it by ID and title."""
-    # Allure sets a test's name after its fixtures, so that a title given from within one would be lost.
+    """Decorate a test with an argument `invariant` (a check): reports show the test under its ID and title."""
+    # Allure names a test after its fixtures have run, so a title set by a fixture would be lost.
     named: Test = _title("{invariant.id} {invariant.title}")(test)
     return named
 
 
 def label_check(item: Check) -> None:
-    """Say what the running test is about; call it before anything can fail."""
+    """Label the running test with its invariant. Call it before anything can fail."""
     _dynamic.label("invariant", item.id)
     allure.attach(item.why, "why", AttachmentType.TEXT)
     _dynamic.severity(_SEVERITIES[item.severity])
@@ -46,22 +46,22 @@ def label_check(item: Check) -> None:
 
 
 def attach_outcome(outcome: Outcome) -> None:
-    """Attach what was covered, what was asked of the stores, and the evidence of each finding; nothing secret."""
+    """Attach the verdict with its coverage, the queries, and the evidence of each finding, without secrets."""
     outcome = clean_outcome(outcome)
     judgement = outcome.judgement
-    said = [outcome.verdict.value, judgement.reason, outcome.coverage_text, *judgement.notes]
-    allure.attach("\n".join(line for line in said if line), "verdict", AttachmentType.TEXT)
+    lines = [outcome.verdict.value, judgement.reason, outcome.coverage_text, *judgement.notes]
+    allure.attach("\n".join(line for line in lines if line), "verdict", AttachmentType.TEXT)
     if judgement.queries:
-        allure.attach("\n\n".join(judgement.queries), "what was asked of the stores", AttachmentType.TEXT)
+        allure.attach("\n\n".join(judgement.queries), "queries to the stores", AttachmentType.TEXT)
     for finding in judgement.findings:
         evidence = {
             "key": finding.key,
             "summary": finding.summary,
             "expected": finding.expected,
             "actual": finding.actual,
-            "first look": finding.first_seen_at.isoformat(),
-            "second look": finding.confirmed_at.isoformat(),
-            "look again": finding.recheck_command,
+            "first pass": finding.first_seen_at.isoformat(),
+            "second pass": finding.confirmed_at.isoformat(),
+            "recheck": finding.recheck_command,
             "next step": finding.next_step,
             **finding.evidence,
         }

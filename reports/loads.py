@@ -1,154 +1,55 @@
-"""A load run's account (`load-….json`) as a section of the report."""
+"""The section of a load run (`load-….json`)."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
-
+from load.results import AfterResult, JudgementResult, LoadResult, ProblemResult, Timeline
 from reports.charts import heat, lines
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
-from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
+from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult
 from verifier.render.html import Picture, ReportSection
 
 _TITLES = {
     "delivery": "Every acknowledged message arrived, once and unchanged",
     "order": "Messages of one sender are read in the order in which they were sent",
-    "pushes": "Every stored message was pushed once, in its order, to each connection that was up",
-    "receipts": "What was marked as read stays read",
+    "pushes": "Every stored message was pushed once, in order, to each open connection",
+    "receipts": "Read marks are kept",
 }
-
-
-class ProblemDocument(BaseModel):
-    """One thing that went wrong."""
-
-    model_config = ConfigDict(frozen=True)
-
-    key: str
-    summary: str
-    expected: str
-    actual: str
-    next_step: str = ""
-    evidence: dict[str, str] = {}
-
-
-class JudgementDocument(BaseModel):
-    """What one judge said."""
-
-    model_config = ConfigDict(frozen=True)
-
-    verdict: Verdict
-    reason: str
-    coverage: str
-    problems_total: int
-    problems: tuple[ProblemDocument, ...]
-    notes: tuple[str, ...] = ()
-
-
-class AfterDocument(BaseModel):
-    """What the verifier said of the stack after the load."""
-
-    model_config = ConfigDict(frozen=True)
-
-    headline: str
-    broken: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """As lines of the report; the verifier's own JSON, beside it, has the findings."""
-        return (
-            f"the stack after the load: {self.headline}",
-            *(f"violated after the load: {name}" for name in self.broken),
-        )
-
-
-class LossRow(BaseModel):
-    """What one conversation lost, and in which steps."""
-
-    model_config = ConfigDict(frozen=True)
-
-    conversation: str
-    lost: int
-    counts: tuple[tuple[int, int], ...]
-
-
-class Timeline(BaseModel):
-    """How the run went, a step after the other; see `load/judging/timeline.py`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    step_s: float
-    due: tuple[int, ...]
-    sent: tuple[int, ...]
-    acked: tuple[int, ...]
-    refused: tuple[int, ...]
-    pushed: tuple[int, ...]
-    lost: tuple[int, ...]
-    send_ms: dict[str, tuple[float | None, ...]]
-    push_ms: dict[str, tuple[float | None, ...]]
-    losses: tuple[LossRow, ...] = ()
-
-
-class LoadDocument(BaseModel):
-    """What `locust` and `python -m load judge` write; format 1."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal[1]
-    run_id: str
-    stack: str
-    started_at: datetime
-    ended_at: datetime
-    exit_code: int
-    delivery: dict[str, Any] | None
-    judgements: dict[str, JudgementDocument]
-    notes: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
-    latency_ms: dict[str, dict[str, float]] = {}
-    generator: str = ""
-    timeline: Timeline | None = None
-    after: AfterDocument | None = None
-
-    @field_validator("timeline", mode="before")
-    @classmethod
-    def _none_for_empty(cls, value: Any) -> Any:
-        return value or None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadProblem(Finding):
-    """A problem of a load run, told like a finding; what looks at it again is its journal's judge."""
+    """A problem of a load run, as a finding. It is rechecked by judging the journal again."""
 
     run_id: str
 
     @property
     def recheck_command(self) -> str:
-        """What to type to judge the record again."""
+        """The command that judges the journal again."""
         return f"python -m load judge reports/out/load-{self.run_id}-*.jsonl"
 
 
 def read_load(raw: dict[str, Any]) -> ReportSection:
-    """The load run as a section whose checks are its judges. Raises pydantic's ValidationError for anything else."""
-    document = LoadDocument.model_validate(raw)
+    """A load run as a section: each judge is a check. Raises pydantic.ValidationError."""
+    document = LoadResult.model_validate(raw)
     result = _result(document)
     return ReportSection(
         heading=f"Load: {result.stack}",
         result=result,
         exit_code=ExitCode(document.exit_code),
-        prose="\n\n".join(f"Not to be believed: {doubt}." for doubt in document.doubts),
+        prose="\n\n".join(f"Unreliable: {doubt}." for doubt in document.doubts),
         pictures=pictures(document.timeline) if document.timeline else (),
         tables=_tables(document),
     )
 
 
 def pictures(timeline: Timeline) -> list[Picture]:
-    """Throughput, latency and, where there was any, loss over time."""
+    """Throughput, latency and, if any, loss over time."""
     step_s = timeline.step_s
     rates = {name: getattr(timeline, name) for name in ("due", "sent", "acked", "pushed", "refused")}
     per_s = {name: [count / step_s for count in counts] for name, counts in rates.items() if any(counts)}
@@ -156,7 +57,7 @@ def pictures(timeline: Timeline) -> list[Picture]:
         Picture(
             title="Messages per second",
             svg=lines(per_s, step_s=step_s, unit="1/s", title="messages per second over time"),
-            caption="due: as the plan wanted it; a gap between due and sent is back-log. One push for each receiver's connection.",
+            caption="due: as planned. A gap between due and sent is backlog. Each receiver's connection gets a push of its own.",
         )
     ]
     latency = {
@@ -169,7 +70,7 @@ def pictures(timeline: Timeline) -> list[Picture]:
             Picture(
                 title="Latency",
                 svg=lines(latency, step_s=step_s, unit="ms", title="latency percentiles over time", log=True),
-                caption="From the moment at which a message was due: to its answer (send), to each receiver (push). Logarithmic.",
+                caption="From the time when a message was due to its answer (send) and to its arrival at each receiver (push). Logarithmic.",
             )
         )
     if timeline.losses:
@@ -178,13 +79,13 @@ def pictures(timeline: Timeline) -> list[Picture]:
             Picture(
                 title="Lost messages by conversation",
                 svg=heat(rows, steps=len(timeline.lost), step_s=step_s, title="lost messages by conversation and time"),
-                caption=f"When they were sent; {sum(timeline.lost)} in all, the {len(rows)} conversations that lost most.",
+                caption=f"By the time when they were sent. {sum(timeline.lost)} in total; the {len(rows)} conversations that lost most.",
             )
         )
     return found
 
 
-def _tables(document: LoadDocument) -> list[tuple[str, list[str], list[list[str]]]]:
+def _tables(document: LoadResult) -> list[tuple[str, list[str], list[list[str]]]]:
     names = list(dict.fromkeys(name for found in document.latency_ms.values() for name in found))
     ends = {"send": "due to answer", "push": "due to push"}
     rows = [
@@ -200,7 +101,7 @@ def _tables(document: LoadDocument) -> list[tuple[str, list[str], list[list[str]
     return tables
 
 
-def _result(document: LoadDocument) -> RunResult:
+def _result(document: LoadResult) -> RunResult:
     notes = [*document.notes, *([document.generator] if document.generator else [])]
     if document.delivery is None:
         notes.append("nothing was sent")
@@ -211,11 +112,19 @@ def _result(document: LoadDocument) -> RunResult:
         started_at=document.started_at,
         ended_at=document.ended_at,
         outcomes=tuple(_outcome(document, name, item) for name, item in document.judgements.items()),
-        notes=(*notes, *(document.after.notes if document.after else ())),
+        notes=(*notes, *(_after_notes(document.after) if document.after else ())),
     )
 
 
-def _outcome(document: LoadDocument, name: str, judgement: JudgementDocument) -> Outcome:
+def _after_notes(after: AfterResult) -> list[str]:
+    """What the verifier found after the load, as notes; its own JSON file has the findings."""
+    return [
+        f"the stack after the load: {after.headline}",
+        *(f"violated after the load: {name}" for name in after.broken),
+    ]
+
+
+def _outcome(document: LoadResult, name: str, judgement: JudgementResult) -> Outcome:
     return Outcome(
         check_id=f"load-{name}",
         title=_TITLES.get(name, name),
@@ -233,7 +142,7 @@ def _outcome(document: LoadDocument, name: str, judgement: JudgementDocument) ->
     )
 
 
-def _finding(document: LoadDocument, name: str, problem: ProblemDocument) -> LoadProblem:
+def _finding(document: LoadResult, name: str, problem: ProblemResult) -> LoadProblem:
     identity = f"{document.run_id}\0{name}\0{problem.key}\0{problem.summary}"
     return LoadProblem(
         check_id=f"load-{name}",

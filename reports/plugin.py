@@ -1,8 +1,8 @@
-"""The pytest plugin: which stack the suites run against, and one report of what they said.
+"""The pytest plugin: options for the stack under test, and one report of all results.
 
     pytest suites --profile stack.toml --report reports/out/report.html
 
-Beside the report stand its parts as JSON: `suites.json`, and a `verifier-….json` for each run of the verifier that a suite made.
+The parts of the report are written beside it as JSON: `suites.json`, and `verifier-….json` for each run of the verifier in a suite.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reports.joined import ReportError, write_joined
+from reports.models.suites import CaseDocument, Ending, SuitesDocument
 from reports.runs import write_run
-from reports.suites import CaseDocument, Ending, SuitesDocument
 from verifier.model.verdict import ExitCode, RunResult
 from verifier.profile import ProfileError, load_profile
 
@@ -30,26 +30,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--profile", type=Path, metavar="STACK.TOML", help="run against this stack instead of the embedded one"
     )
     group.addoption(
-        "--report", type=Path, metavar="HTML", help="write one HTML report of these tests, the verifier and the load"
+        "--report",
+        type=Path,
+        metavar="HTML",
+        help="write one HTML report of these tests, the verifier and the load tests",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the results in the process that sees all of them."""
+    """Collect the results in the controller, which sees all of them."""
     path: Path | None = config.getoption("--report")
     if path is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Collector(config, path), "joined-report")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Send what a test file is about along with each of its results; workers collect, the controller reports."""
+    """Attach the docstring of the test file to each result: workers collect the tests, the controller reports them."""
     module = getattr(item, "module", None)
     if item.config.getoption("--report") and module is not None:
         item.user_properties.append((_ABOUT, (module.__doc__ or "").strip().partition("\n")[0]))
 
 
 def record_run(request: pytest.FixtureRequest, result: RunResult, *, code: ExitCode) -> None:
-    """Put a run of the verifier into the report. Call it from a session's fixture: the path goes along with its tests."""
+    """Add a run of the verifier to the report. Call it from a session fixture: workers pass the path on with their results."""
     report: Path | None = request.config.getoption("--report")
     if report is None:
         return
@@ -59,7 +62,7 @@ def record_run(request: pytest.FixtureRequest, result: RunResult, *, code: ExitC
 
 
 class Collector:
-    """Gathers one session and writes the report at its end."""
+    """Collects the results of one session and writes the report at its end."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self._config = config
@@ -67,10 +70,10 @@ class Collector:
         self._started_at = datetime.now(UTC)
         self._cases: dict[str, CaseDocument] = {}
         self._runs: dict[str, None] = {}
-        self._said = ""
+        self._message = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep how a test ended; a later step only makes it worse."""
+        """Note how a test ended. A later step, such as its tear-down, can only make it worse."""
         properties: dict[str, Any] = dict(report.user_properties)
         if run := properties.get(_RUN):
             self._runs[str(run)] = None
@@ -91,7 +94,7 @@ class Collector:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, exitstatus: int) -> None:
-        """Write the parts and the joined report; a report that cannot be written never changes what the tests said."""
+        """Write the parts and the joined report. A report that cannot be written does not change the result of the tests."""
         document = SuitesDocument(
             **_stack(self._config),
             started_at=self._started_at,
@@ -104,23 +107,23 @@ class Collector:
             part = self._path.parent / "suites.json"
             part.write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
             loads = sorted(self._path.parent.glob("load-*.json"))[-1:]
-            # What the contract suite said stands beside the report, if it ran in this session.
+            # The contract suite writes its file beside the report, if it ran in this session.
             began = self._started_at.timestamp()
             contracts = [one for one in self._path.parent.glob("contract.json") if one.stat().st_mtime >= began]
             write_joined([*(Path(run) for run in self._runs), part, *contracts, *loads], self._path)
-            self._said = f"report: {self._path}"
+            self._message = f"report: {self._path}"
         except OSError as error:
-            self._said = f"the report {self._path} could not be written: {error.strerror}"
+            self._message = f"the report {self._path} could not be written: {error.strerror}"
         except ReportError as error:
-            self._said = f"no report was written: {error}"
+            self._message = f"no report was written: {error}"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say where the report is."""
-        terminalreporter.write_line(self._said)
+        """Print the path of the report, or why there is none."""
+        terminalreporter.write_line(self._message)
 
 
 def _stack(config: pytest.Config) -> dict[str, str]:
-    """Name and phase of the stack that was tested; a profile that cannot be read has failed the tests already."""
+    """Name and phase of the stack under test. A profile that cannot be read has already failed the tests."""
     path: Path | None = config.getoption("--profile")
     if path is None:
         return {"stack": EMBEDDED, "phase": EMBEDDED}
@@ -132,7 +135,7 @@ def _stack(config: pytest.Config) -> dict[str, str]:
 
 
 def _ending(report: pytest.TestReport) -> Ending | None:
-    """None for the steps that say nothing new: a set-up or tear-down that went well."""
+    """How a test ended, or None for a set-up or tear-down that succeeded."""
     if report.when == "call" and report.passed:
         return Ending.PASSED
     if report.skipped:

@@ -1,4 +1,4 @@
-"""A run of the verifier, to and from its JSON document."""
+"""A run of the verifier, written to and read from its JSON file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifier.render.json import CheckDocument, FindingDocument, RunDocument, to
 
 
 def write_run(directory: Path, result: RunResult, code: ExitCode) -> Path:
-    """Write a run as `verifier-RUN.json`; returns the path. Raises OSError."""
+    """Write a run as `verifier-RUN.json` and return the path. Raises OSError."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"verifier-{result.run_id}.json"
     path.write_text(json.dumps(to_json(result, exit_code=code), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -21,7 +21,7 @@ def write_run(directory: Path, result: RunResult, code: ExitCode) -> Path:
 
 
 def read_run(raw: dict[str, Any]) -> tuple[RunResult, ExitCode]:
-    """The run that `verifier run --json` wrote. Raises pydantic's ValidationError for anything else."""
+    """The run that `verifier run --json` wrote, and its exit code. Raises pydantic.ValidationError."""
     document = RunDocument.model_validate(raw)
     result = RunResult(
         run_id=document.run_id,

@@ -1,64 +1,32 @@
-"""The scorecard as a section of the report: one line for each invariant, each case that was answered wrongly a finding."""
+"""The section of the scorecard: one line for each invariant. A case that was answered wrongly is a finding."""
 
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
-from typing import Final, Literal
+from datetime import timedelta
 
-from pydantic import BaseModel, ConfigDict
-
+from reports.models.scorecard import ScorecardDocument
 from verifier.checks.catalogue import load_checks
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
 
-FORMAT: Final = "openim-ssot-verifier/scorecard"
-BESIDE = "beside the cases"
-_NAMES = {"V": "breaches found", "L": "look-alikes left alone", "U": "unknowables admitted"}
-
-
-class CaseDocument(BaseModel):
-    """One case: V, L or U, the invariants that it is about, and what was said where the answer was not the planned one."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    letter: Literal["V", "L", "U"]
-    checks: tuple[str, ...]
-    right: bool
-    said: str
-    detect_s: float | None
-
-
-class ScorecardDocument(BaseModel):
-    """All cases of one run of the catalogue, what was said beside them, and what this machine could not plant."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["openim-ssot-verifier/scorecard"] = FORMAT
-    version: Literal[1] = 1
-    command: str
-    at: datetime
-    took_s: float
-    cases: tuple[CaseDocument, ...]
-    false_alarms: tuple[str, ...]
-    unexplained: tuple[str, ...]
-    not_run: dict[str, str]
+BESIDE = "outside the cases"
+_NAMES = {"V": "breaches found", "L": "look-alikes without a finding", "U": "unknowables admitted"}
 
 
 def to_result(document: ScorecardDocument) -> RunResult:
-    """The card as a run whose checks are the invariants, and what was said beside the cases."""
+    """The scorecard as a run: each invariant is a check, and what was reported outside the cases is one more."""
     outcomes = [
         _outcome(document, check.id, check.title, check.severity)
         for check in load_checks()
         if any(check.id in case.checks for case in document.cases)
     ]
-    if said := (*document.false_alarms, *document.unexplained):
-        findings = tuple(_finding(document, BESIDE, told) for told in said)
+    if others := (*document.false_alarms, *document.unexplained):
+        findings = tuple(_finding(document, BESIDE, text) for text in others)
         judgement = Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings))
-        outcomes.append(_ended(document, BESIDE, "Said without a cause", Severity.CRITICAL, judgement))
+        outcomes.append(_ended(document, BESIDE, "Reported without a cause", Severity.CRITICAL, judgement))
     return RunResult(
         run_id=hashlib.sha256(document.at.isoformat().encode()).hexdigest()[:12],
         stack=document.command,
@@ -81,7 +49,7 @@ def _outcome(document: ScorecardDocument, check_id: str, title: str, severity: S
             for letter, name in _NAMES.items()
             if (cases := [case for case in mine if case.letter == letter])
         ),
-        notes=(f"detected within {max(seconds):.1f} s of the planting",) if seconds else (),
+        notes=(f"detected at most {max(seconds):.1f} s after planting",) if seconds else (),
         findings=tuple(_finding(document, check_id, f"{case.id}: {case.said}") for case in wrong),
         findings_total=len(wrong),
     )
@@ -99,18 +67,18 @@ def _ended(document: ScorecardDocument, check_id: str, title: str, severity: Sev
     )
 
 
-def _finding(document: ScorecardDocument, check_id: str, told: str) -> Finding:
+def _finding(document: ScorecardDocument, check_id: str, text: str) -> Finding:
     return Finding(
         check_id=check_id,
         severity=Severity.CRITICAL,
-        key=clean(told.partition(": ")[0]),
+        key=clean(text.partition(": ")[0]),
         raw_key="",
-        summary=clean(told),
+        summary=clean(text),
         expected="the answer that the catalogue of faults gives",
-        actual=clean(told),
+        actual=clean(text),
         next_step=f"{document.command} --only {check_id}" if check_id != BESIDE else document.command,
         evidence={"command": document.command},
-        fingerprint=hashlib.sha256(f"{check_id}:{told}".encode()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(f"{check_id}:{text}".encode()).hexdigest()[:16],
         first_seen_at=document.at,
         confirmed_at=document.at,
     )

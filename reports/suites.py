@@ -1,4 +1,4 @@
-"""What the suites said, as a document that can be kept, and as a section of the report: one line for each test file."""
+"""The section of the suites: one line for each test file. A failed test is a finding."""
 
 from __future__ import annotations
 
@@ -6,75 +6,28 @@ import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import timedelta
 from itertools import groupby
-from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from reports.models.suites import CaseDocument, Ending, SuitesDocument
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
 
-FORMAT: Final = "openim-ssot-verifier/suites"
-
-
-class Ending(StrEnum):
-    """How a test ended; `error` is one that could not be judged, because its set-up or tear-down failed."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    ERROR = "error"
-    SKIPPED = "skipped"
-
-
-class CaseDocument(BaseModel):
-    """One test. `about` is the first line of its file's docstring, `message` why it did not pass."""
-
-    model_config = ConfigDict(frozen=True)
-
-    node: str
-    about: str
-    ending: Ending
-    message: str
-    started_at: datetime
-    duration_s: float
-
-    @property
-    def file(self) -> str:
-        """The part of the node id that names the file, as the report shows it: without `suites/`."""
-        return self.node.partition("::")[0].removeprefix("suites/")
-
-
-class SuitesDocument(BaseModel):
-    """One session of tests."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Literal["openim-ssot-verifier/suites"] = FORMAT
-    version: Literal[1] = 1
-    stack: str
-    phase: str
-    started_at: datetime
-    ended_at: datetime
-    interrupted: bool = Field(description="the session ended before all of its tests had run")
-    cases: tuple[CaseDocument, ...]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailedTest(Finding):
-    """A test that failed, told like a finding; what looks at it again is pytest."""
+    """A failed test, as a finding. It is rechecked by running it again."""
 
     @property
     def recheck_command(self) -> str:
-        """What to type to run this test again."""
+        """The command that runs the test again."""
         return f"pytest {shlex.quote(self.key)}"
 
 
 def to_result(document: SuitesDocument) -> RunResult:
-    """The session as a run whose checks are the test files."""
+    """The session as a run: each test file is a check."""
     ordered = sorted(document.cases, key=lambda case: case.file)
     return RunResult(
         run_id=hashlib.sha256(document.started_at.isoformat().encode()).hexdigest()[:12],
@@ -94,13 +47,13 @@ def _outcome(file: str, cases: Sequence[CaseDocument]) -> Outcome:
         severity=Severity.HIGH,
         judgement=_judgement(file, cases),
         started_at=min(case.started_at for case in cases),
-        # Tests of one file may run side by side; what they took together is what they cost.
+        # Tests of one file may run concurrently: the sum of their times is the cost.
         ended_at=min(case.started_at for case in cases) + timedelta(seconds=sum(case.duration_s for case in cases)),
     )
 
 
 def _judgement(file: str, cases: Sequence[CaseDocument]) -> Judgement:
-    """Failed is violated, an error could not know, and a file of which every test was skipped does not apply."""
+    """A failed test makes the file violated, an error inconclusive. If all tests were skipped, it does not apply."""
     by_ending = {ending: [case for case in cases if case.ending is ending] for ending in Ending}
     failed, errors, skipped = by_ending[Ending.FAILED], by_ending[Ending.ERROR], by_ending[Ending.SKIPPED]
     if failed:
@@ -111,7 +64,7 @@ def _judgement(file: str, cases: Sequence[CaseDocument]) -> Judgement:
         verdict, reason = Verdict.NOT_APPLICABLE, _reasons(skipped)
     else:
         verdict, reason = Verdict.HOLDS, ""
-    notes = [*(f"skipped: {_told(case)}" for case in skipped), *(f"error: {_told(case)}" for case in errors)]
+    notes = [*(f"skipped: {_line(case)}" for case in skipped), *(f"error: {_line(case)}" for case in errors)]
     return Judgement(
         verdict=verdict,
         reason=reason,
@@ -126,7 +79,7 @@ def _reasons(cases: Sequence[CaseDocument]) -> str:
     return "; ".join(dict.fromkeys(_first_line(case.message) for case in cases))
 
 
-def _told(case: CaseDocument) -> str:
+def _line(case: CaseDocument) -> str:
     return f"{case.node.partition('::')[2]}: {_first_line(case.message)}"
 
 
@@ -145,7 +98,7 @@ def _finding(file: str, case: CaseDocument) -> FailedTest:
         expected="the test passes",
         actual="it failed",
         next_step="",
-        evidence={"what it said": "\n".join(lines)},
+        evidence={"output": "\n".join(lines)},
         fingerprint=hashlib.sha256(case.node.encode()).hexdigest()[:16],
         first_seen_at=case.started_at,
         confirmed_at=case.started_at + timedelta(seconds=case.duration_s),

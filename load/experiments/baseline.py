@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
+from load.results import ComparisonResult, Difference, Meaning
 from load.settings import SettingsError
 from verifier.model.verdict import ExitCode
 
 FORMAT: Final = "openim-ssot load baseline"
-COMPARISON: Final = "openim-ssot load comparison"
 BLOCK_S: Final = 10.0
 DRAWS: Final = 4000
 MATTERS: Final = 0.05
@@ -39,34 +39,6 @@ FIGURES: Final = {
     "push p99 ms": "lower",
 }
 """What is compared, and which way is better."""
-
-
-Meaning = Literal["worse", "better", "same", "unknown"]
-MEANINGS: Final[Mapping[Meaning, str]] = {
-    "worse": "WORSE",
-    "better": "better",
-    "same": "no real difference",
-    "unknown": "too little to say",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One figure: the ratio new / baseline with its interval; `meaning` says what follows."""
-
-    figure: str
-    baseline: float
-    new: float
-    low: float
-    high: float
-    meaning: Meaning
-
-    def to_text(self) -> str:
-        """One line."""
-        return (
-            f"  {self.figure:18} {self.baseline:10.2f} -> {self.new:10.2f}   ratio {self.new / self.baseline:5.2f} "
-            f"({self.low:.2f} to {self.high:.2f})   {MEANINGS[self.meaning]}"
-        )
 
 
 def figures_of(report: Mapping[str, Any]) -> dict[str, Blocks]:
@@ -126,14 +98,10 @@ class Comparison:
         return ("of one run nobody knows how much it differs from the next; three or more say more",)
 
     def to_json(self) -> dict[str, Any]:
-        """For a file, and for the report's page."""
-        return {
-            "format": COMPARISON,
-            "version": 1,
-            "exit_code": int(self.exit_code),
-            "notes": self.notes,
-            **asdict(self),
-        }
+        """For a file, and for `python -m reports`."""
+        return ComparisonResult.model_validate(
+            {"exit_code": int(self.exit_code), "notes": self.notes, **vars(self)}
+        ).model_dump(mode="json")
 
     def to_text(self) -> str:
         """For a terminal."""
@@ -150,10 +118,13 @@ def compare(reports: Sequence[Path], baseline: Path) -> Comparison:
     before = _side([run["figures"] for run in document["runs"]])
     runs = [_read(path) for path in reports]
     after = _side([figures_of(run) for run in runs])
+    for path, run in zip(reports, runs, strict=True):
+        if not run.get("started_at") or not run.get("ended_at"):
+            raise SettingsError(f"{path} does not say when its run started and ended.")
     return Comparison(
         stack=str(runs[0].get("stack", "")),
-        started_at=min(str(run.get("started_at", "")) for run in runs),
-        ended_at=max(str(run.get("ended_at", "")) for run in runs),
+        started_at=min(str(run["started_at"]) for run in runs),
+        ended_at=max(str(run["ended_at"]) for run in runs),
         runs=tuple(str(run.get("run_id", "?")) for run in runs),
         beside=tuple(str(run.get("run_id", "?")) for run in document["runs"]),
         differences=tuple(

@@ -7,32 +7,17 @@ from the highest rate that was sustained to the lowest that broke an objective.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from load.results import CAPACITY, Outcome, Trial
 from verifier.model.verdict import ExitCode
 
-FORMAT: Final = "openim-ssot load capacity"
 GROWTH: Final = 2.0
 CONFIDENCE: Final = 0.95
 TRIALS_MOST: Final = 40
 _LEAST_PER_S: Final = 0.01
-
-Outcome = Literal["held", "broke", "generator"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One run at one rate (messages per second, all users together). `generator`: it was the generator that could not keep up.
-
-    `figures`: what was measured, e.g. `send_p99_ms`.
-    """
-
-    per_s: float
-    outcome: Outcome
-    why: tuple[str, ...] = ()
-    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -67,16 +52,16 @@ class Capacity:
         return ExitCode.HOLDS if self.broken_per_s is not None else ExitCode.INCONCLUSIVE
 
     def to_json(self) -> dict[str, Any]:
-        """For a file, and for the report's page."""
+        """What the search itself knows of a `load.results.CapacityResult`; the command adds the stack and the times."""
         return {
-            "format": FORMAT,
+            "format": CAPACITY,
             "version": 1,
             "exit_code": int(self.exit_code),
             "told": self.to_text(),
             "sustained_per_s": self.sustained_per_s,
             "broken_per_s": self.broken_per_s,
             "limited_by_generator": self.limited_by_generator,
-            "trials": [asdict(trial) for trial in self.trials],
+            "trials": [trial.model_dump(mode="json") for trial in self.trials],
         }
 
     def to_text(self) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from load.experiments.capacity import Trial
 from load.experiments.plans import After, Plan, PlanRun, run_plan
 from load.monitoring.generator_health import OF_THE_SERVER
+from load.results import Trial
 from load.settings import UNNAMED, SettingsError
 from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError, load_profile

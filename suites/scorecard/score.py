@@ -10,7 +10,7 @@ from typing import Any
 from fixtures.faults import CATALOGUE, Fault
 from fixtures.scenarios.judging import Round
 from fixtures.scenarios.stories import Story
-from reports.scorecards import FORMAT
+from reports.models.scorecard import ScorecardDocument
 from verifier.model.verdict import Verdict
 
 LETTERS = {"breach": "V", "lookalike": "L", "unknowable": "U"}
@@ -84,13 +84,8 @@ class Card:
 
     def to_json(self, command: str) -> dict[str, Any]:
         """Everything, for a machine and for the joined report."""
-        said = {
-            "format": FORMAT,
-            "version": 1,
-            "command": command,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        return {**said, **asdict(self), "clean": self.clean, "totals": totals(self.cases)}
+        about = {"command": command, "at": datetime.now(UTC), "clean": self.clean, "totals": totals(self.cases)}
+        return ScorecardDocument.model_validate({**about, **asdict(self)}).model_dump(mode="json")
 
 
 def wanted(phases: Iterable[str], only: frozenset[str]) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Sessions of pytest in a directory of their own, with our report plugin."""
+"""Sessions of pytest in a separate directory, with the report plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fixtures.services.base import REPO_ROOT
 
 
 def run_session(directory: Path, files: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Write the files and run pytest on them; xdist and Allure are there."""
+    """Write the files and run pytest on them, with xdist and Allure."""
     for name, text in files.items():
         (directory / name).write_text(text)
     plugins = ("reports.plugin", "xdist.plugin", "allure_pytest.plugin", "pytest_timeout", "no:cacheprovider")

@@ -1,4 +1,4 @@
-"""`--report`: what the tests said, from one process or from many, without changing what they said."""
+"""`--report`: the results of the tests, from one process or several, without a change to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.suites import Ending, SuitesDocument
+from reports.models.suites import Ending, SuitesDocument
 from tests.reports.sessions import run_session
 
 SESSION = '''
@@ -45,8 +45,8 @@ def test_known():
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two workers"])
-def test_every_ending_is_kept(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    """Each test once, with its worst ending and why; the page is written beside."""
+def test_every_ending_is_recorded(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    """Each test once, with its worst ending and the reason; the page is written beside the JSON file."""
     out = tmp_path / "out" / "report.html"
     answer = run_session(tmp_path, {"test_session.py": SESSION}, "--report", str(out), *workers)
     assert answer.returncode == 1, answer.stdout + answer.stderr
@@ -70,14 +70,14 @@ def test_every_ending_is_kept(tmp_path: Path, workers: tuple[str, ...]) -> None:
 
 
 def test_without_the_option_nothing_is_written(tmp_path: Path) -> None:
-    """Whoever asks for no report gets none."""
+    """Without `--report` there is no report."""
     before = {"test_session.py"}
     run_session(tmp_path, {"test_session.py": SESSION})
     assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == before
 
 
-def test_a_report_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
-    """The session ends as its tests did, and says what happened."""
+def test_a_report_that_cannot_be_written_does_not_change_the_exit_code(tmp_path: Path) -> None:
+    """The session ends as its tests did, and prints why there is no report."""
     answer = run_session(
         tmp_path, {"test_session.py": "def test_passes():\n    pass\n"}, "--report", "/proc/nowhere/report.html"
     )
@@ -85,8 +85,8 @@ def test_a_report_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None
     assert "could not be written" in answer.stdout
 
 
-def test_a_broken_neighbour_is_told(tmp_path: Path) -> None:
-    """A load report beside it that was cut off costs the page, never the tests."""
+def test_a_broken_load_result_is_reported(tmp_path: Path) -> None:
+    """A truncated load result prevents the page, but does not change the result of the tests."""
     (tmp_path / "load-x.json").write_text("{")
     answer = run_session(
         tmp_path, {"test_session.py": "def test_passes():\n    pass\n"}, "--report", str(tmp_path / "report.html")

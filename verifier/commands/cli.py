@@ -79,10 +79,10 @@ def init(
     The stores are only read. The profile is commented and meant to be edited.
     Secrets are not written to the profile; it refers to environment variables instead.
     """
-    from verifier.commands.init import Addresses, propose
+    from verifier.commands.init import Addresses, write_draft
 
     addresses = Addresses(user_db=user_db, chat_db=chat_db, mongo=mongo, redis=redis, rabbitmq=rabbitmq, openim=openim)
-    raise typer.Exit(propose(output, stack, addresses, force=force))
+    raise typer.Exit(write_draft(output, stack, addresses, force=force))
 
 
 @app.command()

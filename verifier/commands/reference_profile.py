@@ -145,7 +145,7 @@ def type_text(annotation: Any) -> str:
     if origin is tuple:
         return f"array of {type_text(arguments[0])}s"
     if origin is dict:
-        return f"table, each {type_text(arguments[1])}"
+        return "table" if arguments[1] is Any else f"table, each {type_text(arguments[1])}"
     if origin is typing.Annotated:
         return type_text(arguments[0])
     return " or ".join(dict.fromkeys(type_text(item) for item in arguments if item is not type(None)))

@@ -1,1 +1,1 @@
-"""What `verifier init` proposes: the shipped template, compared with what a look at the stores has shown."""
+"""What `verifier init` writes: the shipped template, adapted to what was found in the stores."""

@@ -1,4 +1,4 @@
-"""Which table of a stack is which relation of the template: by its name and columns, or by the best likeness."""
+"""Finds the table of a stack for each relation of the template: by name, else by the similarity of names and columns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from functools import lru_cache
 from verifier.init.survey import Found
 from verifier.profile.relations import Relation
 
-LIKE_MIN = 0.8
-"""How alike two column names must be to be taken for one."""
+SIMILARITY_MIN = 0.8
+"""Similarity from which two column names count as the same (0 to 1)."""
 
 SCORE_MIN = 0.65
-"""How well a table must fit to be proposed under another name."""
+"""Score from which a table with another name is proposed (0 to 1)."""
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
-# Nearly every table has these: they tell little.
+# Nearly every table has these, so they distinguish little.
 _COMMON = frozenset({"id", "_id", "user_id", "created_at", "updated_at", "conversation_id", "group_id"})
 _COMMON_WEIGHT = 0.2
 _NAME_WEIGHT = 2.0
@@ -26,7 +26,7 @@ _NAME_WEIGHT = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """A relation's table: the object, and the stack's name for each of the template's columns that was found."""
+    """The table found for a relation, and its name for each of the template's columns that it has."""
 
     found: Found
     columns: Mapping[str, str]
@@ -39,7 +39,7 @@ class Match:
 
 
 def wanted_columns(relation: Relation) -> dict[str, str]:
-    """The physical columns that a relation reads, with the logical name of each (its own for those in `where`)."""
+    """The physical columns that a relation reads, each with its logical name. A column of `where` alone keeps its own name."""
     named: dict[str, str] = {}
     for logical, column in relation.columns.items():
         for name in identifiers(column.column):
@@ -63,10 +63,10 @@ def identifiers(expression: str) -> tuple[str, ...]:
 
 
 def match_all(relations: Mapping[str, Relation], there: Mapping[str, Sequence[Found]]) -> dict[str, Match]:
-    """The best object for each relation, by name of relation; `there`: what each role holds, by role.
+    """The best object for each relation, by name of relation. `there` holds the objects of each role.
 
-    What bears the template's own name is taken first and by as many relations as name it; of the rest each object is
-    proposed once, for the relation that it fits best.
+    Objects with the template's own name come first; several relations may share one. Every other object is proposed once,
+    for the relation with the highest score.
     """
     matches: dict[str, Match] = {}
     for name, relation in relations.items():
@@ -106,31 +106,31 @@ def _object_name(relation: Relation) -> str:
 def _compare(relation: Relation, found: Found) -> Match:
     wanted = wanted_columns(relation)
     if not found.columns and relation.collection:
-        # An empty collection has no fields to compare; its name alone speaks.
+        # An empty collection has no fields to compare, so only its name counts.
         return Match(found=found, columns={name: name for name in wanted}, wanted=len(wanted))
     columns = {name: name for name in wanted if name in found.columns}
     free = [name for name in found.columns if name not in columns.values()]
     for name, logical in wanted.items():
-        if name not in columns and (like := _most_like(name, logical, free)) is not None:
-            columns[name] = like
-            free.remove(like)
+        if name not in columns and (similar := _most_similar(name, logical, free)) is not None:
+            columns[name] = similar
+            free.remove(similar)
     return Match(found=found, columns=columns, wanted=len(wanted))
 
 
-def _most_like(name: str, logical: str, candidates: Sequence[str]) -> str | None:
-    scored = [(max(_likeness(name, other), _likeness(logical, other) - 0.05), other) for other in candidates]
+def _most_similar(name: str, logical: str, candidates: Sequence[str]) -> str | None:
+    scored = [(max(_similarity(name, other), _similarity(logical, other) - 0.05), other) for other in candidates]
     best = max(scored, default=(0.0, ""))
-    return best[1] if best[0] >= LIKE_MIN else None
+    return best[1] if best[0] >= SIMILARITY_MIN else None
 
 
-def _likeness(one: str, other: str) -> float:
+def _similarity(one: str, other: str) -> float:
     return SequenceMatcher(None, one.lower().replace("_", ""), other.lower().replace("_", "")).ratio()
 
 
 def _score(relation: Relation, match: Match) -> float:
-    """Between 0 and 1: how many columns were found, common ones counting little, and how alike the names are."""
+    """Between 0 and 1: the share of columns that were found, common ones with little weight, and the similarity of the names."""
     wanted = wanted_columns(relation)
     weights = {name: _COMMON_WEIGHT if name in _COMMON else 1.0 for name in wanted}
     of_columns = sum(weights[name] for name in match.columns)
     own, theirs = (text.rpartition(".")[2] for text in (_object_name(relation), match.found.name))
-    return (of_columns + _NAME_WEIGHT * _likeness(own, theirs)) / (sum(weights.values()) + _NAME_WEIGHT)
+    return (of_columns + _NAME_WEIGHT * _similarity(own, theirs)) / (sum(weights.values()) + _NAME_WEIGHT)

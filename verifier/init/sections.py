@@ -1,4 +1,4 @@
-"""The template's text in sections, and the three things that a proposal does to one: remark, rewrite, comment out."""
+"""The template's text in sections. A draft adds remarks to a section, rewrites lines of it, or comments it out."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ _HEADER = re.compile(r"\[([A-Za-z0-9_.]+)\]")
 
 
 def one_line(text: str) -> str:
-    """Foreign text, such as an object's name or an error, fit for a TOML comment: nothing in it can end the line."""
+    """Foreign text, such as an object's name or an error, made safe for a TOML comment: it cannot end the line."""
     return " ".join(clean(text).split())
 
 
 @dataclass
 class Section:
-    """A header with what belongs to it, or the text between two sections (`name` is empty)."""
+    """A TOML table with its lines, or the text between two tables (`name` is empty)."""
 
     name: str
     lines: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
-        """As it will be written."""
+        """The section as it is written to the file."""
         return "\n".join(self.lines)
 
     def remark(self, text: str) -> None:
-        """Say something above the header."""
+        """Put a comment above the header."""
         self.lines.insert(0, f"# {one_line(text)}")
 
     def comment_out(self, reason: str) -> None:
-        """Take the section out of force, and say why."""
+        """Comment out the whole section, with the reason above it."""
         end = len(self.lines)
         while end and not self.lines[end - 1].strip():
             end -= 1
@@ -42,27 +42,23 @@ class Section:
         self.remark(reason)
 
     def replace_line(self, key: str, line: str) -> None:
-        """Put another line in the place of the one that sets `key`; a comment behind it stays."""
+        """Replace the line that sets `key`; its comment at the end stays."""
         index = self._index(key)
         before = self.lines[index]
         comment = re.search(r'\s+#[^"\']*\Z', before)
         self.lines[index] = line + (comment[0] if comment and "#" not in line else "")
 
     def comment_line(self, key: str, reason: str) -> None:
-        """Take one line out of force, and say why."""
+        """Comment out the line that sets `key`, with the reason at its end."""
         index = self._index(key)
         self.lines[index] = f"# {self.lines[index]}    # {one_line(reason)}"
-
-    def has(self, key: str) -> bool:
-        """Whether a line sets `key`."""
-        return any(line.startswith(f"{key} =") for line in self.lines)
 
     def _index(self, key: str) -> int:
         return next(index for index, line in enumerate(self.lines) if line.startswith(f"{key} ="))
 
 
 def split_sections(text: str) -> list[Section]:
-    """The text's sections, in order; joined by line breaks they are the text again."""
+    """The sections of a text, in order. Joined by line breaks they give the text again."""
     sections = [Section(name="")]
     for line in text.split("\n"):
         if (header := _HEADER.match(line)) is not None:
@@ -74,7 +70,7 @@ def split_sections(text: str) -> list[Section]:
 
 
 def column_line(logical: str, column: Column) -> str:
-    """`columns.NAME = …`, as short as it can be."""
+    """`columns.NAME = …`, in its short form if possible."""
     source = toml_text(column.column)
     if column.type == "text" and not column.sensitive:
         return f"columns.{logical} = {source}"

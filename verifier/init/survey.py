@@ -1,4 +1,4 @@
-"""The look at the stores: names and types of what is there, never a value. All of it passes the stores' allow-lists."""
+"""Reads from the stores which objects exist: names and types, never a value. All statements pass the stores' allow-lists."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import SecretStr
 
+from verifier.init.addresses import Addresses
 from verifier.profile.roles import BrokerRole, MongoRole, PostgresRole, RedisRole, Role
 from verifier.stores.errors import Denied, StoreError
 from verifier.stores.pool import make_store
@@ -23,30 +24,6 @@ _TIMEOUT_S = 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class Addresses:
-    """The URLs that were given; None = not given."""
-
-    user_db: str | None = None
-    chat_db: str | None = None
-    mongo: str | None = None
-    redis: str | None = None
-    rabbitmq: str | None = None
-    openim: str | None = None
-
-    def by_role(self) -> dict[str, str]:
-        """The URLs that were given, by the role of the profile that they are for."""
-        roles = {
-            "user_db": self.user_db,
-            "chat_db": self.chat_db,
-            "chat_mongo": self.mongo,
-            "cache_redis": self.redis,
-            "broker": self.rabbitmq,
-            "openim": self.openim,
-        }
-        return {role: url for role, url in roles.items() if url}
-
-
-@dataclass(frozen=True, kw_only=True)
 class Found:
     """A table, view or collection: its full name, and its columns with their types (empty where the store has none)."""
 
@@ -56,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class RedisFound:
-    """A sample of the keys (`complete`: all of them), and the channels that somebody listens on."""
+    """A sample of the keys (`complete`: all of them), and the channels that have subscribers."""
 
     keys: tuple[str, ...]
     complete: bool
@@ -74,7 +51,7 @@ class BrokerFound:
 
 @dataclass(kw_only=True)
 class Survey:
-    """Everything that was found. A role is in `versions` when it was looked at, in `failures` when that did not work."""
+    """Everything that was found. A role is in `versions` if it was inspected, in `failures` if that failed."""
 
     tables: dict[str, list[Found]] = field(default_factory=dict)
     collections: dict[str, list[Found]] = field(default_factory=dict)
@@ -85,16 +62,16 @@ class Survey:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-async def look(addresses: Addresses) -> Survey:
-    """Look at every given store at once. A store that cannot be looked at is told in `failures` and stops no other."""
+async def inspect(addresses: Addresses) -> Survey:
+    """Inspect all given stores concurrently. A store that cannot be inspected is in `failures`; the others go on."""
     survey = Survey()
     given = addresses.by_role()
-    # OpenIM answers nobody without an admin token, and asking for one is not ours to do here: `doctor` looks at it.
-    await asyncio.gather(*(_look_at(role, url, survey) for role, url in given.items() if role != "openim"))
+    # OpenIM answers only with an admin token, and asking for one demotes older ones [F28]: `doctor` tests it.
+    await asyncio.gather(*(_inspect(role, url, survey) for role, url in given.items() if role != "openim"))
     return survey
 
 
-async def _look_at(name: str, url: str, survey: Survey) -> None:
+async def _inspect(name: str, url: str, survey: Survey) -> None:
     store: Store | None = None
     try:
         store = make_store(name, _role(name, url))

@@ -53,7 +53,7 @@ class Identity(Section):
                 return openim_id
 
     def describe(self) -> str:
-        """The mapping in words."""
+        """The mapping as a sentence for reports."""
         return {
             "same": "OpenIM user id = platform user id",
             "strip_dashes": "OpenIM user id = platform user id without dashes",

@@ -15,7 +15,7 @@ class Inventories(Section):
 
     collections: tuple[str, ...] = Field(
         default=(),
-        description="MongoDB collections that are no copy of the messages, as `database.collection`; `*` matches within "
+        description="MongoDB collections that are not copies of the messages, as `database.collection`; `*` matches within "
         "a name (MSG-03)",
         examples=[["chat.drafts", "shop.*"]],
     )

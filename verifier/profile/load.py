@@ -1,4 +1,4 @@
-"""Reading a profile: TOML in, a validated `Profile` or one clear sentence out."""
+"""Reads a profile: TOML in, a validated `Profile` or a ProfileError with a clear message out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from verifier.profile.secrets import resolve
 
 
 def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) -> Profile:
-    """Read `stack.toml`. Raises ProfileError with every fault that was found."""
+    """Read a profile from a file.
+
+    Args:
+        path: the file, such as `stack.toml`. Relative paths in it start at its directory.
+        environment: the values of `${NAME}`; `os.environ` if not given.
+
+    Raises ProfileError with every fault that was found.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -27,11 +34,11 @@ def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) ->
         raise ProfileError(
             f"cannot read the profile {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}."
         ) from None
-    return _beside(parse_profile(text, name=str(path), environment=environment), path.absolute().parent)
+    return _with_paths_from(parse_profile(text, name=str(path), environment=environment), path.absolute().parent)
 
 
-def _beside(profile: Profile, directory: Path) -> Profile:
-    """Relative paths of a profile start where it lies, so that a run from elsewhere finds the same baseline."""
+def _with_paths_from(profile: Profile, directory: Path) -> Profile:
+    """Make relative paths start at the profile's directory, so that a run from anywhere finds the same history."""
     changes: dict[str, Any] = {}
     if "://" not in profile.history and profile.history != "memory:":
         changes["history"] = str(directory / profile.history)
@@ -45,7 +52,7 @@ def _beside(profile: Profile, directory: Path) -> Profile:
 
 
 def parse_profile(text: str, *, name: str = "profile", environment: Mapping[str, str] | None = None) -> Profile:
-    """Read a profile from its text."""
+    """Read a profile from its text. `name` is what errors call it. Raises ProfileError with every fault that was found."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -58,7 +58,9 @@ class Relation(Section):
         default=None, description="Codec `json`: path within the value to the token", examples=["data.jwt"]
     )
     key: tuple[str, ...] = Field(
-        min_length=1, description="The logical column, or columns, that identify a record", examples=["user_id"]
+        min_length=1,
+        description="The logical columns that identify a record; a single one as a string",
+        examples=["user_id"],
     )
     columns: dict[str, Column] = Field(
         default_factory=dict, description="The logical columns", examples=[{"user_id": "id", "nickname": "nickname"}]

@@ -1,4 +1,4 @@
-"""Where secrets come from: `${NAME}` in any string is read from the environment, `file:PATH` from a file."""
+"""Secrets: `${NAME}` in any string is read from the environment, a string `file:PATH` from a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 def resolve(value: Any, *, where: str = "", environment: Mapping[str, str] | None = None) -> Any:
     """Return `value` with every reference in its strings replaced, at any depth.
 
-    Raises ProfileError naming the setting, the variable or the file that is missing, never a value.
+    Raises ProfileError, which names the setting and the missing variable or file, never a value.
     """
     environment = os.environ if environment is None else environment
     if isinstance(value, dict):

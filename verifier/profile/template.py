@@ -84,5 +84,6 @@ def render_template(values: TemplateValues) -> str:
 
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 - TOML, not HTML
     environment.filters["toml"] = to_toml
+    environment.filters["pad"] = lambda text: f"{text:<29} "
     since = {name: at.isoformat() for name, at in values.since.items()}
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(**{**vars(values), "since": since})

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from reports.models.contract import ContractDocument, DifferenceDocument, HealedDocument, RowDocument
 from suites.contract.openim import recording, replay
 from suites.contract.openim.deviations import Deviation, Deviations, declared
 from suites.contract.openim.recording import Case
@@ -59,18 +60,18 @@ class Row:
         """Whether all is equal or declared, and the declarations are true."""
         return not self.wrong and not self.healed
 
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "cases": self.cases,
-            "equal": self.equal,
-            "deviating": self.deviating,
-            "wrong": self.wrong,
-            "differences": [{"told": one.told, "reason": one.reason} for one in self.differences],
-            "healed": [{"what": one.what, "reason": one.reason} for one in self.healed],
-        }
+    def document(self) -> RowDocument:
+        """For a JSON file."""
+        return RowDocument(
+            kind=self.kind,
+            name=self.name,
+            cases=self.cases,
+            equal=self.equal,
+            deviating=self.deviating,
+            wrong=self.wrong,
+            differences=tuple(DifferenceDocument(told=one.told, reason=one.reason) for one in self.differences),
+            healed=tuple(HealedDocument(what=one.what, reason=one.reason) for one in self.healed),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +100,12 @@ class Parity:
 
     def document(self) -> dict[str, Any]:
         """As JSON, for reports and pipelines."""
-        return {
-            "format": "openim-ssot-verifier/contract",
-            "version": 1,
-            "server": self.server,
-            "started_at": self.started_at.isoformat(),
-            "ended_at": self.ended_at.isoformat(),
-            "rows": [row.document() for row in self.rows],
-        }
+        return ContractDocument(
+            server=self.server,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            rows=tuple(row.document() for row in self.rows),
+        ).model_dump(mode="json")
 
 
 def row_of(kind: str, name: str, told: Iterable[str], deviations: Deviations) -> Row:

@@ -57,7 +57,7 @@ def openim(request: pytest.FixtureRequest) -> Server | None:
 
 def keep_row(request: pytest.FixtureRequest, row: Row) -> None:
     """Put a row into the parity table of the report."""
-    request.node.user_properties.append((_ROW, json.dumps(row.document())))
+    request.node.user_properties.append((_ROW, row.document().model_dump_json()))
 
 
 def pytest_configure(config: pytest.Config) -> None:

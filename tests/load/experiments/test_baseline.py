@@ -58,7 +58,8 @@ def _report(path: Path, *, acked: float, p99: float, seconds: int = 62) -> Path:
         "send_ms": latency,
         "push_ms": latency,
     }
-    path.write_text(json.dumps({"format": 1, "run_id": path.stem, "timeline": timeline}))
+    times = {"started_at": "2026-01-05T12:00:00+00:00", "ended_at": "2026-01-05T12:01:02+00:00"}
+    path.write_text(json.dumps({"format": 1, "run_id": path.stem, "timeline": timeline, **times}))
     return path
 
 
@@ -79,4 +80,6 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     refused = run(app, ["compare", str(rest), "-b", kept])
     assert refused.exit_code == ExitCode.USAGE
     assert "no timeline" in refused.output
+    same.write_text(same.read_text().replace("started_at", "start"))
+    assert "does not say when" in run(app, ["compare", str(same), "-b", kept]).output
     assert "no baseline" in run(app, ["compare", str(same), "-b", str(same)]).output

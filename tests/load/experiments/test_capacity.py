@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.experiments.capacity import TRIALS_MOST, Capacity, Trial, search
+from load.experiments.capacity import TRIALS_MOST, Capacity, search
 from load.experiments.plans import PlanRun
 from load.experiments.trials import told
+from load.results import Trial
 from verifier.model.verdict import ExitCode
 
 

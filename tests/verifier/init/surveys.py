@@ -1,4 +1,4 @@
-"""Surveys of stacks, made by hand."""
+"""Surveys of stacks, written by hand."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from verifier.init.addresses import Addresses
 from verifier.init.draft import Draft, draft
 from verifier.init.matching import wanted_columns
-from verifier.init.survey import Addresses, BrokerFound, Found, RedisFound, Survey
+from verifier.init.survey import BrokerFound, Found, RedisFound, Survey
 from verifier.profile import Profile, parse_profile
 from verifier.profile.relations import Relation
 from verifier.profile.template import TemplateValues, render_template
@@ -38,7 +39,7 @@ def template_relations() -> dict[str, Relation]:
 
 
 def as_in_the_template(*, without: frozenset[str] = frozenset()) -> Survey:
-    """A stack that is what the template says, except for some tables."""
+    """A stack with the names of the template, without some tables."""
     columns: dict[str, dict[str, dict[str, str]]] = {"user_db": {}, "chat_db": {}, "chat_mongo": {}}
     for relation in template_relations().values():
         name = relation.table or relation.collection
@@ -67,12 +68,12 @@ def with_table(survey: Survey, role: str, name: str, columns: Mapping[str, str])
     return survey
 
 
-def proposed(survey: Survey, addresses: Addresses = ALL) -> tuple[Draft, Profile]:
-    """The proposal, and the profile that it loads as."""
+def drafted(survey: Survey, addresses: Addresses = ALL) -> tuple[Draft, Profile]:
+    """The draft, and the profile that it loads as."""
     made = draft("acme", addresses, survey, today=DAY)
     return made, parse_profile(made.text, environment=dict.fromkeys(made.variables, "postgresql://u@h/d"))
 
 
 def states(made: Draft) -> dict[str, str]:
-    """What became of each section."""
+    """The state of each section."""
     return {item.section: item.state for item in made.remarks}

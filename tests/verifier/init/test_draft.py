@@ -1,13 +1,14 @@
-"""The proposal maps what is there, says what it guessed, leaves out the rest, loads, and holds no secret."""
+"""The draft maps what exists, marks guesses, leaves out the rest, loads, and holds no secret."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 
-from tests.verifier.init.surveys import ALL, as_in_the_template, proposed, states, template_relations, with_table
-from verifier.init.survey import Addresses, BrokerFound, Found, RedisFound, Survey
+from tests.verifier.init.surveys import ALL, as_in_the_template, drafted, states, template_relations, with_table
+from verifier.init.addresses import Addresses
+from verifier.init.survey import BrokerFound, Found, RedisFound, Survey
 
 USERS = {
     "id": "uuid",
@@ -22,8 +23,8 @@ USERS = {
 
 
 def test_a_stack_as_in_the_template() -> None:
-    """Everything is found, nothing is commented out."""
-    made, profile = proposed(as_in_the_template())
+    """Every section is found and none is commented out."""
+    made, profile = drafted(as_in_the_template())
     assert set(states(made).values()) == {"found"}
     assert set(profile.relations) == set(template_relations())
     assert set(profile.queues) == {"chat_message_notify", "notification_push"}
@@ -31,16 +32,16 @@ def test_a_stack_as_in_the_template() -> None:
 
 
 def test_no_address_is_the_template() -> None:
-    """Without a look nothing is known, so nothing is left out."""
-    made, profile = proposed(Survey(), Addresses())
+    """Without an address nothing is inspected, so nothing is left out."""
+    made, profile = drafted(Survey(), Addresses())
     assert made.remarks == ()
     assert set(profile.relations) == set(template_relations())
     assert set(profile.roles.named()) >= {"user_db", "chat_db", "chat_mongo", "cache_redis", "broker", "openim"}
 
 
 def test_no_secret_and_every_variable_named() -> None:
-    """URLs are references; the head names each variable that is read and shows where it leads, without the password."""
-    made, _ = proposed(as_in_the_template())
+    """URLs are references. The head names each variable and shows its URL without the password."""
+    made, _ = drafted(as_in_the_template())
     assert "s3cret" not in made.text
     assert set(made.variables) == {
         "USER_DB_URL", "CHAT_DB_URL", "CHAT_MONGO_URL", "CACHE_REDIS_URL",
@@ -61,21 +62,21 @@ def test_no_secret_and_every_variable_named() -> None:
         "redis://s3cret\n[roles.evil]\n@cache",
     ],
 )
-def test_passwords_that_no_url_may_hold(url: str) -> None:
-    """What cannot be taken apart with certainty is not shown at all, and breaks out of no comment."""
+def test_passwords_with_reserved_characters_are_hidden(url: str) -> None:
+    """A URL that cannot be parsed reliably is not shown at all, and does not end the comment."""
     given = replace(ALL, user_db=url)
-    made, _ = proposed(as_in_the_template(), given)
+    made, _ = drafted(as_in_the_template(), given)
     assert "s3cret" not in made.text
     assert not any(line.startswith("[roles.evil") for line in made.text.splitlines())
 
 
 def test_a_table_under_another_name() -> None:
-    """The likest table is proposed and marked: its name, its columns, its types; what it lacks is commented out."""
+    """The most similar table is proposed and marked `check`, with its columns and types; missing columns are commented out."""
     columns = {name: kind for name, kind in USERS.items() if name != "last_login_at"}
     survey = with_table(as_in_the_template(without=frozenset({"public.users"})), "user_db", "app.members", columns)
-    made, profile = proposed(survey)
+    made, profile = drafted(survey)
     users = profile.relations["users"]
-    assert states(made)["relations.users"] == "like"
+    assert states(made)["relations.users"] == "similar"
     assert "# found: app.members, 7 of 8 columns; check" in made.text
     assert users.table == "app.members"
     assert users.columns["nickname"].column == "nick_name"
@@ -86,26 +87,26 @@ def test_a_table_under_another_name() -> None:
 
 
 def test_a_table_that_is_not_there() -> None:
-    """Its section is commented out with the reason, and the file loads without it."""
-    made, profile = proposed(as_in_the_template(without=frozenset({"public.message_reads"})))
+    """Its section is commented out with the reason, and the file still loads."""
+    made, profile = drafted(as_in_the_template(without=frozenset({"public.message_reads"})))
     assert "message_reads" not in profile.relations
     assert "# not found: no public.message_reads" in made.text
     assert "# [relations.message_reads]" in made.text
 
 
-def test_common_columns_are_no_likeness() -> None:
-    """Every table has an id and a date: that alone makes none of them link requests."""
+def test_common_columns_are_not_enough() -> None:
+    """Nearly every table has an id and a date, so these alone do not match a table to a relation."""
     columns = {"id": "uuid", "created_at": "timestamp with time zone", "total": "numeric"}
     survey = with_table(
         as_in_the_template(without=frozenset({"public.link_requests"})), "user_db", "shop.orders", columns
     )
-    made, profile = proposed(survey)
+    made, profile = drafted(survey)
     assert "link_requests" not in profile.relations
     assert "shop.orders (id, created_at, total)" in made.text
 
 
-def test_a_condition_that_cannot_hold() -> None:
-    """Without its condition a relation would be a wider one, so it is left out and not widened."""
+def test_a_condition_without_its_column() -> None:
+    """A relation whose condition cannot be written is left out: without it, it would have more records."""
     survey = as_in_the_template()
     survey.tables["user_db"] = [
         replace(item, columns={name: kind for name, kind in item.columns.items() if name != "revoked_at"})
@@ -113,28 +114,28 @@ def test_a_condition_that_cannot_hold() -> None:
         else item
         for item in survey.tables["user_db"]
     ]
-    made, profile = proposed(survey)
+    made, profile = drafted(survey)
     assert "sessions" not in profile.relations
     assert "its condition (revoked_at IS NULL) needs revoked_at" in made.text
 
 
 def test_numbers_for_ids() -> None:
-    """A key of numbers is declared as one, and ids that are no UUIDs are not stripped of dashes."""
+    """A numeric key gets type integer, and ids that are not UUIDs keep their dashes."""
     survey = as_in_the_template()
     survey.tables["user_db"] = [
         replace(item, columns={**item.columns, "id": "bigint"}) if item.name == "public.users" else item
         for item in survey.tables["user_db"]
     ]
-    _, profile = proposed(survey)
+    _, profile = drafted(survey)
     assert profile.relations["users"].columns["user_id"].type == "integer"
     assert profile.identity.kind == "same"
 
 
 def test_some_addresses() -> None:
-    """Roles without an address are commented out with everything that needs them."""
+    """Roles without an address are commented out, with the sections that need them."""
     survey = as_in_the_template()
     only = Survey(tables={"user_db": survey.tables["user_db"]}, versions={"user_db": "1.0"})
-    made, profile = proposed(only, Addresses(user_db=ALL.user_db))
+    made, profile = drafted(only, Addresses(user_db=ALL.user_db))
     assert set(profile.roles.named()) == {"user_db"}
     assert {item.role for item in profile.relations.values()} == {"user_db"}
     assert not profile.queues
@@ -142,60 +143,55 @@ def test_some_addresses() -> None:
 
 
 def test_a_store_that_failed() -> None:
-    """Its sections stay as the template has them, marked; the others are proposed."""
+    """Its sections stay as in the template and are marked; the others are adapted."""
     survey = as_in_the_template()
     del survey.tables["chat_db"], survey.versions["chat_db"]
     survey.failures["chat_db"] = "chat_db (PostgreSQL) cannot be reached"
-    made, profile = proposed(survey)
-    assert states(made)["relations.reports"] == "unseen"
+    made, profile = drafted(survey)
+    assert states(made)["relations.reports"] == "not_inspected"
     assert "reports" in profile.relations
-    assert "# check: chat_db could not be looked at" in made.text
+    assert "# check: chat_db could not be inspected" in made.text
 
 
 def test_other_keys_channels_and_queues() -> None:
-    """Where nothing is named as in the template, nothing is mapped, and the names that are there are listed."""
+    """If no key, channel or queue is named as in the template, none is mapped, and the existing names are listed."""
     survey = as_in_the_template()
     survey.redis = RedisFound(keys=("imtok/u1", "login/x9"), complete=True, channels=("talk",))
     survey.broker = BrokerFound(queues=(("/", "outbox"),), bindings=(), unreadable=())
-    made, profile = proposed(survey)
+    made, profile = drafted(survey)
     assert not [name for name, item in profile.relations.items() if item.keys]
     assert not profile.channels
     assert not profile.queues
-    for named in ("imtok/* (1)", "login/* (1)", "#   talk", "outbox in vhost /", "somebody does on: talk"):
+    for named in ("imtok/* (1)", "login/* (1)", "#   talk", "outbox in vhost /", "channels that have some: talk"):
         assert named in made.text
 
 
 def test_keys_that_come_and_go() -> None:
-    """Nobody is online and nobody listens, yet the other names are the template's: the sections stay, to be checked."""
+    """No presence key and no subscriber now, but other names are the template's: the sections stay, marked `check`."""
     survey = as_in_the_template()
     survey.redis = RedisFound(keys=("session:a1",), complete=True, channels=())
-    made, profile = proposed(survey)
+    made, profile = drafted(survey)
     assert {"presence", "nonces", "im_tokens"} <= set(profile.relations)
     assert "chat_notification" in profile.channels
-    assert states(made)["relations.presence"] == "like"
+    assert states(made)["relations.presence"] == "similar"
 
 
 def test_a_queue_behind_another_exchange() -> None:
-    """The binding that is there is the one that is written."""
+    """The existing binding is written into the draft."""
     survey = as_in_the_template()
     bindings = (("/", "events", "message.#", "chat.message.notify"),)
     survey.broker = BrokerFound(queues=(("/", "chat.message.notify"),), bindings=bindings, unreadable=())
-    _, profile = proposed(survey)
+    _, profile = drafted(survey)
     queue = profile.queues["chat_message_notify"]
     assert (queue.exchange, queue.routing_key) == ("events", "message.#")
     assert "notification_push" in profile.queues
 
 
 def test_names_cannot_break_out_of_a_comment() -> None:
-    """Whoever may name a table or a key must not write our profile."""
+    """The name of a table or a key cannot add settings to the profile."""
     survey = with_table(as_in_the_template(), "chat_db", 'x\n[roles.evil]\nurl = "y"', {"a\rb": "text"})
     survey.redis = RedisFound(keys=("k\n[evil]",), complete=True, channels=("c\n[evil]",))
     survey.collections["other\n[evil]"] = [Found(name="x\u2028y\n[evil]", columns={})]
-    made, profile = proposed(survey)
+    made, profile = drafted(survey)
     assert not any(line.startswith("[evil") for line in made.text.splitlines())
     assert "evil" not in profile.roles.named()
-
-
-def test_all_addresses_have_a_role() -> None:
-    """A new address cannot be forgotten."""
-    assert len(ALL.by_role()) == len(fields(Addresses))

@@ -1,4 +1,4 @@
-"""Redis keys summed up by form: `im:token:*`. Names of users, sessions and nonces stay out of it."""
+"""Redis keys summarised as forms such as `im:token:*`, without the ids of users, sessions and nonces."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SIBLINGS_MAX = 12
 """More different words than this in one place are values, not names."""
 
 _SEPARATOR = re.compile(r"[:/|]")
-# A word that names something: letters, a few joiners, never long. Anything else may be an id or a secret.
+# A word that may be a name: letters and a few joining characters, and short. Anything else may be an id or a secret.
 _NAME = re.compile(r"(?:[A-Za-z][A-Za-z_.-]{0,23})?\Z")
 
 
 def key_forms(keys: Sequence[str]) -> list[tuple[str, int]]:
-    """The forms of some keys and how many have each, the most frequent first."""
+    """The forms of some keys and how many keys have each, the most frequent first."""
     split = [(_SEPARATOR.split(key), _SEPARATOR.findall(key)) for key in keys]
     words = [tuple(parts) for parts, _ in split]
     shown: dict[tuple[str, ...], str] = {}

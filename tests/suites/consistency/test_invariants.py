@@ -1,4 +1,4 @@
-"""What a verdict means for a test of the consistency suite, tried on a run made by hand."""
+"""How a verdict becomes a test result in the consistency suite, on a run written by hand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.consistency.judged import JudgedRun
-from suites.consistency.sharing import once
 from tests.reports.sessions import run_session
-from tests.verifier.render.samples import mixed_result
 
 CONFTEST = """
 from dataclasses import replace
@@ -52,7 +49,7 @@ WANTED = ("USR-01", "MSG-01", "TOK-01", "TOK-02", "MQ-02", "RPT-01", "PRS-01")
 
 @dataclass(frozen=True)
 class Session:
-    """One session over the run made by hand: what it printed, and where its files are."""
+    """One session on the run written by hand: its output, and the directory of its files."""
 
     output: str
     directory: Path
@@ -60,7 +57,7 @@ class Session:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The suite over the run made by hand, with every report."""
+    """The suite on the run written by hand, with all reports."""
     directory = tmp_path_factory.mktemp("suite")
     chosen = " or ".join(f"[{name}]" for name in WANTED)
     reports = ("--report", str(directory / "report.html"), "--alluredir", str(directory / "allure"))
@@ -69,8 +66,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return Session(answer.stdout, directory)
 
 
-def test_each_verdict_has_its_ending(session: Session) -> None:
-    """Holds and waived pass, violated fails, unknown and unjudged are errors, accepted and not applicable are skipped."""
+def test_each_verdict_has_its_test_result(session: Session) -> None:
+    """Holds and waived pass; violated fails; inconclusive and not judged are errors; accepted and not applicable are skipped."""
     output = session.output
     for ending, check_id in (
         ("PASSED", "USR-01"),
@@ -86,10 +83,10 @@ def test_each_verdict_has_its_ending(session: Session) -> None:
     assert "not judged: the run was interrupted before it" in output
 
 
-def test_a_failure_tells_the_finding(session: Session) -> None:
-    """Key, both values, evidence, the command to look again, how many more; and no traceback of ours."""
+def test_a_failure_shows_the_finding(session: Session) -> None:
+    """Key, both values, evidence, the command for a recheck, and how many more; no traceback."""
     output = session.output
-    for told in (
+    for text in (
         "MSG-01 is violated",
         "(row 'Chat messages' of the doc; 12 found)",
         "chat.messages _id = 6741f0c2e7b1a2d3c4e5f607",
@@ -97,21 +94,21 @@ def test_a_failure_tells_the_finding(session: Session) -> None:
         "verifier recheck ",
         "next step: Find the writer",
     ):
-        assert told in output
+        assert text in output
     assert "Traceback" not in output
     assert "pytest.fail(" not in output
 
 
-def test_the_report_holds_the_run(session: Session) -> None:
-    """The verifier's run stands beside the tests that it decided."""
+def test_the_report_contains_the_run(session: Session) -> None:
+    """The verifier's run is in the report beside the tests that it decided."""
     assert len(list(session.directory.glob("verifier-*.json"))) == 1
     page = (session.directory / "report.html").read_text()
     assert "Verifier: " in page
     assert "The invariants of a run made by hand." in page
 
 
-def test_allure_knows_invariants(session: Session) -> None:
-    """Named by ID and title, with severity, row and evidence, whatever the verdict."""
+def test_allure_shows_invariants(session: Session) -> None:
+    """By ID and title, with severity, row and evidence, for every verdict."""
     results = [json.loads(path.read_text()) for path in (session.directory / "allure").glob("*-result.json")]
     by_id = {result["name"].split()[0]: result for result in results}
     assert set(by_id) == set(WANTED)
@@ -122,24 +119,3 @@ def test_allure_knows_invariants(session: Session) -> None:
     texts = "".join(path.read_text() for path in (session.directory / "allure").glob("*-attachment.*"))
     assert "change stream" in texts
     assert "cache_redis cannot be reached" in texts
-
-
-def test_workers_share_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second worker reads what the first has judged, accepted blindness and all; alone, everybody judges."""
-    made: list[JudgedRun] = []
-
-    def make() -> JudgedRun:
-        made.append(JudgedRun(result=mixed_result(), accepted={"TOK-02": "nobody may tap"}))
-        return made[-1]
-
-    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
-    first = once(tmp_path, make)
-    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
-    second = once(tmp_path, make)
-    assert len(made) == 1
-    assert second.accepted == first.accepted
-    assert second.exit_code is first.exit_code
-    assert [item.verdict for item in second.result.outcomes] == [item.verdict for item in first.result.outcomes]
-    monkeypatch.delenv("PYTEST_XDIST_WORKER")
-    once(tmp_path, make)
-    assert len(made) == 2

@@ -1,4 +1,4 @@
-"""Forms of keys say how keys are named, never whose they are."""
+"""Forms of keys show how keys are named and hide the ids in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifier.init.keys import key_forms
+from verifier.init.key_forms import key_forms
 
 
 @pytest.mark.parametrize(
@@ -24,18 +24,18 @@ from verifier.init.keys import key_forms
     ],
 )
 def test_forms(keys: Sequence[str], forms: Sequence[str]) -> None:
-    """Words that name a kind stay; ids, long words and one of many become a star."""
+    """Names stay; ids, long words and words with many siblings become a star."""
     assert sorted(form for form, _ in key_forms(keys)) == sorted(forms)
 
 
 @given(st.lists(st.text(alphabet="ab1:/é\n", max_size=12), max_size=30))
 def test_every_key_is_counted_once(keys: list[str]) -> None:
-    """Whatever the keys are, the counts add up."""
+    """The counts add up, whatever the keys are."""
     assert sum(count for _, count in key_forms(keys)) == len(keys)
 
 
 @given(st.lists(st.uuids(), min_size=1, max_size=20))
 def test_ids_never_show(ids: list[object]) -> None:
-    """No id of a user, in whole, is in a form."""
-    told = " ".join(form for form, _ in key_forms([f"session:{name}" for name in ids]))
-    assert not any(str(name) in told for name in ids)
+    """A form never contains a whole id."""
+    forms = " ".join(form for form, _ in key_forms([f"session:{name}" for name in ids]))
+    assert not any(str(name) in forms for name in ids)

@@ -16,7 +16,7 @@ from fixtures.blueprints.second_shape_seed import seed
 from fixtures.clients.world import WorldConfig
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
-from verifier.commands.init import Addresses, propose
+from verifier.commands.init import Addresses, write_draft
 from verifier.engine.plan import make_plan
 from verifier.engine.session import execute, open_history
 from verifier.history import RunKind
@@ -46,7 +46,7 @@ def addresses_of(config: WorldConfig, *, chat_db: str = "") -> Addresses:
 
 
 def loaded(text: str, config: WorldConfig, *, chat_db: str = "") -> Profile:
-    """The profile, with the variables exported that its head names."""
+    """The profile, with the variables set that its head names."""
     urls = config.verifier
     environment = {
         "USER_DB_URL": urls.user_db,
@@ -70,7 +70,7 @@ def moving(stack: Stack) -> Iterator[Moving]:
 
 
 def edited(text: str, config: WorldConfig, tmp_path: Path, *, began: datetime) -> str:
-    """What a user still has to say: the phase and its beginning, the verifier's admin id, where the history lies."""
+    """What a user has to add: the phase and its start, the verifier's administrator id, the place of the history."""
     text = text.replace('phase = "baseline"', 'phase = "registered"').replace(
         "ssotVerifier", config.openim_verifier_admin
     )
@@ -78,10 +78,10 @@ def edited(text: str, config: WorldConfig, tmp_path: Path, *, began: datetime) -
     return re.sub(r"(?m)^\[since\].*$", f"[since]\nregistered = {began.isoformat()}", text)
 
 
-def test_the_proposal_works(moving: Moving, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every section is found; after the user's own words a baseline and a run hold, so the mapping is right."""
+def test_the_draft_works(moving: Moving, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every section is found. With the user's additions a baseline and a run hold, so the mapping is right."""
     config, output = moving.config, tmp_path / "stack.toml"
-    assert propose(output, "acme", addresses_of(config), force=False) is ExitCode.HOLDS
+    assert write_draft(output, "acme", addresses_of(config), force=False) is ExitCode.HOLDS
     text = output.read_text()
     for secret in (config.openim_secret, *re.findall(r":([0-9a-f]{16,})@", str(config.verifier))):
         assert secret not in text + capsys.readouterr().out
@@ -91,18 +91,18 @@ def test_the_proposal_works(moving: Moving, tmp_path: Path, capsys: pytest.Captu
     with open_history(profile) as history:
         execute(profile, plan, history, kind=RunKind.BASELINE, handle=lambda event: None)
         result = execute(profile, plan, history, kind=RunKind.RUN, handle=lambda event: None)
-    told = [f"{item.check_id} {item.verdict} {item.judgement.reason}" for item in result.outcomes]
-    assert result.exit_code() is ExitCode.HOLDS, told
+    shown = [f"{item.check_id} {item.verdict} {item.judgement.reason}" for item in result.outcomes]
+    assert result.exit_code() is ExitCode.HOLDS, shown
     assert {"USR-01", "TOK-01", "KEEP-01"} <= {item.check_id for item in result.outcomes if item.verdict == "holds"}
 
 
 def test_the_second_shape(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A platform with other names throughout: the file loads, maps nothing that is not there, and lists what is."""
+    """A platform with other names: the file loads, maps nothing that does not exist, and lists what exists."""
     output = tmp_path / "stack.toml"
     with stack.new_world(platform=False) as world:
         shape = asyncio.run(seed(world.config, accounts=12))
         one_database = shape.config.verifier.user_db
-        code = propose(output, "acme", addresses_of(world.config, chat_db=one_database), force=False)
+        code = write_draft(output, "acme", addresses_of(world.config, chat_db=one_database), force=False)
     assert code is ExitCode.HOLDS
     text = output.read_text()
     profile = loaded(text, world.config, chat_db=one_database)
@@ -113,14 +113,14 @@ def test_the_second_shape(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFi
     assert "wrote" in capsys.readouterr().out
 
 
-def test_never_over_an_existing_file(tmp_path: Path) -> None:
-    """Without --force what is there stays."""
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
+    """Without --force the file stays as it is."""
     output = tmp_path / "stack.toml"
     output.write_text("mine")
-    with pytest.raises(ProfileError, match="is there already"):
-        propose(output, "acme", Addresses(), force=False)
+    with pytest.raises(ProfileError, match="already exists"):
+        write_draft(output, "acme", Addresses(), force=False)
     assert output.read_text() == "mine"
-    assert propose(output, "acme", Addresses(), force=True) is ExitCode.HOLDS
+    assert write_draft(output, "acme", Addresses(), force=True) is ExitCode.HOLDS
     assert "[relations.users]" in output.read_text()
 
 
@@ -135,18 +135,18 @@ def test_never_over_an_existing_file(tmp_path: Path) -> None:
         Addresses(redis="redis://h:port", rabbitmq="http://[s3cret", mongo="mongodb://u:s3:cret@h"),
     ],
 )
-def test_a_store_that_cannot_be_looked_at(
+def test_a_store_that_cannot_be_inspected(
     addresses: Addresses, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 2, a sentence for each, no secret, and a file that loads all the same."""
+    """Exit code 2, one sentence for each store, no secret, and a file that loads."""
     output = tmp_path / "stack.toml"
-    assert propose(output, "acme", addresses, force=False) is ExitCode.INCONCLUSIVE
-    said = capsys.readouterr().out
-    assert said.count("not looked at: ") == len(addresses.by_role())
-    assert "s3cret" not in said + output.read_text()
+    assert write_draft(output, "acme", addresses, force=False) is ExitCode.INCONCLUSIVE
+    output_text = capsys.readouterr().out
+    assert output_text.count("not inspected: ") == len(addresses.by_role())
+    assert "s3cret" not in output_text + output.read_text()
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    """The sentence names the path and the cause."""
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    """The message names the path and the cause."""
     with pytest.raises(ProfileError, match="No such file or directory"):
-        propose(tmp_path / "absent" / "stack.toml", "acme", Addresses(), force=False)
+        write_draft(tmp_path / "absent" / "stack.toml", "acme", Addresses(), force=False)

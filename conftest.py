@@ -1,4 +1,4 @@
-"""Wires the embedded stack (`fixtures.plugin`), the report of the suites (`reports.plugin`) and the server whose contract
-is checked (`suites.contract.openim.plugin`), nothing else."""
+"""Load the plugins: the embedded stack (`fixtures.plugin`), the report (`reports.plugin`) and the server of the contract suite
+(`suites.contract.openim.plugin`)."""
 
 pytest_plugins = ["fixtures.plugin", "reports.plugin", "suites.contract.openim.plugin"]

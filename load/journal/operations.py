@@ -20,14 +20,14 @@ def operations(readers: Sequence[ColumnReader], wanted: Wanted | None = None) ->
     """
     for reader in readers:
         shift_ns = reader.wall_shift_ns if len(readers) > 1 else 0
-        scribe = _Words(reader, shift_ns)
+        message_recorder = _Words(reader, shift_ns)
         for batch in reader.batches():
             # What people have read is no message: it has a judge of its own.
             chosen = batch[batch["kind"] <= Kind.ENDED] if wanted is None else batch[wanted(batch)]
             # What later events refer to is learnt whether it is wanted or not.
-            scribe.learn(batch)
+            message_recorder.learn(batch)
             for row in chosen.tolist():
-                yield scribe.operation(*row)
+                yield message_recorder.operation(*row)
 
 
 class _Words:

@@ -49,7 +49,7 @@ class RunRecorder:
         self.run_id = run_id
         self._prefix = f"{run_id}.{worker}."
         self._recorder = recorder
-        self._scribe = MessageRecorder(recorder)
+        self._message_recorder = MessageRecorder(recorder)
         self._sent = 0
         self._conversations: dict[str, Conversation] = {}
 
@@ -78,7 +78,7 @@ class RunRecorder:
 
     def begin_send(self, sender: str, conversation: Conversation, *, marker: str, text: str, late_s: float) -> str:
         """A message leaves; `late_s` after it was due."""
-        return self._scribe.begin_send(
+        return self._message_recorder.begin_send(
             sender,
             marker=marker,
             conversation=conversation.id,
@@ -93,7 +93,7 @@ class RunRecorder:
         """What the server said of it."""
         if phase is OpPhase.OK:
             conversation.acked += 1
-        self._scribe.end_send(sender, call_id, phase, message_id=message_id, error=error)
+        self._message_recorder.end_send(sender, call_id, phase, message_id=message_id, error=error)
 
     def read_all_back(
         self, api: OpenIMApi, *, settle_s: float, deadline_s: float, sleep: Callable[[float], None] = time.sleep
@@ -124,13 +124,13 @@ class RunRecorder:
             return conversation.begin - 1
 
     def _read_back(self, api: OpenIMApi, conversation: Conversation, member: str) -> None:
-        read = self._scribe.begin_read(member, conversation.id)
+        read = self._message_recorder.begin_read(member, conversation.id)
         try:
             end = api.max_seq(member, conversation.id)
             for stored in api.pull(member, conversation.id, begin=conversation.begin, end=end):
                 # Markers of other runs and workers, and messages of other writers, are not this journal's business.
                 if stored.ex.startswith(self._prefix):
-                    self._scribe.saw(
+                    self._message_recorder.saw(
                         member,
                         marker=self.marker_in(stored.ex, conversation),
                         conversation=conversation.id,
@@ -140,6 +140,6 @@ class RunRecorder:
                         read=read,
                     )
         except (OpenIMError, httpx.HTTPError) as error:
-            self._scribe.fail_read(member, read, str(error) or type(error).__name__)
+            self._message_recorder.fail_read(member, read, str(error) or type(error).__name__)
             return
-        self._scribe.end_read(member, read, begin=conversation.begin, end=end, complete=True)
+        self._message_recorder.end_read(member, read, begin=conversation.begin, end=end, complete=True)

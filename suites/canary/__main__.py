@@ -1,4 +1,4 @@
-"""`python -m suites.canary --profile stack.toml`: the one thing of ours that writes to a user's stack."""
+"""`python -m suites.canary --profile stack.toml`: run the canary, the only part of this project that writes to a user's stack."""
 
 import sys
 

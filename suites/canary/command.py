@@ -1,9 +1,9 @@
-"""The canary: `python -m suites.canary --profile stack.toml`, the one thing of ours that writes to a user's stack.
+"""The canary: `python -m suites.canary --profile stack.toml`. It is the only part of this project that writes to a user's stack.
 
-Two reserved users log in, connect to OpenIM's WebSocket through the gateway, send to each other over it and by way of the
-platform, read back, look at their pushes, replay a nonce, try to be one another, try the old websocket and log in on a second platform; where the adapter sees
-the receiver of webhooks, they look at that, too. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
-Exit codes are the verifier's: 0 holds, 1 violated, 2 inconclusive, 3 usage or profile, 130 interrupted.
+Two reserved users log in, connect to OpenIM's WebSocket through the gateway, send messages to each other over it and through the
+platform, read them back, check their pushes, replay a nonce, try to act as each other, try the old websocket, and log in on a second
+platform. If the adapter can query the receiver of webhooks, they check that too. Everything is recorded in a journal, which this command judges at once and `verifier run` judges later.
+Exit codes are the verifier's: 0 holds, 1 violated, 2 inconclusive, 3 usage or profile error, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rich.table import Table
 
 from fixtures.clients.actions import Adapter
 from load.command import run_command
-from suites.canary.parts import CanaryStopped, Plan, Witness
+from suites.canary.parts import AnswerObserver, CanaryOptions, CanaryStopped
 from suites.canary.steps import CanaryRun
 from verifier.judges.canary import CANARY_SETTLE_S, judge_canary_delivery, judge_canary_order
 from verifier.judges.devices import judge_two_platforms
@@ -47,8 +47,8 @@ from verifier.profile.canary import Canary
 ENTRY_POINTS = "openim_ssot.adapters"
 JOURNALS_KEPT = 30
 SETTLE_S, ARRIVAL_S, WARM_UP_S = CANARY_SETTLE_S, 20.0, 1.5
-"""How long an acknowledged message may take to become readable, how long the canary then waits for the last one, and how
-long after its connect a WebSocket may miss pushes."""
+"""Seconds: how long an acknowledged message may take to become readable, how long the canary then waits for the last one, and how
+long after its connect a WebSocket may miss pushes [F119]."""
 
 _SHOWN = 5
 _DEADLINE_S = 120.0
@@ -59,19 +59,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @app.command()
 def canary(
-    profile: Annotated[Path, typer.Option("--profile", "-p", envvar="VERIFIER_PROFILE", help="The stack's profile.")],
+    profile: Annotated[Path, typer.Option("--profile", "-p", envvar="VERIFIER_PROFILE", help="Profile of the stack.")],
     journal: Annotated[
         Path | None,
-        typer.Option(help="Where to record: a file, or a directory. Default: canary.journal of the profile."),
+        typer.Option(help="Journal to write: a file or a directory. Default: canary.journal of the profile."),
     ] = None,
-    messages: Annotated[int, typer.Option(min=1, max=100, help="Messages that each canary sends.")] = 5,
+    messages: Annotated[int, typer.Option(min=1, max=100, help="Messages that each canary user sends.")] = 5,
 ) -> None:
-    """Let the canaries fly over a stack, record it, and judge the record."""
+    """Run the canary on a stack, record a journal, and judge it."""
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     try:
         stack = load_profile(profile)
         settings = _settings(stack)
-        path = fly(stack, settings, journal or Path(settings.journal), messages=messages, console=console)
+        path = run_canary(stack, settings, journal or Path(settings.journal), messages=messages, console=console)
         code = show(judge(JournalReader(path), stack), path, console)
     except (ProfileError, JournalError) as error:
         console.print(f"canary: {clean(str(error))}")
@@ -79,16 +79,16 @@ def canary(
     raise typer.Exit(code)
 
 
-def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console: Console) -> Path:
-    """Run the canary against a stack; returns the journal. What went wrong on the stack stands in it.
+def run_canary(stack: Profile, settings: Canary, place: Path, *, messages: int, console: Console) -> Path:
+    """Run the canary on a stack. Returns the journal, which also contains what failed on the stack.
 
-    Raises ProfileError for a profile that names no usable adapter, JournalError where nothing can be recorded.
+    Raises ProfileError if the profile names no usable adapter, JournalError if the journal cannot be written.
     """
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    witness = Witness()
-    adapter = _adapter(stack, settings, witness)
+    observer = AnswerObserver()
+    adapter = _adapter(stack, settings, observer)
     first, second = settings.users[:2]
-    plan = Plan(
+    options = CanaryOptions(
         users=(first, second),
         run_id=run_id,
         messages=messages,
@@ -98,11 +98,11 @@ def fly(stack: Profile, settings: Canary, place: Path, *, messages: int, console
     )
     with _recording(place, run_id, stack.stack) as (writer, path):
         try:
-            asyncio.run(_fly(adapter, CanaryRun(adapter, witness, writer, plan)))
+            asyncio.run(_run(adapter, CanaryRun(adapter, observer, writer, options)))
         except CanaryStopped as error:
             console.print(f"canary: stopped early: {clean(str(error))}")
         except TimeoutError:
-            console.print(f"canary: stopped after {_DEADLINE_S:.0f} s: the stack is too slow to tell.")
+            console.print(f"canary: stopped after {_DEADLINE_S:.0f} s: the stack answers too slowly.")
     return path
 
 
@@ -131,7 +131,7 @@ def judge(operations: Iterable[Operation], stack: Profile) -> dict[str, JournalJ
 
 
 def show(judgements: Mapping[str, JournalJudgement], path: Path, console: Console) -> ExitCode:
-    """Print what was judged; returns the exit code. Nothing judged is inconclusive."""
+    """Print the judgements. Returns the exit code. Without any judgement it is inconclusive."""
     table = Table("", "invariant", "verdict", "coverage", box=None, pad_edge=False)
     for name, judgement in judgements.items():
         text = clean(judgement.reason or str(judgement.coverage))
@@ -151,7 +151,7 @@ def show(judgements: Mapping[str, JournalJudgement], path: Path, console: Consol
     return ExitCode.HOLDS if verdicts == {Verdict.HOLDS} else ExitCode.INCONCLUSIVE
 
 
-async def _fly(adapter: Adapter, run: CanaryRun) -> None:
+async def _run(adapter: Adapter, run: CanaryRun) -> None:
     try:
         async with asyncio.timeout(_DEADLINE_S):
             await run.run()
@@ -165,16 +165,16 @@ def _settings(stack: Profile) -> Canary:
             "the canary is off: the profile has no [canary]. Add journal, adapter and two users reserved for it."
         )
     if len(stack.canary.users) < 2:
-        raise ProfileError(f"canary.users lists {len(stack.canary.users)} users; the canary needs two of its own.")
+        raise ProfileError(f"canary.users lists {len(stack.canary.users)} users; the canary needs two reserved users.")
     return stack.canary
 
 
-def _adapter(stack: Profile, settings: Canary, witness: Witness) -> Adapter:
-    """Load `module:attribute`, or an entry point by its name. Raises ProfileError."""
+def _adapter(stack: Profile, settings: Canary, observer: AnswerObserver) -> Adapter:
+    """Load the adapter `module:attribute`, or the entry point of that name. Raises ProfileError."""
     name = settings.adapter
     if not name:
         raise ProfileError(
-            "canary.adapter is not set: it names how to log in and send on this platform, as 'package.module:Factory'."
+            "canary.adapter is not set: it names the class that logs in and sends on this platform, as 'package.module:Factory'."
         )
     try:
         factory: Any
@@ -190,17 +190,19 @@ def _adapter(stack: Profile, settings: Canary, witness: Witness) -> Adapter:
             f"installed entry point of the group {ENTRY_POINTS}."
         ) from error
     if not callable(factory):
-        raise ProfileError(f"canary.adapter {name!r} is not a factory: it is called with the profile and a function.")
-    adapter: Adapter = factory(stack, witness.observe)
+        raise ProfileError(
+            f"canary.adapter {name!r} is not a factory: it must be callable with the profile and a function."
+        )
+    adapter: Adapter = factory(stack, observer.observe)
     return adapter
 
 
 @contextmanager
 def _recording(place: Path, run_id: str, stack: str) -> Iterator[tuple[JournalWriter, Path]]:
-    """A writer, and where its journal will lie when it is finished.
+    """A writer, and the path of its journal when it is finished.
 
-    A directory collects journals, the newest `JOURNALS_KEPT` of them. A file is replaced in one step at the end, so that
-    a verifier never reads half a flight.
+    A directory keeps the newest `JOURNALS_KEPT` journals. A file is replaced in one step at the end, so that
+    a verifier never reads an incomplete one.
     """
     if place.is_dir() or place.suffix != SUFFIX:
         path = place / f"canary-{run_id}{SUFFIX}"
@@ -216,12 +218,12 @@ def _recording(place: Path, run_id: str, stack: str) -> Iterator[tuple[JournalWr
         with writer:
             yield writer, place
     finally:
-        # Also of a flight that broke off: an old journal in its place would hide that.
+        # Also after an interrupted run: keeping the old journal would hide the interruption.
         unfinished.replace(place)
 
 
 def main() -> int:
-    """Run the command line; returns its exit code."""
-    # One line for every request would bury the result.
+    """Run the command line. Returns its exit code."""
+    # One line per request would hide the result.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     return run_command(app)

@@ -1,4 +1,4 @@
-"""What the canary does about things that a stack declares of OpenIM: a second device, webhooks."""
+"""Steps of the canary that depend on what the stack declares about OpenIM: a second device, webhooks."""
 
 from __future__ import annotations
 
@@ -6,77 +6,77 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from fixtures.clients.actions import Adapter, HookSeen, NotOffered, SeesWebhooks, Session
-from suites.canary.parts import Bird, CanaryStopped, marker_of, tried
+from fixtures.clients.actions import Adapter, NotOffered, OffersWebhooks, Session, WebhookCall
+from suites.canary.parts import CanaryStopped, CanaryUser, attempt, marker_of
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import OpPhase
 
 WEB = 5
-"""The browser, as OpenIM counts platforms: another class of device than a phone."""
+"""The browser, as OpenIM numbers platforms: another class of device than a phone."""
 
 _POLL_S = 0.3
-_STILL_S = 3.0
-"""Hooks after an event are queued: so long without a new one, and no more are waited for."""
+_QUIET_S = 3.0
+"""After-hooks are queued: stop waiting when no new one has come for this long."""
 _WATCH_MAX_S = 15.0
 
 
 class DeviceSteps:
-    """A canary logs in on a second platform; both sessions must go on reaching OpenIM."""
+    """A canary user logs in on a second platform; what then happens to both sessions is recorded for TOK-07."""
 
     def __init__(self, adapter: Adapter, recorder: Recorder) -> None:
         self._adapter = adapter
         self._recorder = recorder
 
     async def second_login(
-        self, bird: Bird, first_platform: int, conversation: str, log_in: Callable[[int], Awaitable[Session]]
+        self, canary: CanaryUser, first_platform: int, conversation: str, log_in: Callable[[int], Awaitable[Session]]
     ) -> None:
-        """`log_in` signs the same user in on the platform that it is given; it stays signed in until the adapter closes."""
-        call_id = self._recorder.invoke(bird.name, "second_login", user=bird.name, platforms=[first_platform, WEB])
+        """`log_in` signs the same user in on the given platform. The user stays signed in until the adapter closes."""
+        call_id = self._recorder.invoke(canary.name, "second_login", user=canary.name, platforms=[first_platform, WEB])
         try:
             second = await log_in(WEB)
         except CanaryStopped as error:
-            self._end(bird, call_id, OpPhase.INFO, session="second", error=str(error))
+            self._end(canary, call_id, OpPhase.INFO, session="second", error=str(error))
             return
-        for name, session in (("first", bird.session), ("second", second)):
-            step = await tried(self._adapter.newest_seq(session, conversation))
+        for name, session in (("first", canary.session), ("second", second)):
+            step = await attempt(self._adapter.newest_seq(session, conversation))
             if step.phase is not OpPhase.OK:
-                self._end(bird, call_id, step.phase, session=name, err_code=step.err_code, error=step.error)
+                self._end(canary, call_id, step.phase, session=name, err_code=step.err_code, error=step.error)
                 return
-        self._end(bird, call_id, OpPhase.OK)
+        self._end(canary, call_id, OpPhase.OK)
 
-    def _end(self, bird: Bird, call_id: str, phase: OpPhase, **told: object) -> None:
-        self._recorder.complete(phase, bird.name, "second_login", call_id, user=bird.name, **told)
+    def _end(self, canary: CanaryUser, call_id: str, phase: OpPhase, **fields: object) -> None:
+        self._recorder.complete(phase, canary.name, "second_login", call_id, user=canary.name, **fields)
 
 
 class HookSteps:
-    """Webhooks that OpenIM calls for the canary's messages, where the adapter sees the receiver's; else nothing."""
+    """Webhooks that OpenIM calls for the canary's messages. Nothing is done if the adapter cannot query their receiver."""
 
     def __init__(self, adapter: Adapter, recorder: Recorder, run_id: str) -> None:
-        self._adapter = adapter if isinstance(adapter, SeesWebhooks) else None
+        self._adapter = adapter if isinstance(adapter, OffersWebhooks) else None
         self._recorder = recorder
         self._run_id = run_id
         self._watch = ""
 
-    async def begin(self, bird: Bird, conversation: str) -> None:
-        """From here on what is sent in the conversation must be told to the receiver, if it can be asked at all."""
+    async def begin(self, canary: CanaryUser, conversation: str) -> None:
+        """Start to expect a webhook for each message in the conversation, if the receiver can be queried."""
         if self._adapter is None:
             return
         try:
-            await tried(self._adapter.webhooks())
+            await attempt(self._adapter.webhooks())
         except NotOffered:
             self._adapter = None
         else:
-            self._watch = self._recorder.invoke(bird.name, "hook_watch", conversation=conversation)
+            self._watch = self._recorder.invoke(canary.name, "hook_watch", conversation=conversation)
 
-    async def end(self, bird: Bird, conversation: str) -> None:
-        """Look at the receiver until it is still, and record what it got of this run."""
+    async def end(self, canary: CanaryUser, conversation: str) -> None:
+        """Query the receiver until no more calls come, and record those of this run."""
         if self._adapter is None:
             return
-        step = await tried(self._still(self._adapter))
+        step = await attempt(self._until_quiet(self._adapter))
         for hook in step.result or ():
             if marker_of(hook.text).startswith(f"{self._run_id}."):
                 self._recorder.observe(
-                    bird.name,
+                    canary.name,
                     "hook",
                     command=hook.command,
                     operation_id=hook.operation_id,
@@ -84,33 +84,33 @@ class HookSteps:
                     marker=marker_of(hook.text),
                 )
         self._recorder.complete(
-            step.phase, bird.name, "hook_watch", self._watch, conversation=conversation, error=step.error
+            step.phase, canary.name, "hook_watch", self._watch, conversation=conversation, error=step.error
         )
 
-    async def deny(self, bird: Bird, conversation: str) -> None:
-        """Have the receiver refuse one message, and try to send it: it must not be taken."""
+    async def deny(self, canary: CanaryUser, conversation: str) -> None:
+        """Have the receiver refuse one message, and try to send it: OpenIM must not accept it."""
         if self._adapter is None:
             return
         marker = f"{self._run_id} denied"
         with suppress(NotOffered):
-            told = await tried(self._adapter.refuse_next(marker))
-            call_id = self._recorder.invoke(bird.name, "hook_deny", marker=marker)
-            phase, error = OpPhase.INFO, told.error
-            if told.phase is OpPhase.OK:
-                connection = bird.standing
-                step = await tried(
-                    self._adapter.send(bird.session, conversation, marker)
+            refusal = await attempt(self._adapter.refuse_next(marker))
+            call_id = self._recorder.invoke(canary.name, "hook_deny", marker=marker)
+            phase, error = OpPhase.INFO, refusal.error
+            if refusal.phase is OpPhase.OK:
+                connection = canary.open_connection
+                step = await attempt(
+                    self._adapter.send(canary.session, conversation, marker)
                     if connection is None
                     else connection.send(conversation, marker)
                 )
                 phase, error = step.phase, step.error
-            self._recorder.complete(phase, bird.name, "hook_deny", call_id, marker=marker, error=error)
+            self._recorder.complete(phase, canary.name, "hook_deny", call_id, marker=marker, error=error)
 
-    async def _still(self, adapter: SeesWebhooks) -> list[HookSeen]:
+    async def _until_quiet(self, adapter: OffersWebhooks) -> list[WebhookCall]:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _WATCH_MAX_S
         seen, changed_s = list(await adapter.webhooks()), loop.time()
-        while loop.time() < min(until_s, changed_s + _STILL_S):
+        while loop.time() < min(until_s, changed_s + _QUIET_S):
             await asyncio.sleep(_POLL_S)
             now = list(await adapter.webhooks())
             if len(now) != len(seen):

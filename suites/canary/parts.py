@@ -1,4 +1,4 @@
-"""What the steps of the canary share: how much to do, who hears answers, what became of a step, the birds themselves."""
+"""What the steps of the canary share: options, users, outcomes of calls, and the observer of the gateway's answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from fixtures.clients.actions import Answer, Connection, NotOffered, Refused, Session
+from fixtures.clients.actions import Answer, CanaryConnection, NotOffered, Refused, Session
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import OpPhase
 from verifier.judges.redaction import holds_im_token
@@ -18,15 +18,15 @@ _MARKER = re.compile(r"\[([0-9A-Za-z-]+\.[0-9]+)\]")
 
 
 class CanaryStopped(Exception):
-    """The canary cannot go on; what was recorded so far stays. The text says at which step and why."""
+    """The canary cannot continue. The journal keeps what was recorded. The text names the step and the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How much the canary does. Times in seconds.
+class CanaryOptions:
+    """The options of one run. Times are in seconds.
 
-    `settle_s` is what an acknowledged message may take to be readable; `warm_up_s` passes after a WebSocket connected,
-    because OpenIM pushes nothing to whom it has not yet marked online.
+    `settle_s`: how long an acknowledged message may take to be readable; `warm_up_s`: pause after a WebSocket has connected,
+    because OpenIM pushes nothing to a user who is not yet marked online [F119].
     """
 
     users: tuple[str, str]
@@ -39,44 +39,44 @@ class Plan:
 
 
 @dataclass(slots=True)
-class TokenSightings:
-    """Answers that were heard, and where imTokens stood in them."""
+class AnswerCounts:
+    """How many answers were observed, and the places of imTokens in them."""
 
     answers: int = 0
     token_in: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Witness:
-    """Hears every answer of the gateway and keeps where imTokens stood; what came over a WebSocket is kept apart."""
+class AnswerObserver:
+    """Observes every answer of the gateway and keeps where imTokens were in it, separately for HTTP and WebSocket."""
 
-    http: TokenSightings = field(default_factory=TokenSightings)
-    socket: TokenSightings = field(default_factory=TokenSightings)
+    http: AnswerCounts = field(default_factory=AnswerCounts)
+    socket: AnswerCounts = field(default_factory=AnswerCounts)
 
     def observe(self, answer: Answer) -> None:
-        """Told by the adapter."""
-        tally = self.socket if answer.socket else self.http
-        tally.answers += 1
+        """Called by the adapter with each answer."""
+        counts = self.socket if answer.socket else self.http
+        counts.answers += 1
         if holds_im_token(answer.body.decode("utf-8", "replace")):
-            tally.token_in.append(f"body of {answer.route}")
-        tally.token_in += [
+            counts.token_in.append(f"body of {answer.route}")
+        counts.token_in += [
             f"header {name} of {answer.route}" for name, value in answer.headers.items() if holds_im_token(value)
         ]
 
     def take(self) -> tuple[int, list[str]]:
-        """(answers, places of imTokens) by HTTP since the last call."""
-        taken, self.http = self.http, TokenSightings()
+        """(number of answers, places of imTokens) over HTTP since the last call."""
+        taken, self.http = self.http, AnswerCounts()
         return taken.answers, taken.token_in
 
     def take_socket(self) -> tuple[int, list[str]]:
-        """The same of WebSockets. Nothing is ever skipped: pushes come between any two calls."""
-        taken, self.socket = self.socket, TokenSightings()
+        """The same for WebSockets. Pushes between two calls are included."""
+        taken, self.socket = self.socket, AnswerCounts()
         return taken.answers, list(dict.fromkeys(taken.token_in))
 
 
 @dataclass(frozen=True, slots=True)
-class Tried(Generic[Result]):
-    """What became of a step: its result where `phase` is ok, else what went wrong."""
+class Attempt(Generic[Result]):
+    """The outcome of a step: its result if `phase` is ok, otherwise the error."""
 
     phase: OpPhase
     result: Result | None = None
@@ -84,60 +84,64 @@ class Tried(Generic[Result]):
     err_code: int | None = None
 
 
-async def tried(step: Awaitable[Result]) -> Tried[Result]:
-    """Carry a step of the adapter out. A clear no is `fail`, anything else that goes wrong `info`. NotOffered passes."""
+async def attempt(step: Awaitable[Result]) -> Attempt[Result]:
+    """Await a step of the adapter. A refusal is `fail`, any other exception `info`. NotOffered is raised."""
     try:
-        return Tried(OpPhase.OK, await step)
+        return Attempt(OpPhase.OK, await step)
     except NotOffered:
         raise
     except Refused as error:
-        return Tried(OpPhase.FAIL, error=told(error), err_code=error.err_code)
+        return Attempt(OpPhase.FAIL, error=error_text(error), err_code=error.err_code)
     except Exception as error:
-        return Tried(OpPhase.INFO, error=told(error))
+        return Attempt(OpPhase.INFO, error=error_text(error))
 
 
 @dataclass(slots=True)
-class Bird:
-    """One of the two canaries, under the name that the journal calls it by."""
+class CanaryUser:
+    """One of the two users of the canary, with the name that the journal uses."""
 
     name: str
     session: Session
-    connection: Connection | None = None
+    connection: CanaryConnection | None = None
     watch: str = ""
 
     @property
-    def standing(self) -> Connection | None:
-        """Its WebSocket, while that stands."""
+    def open_connection(self) -> CanaryConnection | None:
+        """Its WebSocket while that is open, or None."""
         return self.connection if self.connection is not None and not self.connection.ended else None
 
 
-async def asked_openim(
-    recorder: Recorder, bird: Bird, route: str, asked: Awaitable[Result], take: Callable[[], tuple[int, list[str]]]
+async def call_openim(
+    recorder: Recorder,
+    canary: CanaryUser,
+    route: str,
+    call: Awaitable[Result],
+    take: Callable[[], tuple[int, list[str]]],
 ) -> Result:
-    """A question to OpenIM by way of the gateway, recorded for GW-01. Raises CanaryStopped where it fails.
+    """Make a request to OpenIM through the gateway and record it for GW-01. Raises CanaryStopped if it fails.
 
-    `take` tells how many answers the gateway gave, and where imTokens stood in them.
+    `take` returns the number of the gateway's answers, and the places of imTokens in them.
     """
-    call_id = recorder.invoke(bird.name, "im_call", route=route, user=bird.name)
-    step = await tried(asked)
-    answers, shown = take()
-    # Without an answer to look at, nobody can say that no token was in it.
+    call_id = recorder.invoke(canary.name, "im_call", route=route, user=canary.name)
+    step = await attempt(call)
+    answers, tokens_shown = take()
+    # Without an observed answer it is unknown whether it contained a token.
     phase = step.phase if answers else OpPhase.INFO
     code = 0 if step.phase is OpPhase.OK else step.err_code
     recorder.complete(
-        phase, bird.name, "im_call", call_id, route=route, err_code=code, error=step.error, token_in=shown
+        phase, canary.name, "im_call", call_id, route=route, err_code=code, error=step.error, token_in=tokens_shown
     )
     if step.result is None:
-        raise CanaryStopped(f"{route} through the gateway failed for {bird.name}: {step.error}")
+        raise CanaryStopped(f"{route} through the gateway failed for {canary.name}: {step.error}")
     return step.result
 
 
 def marker_of(text: str) -> str:
-    """The marker in a canary's message; empty where there is none."""
+    """The marker in a canary's message. Empty if there is none."""
     found = _MARKER.search(text)
     return found[1] if found else ""
 
 
-def told(error: Exception) -> str:
-    """An error as a journal keeps it."""
+def error_text(error: Exception) -> str:
+    """An error message for the journal."""
     return (str(error) or type(error).__name__)[:200]

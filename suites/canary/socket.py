@@ -1,4 +1,4 @@
-"""The canary on OpenIM's WebSocket, through the platform's gateway: connect, listen, ask, try to be somebody else."""
+"""Steps of the canary over OpenIM's WebSocket through the gateway: connect, listen, request, try to be another user."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
-from fixtures.clients.actions import Adapter, Heard, NotOffered, SpeaksWebSocket
-from suites.canary.parts import Bird, Plan, Witness, asked_openim, marker_of, tried
+from fixtures.clients.actions import Adapter, NotOffered, OffersWebSocket, PushedMessage
+from suites.canary.parts import AnswerObserver, CanaryOptions, CanaryUser, attempt, call_openim, marker_of
 from verifier.judges.journal import Recorder
 from verifier.judges.operation import WEBSOCKET, OpPhase
 from verifier.judges.recorder import MessageRecorder
@@ -19,103 +19,105 @@ _ROUTE = "OpenIM's WebSocket"
 
 
 class SocketSteps:
-    """What is done over WebSockets, where the adapter speaks them; else nothing, and the journal holds nothing of it."""
+    """The steps over WebSockets. Nothing is done or recorded if the adapter does not offer them."""
 
-    def __init__(self, adapter: Adapter, witness: Witness, recorder: Recorder, plan: Plan) -> None:
-        self._adapter = adapter if isinstance(adapter, SpeaksWebSocket) else None
-        self._witness = witness
+    def __init__(self, adapter: Adapter, observer: AnswerObserver, recorder: Recorder, options: CanaryOptions) -> None:
+        self._adapter = adapter if isinstance(adapter, OffersWebSocket) else None
+        self._observer = observer
         self._recorder = recorder
-        self._scribe = MessageRecorder(recorder)
-        self._plan = plan
+        self._message_recorder = MessageRecorder(recorder)
+        self._options = options
 
-    async def connect(self, birds: Sequence[Bird]) -> None:
-        """Connect each canary, and wait until OpenIM pushes to them."""
-        for bird in birds:
+    async def connect(self, canaries: Sequence[CanaryUser]) -> None:
+        """Connect each canary user, and wait until OpenIM pushes to them."""
+        for canary in canaries:
             with suppress(NotOffered):
-                await self._connect(bird)
-        if any(bird.standing for bird in birds):
-            await asyncio.sleep(self._plan.warm_up_s)
+                await self._connect(canary)
+        if any(canary.open_connection for canary in canaries):
+            await asyncio.sleep(self._options.warm_up_s)
 
-    async def asked(self, bird: Bird, route: str, asked: Awaitable[Result]) -> Result:
-        """A question over the WebSocket, recorded as any call through the gateway. Raises CanaryStopped where it fails."""
-        return await asked_openim(self._recorder, bird, f"{route} over {_ROUTE}", asked, self._witness.take_socket)
+    async def call(self, canary: CanaryUser, route: str, call: Awaitable[Result]) -> Result:
+        """Make a request over the WebSocket, recorded like any call through the gateway. Raises CanaryStopped if it fails."""
+        return await call_openim(self._recorder, canary, f"{route} over {_ROUTE}", call, self._observer.take_socket)
 
-    async def end(self, birds: Sequence[Bird]) -> None:
-        """Close what was connected, and record whether it stood until now."""
-        for bird in birds:
-            if bird.connection is None:
+    async def end(self, canaries: Sequence[CanaryUser]) -> None:
+        """Close the connections, and record whether they were open until now."""
+        for canary in canaries:
+            if canary.connection is None:
                 continue
-            ended = bird.connection.ended
+            ended = canary.connection.ended
             with suppress(Exception):
-                await bird.connection.close()
-            _, shown = self._witness.take_socket()
+                await canary.connection.close()
+            _, tokens_shown = self._observer.take_socket()
             self._recorder.complete(
                 OpPhase.INFO if ended else OpPhase.OK,
-                bird.name,
+                canary.name,
                 "ws_watch",
-                bird.watch,
-                receiver=bird.name,
-                connection=_name(bird),
-                token_in=shown,
+                canary.watch,
+                receiver=canary.name,
+                connection=_name(canary),
+                token_in=tokens_shown,
                 error=ended,
             )
-            bird.connection = None
+            canary.connection = None
 
-    async def claim(self, bird: Bird, other: Bird) -> None:
-        """Try to be the other canary: only the session may say who one is."""
+    async def claim(self, canary: CanaryUser, other: CanaryUser) -> None:
+        """Try to connect as the other canary user: only the session may decide who a user is."""
         if self._adapter is None:
             return
         try:
-            step = await tried(self._adapter.connect_as(bird.session, other.session))
+            step = await attempt(self._adapter.connect_as(canary.session, other.session))
         except NotOffered:
             return
-        call_id = self._recorder.invoke(bird.name, "ws_claim", route=_ROUTE, user=bird.name, claimed=other.name)
-        _, shown = self._witness.take_socket()
+        call_id = self._recorder.invoke(canary.name, "ws_claim", route=_ROUTE, user=canary.name, claimed=other.name)
+        _, tokens_shown = self._observer.take_socket()
         prevented = step.phase is OpPhase.FAIL or bool(step.result)
         self._recorder.complete(
             OpPhase.FAIL if prevented else step.phase,
-            bird.name,
+            canary.name,
             "ws_claim",
             call_id,
             reason=step.result or step.error,
-            token_in=shown,
+            token_in=tokens_shown,
         )
 
-    async def _connect(self, bird: Bird) -> None:
+    async def _connect(self, canary: CanaryUser) -> None:
         if self._adapter is None:
             return
-        step = await tried(self._adapter.connect(bird.session, lambda heard: self._heard(bird, heard)))
-        call_id = self._recorder.invoke(bird.name, "ws_connect", route=_ROUTE, user=bird.name)
-        answers, shown = self._witness.take_socket()
+        step = await attempt(self._adapter.connect(canary.session, lambda message: self._record_push(canary, message)))
+        call_id = self._recorder.invoke(canary.name, "ws_connect", route=_ROUTE, user=canary.name)
+        answers, tokens_shown = self._observer.take_socket()
         self._recorder.complete(
             step.phase if answers else OpPhase.INFO,
-            bird.name,
+            canary.name,
             "ws_connect",
             call_id,
             route=_ROUTE,
-            connection=_name(bird),
+            connection=_name(canary),
             err_code=0 if step.phase is OpPhase.OK else step.err_code,
             error=step.error,
-            token_in=shown,
+            token_in=tokens_shown,
         )
         if step.result is not None:
-            bird.connection = step.result
-            bird.watch = self._recorder.invoke(bird.name, "ws_watch", receiver=bird.name, connection=_name(bird))
+            canary.connection = step.result
+            canary.watch = self._recorder.invoke(
+                canary.name, "ws_watch", receiver=canary.name, connection=_name(canary)
+            )
 
-    def _heard(self, bird: Bird, heard: Heard) -> None:
-        marker = marker_of(heard.text)
-        if marker.startswith(f"{self._plan.run_id}."):
-            self._scribe.saw(
-                bird.name,
+    def _record_push(self, canary: CanaryUser, message: PushedMessage) -> None:
+        marker = marker_of(message.text)
+        if marker.startswith(f"{self._options.run_id}."):
+            self._message_recorder.saw(
+                canary.name,
                 marker=marker,
-                conversation=heard.conversation,
-                text=heard.text,
-                seq=heard.seq,
-                message_id=heard.message_id,
+                conversation=message.conversation,
+                text=message.text,
+                seq=message.seq,
+                message_id=message.message_id,
                 channel=WEBSOCKET,
-                connection=_name(bird),
+                connection=_name(canary),
             )
 
 
-def _name(bird: Bird) -> str:
-    return f"{bird.name} over {_ROUTE}"
+def _name(canary: CanaryUser) -> str:
+    return f"{canary.name} over {_ROUTE}"

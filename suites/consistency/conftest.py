@@ -1,4 +1,4 @@
-"""One engine run for the whole session: every test below reads its verdict from it."""
+"""One run of the verifier for the whole session, from which every test reads its verdict."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verifier.profile import ProfileError, load_profile
 
 @pytest.fixture(scope="session")
 def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> JudgedRun:
-    """The stack of `--profile`, judged against its own baseline; without one, an embedded world in mid-migration."""
+    """The run on the stack of `--profile`, with the stack's own baseline. Without it, on an embedded world in mid-migration."""
     run = once(tmp_path_factory.getbasetemp().parent, lambda: _judge(request))
     record_run(request, run.result, code=run.exit_code)
     return run
@@ -30,5 +30,5 @@ def _judge(request: pytest.FixtureRequest) -> JudgedRun:
         return judge(load_profile(path))
     except ProfileError as error:
         pytest.exit(str(error), returncode=3)
-    except HistoryError as error:  # another run is under way, or the history cannot be used
+    except HistoryError as error:  # another run is in progress, or the history cannot be used
         pytest.fail(str(error), pytrace=False)

@@ -1,4 +1,4 @@
-"""One run of the verifier for a whole session of tests, and what its verdicts mean for a test."""
+"""One run of the verifier for a whole test session, and what its verdicts mean for a test."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ SHOWN_MAX = 10
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedRun:
-    """A finished run, and the checks whose known blindness the profile accepts, with the reason."""
+    """A finished run, and the checks whose inconclusive verdict the profile accepts, with the reason."""
 
     result: RunResult
     accepted: dict[str, str]
 
     def outcome(self, check_id: str) -> Outcome | None:
-        """A check's outcome; None where the run was cut short before it."""
+        """A check's outcome. None if the run was interrupted before it."""
         return next((clean_outcome(item) for item in self.result.outcomes if item.check_id == check_id), None)
 
     @property
     def exit_code(self) -> ExitCode:
-        """As `verifier run` would end."""
+        """The exit code of `verifier run`."""
         return self.result.exit_code(accepted=frozenset(self.accepted))
 
 
 def judge(profile: Profile, *, baseline: bool = False) -> JudgedRun:
-    """Run every check against a stack, as `verifier run` does; `baseline` takes one first."""
+    """Run every check on a stack, as `verifier run` does. With `baseline`, take one first."""
     plan = make_plan(load_checks(), profile)
     with open_history(profile) as history:
         if baseline:
@@ -55,29 +55,29 @@ def judge(profile: Profile, *, baseline: bool = False) -> JudgedRun:
     return JudgedRun(result=result, accepted=accepted)
 
 
-def settle(config: WorldConfig) -> Path:
-    """Bring an empty world into the middle of its move; returns its profile."""
+def migrate_half(config: WorldConfig) -> Path:
+    """Bring an empty world into the middle of its move. Returns its profile."""
     began = datetime.now(UTC)
     asyncio.run(worlds.mid_migration(config, users=USERS))
     return write_profile(config, profile_text(config, phase="cutover", since={"registered": began, "cutover": began}))
 
 
 def judge_world(config: WorldConfig) -> JudgedRun:
-    """Settle a world and judge it with its own baseline."""
-    return judge(load_profile(settle(config)), baseline=True)
+    """Bring a world into the middle of its move, take a baseline and judge it."""
+    return judge(load_profile(migrate_half(config)), baseline=True)
 
 
 def failure_text(item: Check, outcome: Outcome) -> str:
-    """Every finding in full sentences, the first `SHOWN_MAX` of them."""
+    """The first `SHOWN_MAX` findings, in full sentences."""
     judgement = outcome.judgement
     total = max(judgement.findings_total, len(judgement.findings))
-    lines = [f"{item.id} is violated: {item.title} (row {item.row!r} of the doc; {total} found)"]
+    lines = [f"{item.id} is violated: {item.title} (row {item.row!r} of docs/data-ownership.md; {total} found)"]
     for finding in judgement.findings[:SHOWN_MAX]:
         lines += [
             f"  {finding.summary}",
             f"    key {finding.key}; expected {finding.expected}; actual {finding.actual}",
             *(f"    {name}: {value}" for name, value in finding.evidence.items()),
-            f"    look again: {finding.recheck_command}",
+            f"    check again: {finding.recheck_command}",
             *([f"    next step: {finding.next_step}"] if finding.next_step else []),
         ]
     if total > SHOWN_MAX:
@@ -87,7 +87,7 @@ def failure_text(item: Check, outcome: Outcome) -> str:
 
 
 def why_not_judged(outcome: Outcome | None) -> str | None:
-    """Why a check could not know, or None where it could."""
+    """Why a check gave no answer, or None if it did."""
     if outcome is None:
         return "not judged: the run was interrupted before it"
     if outcome.verdict is Verdict.INCONCLUSIVE and not outcome.pending:

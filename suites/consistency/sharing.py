@@ -1,4 +1,4 @@
-"""One run for a whole session, also where its tests are spread over processes: the first judges, the others read."""
+"""One run for a whole session, also under pytest-xdist: the first worker runs the verifier, the others read the result."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from verifier.render.json import to_json
 
 
 def once(shared: Path, make: Callable[[], JudgedRun]) -> JudgedRun:
-    """What `make` gives; under pytest-xdist it is called by one worker alone. `shared`: a directory that all of them see."""
+    """The result of `make`, which one worker calls. `shared`: a directory that all workers can read."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return make()
     kept = shared / "consistency-run.json"
     with (shared / "consistency-run.lock").open("w") as lock:
-        # Two workers would also take the stack's lock from one another, and load the stack twice.
+        # Two workers would also compete for the stack's lock, and load the stack twice.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if kept.exists():
             raw = json.loads(kept.read_text(encoding="utf-8"))

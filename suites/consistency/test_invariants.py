@@ -1,7 +1,7 @@
-"""Every row of the doc holds on this stack.
+"""Every invariant of docs/checks.md holds on this stack.
 
-One test per invariant, driven by the verifier's own checks. Violated fails with the findings; what could not be judged is an
-error, unless the profile accepts it; what does not apply, and a check that is pending, is skipped with its reason.
+One test per invariant, with the verdicts of the verifier's checks. `violated` fails with the findings; `inconclusive` is an
+error unless the profile accepts it; `not_applicable` and pending checks are skipped with the reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from verifier.model.verdict import Outcome, Verdict
 
 CHECKS = load_checks()
 
-# The run takes its own time limits from the profile; this one only ends what hangs.
+# The run has time limits of its own from the profile; this one only ends a run that hangs.
 pytestmark = [pytest.mark.xdist_group("consistency"), pytest.mark.timeout(3600)]
 
 
@@ -30,7 +30,7 @@ def invariant(request: pytest.FixtureRequest) -> Check:
 
 @pytest.fixture
 def outcome(invariant: Check, judged: JudgedRun) -> Outcome:
-    """Its outcome, where there is one: what could not be judged ends here, as an error and not as a failure."""
+    """Its outcome. An inconclusive check ends here, as an error and not as a failure."""
     found = judged.outcome(invariant.id)
     if found is not None:
         attach_outcome(found)
@@ -44,7 +44,7 @@ def outcome(invariant: Check, judged: JudgedRun) -> Outcome:
 
 @titled_by_invariant
 def test_invariant(invariant: Check, outcome: Outcome) -> None:
-    """The invariant holds, or somebody answers for its breach until a date."""
+    """The invariant holds, or its breach is waived."""
     if outcome.pending and outcome.verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
         pytest.skip(f"pending, not accepted yet: {outcome.verdict.value}. See: verifier accept {invariant.id}")
     if outcome.verdict is Verdict.NOT_APPLICABLE:

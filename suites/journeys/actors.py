@@ -1,4 +1,4 @@
-"""Named actors: people with a device each, whose messages are recorded so that the judges can have their say."""
+"""Named users with one device each, whose messages are recorded for the judges."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _READ_MAX = 100
 
 @dataclass
 class Journey:
-    """One story: its recorder, and the names of those who take part."""
+    """One journey: its recorder, and the names of its users."""
 
     recorder: Recorder
     sent: int = 0
     actors: list[str] = field(default_factory=list)
 
     def next_marker(self) -> str:
-        """A name for the next message."""
+        """A marker for the next message."""
         self.sent += 1
         return f"m{self.sent}"
 
 
 @dataclass
 class Actor:
-    """Somebody with a name and a session."""
+    """A user with a name and a session."""
 
     name: str
     session: Session
@@ -43,41 +43,41 @@ class Actor:
 
     @property
     def openim_id(self) -> str:
-        """This person's id in OpenIM."""
+        """The user's id in OpenIM."""
         return self.session.user_id.hex
 
     async def says(self, text: str, *, to: str, for_: Sequence[Actor]) -> Sent:
-        """Send a message into a conversation; everybody in `for_` and the sender must be able to read it."""
-        scribe, marker = MessageRecorder(self.journey.recorder), self.journey.next_marker()
+        """Send a message to a conversation. Everyone in `for_` and the sender must be able to read it."""
+        message_recorder, marker = MessageRecorder(self.journey.recorder), self.journey.next_marker()
         text = f"{text} [{marker}]"
         names = [self.name, *(actor.name for actor in for_)]
-        call_id = scribe.begin_send(self.name, marker=marker, conversation=to, receivers=names, text=text)
+        call_id = message_recorder.begin_send(self.name, marker=marker, conversation=to, receivers=names, text=text)
         with allure.step(f"{self.name} says {text!r}"):
             try:
                 sent = await self.session.send(to, text)
             except GatewayError as error:
                 phase = OpPhase.FAIL if error.status < 500 else OpPhase.INFO
-                scribe.end_send(self.name, call_id, phase, error=str(error))
+                message_recorder.end_send(self.name, call_id, phase, error=str(error))
                 raise
-        scribe.end_send(self.name, call_id, OpPhase.OK, message_id=sent["message_id"])
+        message_recorder.end_send(self.name, call_id, OpPhase.OK, message_id=sent["message_id"])
         return sent
 
     async def reads(self, ref: str) -> list[str]:
-        """Everything in a conversation as this person's app shows it, oldest first."""
-        scribe = MessageRecorder(self.journey.recorder)
-        read = scribe.begin_read(self.name, ref)
+        """Every message of a conversation as this user's app shows it, oldest first."""
+        message_recorder = MessageRecorder(self.journey.recorder)
+        read = message_recorder.begin_read(self.name, ref)
         with allure.step(f"{self.name} reads"):
             messages = await self.session.messages(ref, limit=_READ_MAX)
         for message in messages:
-            self._saw(scribe, ref, message["text"], message["seq"], message["message_id"], read)
+            self._saw(message_recorder, ref, message["text"], message["seq"], message["message_id"], read)
         end = max((message["seq"] for message in messages), default=0)
-        scribe.end_read(self.name, read, begin=1, end=end, complete=len(messages) < _READ_MAX)
+        message_recorder.end_read(self.name, read, begin=1, end=end, complete=len(messages) < _READ_MAX)
         return [message["text"] for message in messages]
 
     async def reads_in_openim(self, ref: str, conversation: str) -> list[str]:
-        """The same conversation as OpenIM itself has it for this person; `ref` is how the journal knows it."""
-        scribe = MessageRecorder(self.journey.recorder)
-        read = scribe.begin_read(self.name, ref)
+        """The same conversation as OpenIM has it for this user. `ref` is its name in the journal."""
+        message_recorder = MessageRecorder(self.journey.recorder)
+        read = message_recorder.begin_read(self.name, ref)
         wanted = {"conversationID": conversation, "begin": 1, "end": _READ_MAX, "num": _READ_MAX}
         with allure.step(f"{self.name} reads in OpenIM"):
             envelope = await self.session.im(
@@ -86,13 +86,13 @@ class Actor:
         found = ((envelope["data"].get("msgs") or {}).get(conversation) or {}).get("Msgs") or []
         texts = [_text(row) for row in found]
         for row, text in zip(found, texts, strict=True):
-            self._saw(scribe, ref, text, row["seq"], row["serverMsgID"], read)
-        # Where the conversation has moved, OpenIM holds only what was said since: no proof of absence for the rest.
-        scribe.end_read(self.name, read, begin=1, end=_READ_MAX, complete=False)
+            self._saw(message_recorder, ref, text, row["seq"], row["serverMsgID"], read)
+        # OpenIM has only the messages since the move, so this read does not prove that older ones are missing.
+        message_recorder.end_read(self.name, read, begin=1, end=_READ_MAX, complete=False)
         return texts
 
     async def chat_pushes(self, message_id: str) -> list[Push]:
-        """The pushes about one message that reached this person's device."""
+        """The pushes for one message that reached this user's device."""
         return [
             push
             for push in await self.session.pushes()
@@ -100,7 +100,7 @@ class Actor:
         ]
 
     async def watches_pushes(self, *message_ids: str) -> None:
-        """Record what the device got for these messages, for the judge of double pushes."""
+        """Record the device's pushes for these messages, for the judge of double pushes."""
         recorder = self.journey.recorder
         call_id = recorder.invoke(self.name, "push_watch", receiver=self.name)
         for message_id in message_ids:
@@ -115,13 +115,17 @@ class Actor:
                 )
         recorder.complete(OpPhase.OK, self.name, "push_watch", call_id, receiver=self.name)
 
-    def _saw(self, scribe: MessageRecorder, ref: str, text: str, seq: int, message_id: str, read: str) -> None:
+    def _saw(
+        self, message_recorder: MessageRecorder, ref: str, text: str, seq: int, message_id: str, read: str
+    ) -> None:
         marker = text.rpartition("[")[2].removesuffix("]")
-        scribe.saw(self.name, marker=marker, conversation=ref, text=text, seq=seq, message_id=message_id, read=read)
+        message_recorder.saw(
+            self.name, marker=marker, conversation=ref, text=text, seq=seq, message_id=message_id, read=read
+        )
 
 
 async def enter(gateway: Gateway, journey: Journey, name: str, phone: str, *, platform: int = 2) -> Actor:
-    """Sign somebody up."""
+    """Sign a user up."""
     with allure.step(f"{name} signs up"):
         session = await gateway.sign_up(phone, name.capitalize(), platform=platform)
     journey.actors.append(name)

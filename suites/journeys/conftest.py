@@ -1,4 +1,4 @@
-"""What journeys share: one world of their own, two people, a journal that is judged when the story ends."""
+"""Fixtures of the journeys: one world, two users, and a journal that is judged at the end of each test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from fixtures.clients.gateway import Gateway
 from fixtures.clients.platform_admin import PlatformAdmin
 from fixtures.clients.world import WorldConfig
-from fixtures.platform.inspect import Looking, looking_at
+from fixtures.platform.inspect import StoreInspector, open_stores
 from suites.journeys import match, must
 from suites.journeys.actors import Actor, Journey, enter
 from verifier.judges.delivery import judge_delivery
@@ -25,20 +25,20 @@ from verifier.judges.pushes import judge_push_once
 _phones = count(1)
 
 ON_A_USERS_STACK = (
-    "journeys move conversations and look into the legacy stores, which takes the embedded platform; "
-    "on your own stack the canary acts (python -m suites.canary)"
+    "journeys move conversations and read the legacy stores, which needs the embedded platform; "
+    "for your own stack, use the canary (python -m suites.canary)"
 )
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The product runs on asyncio alone."""
+    """Run on asyncio only."""
     return "asyncio"
 
 
 @pytest.fixture(scope="package")
 def config(request: pytest.FixtureRequest) -> Iterator[WorldConfig]:
-    """A world in mixed mode, shared by the journeys; on a user's own stack journeys do not run."""
+    """A world in mixed mode, shared by the journeys. With `--profile` they are skipped."""
     if request.config.getoption("--profile", None):
         pytest.skip(ON_A_USERS_STACK)
     with request.getfixturevalue("stack").new_world() as world:
@@ -54,21 +54,21 @@ async def gateway(config: WorldConfig) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def admin(config: WorldConfig) -> AsyncIterator[PlatformAdmin]:
-    """Whoever runs the platform."""
+    """The platform's administration."""
     async with PlatformAdmin(config) as client:
         yield client
 
 
 @pytest.fixture
-async def stores(config: WorldConfig) -> AsyncIterator[Looking]:
-    """The world's stores, to look into past every service."""
-    async with looking_at(config) as found:
+async def stores(config: WorldConfig) -> AsyncIterator[StoreInspector]:
+    """The world's stores, read directly."""
+    async with open_stores(config) as found:
         yield found
 
 
 @pytest.fixture
 def journey(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journey]:
-    """A recorded story. When it is over, no message may be lost, doubled, changed, out of order or pushed twice."""
+    """A recorded journey. At its end no message may be lost, duplicated, changed, out of order or pushed twice."""
     path = tmp_path / "journey.jsonl"
     with JournalWriter(path, run_id=request.node.name, kind="journey", stack="embedded") as writer:
         yield Journey(writer)
@@ -85,13 +85,13 @@ def journey(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journey]
 
 @pytest.fixture
 async def alice(gateway: Gateway, journey: Journey) -> Actor:
-    """The one who begins."""
+    """The user who starts the conversation."""
     return await enter(gateway, journey, "alice", _phone())
 
 
 @pytest.fixture
 async def bob(gateway: Gateway, journey: Journey) -> Actor:
-    """The one who answers."""
+    """The user who answers."""
     return await enter(gateway, journey, "bob", _phone(), platform=1)
 
 

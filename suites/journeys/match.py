@@ -1,8 +1,8 @@
-"""Matchers: functions that say what is wrong with a value, or nothing. They never fail a test; `must` does.
+"""Matchers: functions that return what is wrong with a value, or None. They never fail a test; `must` does.
 
     must.match(push, match.at("type", match.equal("otp")), match.at("body", match.has("text")))
 
-A matcher is any function from a value to an error text or None, so a test can bring its own.
+A matcher is any function from a value to an error text or None, so a test can define others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SHOWN = 300
 
 
 def shown(value: object) -> str:
-    """A value as an error prints it: never a screen full."""
+    """The form of a value in error messages, limited in length."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
@@ -37,17 +37,17 @@ def at_least(least: float) -> Matcher:
 
 
 def has(part: object) -> Matcher:
-    """A text, list or mapping that holds `part`."""
+    """A text, list or mapping that contains `part`."""
     return lambda value: None if part in value else f"{shown(part)} is not in {shown(value)}"
 
 
 def lacks(part: object) -> Matcher:
-    """A text, list or mapping that does not hold `part`."""
+    """A text, list or mapping that does not contain `part`."""
     return lambda value: None if part not in value else f"{shown(part)} is in {shown(value)}"
 
 
 def length(expected: int) -> Matcher:
-    """So many items."""
+    """Exactly `expected` items."""
 
     def judge(value: Sized) -> str | None:
         return None if len(value) == expected else f"expected {expected} items, got {len(value)}: {shown(value)}"
@@ -56,7 +56,7 @@ def length(expected: int) -> Matcher:
 
 
 def at(path: str, *matchers: Matcher) -> Matcher:
-    """What stands at a dotted path (keys and list positions) satisfies all `matchers`."""
+    """The value at a dotted path (keys and list indexes) satisfies all `matchers`."""
 
     def judge(value: Any) -> str | None:
         for step in path.split("."):
@@ -71,12 +71,12 @@ def at(path: str, *matchers: Matcher) -> Matcher:
 
 
 def every_of(*matchers: Matcher) -> Matcher:
-    """All matchers are satisfied; the first error counts."""
+    """All matchers are satisfied. The first error is returned."""
     return lambda value: next((error for matcher in matchers if (error := matcher(value)) is not None), None)
 
 
 def each(*matchers: Matcher) -> Matcher:
-    """Every item satisfies all matchers. No items satisfy nothing: add `length` or use `some`."""
+    """Every item satisfies all matchers, and there is at least one."""
 
     def judge(value: Iterable[Any]) -> str | None:
         count = 0
@@ -89,7 +89,7 @@ def each(*matchers: Matcher) -> Matcher:
 
 
 def some(*matchers: Matcher) -> Matcher:
-    """At least one item satisfies all matchers; the last item's error is told."""
+    """At least one item satisfies all matchers. Otherwise the last item's error is returned."""
 
     def judge(value: Iterable[Any]) -> str | None:
         last: str | None = "there are no items"
@@ -106,13 +106,13 @@ def none(*matchers: Matcher) -> Matcher:
 
     def judge(value: Iterable[Any]) -> str | None:
         found = next((item for item in value if every_of(*matchers)(item) is None), None)
-        return None if found is None else f"nothing like this was to be there: {shown(found)}"
+        return None if found is None else f"an item that must not be there: {shown(found)}"
 
     return judge
 
 
 def fields(**expected: object) -> Matcher:
-    """A mapping in which these keys have these values; further keys are ignored."""
+    """A mapping in which these keys have these values. Other keys are ignored."""
 
     def judge(value: Mapping[str, Any]) -> str | None:
         return every_of(*(at(name, equal(wanted)) for name, wanted in expected.items()))(value)

@@ -1,4 +1,4 @@
-"""The only thing that fails a test: `must`. Waiting is looking again until a deadline; the last error is what is printed."""
+"""Assertions on matchers. Waiting polls until a deadline, and the last error is reported."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ def match(value: Value, *matchers: Matcher, what: str = "value") -> Value:
 
 
 async def eventually(
-    look: Callable[[], Awaitable[Value]], *matchers: Matcher, what: str, deadline_s: float = DEADLINE_S
+    poll: Callable[[], Awaitable[Value]], *matchers: Matcher, what: str, deadline_s: float = DEADLINE_S
 ) -> Value:
-    """Look until all matchers are satisfied; returns what was seen. Raises AssertionError at the deadline.
+    """Poll until all matchers are satisfied. Returns the value. Raises AssertionError at the deadline.
 
-    A look that fails is a look without success: the server may still be starting.
+    An exception counts as an attempt without success: the server may still be starting.
     """
     until_s = time.monotonic() + deadline_s
     while True:
-        # A look that hangs must not outlive the deadline.
+        # An attempt that hangs must not outlive the deadline.
         left_s = max(until_s - time.monotonic(), POLL_S)
         try:
-            value = await asyncio.wait_for(look(), left_s)
+            value = await asyncio.wait_for(poll(), left_s)
         except Exception as failure:
-            error: str | None = f"looking failed: {type(failure).__name__}: {failure}"
+            error: str | None = f"the attempt failed with {type(failure).__name__}: {failure}"
         else:
             error = every_of(*matchers)(value)
             if error is None:
                 return value
         if time.monotonic() >= until_s:
-            raise AssertionError(f"{what}: not within {deadline_s:g} s. The last look: {error}")
+            raise AssertionError(f"{what}: not within {deadline_s:g} s. The last attempt: {error}")
         await asyncio.sleep(POLL_S)
 
 
-async def remain(look: Callable[[], Awaitable[Value]], *matchers: Matcher, what: str, for_s: float) -> Value:
-    """All matchers are satisfied now and whenever looked for so long. Raises AssertionError at the first look that differs."""
+async def remain(poll: Callable[[], Awaitable[Value]], *matchers: Matcher, what: str, for_s: float) -> Value:
+    """All matchers are satisfied at every poll for `for_s` seconds. Raises AssertionError at the first that is not."""
     until_s = time.monotonic() + for_s
     started_s = time.monotonic()
     while True:
-        value = await look()
+        value = await poll()
         error = every_of(*matchers)(value)
         if error is not None:
             raise AssertionError(f"{what}: changed after {time.monotonic() - started_s:.1f} s: {error}")

@@ -1,4 +1,4 @@
-"""People with an open connection: they talk and hear over OpenIM's WebSocket, through the gateway, and it is recorded."""
+"""Users with an open connection, who send and receive over OpenIM's WebSocket through the gateway. All of it is recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from verifier.judges.recorder import MessageRecorder
 
 @dataclass
 class Online:
-    """Somebody who is connected. `refs` says how the journal knows OpenIM's conversations."""
+    """A connected user. `refs` maps OpenIM's conversation ids to their names in the journal."""
 
     actor: Actor
     socket: OpenIMWebSocket
@@ -28,15 +28,15 @@ class Online:
 
     @property
     def connection(self) -> str:
-        """How the journal calls this connection."""
+        """The connection's name in the journal."""
         return f"{self.actor.name} online"
 
     async def says(self, text: str, *, to: Actor, ref: str, for_: Sequence[Actor]) -> Ack:
-        """Send a message to somebody; everybody in `for_` and the sender must be able to read it."""
-        scribe, marker = MessageRecorder(self.actor.journey.recorder), self.actor.journey.next_marker()
+        """Send a message to a user. Everyone in `for_` and the sender must be able to read it."""
+        message_recorder, marker = MessageRecorder(self.actor.journey.recorder), self.actor.journey.next_marker()
         text, name = f"{text} [{marker}]", self.actor.name
         names = [name, *(actor.name for actor in for_)]
-        call_id = scribe.begin_send(
+        call_id = message_recorder.begin_send(
             name, marker=marker, conversation=ref, receivers=names, text=text, channel=WEBSOCKET
         )
         with allure.step(f"{name} says {text!r} over the WebSocket"):
@@ -44,17 +44,17 @@ class Online:
                 ack = await self.socket.send_text(text, recv_id=to.openim_id)
             except (OpenIMError, OSError) as error:
                 refused = isinstance(error, OpenIMError) and 1000 < error.err_code < 2000
-                scribe.end_send(name, call_id, OpPhase.FAIL if refused else OpPhase.INFO, error=str(error))
+                message_recorder.end_send(name, call_id, OpPhase.FAIL if refused else OpPhase.INFO, error=str(error))
                 raise
-        scribe.end_send(name, call_id, OpPhase.OK, message_id=ack.server_msg_id)
+        message_recorder.end_send(name, call_id, OpPhase.OK, message_id=ack.server_msg_id)
         return ack
 
-    async def heard(self) -> list[str]:
+    async def received(self) -> list[str]:
         """The texts that were pushed so far, in order."""
         return [push.message.text for push in self.pushes if not push.notification]
 
     async def notified(self, content_type: int) -> list[dict[str, object]]:
-        """What the notifications of a type told so far."""
+        """The contents of the notifications of a type so far."""
         return [
             dict(push.message.detail)
             for push in self.pushes
@@ -62,22 +62,22 @@ class Online:
         ]
 
     async def reads(self, conversation: str) -> list[str]:
-        """Everything in a conversation, pulled over the WebSocket."""
+        """Every message of a conversation, pulled over the WebSocket."""
         with allure.step(f"{self.actor.name} pulls over the WebSocket"):
             end = (await self.socket.max_seqs()).get(conversation, 0)
             pulled = await self.socket.pull_range(conversation, begin=1, end=end)
         return [message.text for message in pulled.messages]
 
     async def listen(self) -> None:
-        """Keep and record what is pushed, until the connection ends."""
-        scribe = MessageRecorder(self.actor.journey.recorder)
+        """Collect and record pushes until the connection ends."""
+        message_recorder = MessageRecorder(self.actor.journey.recorder)
         async for push in self.socket.pushes():
             self.pushes.append(push)
             message = push.message
             ref = self.refs.get(message.conversation_id)
             if push.notification or ref is None:
                 continue
-            scribe.saw(
+            message_recorder.saw(
                 self.actor.name,
                 marker=message.text.rpartition("[")[2].removesuffix("]"),
                 conversation=ref,
@@ -91,10 +91,10 @@ class Online:
 
 @asynccontextmanager
 async def online(*actors: Actor, refs: dict[str, str]) -> AsyncIterator[list[Online]]:
-    """Connect people with their sessions, and wait until OpenIM pushes to them. In the end nobody may be gone."""
+    """Connect users with their sessions, and wait until OpenIM pushes to them. Whether they stay connected is recorded."""
     async with AsyncExitStack() as stack:
         found = [await stack.enter_async_context(_one(actor, refs)) for actor in actors]
-        # Presence lags: what is sent within the first second is stored and never pushed (trap R2).
+        # A message sent within the first second is stored and never pushed [F119].
         await asyncio.sleep(WARM_UP_S)
         yield found
 

@@ -1,1 +1,1 @@
-"""The scoreboard: does the verifier find what is broken, keep silent about what merely looks so, and admit what it cannot know?"""
+"""The scorecard: does the verifier report planted breaches, ignore look-alikes, and admit what cannot be known?"""

@@ -1,7 +1,7 @@
-"""`python -m suites.scorecard`: run the fault catalogue against living platforms under steady traffic, and keep the score.
+"""`python -m suites.scorecard`: run the fault catalogue on platforms with background traffic, and write the scorecard.
 
-Exit code 0: everything was answered rightly; 1: a breach was missed, a look-alike reported, something unknowable not admitted,
-or something said without a cause; 2: it could not be run.
+Exit code 0: every case was answered correctly; 1: a breach was missed, a look-alike reported, an unknowable case not admitted,
+or there was an unexplained finding or inconclusive verdict; 2: it could not be run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack.stack import Stack
-from suites.scorecard import page, running
+from suites.scorecard import page, run
 from suites.scorecard.score import Card
 
 DOCS = Path("docs/scorecard.md")
@@ -23,23 +23,27 @@ JSON = Path("reports/out/scorecard.json")
 
 
 def main() -> int:
-    """Parse, run, print, write."""
+    """Parse the arguments, run, print and write."""
     parser = argparse.ArgumentParser(prog="python -m suites.scorecard", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="of the people, the traffic and the order (default 1)")
-    parser.add_argument("--only", nargs="+", default=[], metavar="ID", help="cases, or checks whose cases are run")
-    parser.add_argument("--markdown", type=Path, help=f"where the summary goes (default {DOCS}, with --only nowhere)")
-    parser.add_argument("--html", type=Path, help="also as one HTML file")
+    parser.add_argument("--seed", type=int, default=1, help="seed of users, traffic and order (default 1)")
     parser.add_argument(
-        "--json", type=Path, default=JSON, help=f"for `python -m reports`, and for machines (default {JSON})"
+        "--only", nargs="+", default=[], metavar="ID", help="cases to run, or checks whose cases to run"
+    )
+    parser.add_argument("--markdown", type=Path, help=f"file for the summary (default {DOCS}, with --only none)")
+    parser.add_argument("--html", type=Path, help="also write the summary as one HTML file")
+    parser.add_argument(
+        "--json", type=Path, default=JSON, help=f"file for `python -m reports` and other programs (default {JSON})"
     )
     arguments = parser.parse_args()
-    only = running.named(arguments.only)
+    only = run.select_cases(arguments.only)
     if arguments.only and not only:
-        say(f"No case is called {', '.join(arguments.only)}. Cases look like {next(iter(CATALOGUE)).id}.")
+        say(
+            f"There is no case or check named {', '.join(arguments.only)}. Cases have ids like {next(iter(CATALOGUE)).id}."
+        )
         return 2
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scorecard-") as scratch, Stack.start(Path(scratch)) as stack:
-        card = running.run(stack, seed=arguments.seed, only=only, say=say)
+        card = run.run_catalogue(stack, seed=arguments.seed, only=only, say=say)
     card.took_s = time.monotonic() - started
     command = f"python -m suites.scorecard --seed {arguments.seed}"
     sys.stdout.write(page.markdown(card, command))
@@ -49,7 +53,7 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     sys.stderr.write(text + "\n")
 
 

@@ -1,7 +1,7 @@
-"""`python -m suites.scorecard.churn --minutes N`: a living platform without a breach, judged again and again.
+"""`python -m suites.scorecard.churn --minutes N`: judge a platform without breaches again and again while it is used.
 
-Beside the scoreboard's traffic a second crowd moves conversations, changes devices, joins by invite, pins, reports.
-Exit code 0: no finding and nothing inconclusive; 1: something was said, which is printed; 2: it could not be run.
+In addition to the scorecard's traffic, other users move conversations, change devices, join by invite, pin, report.
+Exit code 0: no findings and nothing inconclusive; 1: there were some, which are printed; 2: it could not be run.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from fixtures.blueprints import steady, worlds
-from fixtures.blueprints.living import living
+from fixtures.blueprints import background_traffic, worlds
+from fixtures.blueprints.lifecycle_traffic import lifecycle_traffic
 from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.planting import findings
-from fixtures.scenarios.judging import FLUSH_S, Watch
-from fixtures.scenarios.stories import HEALTHY_JOURNAL, USERS
+from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS
+from fixtures.scenarios.verifier_runs import FLUSH_S, VerifierRuns
 from fixtures.stack.stack import Stack, World
 from verifier.model.verdict import RunResult, Verdict
 
 
 def main() -> int:
-    """Parse, run half of the time in the cutover and half frozen, print a table."""
+    """Run half of the time in the cutover and half frozen, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m suites.scorecard.churn", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, help="minutes to run, half of them in each phase (default 30)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of users and traffic (default 1)")
     arguments = parser.parse_args()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="churn-") as scratch, Stack.start(Path(scratch)) as stack:
@@ -40,37 +42,37 @@ def main() -> int:
 
 
 async def churn(world: World, phase: str, for_s: float, seed: int) -> list[str]:
-    """Runs back to back, in one phase; returns what was said that should not have been."""
+    """Run the verifier repeatedly in one phase. Returns its findings and inconclusive verdicts, of which there must be none."""
     config = world.config
     population = await worlds.mid_migration(config, users=USERS, seed=seed)
-    people = await steady.crowd(config, seed=seed)
+    people = await background_traffic.make_users(config, seed=seed)
     if phase == "frozen":
         await worlds.frozen(config, population, seed=seed)
     wrong: list[str] = []
-    with Watch(config) as watch:
-        watch.enter(phase)
+    with VerifierRuns(config) as runs:
+        runs.enter(phase)
         async with (
             Site.open(config, population, world.admin) as site,
-            steady.flowing(config, people, seed=seed) as flow,
-            living(config, seed=seed, frozen=phase == "frozen") as life,
+            background_traffic.running(config, people, seed=seed) as traffic,
+            lifecycle_traffic(config, seed=seed, frozen=phase == "frozen") as lifecycle,
         ):
             await asyncio.sleep(FLUSH_S)
-            await watch.baseline()
+            await runs.baseline()
             began = time.monotonic()
             number = 0
             while time.monotonic() - began < for_s:
                 number += 1
-                told = await watch.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
-                said = _said(told.result)
-                wrong += [f"{phase} run {number}: {text}" for text in said]
-                _row(phase, number, time.monotonic() - began, told.result, flow.made + life.counts)
-            wrong += [f"{phase}: the platform refused {refusal}" for refusal in life.refusals]
-            done = ", ".join(f"{times} × {name}" for name, times in sorted((flow.made + life.counts).items()))
+                planted_round = await runs.round(site, [CATALOGUE[name] for name in HEALTHY_JOURNAL])
+                unexpected = _unexpected(planted_round.result)
+                wrong += [f"{phase} run {number}: {text}" for text in unexpected]
+                _row(phase, number, time.monotonic() - began, planted_round.result, traffic.counts + lifecycle.counts)
+            wrong += [f"{phase}: the platform refused {refusal}" for refusal in lifecycle.refusals]
+            done = ", ".join(f"{times} × {name}" for name, times in sorted((traffic.counts + lifecycle.counts).items()))
             sys.stdout.write(f"{phase}: {done}\n")
     return wrong
 
 
-def _said(result: RunResult) -> list[str]:
+def _unexpected(result: RunResult) -> list[str]:
     inconclusive = [
         f"{outcome.check_id} inconclusive: {outcome.judgement.reason}"
         for outcome in result.outcomes

@@ -1,8 +1,8 @@
-"""`python -m suites.scorecard.mutate --checks 20 --seed 1`: does the catalogue notice that a check sees nothing any more?
+"""`python -m suites.scorecard.mutate --checks 20 --seed 1`: does the catalogue notice a check that no longer detects anything?
 
-The proof of each chosen check is replaced by one that says `holds` whatever it is asked. All cases that must be answered by one of
-the chosen checks are planted once, under the cut-out checks; each check must turn at least one of its own cases red.
-Exit code 0: each did; 1: a check can be cut out unnoticed, and is named.
+The proof of each chosen check is replaced by one that always holds. All breaches that one of the chosen checks must report are
+planted once, with the checks disabled; for each check, at least one of its cases must fail.
+Exit code 0: all were noticed; 1: a check can be disabled without being noticed, and is named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack.stack import Stack
-from suites.scorecard import running
+from suites.scorecard import run
 from suites.scorecard.score import Card
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import REGISTRY
@@ -29,31 +29,31 @@ from verifier.proofs.context import Context
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blindfold:
-    """A proof that finds nothing."""
+class AlwaysHolds:
+    """A proof that always holds."""
 
     takes_baseline: ClassVar[bool] = False
 
     async def execute(self, _context: Context) -> Judgement:
-        """Whatever there is, it holds."""
-        return Judgement(verdict=Verdict.HOLDS, coverage=(Coverage(text="nothing was looked at"),))
+        """Return `holds`."""
+        return Judgement(verdict=Verdict.HOLDS, coverage=(Coverage(text="nothing was read: this check is disabled"),))
 
 
 @contextmanager
-def cut_out(check_ids: Sequence[str]) -> Iterator[None]:
-    """The checks without their hearts, for the length of a block."""
+def disabled(check_ids: Sequence[str]) -> Iterator[None]:
+    """Replace the proofs of these checks by `AlwaysHolds`, for the length of a block."""
     load_checks()
-    heartless = cast("Any", lambda _profile: Blindfold())
-    blind = {item: replace(REGISTRY[item], build=heartless) for item in check_ids}
+    always_holds = cast("Any", lambda _profile: AlwaysHolds())
+    blind = {item: replace(REGISTRY[item], build=always_holds) for item in check_ids}
     with patch.dict(REGISTRY._checks, blind):
         yield
 
 
 def main() -> int:
-    """Choose, cut out, run their cases, print what turned red."""
+    """Choose checks, disable them, run their cases, and print which failed."""
     parser = argparse.ArgumentParser(prog="python -m suites.scorecard.mutate", description=__doc__)
-    parser.add_argument("--checks", type=int, default=20, help="how many (default 20)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--checks", type=int, default=20, help="how many checks to disable (default 20)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the choice, users and traffic (default 1)")
     arguments = parser.parse_args()
     able = sorted(item.id for item in load_checks())
     chosen = sorted(Random(arguments.seed).sample(able, min(arguments.checks, len(able))))  # noqa: S311 (a choice, no secret)
@@ -62,8 +62,12 @@ def main() -> int:
         for fault in CATALOGUE
         if fault.kind == "breach" and fault.depth != "mutant" and fault.expects & set(chosen)
     )
-    with tempfile.TemporaryDirectory(prefix="mutate-") as scratch, Stack.start(Path(scratch)) as stack, cut_out(chosen):
-        card = running.run(stack, seed=arguments.seed, only=cases, say=lambda text: None)
+    with (
+        tempfile.TemporaryDirectory(prefix="mutate-") as scratch,
+        Stack.start(Path(scratch)) as stack,
+        disabled(chosen),
+    ):
+        card = run.run_catalogue(stack, seed=arguments.seed, only=cases, say=lambda text: None)
     unnoticed = _print(card, chosen)
     return 1 if unnoticed else 0
 
@@ -72,14 +76,14 @@ def _print(card: Card, chosen: Sequence[str]) -> list[str]:
     unnoticed = []
     for check in chosen:
         mine = [case for case in card.cases if check in case.checks]
-        # Only its own absence counts: "not reported by A, B" names the checks that were missed.
+        # Only the check's own miss counts: "not reported by A, B" names the checks that missed the breach.
         red = [case.id for case in mine if check in case.said.partition(";")[0].replace(",", " ").split()]
         if not red:
             unnoticed.append(check)
         sys.stdout.write(
-            f"{check}: {len(red)} of {len(mine)} cases red{': ' + ', '.join(red) if red else ' – UNNOTICED'}\n"
+            f"{check}: {len(red)} of {len(mine)} cases failed{': ' + ', '.join(red) if red else ' – UNNOTICED'}\n"
         )
-    sys.stdout.write(f"{len(chosen) - len(unnoticed)} of {len(chosen)} cut-out checks were noticed\n")
+    sys.stdout.write(f"{len(chosen) - len(unnoticed)} of {len(chosen)} disabled checks were noticed\n")
     return unnoticed
 
 

@@ -20,8 +20,8 @@ import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fixtures.openim.app import create_app
-from fixtures.openim.state import State
+from fixtures.openim.model.state import ServerState
+from fixtures.openim.rest.app import create_app
 from fixtures.services.base import REPO_ROOT
 from fixtures.stack.ports import LOOPBACK, claim_port, release_port
 from load.report import account_for
@@ -97,7 +97,7 @@ def _served(app: ASGIApp) -> Iterator[str]:
 
 
 def _double() -> ASGIApp:
-    return create_app(State(secret=SECRET, admin_ids=["loadAdmin"]))
+    return create_app(ServerState(secret=SECRET, admin_ids=["loadAdmin"]))
 
 
 def _locust(host: str, out: Path, *more: str, file_bytes_max: int | None = None) -> subprocess.Popen[str]:

@@ -41,13 +41,13 @@ def session(*cases: CaseDocument, interrupted: bool = False) -> SuitesDocument:
 def load_report(path: Path, *, lost: bool) -> Path:
     """The result of a load run of one message, lost or read back."""
     journal = JournalWriter(path.with_suffix(".jsonl"), run_id="20260105T120000Z", kind="load", stack="acme")
-    recorder = MessageRecorder(journal)
-    sent = recorder.begin_send("a", marker="m1", conversation="si_a_b", text="hi", receivers=("b",))
-    recorder.end_send("a", sent, OpPhase.OK, message_id="id1")
-    read = recorder.begin_read("b", "si_a_b")
+    message_recorder = MessageRecorder(journal)
+    sent = message_recorder.begin_send("a", marker="m1", conversation="si_a_b", text="hi", receivers=("b",))
+    message_recorder.end_send("a", sent, OpPhase.OK, message_id="id1")
+    read = message_recorder.begin_read("b", "si_a_b")
     if not lost:
-        recorder.saw("b", marker="m1", conversation="si_a_b", text="hi", seq=1, message_id="id1", read=read)
-    recorder.end_read("b", read, begin=1, end=1, complete=True)
+        message_recorder.saw("b", marker="m1", conversation="si_a_b", text="hi", seq=1, message_id="id1", read=read)
+    message_recorder.end_read("b", read, begin=1, end=1, complete=True)
     journal.close()
     write_json(account_for([path.with_suffix(".jsonl")], settle_s=0), path)
     return path

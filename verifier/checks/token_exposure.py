@@ -9,7 +9,7 @@ from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs import Delivery, Rule
-from verifier.stores.redis.source import token_part
+from verifier.stores.redis.values import token_part
 
 ADMIN_PLATFORM = 10
 

@@ -15,7 +15,7 @@ from verifier.profile.models import Profile
 from verifier.proofs import Delivery, Reconcile, Rule
 from verifier.proofs.reconcile import must_exist
 from verifier.stores.openim.codes import TOKEN_CODES
-from verifier.stores.redis.source import token_part
+from verifier.stores.redis.values import token_part
 
 ROW = "imToken"
 JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,}")

@@ -16,8 +16,9 @@ from verifier.model.text import plural
 from verifier.model.verdict import ExitCode
 from verifier.profile import NotMapped, Profile, load_profile
 from verifier.profile.roles import GatewayRole
+from verifier.stores.builtin.table import BUILT_IN
 from verifier.stores.errors import StoreError
-from verifier.stores.pool import OPENIM_PREFIX, Stores, make_store
+from verifier.stores.pool import Stores, make_store
 from verifier.stores.protocols import Store
 
 _STYLE = {
@@ -119,7 +120,7 @@ async def _relation_lines(profile: Profile) -> list[Line]:
     stores = Stores(profile, refuse_writers=False)
     try:
         for name, relation in profile.relations.items():
-            if name.startswith(OPENIM_PREFIX) or relation.keys:
+            if name in BUILT_IN or relation.keys:
                 continue
             try:
                 source = await stores.source(Rows(name, tuple(relation.columns)))

@@ -36,7 +36,7 @@ from verifier.proofs.checkpoints import Checkpoints, CheckpointStore
 from verifier.proofs.context import Context, Memory
 from verifier.proofs.scope import Scope
 from verifier.stores.budget import Pause
-from verifier.stores.builtin.statements import Before
+from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 from verifier.stores.statement_log import sum_up
@@ -79,8 +79,8 @@ class Engine:
         """Run the plan and yield events as they occur. Closing the iterator stops the run."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._pause = Pause(self.pause_file)
-        before = Before(reads=self.unfinished.reads if self.unfinished else {}, run_ended_at=self.last_run_at)
-        stores = self._stores = Stores(self.profile, pause=self._pause, before=before)
+        earlier = EarlierRuns(reads=self.unfinished.reads if self.unfinished else {}, run_ended_at=self.last_run_at)
+        stores = self._stores = Stores(self.profile, pause=self._pause, earlier=earlier)
         self._checkpoints = Checkpoints(self.checkpoint_store, self._reads) if self.checkpoint_store else None
         started = self.unfinished.started_at if self.unfinished else _now()
         ids = tuple(item.id for item in self.plan.checks)

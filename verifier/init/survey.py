@@ -127,12 +127,12 @@ async def _keys(store: Any, survey: Survey) -> None:
     keys: dict[str, None] = {}
     cursor = 0
     for _ in range(SCANS_MAX):
-        cursor, batch = await redis.run("SCAN", redis.client.scan(cursor, count=200))
+        cursor, batch = await redis.run("SCAN", redis.driver.scan(cursor, count=200))
         keys |= dict.fromkeys(_text(key) for key in batch)
         if cursor == 0 or len(keys) >= KEYS_MAX:
             break
     try:
-        listened = await redis.run("PUBSUB CHANNELS", redis.client.pubsub_channels())
+        listened = await redis.run("PUBSUB CHANNELS", redis.driver.pubsub_channels())
     except Denied:
         listened = []
     survey.redis = RedisFound(

@@ -13,11 +13,11 @@ from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.proofs.records import RecordProof
+from verifier.stores.builtin.table import OPENIM, role_of
 from verifier.stores.errors import StoreError
 from verifier.stores.skew import VERIFIER
 
 _TIMES = ("timestamp", "epoch_s", "epoch_ms")
-OPENIM = "openim"
 
 
 class ClocksApart(StoreError):
@@ -37,26 +37,16 @@ def clocks_of(proof: RecordProof, profile: Profile) -> frozenset[str]:
         return frozenset(proof.clocks)
     found: set[str] = set()
     for rows in proof.compared:
-        if (role := role_of(rows, profile)) is None:
+        if (role := role_of(rows.relation, profile)) is None:
             continue
         if any(isinstance(where.value, datetime) for where in rows.where):
             found |= {role, VERIFIER}
         if {"ttl_ms", "token"} <= set(rows.columns):
             found |= {role, VERIFIER, OPENIM}  # OpenIM's clock wrote the token's exp
-    timed = {role_of(rows, profile) for rows in proof.compared if _reads_a_time(rows, profile)} - {None}
+    timed = {role_of(rows.relation, profile) for rows in proof.compared if _reads_a_time(rows, profile)} - {None}
     if len(timed) > 1:
         found |= {role for role in timed if role}
     return frozenset(found)
-
-
-def role_of(rows: Rows, profile: Profile) -> str | None:
-    """The role that holds a relation; None for the verifier's own relations and for media hosts."""
-    if rows.relation.startswith(f"{OPENIM}."):
-        return OPENIM
-    if rows.relation.startswith(f"{OPENIM}_mongo."):
-        return f"{OPENIM}_mongo"
-    relation = profile.relations.get(rows.relation)
-    return relation.role if relation else None
 
 
 def _reads_a_time(rows: Rows, profile: Profile) -> bool:

@@ -103,8 +103,8 @@ class Inventory:
         store = await context.stores.get(self.role)
         listed = [item for kind in self.kinds for item in await store.listing(kind) if self.applies(item)]
         unreadable = {item.name for item in listed if item.kind == "unreadable"}
-        unseen = tuple(item.name for item in listed if item.kind == "blind")
-        return _Listed([item for item in listed if item.kind not in ("unreadable", "blind")], unreadable, unseen)
+        unseen = tuple(item.name for item in listed if item.kind == "limitation")
+        return _Listed([item for item in listed if item.kind not in ("unreadable", "limitation")], unreadable, unseen)
 
     @staticmethod
     def _key(problem: Problem) -> str:

@@ -9,8 +9,8 @@ from typing import Protocol
 from verifier.model.query import Rows
 from verifier.model.verdict import Judgement
 from verifier.profile.models import Profile
-from verifier.proofs.clocks import role_of
 from verifier.proofs.context import Context
+from verifier.stores.builtin.table import role_of
 from verifier.stores.pool import Stores
 
 
@@ -52,6 +52,6 @@ async def describe_reading(
     sources = [await stores.source(rows) for rows in relations]
     return Description(
         queries=tuple(query for source in sources for query in source.queries),
-        role=role_of(relations[0], profile) or "",
+        role=role_of(relations[0].relation, profile) or "",
         unseen=unseen,
     )

@@ -1,4 +1,4 @@
-"""Politeness: how much may be asked of a store, how large a bite may be, and when to leave it alone for a while."""
+"""Limits on the load of a store: rates, concurrency, time-outs, chunk sizes, back-off and the pause file."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from verifier.stores.statement_log import StatementLog
 T = TypeVar("T")
 
 _TOOK_S: ContextVar[float] = ContextVar("took_s", default=0.0)
-"""How long the store worked for the task at hand: waiting for its turn says nothing about the size of a bite."""
+"""How long the store worked for the current chunk. The time that a statement waited for its turn is not in it."""
 BASELINE_ANSWERS = 20
-"""How many quick answers of a kind are remembered as what is usual."""
+"""Number of recent quick answers of a kind whose median is its usual time."""
 BASELINE_MIN = 5
 BURST_S = 1.0
-"""How far ahead of its rate a store may be asked after it was left alone."""
-REST_MIN_S, REST_MAX_S = 0.25, 10.0
+"""After a pause, statements may exceed the rate by this many seconds' worth."""
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
 PAUSE_POLL_S = 0.5
 
 
 class TooSlow(Unreachable):
-    """A statement was given up for its time limit; a smaller one may do."""
+    """A statement exceeded its time limit. A smaller one may succeed."""
 
 
 class Pause:
-    """The pause file: while it is there, nothing new is asked of any store."""
+    """The pause file: while it exists, no new statement is sent to any store."""
 
     def __init__(self, path: Path | None = None, poll_s: float = PAUSE_POLL_S) -> None:
         self.path = path
@@ -46,13 +46,17 @@ class Pause:
 
     @property
     def asked(self) -> bool:
-        """Whether the file is there at this moment."""
+        """Whether the file exists now."""
         return self.path is not None and self.path.exists()
 
     async def watch(
         self, paused: Callable[[], None], resumed: Callable[[float], None], passed: Callable[[float], None]
     ) -> None:
-        """Look for the file until cancelled; tell when a pause begins, when it is over (after how long), and how time passes in it."""
+        """Poll for the file until cancelled.
+
+        `paused` is called when a pause begins, `resumed` with its length in seconds when it ends, `passed` with the seconds
+        of each poll in between.
+        """
         began = 0.0
         while self.path is not None:
             if self.asked and not self._paused:
@@ -71,12 +75,12 @@ class Pause:
                 passed(waited_s)
 
     async def over(self) -> None:
-        """Wait while the run is paused."""
+        """Wait until the run is not paused."""
         await self._open.wait()
 
 
 class RateLimiter:
-    """So many a second, after the fact: what was too much is waited for before the next statement."""
+    """Limits a rate afterwards: an amount is spent first, and the next statement waits until the rate allows it."""
 
     def __init__(self, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_s = per_s
@@ -84,17 +88,17 @@ class RateLimiter:
         self._paid_until = clock() - BURST_S
 
     def spend(self, amount: float) -> None:
-        """This much was taken."""
+        """Count an amount that was used."""
         self._paid_until = max(self._paid_until, self._clock() - BURST_S) + amount / self._per_s
 
     @property
     def wait_s(self) -> float:
-        """How long the next one has to wait."""
+        """Seconds that the next statement has to wait."""
         return max(0.0, self._paid_until - self._clock())
 
 
 class Backoff:
-    """Notices that a store has become slow, and how long to leave it alone: longer each time, never for the same time twice."""
+    """Detects that a store has become slow and pauses it. Pauses grow while it stays slow, and each has a random part."""
 
     def __init__(self, budget: StoreBudget, jitter: Callable[[], float] = random.random) -> None:
         self._budget = budget
@@ -104,26 +108,26 @@ class Backoff:
         self.until = 0.0
 
     def usual_s(self, kind: str) -> float | None:
-        """The median of the latest quick answers of this kind, or None while there are too few."""
+        """The median of the recent quick answers of this kind, or None while there are fewer than BASELINE_MIN."""
         known = self._usual.get(kind, ())
         return median(known) if len(known) >= BASELINE_MIN else None
 
     def saw(self, kind: str, took_s: float, now: float) -> bool:
-        """An answer came; returns whether the store is to be left alone until `self.until`."""
+        """Count an answer of this kind. Returns whether the store is to be paused until `self.until`."""
         usual = self.usual_s(kind)
         if usual is None or took_s <= max(self._budget.chunk_target_s, self._budget.slow_factor * usual):
             self._usual.setdefault(kind, collections.deque(maxlen=BASELINE_ANSWERS)).append(took_s)
             self._slow_in_a_row = 0
             return False
-        pause = min(REST_MAX_S, REST_MIN_S * 2**self._slow_in_a_row)
+        pause = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2**self._slow_in_a_row)
         self._slow_in_a_row = min(self._slow_in_a_row + 1, 16)
-        # Twelve checks wait for the same store: they must not all come back at the same moment.
+        # Several checks wait for the same store: the random part keeps them from resuming at the same moment.
         self.until = max(self.until, now + pause * (0.5 + self._jitter()))
         return True
 
 
 class Budget:
-    """Bounds what is asked of one store: how many at once, how many a second, how many rows a second, how long each."""
+    """Bounds the load of one store: concurrent statements, statements per second, rows per second, seconds per statement."""
 
     def __init__(self, budget: StoreBudget, *, timeout_s: float, store: str, statement_log: StatementLog) -> None:
         self._slots = asyncio.Semaphore(budget.max_concurrency)
@@ -143,11 +147,11 @@ class Budget:
         rows: Callable[[T], int] = lambda _: 0,
         audited: bool = True,
     ) -> T:
-        """Do `work` in a slot; TooSlow when it takes longer than the operation time-out. `rows` counts what came back.
+        """Do `work` in a slot. Raises TooSlow when it takes longer than the operation time-out.
 
-        `kind` is the statement in its normal form: answers are compared with earlier ones of the same kind. None is for what waits
-        on purpose (a subscription, a change stream): it has no pace and no usual time. `audited`: the driver does not tell the
-        ledger about answers itself.
+        `kind`: the statement in normal form; its time is compared with earlier ones of the same kind. None is for work that
+        waits on purpose (a subscription, a change stream): it has neither rate nor usual time. `rows`: counts the rows of a
+        result. `audited`: count the answer in the statement log here; False where the driver's listener does it.
         """
         if kind is None:
             return await self._timed(work)
@@ -171,11 +175,11 @@ class Budget:
                 if audited:
                     self._statement_log.answered(kind, took_s=took_s, rows=count, failed=failed)
                 self._rows.spend(count)
-                if not failed or took_s >= self._timeout_s:  # an error that comes at once says nothing about the pace
+                if not failed or took_s >= self._timeout_s:  # an immediate error says nothing about the speed
                     self._statement_log.backed_off += self._backoff.saw(kind, took_s, now)
 
     async def _turn(self) -> None:
-        """Wait for the pause to be over, for the store to have rested, and for the rates."""
+        """Wait for the pause file, the back-off and the rates."""
         await self.pause.over()
         while (wait_s := max(self._statements.wait_s, self._rows.wait_s, self._backoff.until - time.monotonic())) > 0:
             self._statement_log.waited_s += wait_s
@@ -189,12 +193,12 @@ class Budget:
         except TimeoutError:
             raise TooSlow(
                 f"{self._store} did not answer within {self._timeout_s:g} s. "
-                "Is it overloaded? Raise operation_timeout_s of the role if it is just slow."
+                "Is it overloaded? Raise operation_timeout_s of the role if it is only slow."
             ) from None
 
 
 class ChunkSizer:
-    """How many rows (or blocks, or keys) to ask for at once, so that an answer takes about the budget's time."""
+    """Adapts the size of chunks (rows, blocks or keys) so that an answer takes about the budget's target time."""
 
     def __init__(self, budget: StoreBudget, *, at_most: int) -> None:
         self._target_s = budget.chunk_target_s
@@ -203,7 +207,7 @@ class ChunkSizer:
         self.size = max(self._least, at_most // 4)
 
     def took(self, seconds: float) -> None:
-        """The last bite took so long: the next one is smaller, larger or the same."""
+        """Adapt the size to the time in seconds that the last chunk took."""
         if seconds > self._target_s:
             self.size = max(self._least, int(self.size * max(0.25, self._target_s / seconds)))
         elif seconds < self._target_s / 2:
@@ -212,14 +216,15 @@ class ChunkSizer:
             )
 
     def shrink(self) -> bool:
-        """It was given up for its time limit; returns whether a smaller one is worth trying."""
+        """Make the size smaller after a chunk exceeded its time limit. Returns False where it is at its minimum."""
         if self.size <= self._least:
             return False
         self.size = max(self._least, self.size // 4)
         return True
 
     async def take(self, read: Callable[[int], Awaitable[T]]) -> T:
-        """Read one bite; one that is given up for its time limit is tried again, smaller, as long as it can be."""
+        """Read one chunk of `size` records. One that exceeds its time limit is read again in a smaller size, down to the
+        minimum."""
         while True:
             _TOOK_S.set(0.0)
             try:

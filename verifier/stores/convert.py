@@ -1,4 +1,4 @@
-"""Between a column's type in the store and the logical type that judges see."""
+"""Conversion between stored values and the logical values that proofs compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verifier.profile.relations import Column
 
 
 def to_logical(column: Column, value: Any) -> Any:
-    """A stored value as judges see it; a value that does not fit its declared type comes back as text."""
+    """A stored value as its column's logical type; as text where it does not fit that type."""
     if value is None:
         return None
     try:
@@ -34,7 +34,7 @@ def to_logical(column: Column, value: Any) -> Any:
 
 
 def to_stored(column: Column, value: Any) -> Any:
-    """A judge's value as the store compares it."""
+    """A logical value in the form that the store compares."""
     if isinstance(value, datetime):
         if column.type == "epoch_s":
             return int(value.timestamp())

@@ -1,31 +1,32 @@
-"""How a store fails: every error is a sentence that names the store, the cause and the next step."""
+"""The errors of stores. Each message names the store, the cause and the next step."""
 
 from __future__ import annotations
 
 
 class StoreError(Exception):
-    """A store could not answer: the sentence names the store, the cause and the next step."""
+    """A store could not answer. Base class of all errors in this module."""
 
 
 class Unreachable(StoreError):
-    """No connection, or it broke, or it was too slow."""
+    """There is no connection, it broke, or the answer took too long."""
 
 
 class RouteClosed(StoreError):
-    """A server, or what stands before it, does not serve this route to us."""
+    """The server, or a proxy in front of it, does not serve this route."""
 
 
 class Denied(StoreError):
-    """The credential lacks a privilege."""
+    """The credential is refused or lacks a privilege."""
 
 
 class Missing(StoreError):
-    """A table, collection or column that the profile names is not there."""
+    """A table, collection or column that the profile names does not exist."""
 
 
 class Forbidden(StoreError):
-    """The allow-list refused a statement: a fault of the profile or of the verifier, never a query to retry."""
+    """The allow-list refused a statement. The profile or the verifier is wrong; a retry does not help."""
 
 
 class ContinuityLost(StoreError):
-    """What was remembered no longer connects to what is there: a token too old, a counter restarted. Re-arm."""
+    """The remembered state no longer leads to the present one: a resume token is too old, a counter restarted. Take a new
+    baseline."""

@@ -1,4 +1,4 @@
-"""HTTP with an allow-list in the transport: a request that is not on it never reaches the network."""
+"""HTTP clients with an allow-list in the transport, before anything is sent."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from verifier.stores.statement_log import StatementLog
 
 
 class AllowListTransport(httpx.AsyncBaseTransport):
-    """Wraps a transport; `allowed(method, path)` decides, everything else raises Forbidden.
+    """A transport that sends a request only if `allowed(method, path)` is true, and raises Forbidden otherwise.
 
-    With `timed` it also tells the ledger how long each answer took, host by host: for requests that no budget times.
+    `timed`: also log the time of each answer by host, for requests that do not pass a budget.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class AllowListTransport(httpx.AsyncBaseTransport):
         self._timed = timed
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request, if it is allowed."""
+        """Send the request if it is allowed."""
         path = request.url.raw_path.decode("ascii").partition("?")[0]
         if not self._allowed(request.method, path):
             self._statement_log.refused += 1
@@ -67,7 +67,8 @@ def guarded_client(
     auth: tuple[str, str] | None = None,
     timed: bool = False,
 ) -> httpx.AsyncClient:
-    """A client of one server. System proxies are ignored and redirects are not followed: both could leave the stack."""
+    """A client of one server. It ignores system proxies and does not follow redirects, because both could lead out of the
+    stack."""
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     inner = httpx.AsyncHTTPTransport(verify=verify, retries=1)
     return httpx.AsyncClient(

@@ -1,7 +1,7 @@
 """What every store offers to the proofs.
 
-A store hands out *sources* (records of one relation) and *observers* (has anything been written there?). All of it reads;
-each statement, command or request passes the store's allow-list before it reaches the network.
+A store makes *sources* (the records of one relation) and *observers* (was anything written to one object?). All of it only
+reads: each statement, command or request passes the store's allow-list before it is sent.
 """
 
 from __future__ import annotations
@@ -16,57 +16,67 @@ from verifier.model.invariant import Row
 from verifier.stores.budget import Budget
 from verifier.stores.statement_log import StatementLog
 
+MARK_BYTES = 5
+"""Length of a mark, the beginning of a key's SHA-256. Among a million records, one new record in a million has the mark of a
+known one and is taken for it."""
+
 
 class Source(Protocol):
     """The records of one relation, read in chunks."""
 
     label: str
-    """What a reader calls it: `users (user_db: public.users)`."""
+    """Name for messages: `users (user_db: public.users)`."""
 
     key: tuple[str, ...]
+    """The logical columns that identify a record."""
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """What would be sent, for `explain` and the evidence."""
+        """The statements that are sent, for `explain` and for evidence."""
 
     def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """All records, a bounded number at a time. The same record may come twice where the store scans (Redis)."""
+        """All records, a bounded number at a time. A store that scans (Redis) may return a record twice."""
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records whose column has one of these values, in any order; one batch, the caller bounds it."""
+        """The records whose `column` has one of `values`, in any order. One batch: the caller bounds its size."""
 
 
 @runtime_checkable
 class OrderedSource(Source, Protocol):
-    """A source with an order that lasts (a key, not a cursor): reading can go on where it was broken off."""
+    """A source with a lasting order (by key, not by cursor), so that an interrupted reading can be resumed."""
 
     @property
     def position(self) -> str | None:
-        """Where the chunk that was handed out last ended; None before the first one, and where its key cannot be written down."""
+        """Where the last returned chunk ended; None before the first chunk, and where its key has no text form."""
 
     def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
-        """All records, or those behind a position of an earlier reading."""
+        """All records, or those after a position of an earlier reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class CounterSnapshot:
-    """What an observer remembers of an object from one look to the next; JSON-able through `to_json`.
+    """What an observer remembers of an object between two runs; `to_json` is its stored form.
 
-    `continuity`: tokens that prove a counter is the same counter as last time. `counters`: monotonic counts by operation
-    (insert, update, delete, publish …); a missing one is not available here. `horizon`: where the witness search resumes.
-    `filled`: the parts of the object that hold records. `weak`: why this look alone proves no silence of an object that nobody
-    else may write to, "" where it does. `heartbeats` count whatever the server does, our own looks included: they tell nothing but
-    a reset of all counters, for then one of them goes back. `known`: the marks of all records that were there, where a census was
-    taken (`Census`).
+    * `at`: the store's clock.
+    * `continuity`: named tokens. While they are unchanged, a counter is the same counter as before.
+    * `counters`: monotonic counts by operation (insert, update, delete, publish, …). A count that is missing is not available.
+    * `position`: where the search for witnesses resumes.
+    * `limitations`: what cannot be seen here, in words; part of the coverage.
+    * `filled`: the parts of the object that hold records.
+    * `inconclusive_because`: why this snapshot alone does not prove silence of an object that nobody else may write to; ""
+      where it does.
+    * `heartbeats`: counts that every activity of the server moves, the verifier's own included. They reveal a reset of all
+      counters, because one of them then goes back.
+    * `known`: the marks of all records that exist, where a census was taken (`Census`).
     """
 
     at: datetime
     continuity: Mapping[str, str] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
     position: str = ""
-    blind: tuple[str, ...] = ()
+    limitations: tuple[str, ...] = ()
     filled: frozenset[str] = frozenset()
-    weak: str = ""
+    inconclusive_because: str = ""
     heartbeats: Mapping[str, int] = field(default_factory=dict)
     known: frozenset[bytes] | None = None
 
@@ -76,7 +86,7 @@ class CounterSnapshot:
             "at": self.at.isoformat(),
             "continuity": dict(self.continuity),
             "counters": dict(self.counters),
-            "horizon": self.position,
+            "horizon": self.position,  # its name in stored histories
             "filled": sorted(self.filled),
             "heartbeats": dict(self.heartbeats),
             "known": None if self.known is None else b64encode(b"".join(sorted(self.known))).decode(),
@@ -92,25 +102,23 @@ class CounterSnapshot:
             position=raw["horizon"],
             filled=frozenset(raw.get("filled", ())),
             heartbeats=raw.get("heartbeats", {}),
-            known=None if raw.get("known") is None else marks_of(b64decode(raw["known"])),
+            known=None if raw.get("known") is None else split_marks(b64decode(raw["known"])),
         )
 
 
-MARK_BYTES = 5
-"""So much of a key's SHA-256 is remembered: among a million records, one new one in a million is taken for one of them."""
-
-
-def marks_of(joined: bytes) -> frozenset[bytes]:
-    """Marks that were written one behind the other."""
+def split_marks(joined: bytes) -> frozenset[bytes]:
+    """The marks in a concatenation of marks."""
     return frozenset(joined[at : at + MARK_BYTES] for at in range(0, len(joined), MARK_BYTES))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
-    """One write that was seen: which operation, on which record, how it is known and, where that can be told, when.
+    """One write that an observer found: its operation, the record, how it is known and, where known, when it happened.
 
-    `since_baseline` is proven (transaction horizon, stream); otherwise only the record's own time column speaks. `mark` is the record's
-    in a census: where it is given, the observer cannot tell an insert from an update, and a census can.
+    `since_baseline`: the write is proven to be later than the baseline, by a transaction id or a change stream; False where
+    only the record's own time column says so. `position`: the write's place in the store's order, for
+    `Observer.written_after`. `mark`: the record's mark in a census, given where the observer cannot distinguish an insert
+    from an update.
     """
 
     operation: str
@@ -124,36 +132,53 @@ class Witness:
 
 
 class Observer(Protocol):
-    """Watches one object of a store for writes."""
+    """Finds writes to one object of a store."""
 
     label: str
+    """Name for messages."""
+
     unseen: tuple[str, ...]
+    """What this technique never sees, in words."""
+
+    complete: bool = False
+    """Whether the witnesses include every write, so that `unseen` does not apply."""
+
+    limitations: tuple[str, ...] = ()
+    """What the last call of `witnesses` could not decide, in words."""
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """What would be sent."""
+        """The statements that are sent."""
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """Take a reading; `settled` waits until the store's counters have caught up (baselines)."""
+        """The object's counters now. `settled`: wait until counts that the store delays have arrived, as a baseline needs
+        it."""
 
     def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """Every write that can still be seen between two readings."""
+        """Every write between two snapshots that can still be found.
+
+        Raises ContinuityLost where the store's records do not reach back to `before`.
+        """
+
+    def written_after(self, witness: Witness, position: str) -> bool:
+        """Whether a write is later than a snapshot's `position`; False where this store cannot compare the two."""
+        return False
 
 
 @runtime_checkable
 class Census(Protocol):
-    """An observer whose witnesses do not say whether a record is new; who was there before does."""
+    """An observer whose witnesses do not show whether a record is new. It remembers which records existed before."""
 
     async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
-        """`now`, with the marks of all records that it saw. `before` is the earlier reading that its continuity leads back to."""
+        """`now` with the marks of all records that it saw. `before`: the earlier snapshot whose continuity `now` keeps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreObject:
-    """One object of a store's inventory: a table, a column, a collection, a queue, a binding …
+    """One object of a store's inventory: a table, a column, a collection, a queue, a binding, …
 
-    Two kinds are admissions: `unreadable` (known to be there, cannot be judged: inconclusive) and `blind` (what a credential of this
-    kind never sees: said in the coverage).
+    Two kinds say what an inventory lacks. `unreadable`: an object that exists and cannot be judged, so that the check is
+    inconclusive. `limitation`: what such a credential never sees, which is part of the coverage.
     """
 
     kind: str
@@ -163,7 +188,7 @@ class StoreObject:
 
 @dataclass(frozen=True, slots=True)
 class Privilege:
-    """What `doctor` found a credential able to do: `state` is ok, missing, too_many or unknown."""
+    """One thing that a credential can or cannot do. `state`: ok, guarded, notice, missing, too_many or unknown."""
 
     store: str
     what: str
@@ -172,28 +197,28 @@ class Privilege:
 
 
 class Store(Protocol):
-    """A connected role of the profile."""
+    """The store behind one role of the profile."""
 
     role: str
     statement_log: StatementLog
     budget: Budget
     clock_grain_s: float
-    """How coarse its clock is: 0 where it tells parts of a second."""
+    """The resolution of its clock in seconds; 0 where it has fractions of a second."""
 
     async def connect(self) -> None:
-        """Connect and identify the server; raises StoreError."""
+        """Connect and identify the server. Raises StoreError."""
 
     async def close(self) -> None:
-        """Give up all connections; never raises."""
+        """Close all connections. Never raises."""
 
     async def clock(self) -> datetime:
         """The store's own time."""
 
     async def privileges(self) -> Sequence[Privilege]:
-        """What this credential may do here."""
+        """What the credential may do."""
 
     async def version(self) -> str:
         """Product and version."""
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """The store's objects of one kind, for inventories; each store names the kinds it knows."""
+        """The store's objects of one kind, for inventories. Raises ValueError for a kind that the store does not have."""

@@ -1,4 +1,4 @@
-"""How far the clocks of a stack's stores are apart, measured as each store is connected."""
+"""Clock skew between the stores of a stack, measured when each store is connected."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from verifier.stores.errors import StoreError
 from verifier.stores.protocols import Store
 
 VERIFIER = "the verifier"
-"""The clock of the machine that the verifier runs on; what the profile says of times (`since`) is read by it, too."""
+"""The clock of the machine that the verifier runs on. Times in the profile (`since`) count as its times."""
 SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Offset:
-    """A clock against ours: `seconds` ahead of it, give or take `uncertain_s` (half the quickest answer, and the clock's grain)."""
+    """How far a clock is ahead of the verifier's, in seconds, and the uncertainty: half the quickest answer plus the
+    clock's grain."""
 
     seconds: float
     uncertain_s: float
 
 
-OURS = Offset(0.0, 0.0)
+OWN = Offset(0.0, 0.0)
 
 
 async def measure(store: Store) -> Offset | None:
-    """The best of a few looks at a store's clock: the quickest one bounds it best. None where the store does not tell the time."""
+    """The offset of a store's clock by the quickest of a few readings, which is the most precise. None where the clock
+    cannot be read."""
     best: Offset | None = None
     for _ in range(SAMPLES):
         try:
@@ -44,10 +46,8 @@ async def measure(store: Store) -> Offset | None:
 
 
 def apart(offsets: Mapping[str, Offset], clocks: Iterable[str], bound_s: float) -> str | None:
-    """Which of these clocks certainly differ by more than the bound, in a sentence; None where none do."""
-    known = {
-        name: OURS if name == VERIFIER else offsets[name] for name in clocks if name == VERIFIER or name in offsets
-    }
+    """The clocks that differ by more than the bound in spite of their uncertainty, in words; None where there are none."""
+    known = {name: OWN if name == VERIFIER else offsets[name] for name in clocks if name == VERIFIER or name in offsets}
     far = []
     for (one, a), (other, b) in combinations(sorted(known.items()), 2):
         skew_s = a.seconds - b.seconds

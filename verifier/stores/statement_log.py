@@ -1,4 +1,4 @@
-"""What was sent to a store: each statement, command or request in its normal form, with counts, rows and time."""
+"""What the verifier sent to a store: each statement, command or request in normal form, with counts, rows and time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def _now() -> datetime:
 
 @dataclass(slots=True)
 class Line:
-    """One statement of the audit log. `rows` that came back; `time_s` in all and `slowest_s` alone, both measured here."""
+    """One statement in normal form. `rows`: rows received; `time_s`: the sum of all answer times; `slowest_s`: the longest
+    one."""
 
     sent: int = 0
     answers: int = 0
@@ -29,33 +30,34 @@ class Line:
 
 @dataclass(slots=True)
 class StatementLog:
-    """The verifier's own footprint on one store (META-01, `--audit`).
+    """What one run sent to one store (META-01, `--audit`).
 
-    `reads` counts what went out by kind; `refused` what the allow-list kept from going out; `lines` has each statement in its
-    normal form: parameters, keys and ids are not in it, so there is one line for a thousand look-ups.
+    `reads`: statements sent, by kind. `refused`: statements that the allow-list refused. `lines`: one entry per statement in
+    normal form, which has no parameters, keys or ids: a thousand look-ups are one entry.
     """
 
     reads: collections.Counter[str] = field(default_factory=collections.Counter)
     refused: int = 0
     lines: dict[str, Line] = field(default_factory=dict)
     paced: int = 0
-    """Round trips that count against the budget's rate."""
+    """Round trips that count towards the budget's rate."""
     in_flight: int = 0
     in_flight_max: int = 0
     waited_s: float = 0.0
-    """Time for which statements were held back to keep the budget."""
+    """Time that statements waited to keep the budget."""
     backed_off: int = 0
-    """How often the store was given a rest because it had become slow."""
+    """Number of back-off pauses after slow or failed answers."""
 
     def note(self, what: str, statement: str | None = None, *, count: int = 1) -> None:
-        """`count` statements, commands or requests of this kind go out; `statement` is the normal form, `what` where there is none."""
+        """Count statements that are about to be sent. `what`: their kind; `statement`: their normal form, by default the
+        kind."""
         self.reads[what] += count
         line = self.lines.setdefault(normal_form(statement or what), Line())
         line.sent += count
         line.last_at = _now()
 
     def answered(self, statement: str, *, took_s: float, rows: int = 0, failed: bool = False) -> None:
-        """One of them was answered."""
+        """Count an answer. `took_s`: the time in seconds until it came."""
         line = self.lines.setdefault(normal_form(statement), Line())
         line.answers += 1
         line.failed += failed
@@ -66,22 +68,23 @@ class StatementLog:
 
     @property
     def total(self) -> int:
-        """All that was sent."""
+        """Statements sent."""
         return sum(self.reads.values())
 
     @property
     def rows(self) -> int:
-        """All rows that came back."""
+        """Rows received."""
         return sum(line.rows for line in self.lines.values())
 
 
 def normal_form(statement: str) -> str:
-    """One line, one blank between words."""
+    """The statement on one line, with one blank between words."""
     return " ".join(statement.split())
 
 
 def sum_up(statement_log: StatementLog | None, *, sent: int) -> Footprint:
-    """A ledger as numbers to report, the dearest statement first; `sent` includes the first part of a resumed run."""
+    """The log as numbers for the report, the statement with the longest total time first. `sent` includes the first part of
+    a resumed run."""
     if statement_log is None:
         return Footprint(sent=sent)
     lines = sorted(statement_log.lines.items(), key=lambda item: (-item[1].time_s, item[0]))

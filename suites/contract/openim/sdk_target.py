@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.services.openim_double import ADMIN, SECRET, running
+from fixtures.services.openim_double import ADMIN, SECRET, running_double
 from suites.contract.openim.server import Server
 
 # A real server stores a while after its ack, and tells who is online about once a second.
@@ -32,7 +32,7 @@ class SdkTarget:
 def named_or_double(server: Server | None, log: Path) -> Iterator[SdkTarget]:
     """The named server, else a fresh double that writes its log there."""
     if server is None:
-        with running(log) as double:
+        with running_double(log) as double:
             yield SdkTarget(
                 api_url=double.api_url,
                 ws_url=double.ws_url.replace("http", "ws", 1),

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from fixtures.openim.app import create_app
 from fixtures.openim.fault_settings import FaultSettings
 from fixtures.openim.gateway.server import Gateway as DoubleGateway
-from fixtures.openim.gateway.server import GatewaySettings
-from fixtures.openim.state import State
+from fixtures.openim.gateway.settings import GatewaySettings
+from fixtures.openim.model.state import ServerState
+from fixtures.openim.rest.app import create_app
 from suites.contract.openim.server import DEFAULT_ADMIN, DEFAULT_SECRET, Gateway, Server, ServerError
 
 _TICK_S = 0.003
@@ -134,7 +134,7 @@ async def double(
     `manual` has its time stand still but for what is skipped, as the REST cases need it; `faults` are its switches.
     """
     clock = ManualClock() if manual else SteppedClock()
-    state = State(secret=DEFAULT_SECRET, admin_ids=[DEFAULT_ADMIN], clock=clock.now_s)
+    state = ServerState(secret=DEFAULT_SECRET, admin_ids=[DEFAULT_ADMIN], clock=clock.now_s)
     if faults:
         state.faults.set(FaultSettings.model_validate(faults))
     settings = GatewaySettings(

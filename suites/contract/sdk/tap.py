@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fixtures.services.openim_double import free_port
+from fixtures.stack.ports import claim_port
 
 _PASSED_ON = ("content-type", "token", "operationid", "accept-encoding")
 _READY_WITHIN_S = 10.0
@@ -46,7 +46,7 @@ class Tap:
 @contextlib.contextmanager
 def tapped(api_url: str) -> Iterator[Tap]:
     """Serve a proxy of `api_url` on a free port of loopback, in a thread of its own."""
-    port = free_port()
+    port = claim_port()
     tap = Tap(f"http://127.0.0.1:{port}")
     http = httpx.AsyncClient(base_url=api_url, timeout=30.0, trust_env=False)
 

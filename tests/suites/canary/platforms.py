@@ -1,4 +1,4 @@
-"""A platform of a few lists, whose gateway can be told to misbehave in every way that the canary looks for."""
+"""A fake platform of a few lists, whose gateway can be made to misbehave in every way that the canary detects."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import jwt
 
 from fixtures.clients.actions import (
     Answer,
-    Hear,
-    Heard,
-    HookSeen,
     NotOffered,
     Observe,
+    OfflinePush,
     OldWebSocket,
-    PushSeen,
+    OnPush,
+    PushedMessage,
+    ReadMessage,
     Refused,
     Replay,
-    Seen,
+    WebhookCall,
 )
 from verifier.profile import Profile
 
@@ -30,21 +30,21 @@ OTHER_JWT = jwt.encode({"sub": "u1"}, "secret-of-nobody" * 3, algorithm="HS256")
 
 @dataclass(frozen=True)
 class FakeSession:
-    """A signed-in canary; `number` tells the logins of one user apart."""
+    """A signed-in canary. `number` distinguishes the logins of one user."""
 
     openim_id: str
     number: int = 0
 
 
 class FakePlatform:
-    """`canary.options.faults` of the profile lists what goes wrong."""
+    """The faults are listed in `canary.options.faults` of the profile."""
 
     def __init__(self, profile: Profile, observe: Observe) -> None:
         assert profile.canary is not None
         self.faults = frozenset(profile.canary.options.get("faults", ()))
         self._observe = observe
-        self._messages: list[Seen] = []
-        self._pushes: list[PushSeen] = []
+        self._messages: list[ReadMessage] = []
+        self._pushes: list[OfflinePush] = []
         self._ids = itertools.count(1)
         self._logins: dict[str, int] = {}
         self.closed = False
@@ -83,7 +83,7 @@ class FakePlatform:
 
     def _push(self, number: int) -> None:
         for source in ("platform", "openim")[: 2 if "pushes twice" in self.faults else 1]:
-            self._pushes.append(PushSeen(f"{source}{number}", f"m{number}", "", source))
+            self._pushes.append(OfflinePush(f"{source}{number}", f"m{number}", "", source))
         if "pushes again" in self.faults:
             self._pushes.append(self._pushes[-1])
 
@@ -95,14 +95,14 @@ class FakePlatform:
             raise Refused("ArgsError header must have token", err_code=1001)
         return len(self._messages)
 
-    async def read(self, session: FakeSession, conversation: str, *, begin: int, end: int) -> Sequence[Seen]:
+    async def read(self, session: FakeSession, conversation: str, *, begin: int, end: int) -> Sequence[ReadMessage]:
         if "silent adapter" not in self.faults:
             self._answer("POST /im/msg/pull_msg_by_seq", b"{}")
         if "unreadable" in self.faults:
             raise ConnectionError("connection reset")
         return [seen for seen in self._messages if begin <= seen.seq <= end]
 
-    async def pushes(self, session: FakeSession) -> Sequence[PushSeen]:
+    async def pushes(self, session: FakeSession) -> Sequence[OfflinePush]:
         if "no sink" in self.faults:
             raise NotOffered("no push sink")
         return list(self._pushes)
@@ -121,7 +121,7 @@ class FakePlatform:
         self.closed = True
 
     def _store(self, number: int, text: str) -> None:
-        self._messages.append(Seen(len(self._messages) + 1, f"m{number}", text))
+        self._messages.append(ReadMessage(len(self._messages) + 1, f"m{number}", text))
 
     def _answer(self, route: str, body: bytes, *, token: bool = False, socket: bool = False) -> None:
         if "silent adapter" not in self.faults:
@@ -129,11 +129,11 @@ class FakePlatform:
 
 
 class FakeHookedPlatform(FakePlatform):
-    """The same, and its receiver of webhooks can be asked."""
+    """The same, with a receiver of webhooks that can be queried."""
 
     def __init__(self, profile: Profile, observe: Observe) -> None:
         super().__init__(profile, observe)
-        self._hooks: list[HookSeen] = []
+        self._hooks: list[WebhookCall] = []
         self._refused: set[str] = set()
 
     async def send(self, session: FakeSession, conversation: str, text: str) -> str:
@@ -141,10 +141,10 @@ class FakeHookedPlatform(FakePlatform):
             raise Refused("refused by a hook", err_code=1004)
         message_id = await super().send(session, conversation, text)
         if "hooks off" not in self.faults and not ("loses a hook" in self.faults and message_id == "m2"):
-            self._hooks.append(HookSeen("callbackAfterSendSingleMsgCommand", "", message_id, text))
+            self._hooks.append(WebhookCall("callbackAfterSendSingleMsgCommand", "", message_id, text))
         return message_id
 
-    async def webhooks(self) -> Sequence[HookSeen]:
+    async def webhooks(self) -> Sequence[WebhookCall]:
         if "receiver away" in self.faults:
             raise ConnectionError("connection refused")
         return list(self._hooks)
@@ -156,13 +156,13 @@ class FakeHookedPlatform(FakePlatform):
 
 
 class FakeSocketPlatform(FakePlatform):
-    """The same, with OpenIM's WebSocket: whoever is connected is pushed every message, and no device is."""
+    """The same, with OpenIM's WebSocket: connected users are pushed every message, and devices nothing."""
 
     def __init__(self, profile: Profile, observe: Observe) -> None:
         super().__init__(profile, observe)
         self._connections: list[FakeConnection] = []
 
-    async def connect(self, session: FakeSession, hear: Hear) -> FakeConnection:
+    async def connect(self, session: FakeSession, on_push: OnPush) -> FakeConnection:
         if "no websocket" in self.faults:
             raise NotOffered("no websocket")
         if "websocket away" in self.faults:
@@ -172,7 +172,7 @@ class FakeSocketPlatform(FakePlatform):
             raise Refused("HTTP 403 forbidden")
         if "dead token at websocket" in self.faults:
             raise Refused("TokenNotExistError", err_code=1507)
-        self._connections.append(FakeConnection(self, session, hear))
+        self._connections.append(FakeConnection(self, session, on_push))
         return self._connections[-1]
 
     async def connect_as(self, session: FakeSession, other: FakeSession) -> str:
@@ -194,20 +194,20 @@ class FakeSocketPlatform(FakePlatform):
 class FakeConnection:
     """One connection to the fake OpenIM."""
 
-    def __init__(self, platform: FakeSocketPlatform, session: FakeSession, hear: Hear) -> None:
+    def __init__(self, platform: FakeSocketPlatform, session: FakeSession, on_push: OnPush) -> None:
         self._platform = platform
         self._session = session
-        self._hear = hear
+        self._on_push = on_push
         self.ended = ""
 
-    def push(self, seen: Seen, number: int) -> None:
+    def push(self, seen: ReadMessage, number: int) -> None:
         faults = self._platform.faults
         self._platform._answer("frame", IM_TOKEN.encode() if "token in frame" in faults else b"", socket=True)
         if "drops the connection" in faults and number == 3:
             self.ended = "the server ended the connection"
         times = 0 if self.ended or ("misses a push" in faults and number == 2) else 1
         for _ in range(times + ("pushes twice over one connection" in faults and number == 2)):
-            self._hear(Heard("si_ida_idb", seen.seq, seen.message_id, seen.text))
+            self._on_push(PushedMessage("si_ida_idb", seen.seq, seen.message_id, seen.text))
 
     async def send(self, conversation: str, text: str) -> str:
         if self.ended:
@@ -218,7 +218,7 @@ class FakeConnection:
         self._platform._answer("frame", b"", socket=True)
         return len(self._platform._messages)
 
-    async def read(self, conversation: str, *, begin: int, end: int) -> Sequence[Seen]:
+    async def read(self, conversation: str, *, begin: int, end: int) -> Sequence[ReadMessage]:
         self._platform._answer("frame", b"", socket=True)
         return [seen for seen in self._platform._messages if begin <= seen.seq <= end]
 

@@ -1,4 +1,4 @@
-"""The canary over the reference platform while its OpenIM misbehaves: each fault is found by its own invariant alone."""
+"""The canary on the reference platform while its OpenIM misbehaves: each fault is found by its own invariant only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USERS = ("+4930111111201", "+4930111111202")
 
 @pytest.fixture(scope="module")
 def config(stack: Stack) -> Iterator[WorldConfig]:
-    """A world whose OpenIM can be told to misbehave."""
+    """A world whose OpenIM can be made to misbehave."""
     with stack.new_world(broker=False, openim_arguments=("--faults",)) as world:
         yield world.config
 
@@ -44,7 +44,7 @@ def misbehave(config: WorldConfig, **switches: Any) -> None:
 
 
 def struck(config: WorldConfig) -> list[str]:
-    """What OpenIM says that it did wrong since it was last asked."""
+    """What OpenIM says that it did wrong since the last call."""
     url = f"{config.openim_api}/_double/log"
     log = [str(entry["fault"]) for entry in httpx.get(url, trust_env=False).json()["data"] or []]
     httpx.delete(url, trust_env=False)
@@ -52,7 +52,7 @@ def struck(config: WorldConfig) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("switch", "violated", "told"),
+    ("switch", "violated", "message"),
     [
         ("", set(), "over OpenIM's WebSocket: 2 connections, 4 of 6 acknowledged sends, 12 pushes"),
         ("lose", {"MSG-04 delivery"}, "was acknowledged"),
@@ -70,9 +70,9 @@ def test_each_fault_of_openim_is_found_by_its_own_invariant(
     capsys: pytest.CaptureFixture[str],
     switch: str,
     violated: set[str],
-    told: str,
+    message: str,
 ) -> None:
-    """Acknowledged and never stored, stored twice, out of order, pushed twice: one case each, and one verdict each."""
+    """Acknowledged and never stored, stored twice, out of order, pushed twice: one case and one verdict each."""
     monkeypatch.setattr(canary, "ARRIVAL_S", 2.0)
     journal = tmp_path / "canary.jsonl"
     monkeypatch.setattr("sys.argv", ["canary", "-p", str(profile), "--journal", str(journal), "--messages", "3"])
@@ -83,7 +83,7 @@ def test_each_fault_of_openim_is_found_by_its_own_invariant(
         misbehave(config)
     assert struck(config) == ([switch] if switch else [])
     output = " ".join(capsys.readouterr().err.split())
-    assert told in output
+    assert message in output
     judged = canary.judge(JournalReader(journal), load_profile(profile))
     assert {name for name, judgement in judged.items() if judgement.verdict is not Verdict.HOLDS} == violated
     assert code == (1 if violated else 0)

@@ -1,4 +1,4 @@
-"""The canary over the reference platform: healthy in both modes, and caught when its gateway hands tokens out."""
+"""The canary on the reference platform: it holds in both modes, and detects a gateway that returns tokens."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ BEFORE, AFTER = "beforeSendSingleMsg", "afterSendSingleMsg"
 USERS = ("+4930111111101", "+4930111111102")
 
 
-def _flown(
+def _run(
     monkeypatch: pytest.MonkeyPatch, config: WorldConfig, directory: Path, *, phase: str, edit: Edit = str
 ) -> tuple[int, Path]:
-    """Exit code and journal of a flight over a world whose profile says that it is in `phase`."""
+    """Exit code and journal of a run on a world whose profile is in `phase`."""
     since = {name: datetime.now(UTC) for name in ("registered", "cutover", "frozen")}
     text = profile_text(config, phase=phase, since=since, canary_users=USERS)
     text = edit(text)
@@ -42,26 +42,26 @@ def _flown(
 def test_a_healthy_platform_before_and_after_the_freeze(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mixed: the old websocket lets the canary in and tells it nothing of OpenIM. Frozen: it refuses. No session stays."""
+    """Mixed: the old websocket accepts the canary and delivers nothing of OpenIM. Frozen: it refuses. No session is left."""
     with stack.new_world() as world:
-        code, journal = _flown(monkeypatch, world.config, tmp_path, phase="cutover")
+        code, journal = _run(monkeypatch, world.config, tmp_path, phase="cutover")
         assert code == 0
         (probe,) = calls(JournalReader(journal), "ws_probe")
         assert (probe.phase, probe.last.number("delivered")) == (OpPhase.OK, 0)
         asyncio.run(_freeze(world.config))
-        code, journal = _flown(monkeypatch, world.config, tmp_path, phase="frozen")
+        code, journal = _run(monkeypatch, world.config, tmp_path, phase="frozen")
         assert code == 0
         (probe,) = calls(JournalReader(journal), "ws_probe")
         assert probe.phase is OpPhase.FAIL
         assert "eyJ" not in journal.read_text()
 
 
-def test_a_gateway_that_hands_tokens_out_is_caught(
+def test_a_gateway_that_returns_tokens_is_detected(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The profile says `proxy`, the login shows a token: violated, and the token is in no file of ours."""
+    """The profile says `proxy`, the login contains a token: violated, and no file contains the token."""
     with stack.new_world(broker=False, platform_arguments=("--token-delivery", "login_response")) as world:
-        code, journal = _flown(monkeypatch, world.config, tmp_path, phase="cutover")
+        code, journal = _run(monkeypatch, world.config, tmp_path, phase="cutover")
     assert code == 1
     output = capsys.readouterr().err
     assert "body of POST /auth/login" in output
@@ -69,10 +69,10 @@ def test_a_gateway_that_hands_tokens_out_is_caught(
 
 
 @pytest.mark.parametrize(("hooks", "code"), [((BEFORE, AFTER), 0), ((AFTER,), 1)], ids=["both on", "moderation off"])
-def test_webhooks_over_a_real_receiver(
+def test_webhooks_with_a_real_receiver(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hooks: tuple[str, ...], code: int
 ) -> None:
-    """OpenIM calls the receiver for each message and heeds its refusal; where the hook before is off, WHK-01 tells."""
+    """OpenIM calls the receiver for each message and obeys its refusal; if the before-hook is off, WHK-01 reports it."""
     with running() as sink:
         settings = tmp_path / "webhooks.json"
         settings.write_text(json.dumps({"url": sink.url, **{name: {"enable": True} for name in hooks}}))
@@ -82,8 +82,8 @@ def test_webhooks_over_a_real_receiver(
         }
         arguments = ("--webhooks", str(settings))
         with stack.new_world(broker=False, openim_arguments=arguments) as world:
-            flown, journal = _flown(monkeypatch, world.config, tmp_path, phase="cutover", edit=put_all(declared))
-    assert flown == code
+            exit_code, journal = _run(monkeypatch, world.config, tmp_path, phase="cutover", edit=put_all(declared))
+    assert exit_code == code
     assert {call.phase for call in calls(JournalReader(journal), "hook_watch")} == {OpPhase.OK}
     (denied,) = calls(JournalReader(journal), "hook_deny")
     assert denied.phase is (OpPhase.FAIL if BEFORE in hooks else OpPhase.OK)

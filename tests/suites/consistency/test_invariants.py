@@ -88,7 +88,7 @@ def test_a_failure_shows_the_finding(session: Session) -> None:
     output = session.output
     for text in (
         "MSG-01 is violated",
-        "(row 'Chat messages' of the doc; 12 found)",
+        "(row 'Chat messages' of docs/data-ownership.md; 12 found)",
         "chat.messages _id = 6741f0c2e7b1a2d3c4e5f607",
         "inserts 18 204 -> 18 205",
         "verifier recheck ",

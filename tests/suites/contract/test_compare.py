@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.openim.routes import user
+from fixtures.openim.rest.routes import user
 from suites.contract.openim import recording
 from suites.contract.openim.compare import differences
 from suites.contract.openim.replay import replay_flow

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import Phase, settings
 
-from fixtures.openim import app, routes, tokens
-from fixtures.openim.api import Call
 from fixtures.openim.binding import BindError, bind
 from fixtures.openim.errors import Fault
-from fixtures.openim.state import State
-from fixtures.services.openim_double import ADMIN, SECRET, running
+from fixtures.openim.model import tokens
+from fixtures.openim.model.state import ServerState
+from fixtures.openim.rest import app, routes
+from fixtures.openim.rest.api import Call
+from fixtures.services.openim_double import ADMIN, SECRET, running_double
 from suites.contract.openim.conformance.checks import Broken
 from suites.contract.openim.conformance.run import Conformance, profile
 from suites.contract.openim.conformance.world import FORGED
@@ -150,7 +151,7 @@ def test_an_open_door_is_found(conformance: Conformance, monkeypatch: pytest.Mon
     """A double that asks for no token is told so."""
     verify = tokens.verify
 
-    def trusting(state: State, token: str) -> Any:
+    def trusting(state: ServerState, token: str) -> Any:
         return tokens.Claims(state.admin_ids[0], 10, 0) if token == FORGED else verify(state, token)
 
     monkeypatch.setattr(tokens, "verify", trusting)
@@ -160,7 +161,7 @@ def test_an_open_door_is_found(conformance: Conformance, monkeypatch: pytest.Mon
 
 def test_live_servers_are_only_read(tmp_path: Path) -> None:
     """A live server meets the same rules by the routes that read; one that changes something is not asked of it."""
-    with running(tmp_path / "double.log") as process:
+    with running_double(tmp_path / "double.log") as process:
         live = Conformance(Server(api=process.api_url, secret=SECRET, admin=ADMIN), prefix="qlive_")
         changing = [path for path, right in openapi.rights().items() if not right.reads]
         assert "/user/user_register" in changing

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from fixtures.services.openim_double import ADMIN, SECRET, running
+from fixtures.services.openim_double import ADMIN, SECRET, running_double
 from suites.contract.openim import __main__ as command
 from suites.contract.openim import recording
 from suites.contract.openim.deviations import Deviation, Deviations
@@ -75,7 +75,7 @@ def test_a_recording_made_anew_is_replayed_as_well() -> None:
 
 def test_a_live_server_is_recorded_over_its_sockets(tmp_path: Path) -> None:
     """In real time, over HTTP and TCP: a client would notice no difference to the recording."""
-    with running(tmp_path / "log") as double:
+    with running_double(tmp_path / "log") as double:
         server = Server(api=double.api_url, ws=double.ws_url, secret=SECRET, admin=ADMIN)
         rows = asyncio.run(record_ws(server, [SESSIONS["29"], SESSIONS["37"]]))
     assert SECRET not in json.dumps(rows)
@@ -158,7 +158,7 @@ def test_what_cannot_be_used_is_told_in_a_sentence(
 
 def test_a_live_server_is_looked_at_first(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
     """A wrong secret and a port that is no gateway are told before anything is replayed; the secret is not."""
-    with running(tmp_path / "log") as double:
+    with running_double(tmp_path / "log") as double:
         wrong = run("replay", "--openim-api", double.api_url, "--openim-secret", "a-wrong-one")
         other = run("replay", "--openim-api", double.api_url, "--openim-ws", double.api_url, "--openim-secret", SECRET)
     assert wrong[0] == other[0] == 3

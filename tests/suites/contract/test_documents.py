@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.openim import routes
+from fixtures.openim.rest import routes
 from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
 from suites.contract.openim import recording
 from suites.contract.openim.document import openapi, websocket

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from picows import WSCloseCode, WSUpgradeResponse, WSUpgradeResponseWithListener
 
-from fixtures.openim import app, conversations, messages, notices, views
 from fixtures.openim.errors import Fault
 from fixtures.openim.gateway import connection as gateway_connection
 from fixtures.openim.gateway import heartbeats
 from fixtures.openim.gateway import server as gateway_server
-from fixtures.openim.gateway.connection import Connection
+from fixtures.openim.gateway.connection import GatewayConnection
 from fixtures.openim.gateway.hub import Hub
-from fixtures.openim.records import Message
-from fixtures.openim.routes import marks, user
-from fixtures.openim.state import State
+from fixtures.openim.model import conversations, messages
+from fixtures.openim.model.records import MessageRecord
+from fixtures.openim.model.state import ServerState
+from fixtures.openim.rest import app, notices, views
+from fixtures.openim.rest.routes import marks, user
 from fixtures.wire import gob
 from fixtures.wire.envelope import Answer
 from fixtures.wire.identifiers import ReqIdentifier
@@ -68,8 +69,8 @@ def a_missing_check(patch: pytest.MonkeyPatch) -> None:
 
 
 def _answering(patch: pytest.MonkeyPatch, change: Callable[[Answer], Answer]) -> None:
-    answer = Connection.answer
-    patch.setattr(Connection, "answer", lambda self, one: answer(self, change(one)))
+    answer = GatewayConnection.answer
+    patch.setattr(GatewayConnection, "answer", lambda self, one: answer(self, change(one)))
 
 
 def an_answer_without_its_operation(patch: pytest.MonkeyPatch) -> None:
@@ -92,7 +93,7 @@ def an_ack_with_a_seq(patch: pytest.MonkeyPatch) -> None:
 def no_push_to_the_sender(patch: pytest.MonkeyPatch) -> None:
     """The sending connection is left out."""
 
-    def receivers(state: State, message: Message) -> Iterable[str]:
+    def receivers(state: ServerState, message: MessageRecord) -> Iterable[str]:
         return [message.recv_id]
 
     patch.setattr(messages, "_receivers", receivers)
@@ -106,10 +107,10 @@ def every_push_twice(patch: pytest.MonkeyPatch) -> None:
 
 def answers_out_of_order(patch: pytest.MonkeyPatch) -> None:
     """An answer waits for the next one to overtake it."""
-    answer = Connection.answer
-    held: dict[Connection, Answer] = {}
+    answer = GatewayConnection.answer
+    held: dict[GatewayConnection, Answer] = {}
 
-    def swapped(self: Connection, one: Answer) -> None:
+    def swapped(self: GatewayConnection, one: Answer) -> None:
         earlier = held.pop(self, None)
         if earlier is None and one.msg_incr == "r010":
             held[self] = one
@@ -118,19 +119,19 @@ def answers_out_of_order(patch: pytest.MonkeyPatch) -> None:
         if earlier is not None:
             answer(self, earlier)
 
-    patch.setattr(Connection, "answer", swapped)
+    patch.setattr(GatewayConnection, "answer", swapped)
 
 
 def a_close_code(patch: pytest.MonkeyPatch) -> None:
     """Bad frames are refused as the WebSocket standard has it, with a close frame."""
-    close = Connection.close
+    close = GatewayConnection.close
 
-    def polite(self: Connection) -> None:
+    def polite(self: GatewayConnection) -> None:
         if self._transport is not None:
             self._transport.send_close(WSCloseCode.UNSUPPORTED_DATA)
         close(self)
 
-    patch.setattr(Connection, "close", polite)
+    patch.setattr(GatewayConnection, "close", polite)
 
 
 def pushes_without_their_operation(patch: pytest.MonkeyPatch) -> None:
@@ -189,7 +190,7 @@ def a_seq_too_many(patch: pytest.MonkeyPatch) -> None:
 
 def silence_about_reading(patch: pytest.MonkeyPatch) -> None:
     """Read marks are not told."""
-    patch.setattr(marks, "_tell_read", lambda *_: None)
+    patch.setattr(marks, "_notify_read", lambda *_: None)
 
 
 def a_notice_without_its_twin(patch: pytest.MonkeyPatch) -> None:
@@ -212,7 +213,7 @@ def kicked_by_the_same_token(patch: pytest.MonkeyPatch) -> None:
     """A second connection on a platform ends the first one whatever its token."""
     add = Hub.add
 
-    def greedy(self: Hub, connection: Connection) -> None:
+    def greedy(self: Hub, connection: GatewayConnection) -> None:
         for other in list(self.of(connection.user_id)):
             other.kick()
         add(self, connection)
@@ -222,7 +223,7 @@ def kicked_by_the_same_token(patch: pytest.MonkeyPatch) -> None:
 
 def iphones_pushed_in_background(patch: pytest.MonkeyPatch) -> None:
     """The background state is taken and not heeded."""
-    patch.setattr(Connection, "takes_pushes", property(lambda self: self.is_open))
+    patch.setattr(GatewayConnection, "takes_pushes", property(lambda self: self.is_open))
 
 
 REST: dict[Plant, str] = {

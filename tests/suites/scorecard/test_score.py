@@ -1,4 +1,4 @@
-"""The scoreboard keeps the score: a subset of the catalogue under traffic, and a check without its heart."""
+"""The scorecard: a subset of the catalogue with background traffic, and a disabled check."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from fixtures.stack.stack import Stack
 from reports.joined import read_part
 from reports.scorecards import BESIDE
-from suites.scorecard import page, running
-from suites.scorecard.mutate import cut_out
+from suites.scorecard import page, run
+from suites.scorecard.mutate import disabled
 from suites.scorecard.score import Card, Case
 from verifier.model.verdict import Verdict
 
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.timeout(200)
 V, L = "USR-01/never-registered", "KEEP-01/other-keys"
 
 
-def test_a_subset_is_answered_rightly(stack: Stack) -> None:
-    """A breach is found and timed, a look-alike left alone, and the traffic did something meanwhile."""
-    card = running.run(stack, seed=7, only=frozenset({V, L}), say=lambda _text: None)
+def test_a_subset_is_answered_correctly(stack: Stack) -> None:
+    """A breach is found and timed, a look-alike is not reported, and there was traffic meanwhile."""
+    card = run.run_catalogue(stack, seed=7, only=frozenset({V, L}), say=lambda _text: None)
     assert card.clean, page.markdown(card, "test")
     assert {case.id for case in card.cases} == {V, L}
     assert next(case for case in card.cases if case.id == V).detect_s is not None
@@ -31,7 +31,7 @@ def test_a_subset_is_answered_rightly(stack: Stack) -> None:
 
 
 def test_the_card_is_a_section_of_the_joined_report(tmp_path: Path) -> None:
-    """Each invariant is a line; a case that was missed is a finding, and so is what was said beside the cases."""
+    """Each invariant is an outcome; a missed case is a finding, and so is a false alarm."""
     right = Case(id=V, letter="V", depth="store", checks=("USR-01",), right=True, detect_s=1.5)
     missed = replace(
         right, id="USR-05/x", checks=("USR-05",), right=False, said="not reported by USR-05", detect_s=None
@@ -48,10 +48,10 @@ def test_the_card_is_a_section_of_the_joined_report(tmp_path: Path) -> None:
     assert outcomes["USR-05"].judgement.findings[0].actual == "USR-05/x: not reported by USR-05"
 
 
-def test_a_check_without_its_heart_turns_its_case_red(stack: Stack) -> None:
-    """Where the check finds nothing any more, the board says which breach was missed, and by whom."""
-    with cut_out(["USR-01"]):
-        card = running.run(stack, seed=7, only=frozenset({V}), say=lambda _text: None)
+def test_a_disabled_check_fails_its_case(stack: Stack) -> None:
+    """If the check detects nothing any more, the scorecard names the missed breach and the check."""
+    with disabled(["USR-01"]):
+        card = run.run_catalogue(stack, seed=7, only=frozenset({V}), say=lambda _text: None)
     assert not card.clean
     assert [case.said for case in card.misses] == ["not reported by USR-01"]
     assert V in page.markdown(card, "test")

@@ -16,8 +16,8 @@ from fixtures.faults.edits import Edit, put, put_all
 from fixtures.faults.planting import findings
 from fixtures.faults.tokens import token_of
 from fixtures.platform.keys import im_token_key, presence_key
-from fixtures.scenarios.judging import Watch
 from fixtures.scenarios.small_world import reasons, verdicts
+from fixtures.scenarios.verifier_runs import VerifierRuns
 from fixtures.stack.stack import Stack, World
 from verifier.model.verdict import ExitCode, RunResult, Verdict
 
@@ -46,7 +46,7 @@ QUICK = put_all({"timing.observe_s": 0.3, "timing.settle_s": 0.3})
 class Empty:
     """A world without users, and a verifier with a memory."""
 
-    def __init__(self, world: World, watch: Watch) -> None:
+    def __init__(self, world: World, watch: VerifierRuns) -> None:
         self.world = world
         self.watch = watch
 
@@ -70,7 +70,7 @@ class Empty:
 @pytest.fixture(scope="module")
 def empty(stack: Stack) -> Iterator[Empty]:
     """A world that was not used yet. Its tests run in this order, and each adds to it."""
-    with stack.new_world() as world, Watch(world.config) as watch:
+    with stack.new_world() as world, VerifierRuns(world.config) as watch:
         watch.enter("cutover")
         asyncio.run(watch.baseline())
         yield Empty(world, watch)
@@ -182,13 +182,13 @@ def test_strange_ids_are_compared_as_they_are(missing: list[str], strange: str) 
 
 async def _one_user(site: Site) -> None:
     if not await site.user_sql("SELECT 1 FROM users LIMIT 1"):
-        await site.newcomer()
+        await site.new_user()
 
 
 async def _hostile(site: Site) -> None:
-    session = await site.newcomer()
+    session = await site.new_user()
     await site.user_sql("UPDATE users SET nickname = %(long)s WHERE id = %(id)s", long=LONG, id=session.user_id)
-    broken = await site.newcomer()
+    broken = await site.new_user()
     await site.redis.set(im_token_key(broken.user_id), b"\xff\xfe\x00")
     await site.redis.set(b"im:token:\xff\xfe", token_of(broken.user_id), ex=600)
     await site.redis.sadd(f"im:token:{'9' * 5_000}", "a set")

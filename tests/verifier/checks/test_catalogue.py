@@ -23,7 +23,7 @@ def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
     """A check that never fails, that alarms at harmless states, or that is never inconclusive proves nothing."""
     assert any(item.id in fault.expects for fault in CATALOGUE)
     if item.severity in (Severity.CRITICAL, Severity.HIGH) and item.id not in JUDGES_THE_RUN:
-        assert any(item.id in fault.blinds for fault in CATALOGUE if fault.kind == "unknowable")
+        assert any(item.id in fault.inconclusive for fault in CATALOGUE if fault.kind == "unknowable")
     assert sum(item.id in fault.near for fault in CATALOGUE) >= 2
 
 
@@ -31,10 +31,10 @@ def test_every_check_has_a_breach_and_two_lookalikes(item: Check) -> None:
 def test_a_fault_says_what_it_is(fault: Fault) -> None:
     """Its checks exist, a breach expects a finding and a look-alike none, and its description is a sentence."""
     known = {item.id for item in CHECKS}
-    assert {fault.check, *fault.expects, *fault.near, *fault.blinds} <= known
+    assert {fault.check, *fault.expects, *fault.near, *fault.inconclusive} <= known
     assert bool(fault.expects) == (fault.kind == "breach")
     assert bool(fault.because) == (fault.kind == "unknowable")
-    assert fault.kind != "unknowable" or fault.blinds
+    assert fault.kind != "unknowable" or fault.inconclusive
     assert fault.about.endswith(".")
 
 

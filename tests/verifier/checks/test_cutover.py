@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.faults import Fault
-from fixtures.scenarios.stories import Story, tell_of_the_cutover
+from fixtures.scenarios.phases import ScenarioRun, run_cutover
 from fixtures.stack.stack import Stack
 from tests.verifier.checks.verdicts import (
     LEFT_OUT,
@@ -23,32 +23,32 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
-def story(stack: Stack) -> Story:
+def scenario(stack: Stack) -> ScenarioRun:
     """The scenario, run once."""
-    return tell_of_the_cutover(stack)
+    return run_cutover(stack)
 
 
-def test_the_healthy_world_holds(story: Story) -> None:
+def test_the_healthy_world_holds(scenario: ScenarioRun) -> None:
     """Before anything is planted, every check that applies holds."""
-    demand_clean(story, Phase.CUTOVER, but=LEFT_OUT | OPENIMS_STORE)
+    demand_clean(scenario, Phase.CUTOVER, but=LEFT_OUT | OPENIMS_STORE)
 
 
-def test_mirrored_friends_hold(story: Story) -> None:
+def test_mirrored_friends_hold(scenario: ScenarioRun) -> None:
     """With the policy to mirror friends, the check holds once they are complete on both sides."""
-    assert story.rounds["cutover lookalike mirrored"].verdicts(Verdict.HOLDS) == {"KEEP-03"}
+    assert scenario.rounds["cutover lookalike mirrored"].verdicts(Verdict.HOLDS) == {"KEEP-03"}
 
 
-def test_nothing_else_is_reported(story: Story) -> None:
+def test_nothing_else_is_reported(scenario: ScenarioRun) -> None:
     """Every finding and every inconclusive check has a planted fault behind it."""
-    demand_rounds(story)
+    demand_rounds(scenario)
 
 
-def test_accusations_explain_themselves(story: Story) -> None:
+def test_accusations_explain_themselves(scenario: ScenarioRun) -> None:
     """Findings have both values, evidence and a next step, and show no secret; a check that holds states its coverage."""
-    demand_explanations(story)
+    demand_explanations(scenario)
 
 
 @pytest.mark.parametrize("fault", faults_of("cutover"), ids=lambda fault: fault.id)
-def test_each_fault_is_answered(story: Story, fault: Fault) -> None:
+def test_each_fault_is_answered(scenario: ScenarioRun, fault: Fault) -> None:
     """A breach is reported by exactly the checks that it expects, a look-alike by none."""
-    demand(story, fault)
+    demand(scenario, fault)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import fixtures.blueprints.second_shape as blueprint
-from fixtures.blueprints.second_shape_breaches import BREACHES, plant
-from fixtures.blueprints.second_shape_seed import seed
+import fixtures.blueprints.second_platform as blueprint
+from fixtures.blueprints.second_platform_breaches import BREACHES, plant
+from fixtures.blueprints.second_platform_seed import seed
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks
 from verifier.engine.plan import make_plan
@@ -20,12 +20,12 @@ from verifier.history import History, RunKind
 from verifier.model.verdict import Outcome, Verdict
 from verifier.profile import Profile, parse_profile
 
-PROFILE = Path(blueprint.__file__).with_name("second_shape.toml")
+PROFILE = Path(blueprint.__file__).with_name("second_platform.toml")
 FROZEN = ("CNV-02",)
 
 
 @pytest.fixture(scope="module")
-def shape(stack: Stack) -> Iterator[blueprint.SecondShape]:
+def shape(stack: Stack) -> Iterator[blueprint.SecondPlatform]:
     """The second platform, healthy, in the middle of its move."""
     world = stack.new_world("second", platform=False, broker=False)
     try:
@@ -34,7 +34,7 @@ def shape(stack: Stack) -> Iterator[blueprint.SecondShape]:
         world.close()
 
 
-def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
+def profile_of(shape: blueprint.SecondPlatform, phase: str) -> Profile:
     """Its profile in a phase."""
     config = shape.config
     return parse_profile(
@@ -53,7 +53,7 @@ def profile_of(shape: blueprint.SecondShape, phase: str) -> Profile:
     )
 
 
-def judge(shape: blueprint.SecondShape, history: History, kind: RunKind = RunKind.RUN) -> dict[str, Outcome]:
+def judge(shape: blueprint.SecondPlatform, history: History, kind: RunKind = RunKind.RUN) -> dict[str, Outcome]:
     """All checks in cutover, and those of `FROZEN` in frozen."""
     outcomes: dict[str, Outcome] = {}
     for phase, only in (("cutover", ()), ("frozen", FROZEN)):
@@ -73,7 +73,7 @@ def findings(outcomes: dict[str, Outcome], verdict: Verdict) -> dict[str, object
     }
 
 
-def test_breaches_are_found_on_another_platform(shape: blueprint.SecondShape) -> None:
+def test_breaches_are_found_on_another_platform(shape: blueprint.SecondPlatform) -> None:
     """The healthy world holds; then each planted breach is found by its check and by no other."""
     with History.open("memory:", stack="second-shape") as history:
         judge(shape, history, RunKind.BASELINE)

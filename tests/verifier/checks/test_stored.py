@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.faults import Fault
-from fixtures.scenarios.stories import Story, tell_of_openims_store
+from fixtures.scenarios.phases import ScenarioRun, run_stored
 from fixtures.stack.stack import Stack
 from tests.verifier.checks.verdicts import LEFT_OUT, demand, demand_clean, demand_explanations, demand_rounds, faults_of
 from verifier.model.invariant import Phase
@@ -14,27 +14,27 @@ pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="module")
-def story(stack: Stack) -> Story:
+def scenario(stack: Stack) -> ScenarioRun:
     """The scenario, run once."""
-    return tell_of_openims_store(stack)
+    return run_stored(stack)
 
 
-def test_the_healthy_world_holds(story: Story) -> None:
+def test_the_healthy_world_holds(scenario: ScenarioRun) -> None:
     """Before anything is planted, every check that applies holds, those of OpenIM's store too."""
-    demand_clean(story, Phase.CUTOVER, but=LEFT_OUT, name="stored")
+    demand_clean(scenario, Phase.CUTOVER, but=LEFT_OUT, name="stored")
 
 
-def test_nothing_else_is_reported(story: Story) -> None:
+def test_nothing_else_is_reported(scenario: ScenarioRun) -> None:
     """Every finding and every inconclusive check has a planted fault behind it."""
-    demand_rounds(story)
+    demand_rounds(scenario)
 
 
-def test_accusations_explain_themselves(story: Story) -> None:
+def test_accusations_explain_themselves(scenario: ScenarioRun) -> None:
     """Findings have both values, evidence and a next step, and show no secret; a check that holds states its coverage."""
-    demand_explanations(story)
+    demand_explanations(scenario)
 
 
 @pytest.mark.parametrize("fault", faults_of("stored"), ids=lambda fault: fault.id)
-def test_each_fault_is_answered(story: Story, fault: Fault) -> None:
+def test_each_fault_is_answered(scenario: ScenarioRun, fault: Fault) -> None:
     """A breach is reported by exactly the checks that it expects, a look-alike by none."""
-    demand(story, fault)
+    demand(scenario, fault)

@@ -90,7 +90,7 @@ def test_a_store_that_dies_during_the_run_makes_the_rest_inconclusive(small: Sma
 
         async def both() -> RunResult:
             dying = asyncio.create_task(die())
-            result = await small.watch.judge(small.text(config=config))
+            result = await small.runs.judge(small.text(config=config))
             await dying
             return result
 

@@ -8,8 +8,8 @@ import pytest
 
 from fixtures.faults import CATALOGUE, Fault
 from fixtures.faults.planting import caused_by, findings
-from fixtures.scenarios.judging import Round
-from fixtures.scenarios.stories import Story
+from fixtures.scenarios.phases import ScenarioRun
+from fixtures.scenarios.verifier_runs import Round
 from verifier.checks.catalogue import load_checks
 from verifier.model.invariant import Phase
 from verifier.model.verdict import Verdict
@@ -29,18 +29,18 @@ def faults_of(*phases: str) -> list[Fault]:
     ]
 
 
-def round_of(story: Story, fault: Fault) -> Round:
+def round_of(scenario: ScenarioRun, fault: Fault) -> Round:
     """The round in which a fault was planted. Skips if this machine lacks what the fault needs, such as a broker."""
-    this_round = story.of(fault)
+    this_round = scenario.of(fault)
     if this_round is None:
-        assert not fault.needs <= story.has, f"{fault.id} was planted in no round: stories.py leaves its batch out"
-        pytest.skip(f"this world lacks {', '.join(sorted(fault.needs - story.has))}. {story.broker_missing}")
+        assert not fault.needs <= scenario.has, f"{fault.id} was planted in no round: phases.py leaves its batch out"
+        pytest.skip(f"this world lacks {', '.join(sorted(fault.needs - scenario.has))}. {scenario.broker_missing}")
     return this_round
 
 
-def demand(story: Story, fault: Fault) -> None:
+def demand(scenario: ScenarioRun, fault: Fault) -> None:
     """A breach is reported by exactly the checks that it expects, and a look-alike by none of those that ran."""
-    this_round = round_of(story, fault)
+    this_round = round_of(scenario, fault)
     assert this_round.reported(fault) == fault.expects, (
         f"{fault.about} [{this_round.marks[fault.id]}]\n{this_round.reasons()}"
     )
@@ -49,34 +49,36 @@ def demand(story: Story, fault: Fault) -> None:
     )
 
 
-def demand_rounds(story: Story) -> None:
+def demand_rounds(scenario: ScenarioRun) -> None:
     """Every finding was planted, and every inconclusive check was made so on purpose."""
-    for name, this_round in story.rounds.items():
+    for name, this_round in scenario.rounds.items():
         assert this_round.unexplained() == [], name
         planted = [CATALOGUE[fault_id] for fault_id in (*this_round.earlier, *this_round.marks)]
         possible = {check for fault in planted for check in fault.expects}
         assert this_round.verdicts(Verdict.VIOLATED) <= possible, f"{name}\n{this_round.reasons()}"
-        blind = this_round.verdicts(Verdict.INCONCLUSIVE) - this_round.blinded()
-        if "broker" not in story.has:
-            blind = {check for check in blind if not check.startswith("MQ-")}
-        assert blind == set(), f"{name}\n{this_round.reasons()}"
-        assert this_round.blinded() <= this_round.verdicts(Verdict.INCONCLUSIVE), f"{name}\n{this_round.reasons()}"
+        unexpected = this_round.verdicts(Verdict.INCONCLUSIVE) - this_round.expected_inconclusive()
+        if "broker" not in scenario.has:
+            unexpected = {check for check in unexpected if not check.startswith("MQ-")}
+        assert unexpected == set(), f"{name}\n{this_round.reasons()}"
+        assert this_round.expected_inconclusive() <= this_round.verdicts(Verdict.INCONCLUSIVE), (
+            f"{name}\n{this_round.reasons()}"
+        )
 
 
-def demand_clean(story: Story, phase: Phase, *, but: frozenset[str], name: str = "") -> None:
+def demand_clean(scenario: ScenarioRun, phase: Phase, *, but: frozenset[str], name: str = "") -> None:
     """In the healthy world every applicable check holds; `but` names those that the default policies leave out."""
-    clean = story.rounds[f"{name or phase} clean"]
+    clean = scenario.rounds[f"{name or phase} clean"]
     applying = {item.id for item in load_checks() if phase.reached(item.phase) and item.until.reached(phase)} - but
     holding = clean.verdicts(Verdict.HOLDS)
-    if "broker" not in story.has:
+    if "broker" not in scenario.has:
         applying = {name for name in applying if not name.startswith("MQ-")}
         holding = {name for name in holding if not name.startswith("MQ-")}
     assert holding == applying, f"{sorted(holding ^ applying)}\n{clean.reasons()}"
 
 
-def demand_explanations(story: Story) -> None:
+def demand_explanations(scenario: ScenarioRun) -> None:
     """Findings have both values, evidence and a next step, are unique and show no secret; a check that holds states its coverage."""
-    for this_round in story.rounds.values():
+    for this_round in scenario.rounds.values():
         for item in findings(this_round.result):
             assert all((item.summary, item.expected, item.actual, item.next_step, item.evidence)), item
             shown = "\n".join((item.key, item.summary, item.expected, item.actual, *item.evidence.values()))
@@ -91,8 +93,8 @@ def demand_explanations(story: Story) -> None:
             )
 
 
-def known_by(story: Story, fault_id: str) -> set[str]:
+def known_by(scenario: ScenarioRun, fault_id: str) -> set[str]:
     """How the findings of a fault are known."""
-    this_round = round_of(story, CATALOGUE[fault_id])
+    this_round = round_of(scenario, CATALOGUE[fault_id])
     mine = [item for item in findings(this_round.result) if fault_id in caused_by(item, this_round.marks)]
     return {item.evidence.get("known by", "") for item in mine}

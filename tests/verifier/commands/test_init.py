@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.blueprints import worlds
-from fixtures.blueprints.second_shape_seed import seed
+from fixtures.blueprints.second_platform_seed import seed
 from fixtures.clients.world import WorldConfig
 from fixtures.stack.stack import Stack
 from verifier.checks.catalogue import load_checks

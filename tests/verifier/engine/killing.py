@@ -31,8 +31,8 @@ from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.broker import STATISTICS_S
 from fixtures.faults.edits import put_all
 from fixtures.faults.planting import plant_all
-from fixtures.scenarios.judging import Watch
-from fixtures.scenarios.stories import HEALTHY_JOURNAL
+from fixtures.scenarios.phases import HEALTHY_JOURNAL
+from fixtures.scenarios.verifier_runs import VerifierRuns
 from fixtures.stack.profile import write_profile
 from fixtures.stack.stack import Stack, World
 from verifier.history import History, RunKind, RunState
@@ -180,7 +180,7 @@ def arena(stack: Stack) -> Iterator[Arena]:
     with stack.new_world() as world, tempfile.TemporaryDirectory(prefix="killing-") as place:
         population = asyncio.run(worlds.frozen(world.config, users=USERS))
         history = Path(place) / "baseline.db"
-        with Watch(world.config) as watch:
+        with VerifierRuns(world.config) as watch:
             watch.enter("frozen")
             text = put_all({**PACE, "history": str(history)})(watch.profile())
         if not world.config.platform.amqp:
@@ -214,7 +214,7 @@ async def _break(world: World, population: Population) -> None:
         lasting = [fault for fault in faults if not fault.during and fault.edit is None and fault.id not in DRAINING]
         await plant_all(site, [CATALOGUE[fault_id] for fault_id in HEALTHY_JOURNAL])
         await plant_all(site, lasting)
-        await site.calm()
+        await site.clean_up()
         # Nonces expire within minutes, before the last run.
         async for key in site.redis.scan_iter("hmac:nonce:*"):
             await site.redis.delete(key)

@@ -1,4 +1,4 @@
-"""Worlds of one store each: a database, or a vhost, on the servers that the tests of this process share."""
+"""Fixtures with an empty database, database index or vhost on the servers that the tests of this process share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import pytest
 
 from fixtures.services.redis import Redis
 from fixtures.stack.stack import Stack
-from tests.verifier.stores.broker_world import BrokerWorld, open_broker_world
-from tests.verifier.stores.mongo_world import MongoWorld, open_mongo_world
-from tests.verifier.stores.redis_world import RedisWorld
+from tests.verifier.stores.mongo.world import MongoWorld, open_mongo_world
+from tests.verifier.stores.postgres.world import PostgresWorld, open_postgres_world
+from tests.verifier.stores.rabbitmq.world import BrokerWorld, open_broker_world
+from tests.verifier.stores.redis.world import RedisWorld
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that the verifier runs on."""
+    """The event loop of the verifier."""
     return "asyncio"
 
 
@@ -23,6 +24,13 @@ def anyio_backend() -> str:
 def mongo(stack: Stack) -> Iterator[MongoWorld]:
     """An empty database of the shared server."""
     with open_mongo_world(stack.mongo) as world:
+        yield world
+
+
+@pytest.fixture
+def postgres(stack: Stack) -> Iterator[PostgresWorld]:
+    """A new database of the shared server."""
+    with open_postgres_world(stack.postgres) as world:
         yield world
 
 
@@ -35,7 +43,7 @@ def broker(stack: Stack) -> Iterator[BrokerWorld]:
 
 @pytest.fixture(scope="module")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """A server of its own: statistics are reset, settings changed, the process killed."""
+    """A server for one test module, whose settings are changed and whose process is killed."""
     with Stack.start(tmp_path_factory.mktemp("redis"), only={"redis"}) as stack:
         yield stack.redis
 

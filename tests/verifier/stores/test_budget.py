@@ -1,4 +1,4 @@
-"""Budgets: how many at once and a second, how large a bite, when a store is left alone, and the pause file."""
+"""Budgets: concurrency, rates, chunk sizes, back-off and the pause file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """The loop that the verifier runs on."""
+    """The event loop of the verifier."""
     return "asyncio"
 
 
 def budget(statement_log: StatementLog, timeout_s: float = 5, **limits: float) -> Budget:
-    """A budget of a store called s."""
+    """The budget of a store called s."""
     return Budget(StoreBudget.model_validate(limits), timeout_s=timeout_s, store="s", statement_log=statement_log)
 
 
@@ -33,8 +33,9 @@ async def _work(seconds: float = 0.0, rows: int = 0) -> list[int]:
     return [0] * rows
 
 
-async def test_no_more_at_once_than_allowed() -> None:
-    """Twelve checks ask; the store sees as many statements at once as its budget says, and the ledger proves it."""
+async def test_concurrency_is_bounded() -> None:
+    """Of twelve concurrent checks, the store gets as many statements at once as its budget allows, and the log shows
+    it."""
     statement_log = StatementLog()
     bounded = budget(statement_log, max_concurrency=3)
     await asyncio.gather(*(bounded.run(lambda: _work(0.02), kind="q") for _ in range(12)))
@@ -42,8 +43,8 @@ async def test_no_more_at_once_than_allowed() -> None:
     assert statement_log.lines["q"].answers == 12
 
 
-async def test_statements_and_rows_are_rated() -> None:
-    """Beyond a second's worth the next statement waits; rows are paid for after they came."""
+async def test_statements_and_rows_have_a_rate() -> None:
+    """Beyond a second's worth the next statement waits; rows count after they came."""
     statement_log = StatementLog()
     limits = StoreBudget(statements_per_s=50)
     bounded = Budget(limits, timeout_s=5, store="s", statement_log=statement_log)
@@ -61,15 +62,8 @@ async def test_statements_and_rows_are_rated() -> None:
     assert statement_log.waited_s > 0
 
 
-def test_what_was_exceeded_is_told() -> None:
-    """META-01 judges by the ledger, whatever the budget's own code did."""
-    assert "9 statements at once, 4 are allowed" in over_budget(StatementLog(in_flight_max=9), StoreBudget(), 1)
-    told = over_budget(StatementLog(paced=2000), StoreBudget(statements_per_s=100), 2)
-    assert told == "2000 statements in 2.0 s, 100 a second are allowed"
-
-
-def test_a_rate_forgets_what_it_was_owed_long_ago() -> None:
-    """An hour without a question does not earn an hour's questions at once."""
+def test_an_idle_rate_does_not_accumulate() -> None:
+    """An hour without statements does not allow an hour's statements at once."""
     now = [0.0]
     rate = RateLimiter(10, clock=lambda: now[0])
     now[0] = 3600.0
@@ -79,8 +73,8 @@ def test_a_rate_forgets_what_it_was_owed_long_ago() -> None:
     assert rate.wait_s == pytest.approx(1.0)
 
 
-def test_a_bite_follows_the_time_that_it_takes() -> None:
-    """Slow answers make it smaller at once, quick ones larger again, between its bounds."""
+def test_chunk_size_follows_the_time() -> None:
+    """Slow answers make chunks smaller at once, quick ones larger again, within the bounds."""
     sizer = ChunkSizer(StoreBudget(chunk_target_s=0.5, chunk_rows_min=50), at_most=2000)
     assert sizer.size == 500
     for _ in range(10):
@@ -98,8 +92,8 @@ def test_a_bite_follows_the_time_that_it_takes() -> None:
     assert ChunkSizer(StoreBudget(), at_most=3).size == 3
 
 
-async def test_a_bite_that_was_too_large_is_tried_again_smaller() -> None:
-    """A statement that was given up for its time limit is no verdict while a smaller one may do."""
+async def test_a_chunk_that_is_too_slow_is_read_again_smaller() -> None:
+    """A statement beyond its time limit is an error only at the minimum size."""
     asked: list[int] = []
 
     async def read(size: int) -> list[int]:
@@ -114,19 +108,19 @@ async def test_a_bite_that_was_too_large_is_tried_again_smaller() -> None:
         await ChunkSizer(StoreBudget(chunk_rows_min=500), at_most=2000).take(read)
 
 
-def test_a_store_that_becomes_slow_is_left_alone_ever_longer() -> None:
-    """Against what is usual for this kind of statement; the first answers of a kind make the usual; jitter keeps askers apart."""
-    rest = Backoff(StoreBudget(chunk_target_s=0.5, slow_factor=8), jitter=lambda: 0.5)
-    assert not any(rest.saw("q", 0.1, now=0) for _ in range(5))
-    assert not rest.saw("q", 0.7, now=10), "seven times the usual is not yet slow"
-    assert rest.saw("q", 2.0, now=10)
-    assert rest.until == pytest.approx(10.25)
-    assert rest.saw("q", 2.0, now=20)
-    assert rest.until == pytest.approx(20.5)
-    assert not rest.saw("q", 0.1, now=30)
-    assert rest.saw("q", 2.0, now=40)
-    assert rest.until == pytest.approx(40.25), "a quick answer in between ends the row"
-    assert not rest.saw("another", 2.0, now=40), "nobody knows what is usual for it"
+def test_backoff_grows_while_a_store_stays_slow() -> None:
+    """Times are compared with the usual one of the same kind of statement; a random part keeps checks apart."""
+    backoff = Backoff(StoreBudget(chunk_target_s=0.5, slow_factor=8), jitter=lambda: 0.5)
+    assert not any(backoff.saw("q", 0.1, now=0) for _ in range(5))
+    assert not backoff.saw("q", 0.7, now=10), "seven times the usual is not yet slow"
+    assert backoff.saw("q", 2.0, now=10)
+    assert backoff.until == pytest.approx(10.25)
+    assert backoff.saw("q", 2.0, now=20)
+    assert backoff.until == pytest.approx(20.5)
+    assert not backoff.saw("q", 0.1, now=30)
+    assert backoff.saw("q", 2.0, now=40)
+    assert backoff.until == pytest.approx(40.25), "a quick answer in between ends the row"
+    assert not backoff.saw("another", 2.0, now=40), "there is no usual time for it yet"
     early = Backoff(StoreBudget(), jitter=lambda: 0.0)
     late = Backoff(StoreBudget(), jitter=lambda: 0.999)
     for one in (early, late):
@@ -135,8 +129,8 @@ def test_a_store_that_becomes_slow_is_left_alone_ever_longer() -> None:
     assert early.until < late.until / 2
 
 
-async def test_a_slow_store_gets_its_rest() -> None:
-    """The next statement waits, and the footprint says how often."""
+async def test_a_slow_store_is_paused() -> None:
+    """The next statement waits, and the log counts the pauses."""
     statement_log = StatementLog()
     bounded = budget(statement_log, chunk_target_s=0.02, slow_factor=3)
     for _ in range(5):
@@ -148,8 +142,8 @@ async def test_a_slow_store_gets_its_rest() -> None:
     assert statement_log.backed_off == 1
 
 
-async def test_waiting_for_a_turn_does_not_make_a_bite_smaller() -> None:
-    """A rate or a rest is our own slowness: only the time that the store took counts."""
+async def test_waiting_for_a_turn_does_not_make_chunks_smaller() -> None:
+    """Only the time that the store takes counts, not that of rates and pauses."""
     statement_log = StatementLog()
     bounded = budget(statement_log, statements_per_s=5)
     sizer = ChunkSizer(StoreBudget(chunk_target_s=0.1), at_most=2000)
@@ -159,8 +153,8 @@ async def test_waiting_for_a_turn_does_not_make_a_bite_smaller() -> None:
     assert sizer.size == 2000
 
 
-async def test_a_time_limit_is_a_sentence_and_is_counted() -> None:
-    """Too slow is told with the setting that helps; errors of the store pass as they are, and both are in the ledger."""
+async def test_a_time_limit_is_an_error_and_is_counted() -> None:
+    """The message names the setting. Errors of the store are raised unchanged, and the log has both."""
     statement_log = StatementLog()
     bounded = budget(statement_log, timeout_s=0.05)
     with pytest.raises(TooSlow, match=r"within 0.05 s.*operation_timeout_s"):
@@ -174,8 +168,8 @@ async def test_a_time_limit_is_a_sentence_and_is_counted() -> None:
     assert (statement_log.lines["q"].failed, statement_log.in_flight) == (2, 0)
 
 
-async def test_the_pause_file_holds_every_statement_back(tmp_path: Path) -> None:
-    """While it is there nothing new is sent; what waits on purpose goes on; time in the pause is counted."""
+async def test_the_pause_file_holds_back_every_statement(tmp_path: Path) -> None:
+    """While it exists, nothing new is sent; subscriptions continue, and the time is counted."""
     pause = Pause(tmp_path / "pause", poll_s=0.02)
     said: list[str] = []
     passed: list[float] = []

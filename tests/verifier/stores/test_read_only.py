@@ -1,4 +1,4 @@
-"""The read-only guard from both sides: no way through the store objects writes, and what the servers log of a run only reads."""
+"""Read-only from both sides: no method of a store writes, and the servers' own logs of a run have reads only."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def small(stack: Stack) -> Iterator[SmallWorld]:
 # -- from the inside: what can be reached --
 
 
-async def test_no_store_hands_out_a_driver(small: SmallWorld) -> None:
-    """No public attribute of a connected store is a driver's object, but Redis's client, whose connections are guarded."""
+async def test_no_store_exposes_a_driver(small: SmallWorld) -> None:
+    """No public attribute of a store is a driver's object except Redis's client, whose connections are guarded."""
     verifier = small.world.config.verifier
     stores: list[Any] = [
         PostgresStore("chat_db", PostgresRole(url=SecretStr(verifier.chat_db))),
@@ -69,28 +69,29 @@ async def test_no_store_hands_out_a_driver(small: SmallWorld) -> None:
     if verifier.amqp:
         management = SecretStr(str(verifier.rabbitmq_management))
         stores.append(RabbitMQStore("broker", BrokerRole(management_url=management, vhost=small.world.config.vhost)))
-    handed = set()
+    exposed = set()
     for store in stores:
         await store.connect()
         try:
             for name in (name for name in dir(store) if not name.startswith("_")):
                 module = type(getattr(store, name)).__module__.partition(".")[0]
                 if module in DRIVERS:
-                    handed.add(f"{type(store).__name__}.{name}")
+                    exposed.add(f"{type(store).__name__}.{name}")
         finally:
             await store.close()
-    assert handed == {"RedisStore.client"}
+    assert exposed == {"RedisStore.driver"}
 
 
 async def test_no_method_of_the_redis_client_writes(small: SmallWorld) -> None:
-    """Each public method of the driver is called with made-up arguments: the server counts no command that can write."""
+    """Every public method of the driver is called with made-up arguments; the server counts no command that can
+    write."""
     writing = _writing_commands(small.world.admin.redis)
     before = _calls(small.world.admin.redis)
     store = RedisStore("cache_redis", RedisRole(url=SecretStr(small.world.admin.redis)))
     await store.connect()
     called = 0
     for name in sorted(name for name in dir(redis.asyncio.Redis) if not name.startswith("_")):
-        method = getattr(store.client, name, None)
+        method = getattr(store.driver, name, None)
         if name in NO_COMMANDS or not callable(method):
             continue
         for arguments in (("a",), ("a", "b"), ("a", 1, "b"), ("a", {"b": "c"}), ("a", "b", 1, "c"), ()):
@@ -125,7 +126,7 @@ def _client(url: str) -> Any:
 
 
 def _writing_commands(url: str) -> set[str]:
-    """The server's own word for what writes, publishes, runs scripts or administers."""
+    """The commands that the server itself classifies as writing, publishing, scripting or administration."""
     with _client(url) as client:
         found = set()
         for category in ("write", "scripting"):
@@ -140,14 +141,14 @@ def _calls(url: str) -> dict[str, int]:
 
 
 def test_the_server_agrees_which_redis_commands_read(small: SmallWorld) -> None:
-    """Whatever this server says can write is refused, also the commands that came with its newest version."""
+    """Every command that this server classifies as writing is refused, also those of its newest version."""
     for command in sorted(_writing_commands(small.world.admin.redis)):
         with pytest.raises(Forbidden):
             require_redis((*command.upper().split("|"), "a", "b"))
 
 
 def test_the_server_agrees_which_functions_read(small: SmallWorld) -> None:
-    """Each function of this PostgreSQL that may change something (volatile, by its own catalogue) is refused by name."""
+    """Every volatile function in PostgreSQL's catalogue is refused by name."""
     query = (
         "SELECT DISTINCT proname FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace "
         "WHERE n.nspname = 'pg_catalog' AND provolatile = 'v' AND prokind = 'f' AND prorettype <> 'trigger'::regtype"
@@ -193,14 +194,17 @@ FRAMES = st.sampled_from(
 
 @given(write=WRITES, frame=FRAMES, table=NAMES, noise=NOISE, upper=st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_no_dress_gets_a_write_past_the_sql_guard(write: str, frame: str, table: str, noise: str, upper: bool) -> None:
-    """Comments, common table expressions, sub-selects, several statements, either case: refused before the network."""
+def test_no_disguise_gets_a_write_past_the_sql_guard(
+    write: str, frame: str, table: str, noise: str, upper: bool
+) -> None:
+    """Comments, common table expressions, sub-selects, several statements, either case: refused before anything is
+    sent."""
     statement = noise + frame.format(w=write.format(t=table) + noise)
     with pytest.raises(Forbidden):
         require_read_only_sql(statement.lower() if upper else statement)
 
 
-async def test_what_is_refused_reaches_no_network(small: SmallWorld) -> None:
+async def test_a_refused_statement_is_not_sent(small: SmallWorld) -> None:
     """Every public method of the PostgreSQL store that takes SQL refuses before it sends."""
     store = PostgresStore("chat_db", PostgresRole(url=SecretStr("postgresql://nobody@127.0.0.1:1/none")))
     doors = [
@@ -217,8 +221,8 @@ async def test_what_is_refused_reaches_no_network(small: SmallWorld) -> None:
 
 @given(name=st.text(min_size=1, max_size=20), inner=st.sampled_from(["$out", "$merge", "$function", "$where"]))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much])
-def test_no_mongo_command_off_the_list_passes(name: str, inner: str) -> None:
-    """Any other name is refused, and one on the list with something that writes or runs code at any depth."""
+def test_no_other_mongo_command_passes(name: str, inner: str) -> None:
+    """Other names are refused, and so are listed ones with something that writes or runs code at any depth."""
     if name not in MONGO_COMMANDS:
         with pytest.raises(Forbidden):
             require_mongo({name: 1})
@@ -238,8 +242,9 @@ def test_no_mongo_command_off_the_list_passes(name: str, inner: str) -> None:
     ),
 )
 @settings(max_examples=300)
-def test_no_management_request_but_reading_ones(method: str, path: list[str]) -> None:
-    """Only GET, only of what describes the broker: never definitions, password hashes or the test that publishes."""
+def test_no_other_management_request_passes(method: str, path: list[str]) -> None:
+    """Only GET, and only of what describes the broker: never definitions, password hashes or the test that
+    publishes."""
     allowed = is_read_request(method, "/" + "/".join(path))
     if method != "GET" or {"definitions", "..", "aliveness-test"} & set(path[1:2]) or ".." in path:
         assert not allowed
@@ -251,7 +256,8 @@ def test_no_management_request_but_reading_ones(method: str, path: list[str]) ->
 
 
 def test_a_run_only_reads(small: SmallWorld, stack: Stack) -> None:
-    """A run of all checks, by the servers' own logs and counters: PostgreSQL's statements, Redis's commands, MongoDB's oplog."""
+    """A run of all checks by the servers' own logs and counters: PostgreSQL's statements, Redis's commands, MongoDB's
+    oplog."""
     admin = small.world.admin
     writing, redis_before = _writing_commands(admin.redis), _calls(admin.redis)
     process = stack.postgres.process
@@ -263,7 +269,7 @@ def test_a_run_only_reads(small: SmallWorld, stack: Stack) -> None:
         )
         from_byte = process.log.stat().st_size
         with pymongo.MongoClient[dict[str, Any]](admin.mongo) as mongo:
-            newest = _newest_at_rest(mongo)
+            newest = _newest_after_quiet(mongo)
             small.judge()
             written = {str(entry["ns"]) for entry in _oplog(mongo).find({"ts": {"$gt": newest}, "op": {"$ne": "n"}})}
         connection.execute(cast("Any", sql.SQL("ALTER ROLE {} RESET log_statement").format(sql.Identifier(verifier))))
@@ -280,18 +286,18 @@ def _oplog(mongo: Any) -> Any:
     return mongo.local["oplog.rs"]
 
 
-def _newest_at_rest(mongo: Any) -> Any:
-    """The time of the newest write. OpenIM writes behind: what the making of the world left to be written is waited for."""
+def _newest_after_quiet(mongo: Any) -> Any:
+    """The time of the newest write, once OpenIM has stored what it writes late."""
 
     def newest() -> Any:
         return _oplog(mongo).find().sort("$natural", -1).limit(1)[0]["ts"]
 
-    def rests() -> None:
+    def is_quiet() -> None:
         before = newest()
         time.sleep(1.0)
         assert newest() == before
 
-    Deadline(60).wait_until("MongoDB to come to rest", rests)
+    Deadline(60).wait_until("MongoDB to come to rest", is_quiet)
     return newest()
 
 

@@ -78,8 +78,8 @@ class SilenceJudge:
                 f"explained, run: verifier baseline --only {self.context.check_id}"
             )
         own_times = (self.proof.inserted_at, self.proof.updated_at)
-        if now.weak and (self.exclusive or not (now.position or any(own_times))):
-            return f"too little evidence to prove silence: {now.weak}"
+        if now.inconclusive_because and (self.exclusive or not (now.position or any(own_times))):
+            return f"too little evidence to prove silence: {now.inconclusive_because}"
         return ""
 
     def _counter_note(self, moved: dict[str, int]) -> str:
@@ -117,15 +117,14 @@ class SilenceJudge:
         return self.context.profile.timing.observe_s if tapped and not (self.exclusive and now.counters) else 0.0
 
     def _unseen(self, now: CounterSnapshot) -> tuple[str, ...]:
-        complete = getattr(self.observer, "complete", False)
+        complete = self.observer.complete
         layer = ["an update of other columns with the old time in the ordering column"] if self.proof.thin_layer else []
         if self.proof.sorts and isinstance(self.observer, Census) and not self.exclusive:
             layer.append("a row that is deleted and inserted again under the same key, which counts as an update")
-        unreliable: tuple[str, ...] = getattr(self.observer, "doubts", ())
         return (
             *layer,
-            *now.blind,
-            *unreliable,
+            *now.limitations,
+            *self.observer.limitations,
             *(() if complete or (self.exclusive and now.counters) else self.observer.unseen),
         )
 

@@ -62,15 +62,15 @@ class Observation:
 
     async def _remember(self, snapshot: CounterSnapshot, before: CounterSnapshot | None) -> tuple[str, ...]:
         """Store a snapshot for the next run; `before` is the one that it continues. Returns notes about new limitations."""
-        limitations = frozenset(snapshot.blind)
+        limitations = frozenset(snapshot.limitations)
         if self.proof.sorts and isinstance(self.observer, Census):
             snapshot = await self.observer.census(snapshot, before)
         self.context.watermarks[self.slot] = {**snapshot.to_json(), "phase": self.context.phase.value}
         self.context.positions.append((self.slot, snapshot.at, snapshot.position))
-        return tuple(f"the next run cannot know {what}" for what in snapshot.blind if what not in limitations)
+        return tuple(f"the next run cannot know {what}" for what in snapshot.limitations if what not in limitations)
 
     async def _silence(self, before: CounterSnapshot | None) -> Judgement:
-        classifier = WitnessClassifier(self.proof, self.context, self.slot, exclusive=self.exclusive)
+        classifier = WitnessClassifier(self.proof, self.context, self.observer, self.slot, exclusive=self.exclusive)
         judge = SilenceJudge(classifier, self.observer)
         await classifier.own_times()
         now = await self.observer.read(settled=before is None)

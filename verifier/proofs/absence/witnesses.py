@@ -12,8 +12,7 @@ from verifier.model.query import Rows, Where
 from verifier.proofs.absence.watched import Watched
 from verifier.proofs.context import Context
 from verifier.proofs.scope import ScopeEntry
-from verifier.stores.postgres.snapshot import Snapshot
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 BATCH = 500
 FINDINGS_MAX = 1000
@@ -41,9 +40,10 @@ class WitnessTally:
 class WitnessClassifier:
     """Classifies the witnesses of one object. `exclusive`: the object has no declared neighbours, so every write counts."""
 
-    def __init__(self, proof: Watched, context: Context, slot: str, *, exclusive: bool) -> None:
+    def __init__(self, proof: Watched, context: Context, observer: Observer, slot: str, *, exclusive: bool) -> None:
         self.proof = proof
         self.context = context
+        self.observer = observer
         self.slot = slot
         self.exclusive = exclusive
         self.tally = WitnessTally()
@@ -143,7 +143,7 @@ class WitnessClassifier:
         if witness.position is None:
             return False
         later = [position for at, position in self.context.memory.positions(self.slot) if at >= since]
-        return bool(later) and not Snapshot.parse(later[0]).saw(witness.position)
+        return bool(later) and self.observer.written_after(witness, later[0])
 
 
 def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:

@@ -1,0 +1,1 @@
+"""Relations that need no mapping in the profile."""

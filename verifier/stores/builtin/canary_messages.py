@@ -1,4 +1,4 @@
-"""Relation `verifier.canary_messages`: what canaries sent long ago, were acknowledged and read back, from their older journals."""
+"""Relation `verifier.canary_messages`: messages that canaries sent and received long ago, from their older journals [D1]."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from verifier.profile.models import Profile
 from verifier.stores.errors import StoreError
 
 MESSAGES_MAX = 200
-"""Of the newest journals that are old enough: each may be a request."""
+"""Bound on the messages of one run, newest journals first: each may cost one request."""
 
 
 class CanaryMessages:
-    """One row for each message that its sender's journal saw at a seq, if it is older than `canary.durable_after_s` and
-    younger than what OpenIM retains.
+    """One row per acknowledged message that a journal also has with its seq. The journal is older than
+    `canary.durable_after_s` and younger than OpenIM's retention [F127].
 
-    Columns: marker, place (`<conversation>:<seq>`), conversation_id, seq, digest of its text, sent_at, journal.
+    `place` is `<conversation>:<seq>`; `digest` is that of the text.
     """
 
     key: tuple[str, ...] = ("place",)
@@ -38,23 +38,23 @@ class CanaryMessages:
         self._until = now - timedelta(seconds=canary.durable_after_s)
         days = profile.retention_days[0]
         self._began = profile.since_phase(Phase.CUTOVER)
-        # A day less: OpenIM's nightly run may be under way.
+        # One day less: OpenIM's nightly deletion may be running [F127].
         self._since = now - timedelta(days=max(days - 1, 0)) if days else None
         self._hours = canary.durable_after_s / 3600
         self.label = f"canary journals older than {self._hours:g} h at {canary.journal}"
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The files."""
+        """The files that are read."""
         return (f"read journals at {self._place}",)
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """All of them, the newest journals first."""
+        """All rows, the newest journals first. Raises StoreError where no journal is old enough although the cutover is."""
         if rows := list(self._rows()):
             yield rows
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """Some of them."""
+        """The rows with these values."""
         wanted = {str(value) for value in values}
         return [row for row in self._rows() if str(row[column]) in wanted]
 
@@ -76,8 +76,8 @@ class CanaryMessages:
                 raise StoreError(str(error)) from None
         if not found and self._began is not None and self._began < self._until:
             raise StoreError(
-                f"no canary journal at {self._place} is old enough to tell whether messages last, although the cutover is. Let the "
-                f"canary fly every day, and keep its journals longer than {self._hours:g} h"
+                f"no canary journal at {self._place} is older than {self._hours:g} h, although the cutover is, so that it is not known "
+                "whether messages last. Run the canary every day and keep its journals longer"
             )
 
     def _of(self, path: Path) -> Iterator[Row]:

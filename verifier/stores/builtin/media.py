@@ -1,4 +1,4 @@
-"""HEAD requests to the media hosts that the operator allowed, and to no others."""
+"""Relation `media.head`: HEAD requests to the hosts in `media.allowed_hosts`, and to no others [D10]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANGE_REFUSED = (403, 405, 501)
 
 
 class MediaSource:
-    """Relation `media.head`: for a URL, whether a server serves it. Redirects are not followed: they could leave the list."""
+    """Whether a URL is served. Redirects are not followed, because they could lead to a host that is not allowed."""
 
     label = "media.head (HEAD)"
     key: tuple[str, ...] = ("url",)
@@ -30,11 +30,11 @@ class MediaSource:
         self.statement_log = statement_log
 
     def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """There is no list of everything that is served."""
+        """Not available: no server lists everything that it serves."""
         raise NotImplementedError("media.head can only be looked up")
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """`state` of each URL: there, host not allowed, or what the server said."""
+        """The `state` of each URL: `there`, `host not allowed`, `not a URL`, `HTTP <status>` or `no answer (…)`."""
         slots = asyncio.Semaphore(CONCURRENCY)
         async with guarded_client(
             "",

@@ -1,4 +1,4 @@
-"""Relation `verifier.settings`: what the profile declares of OpenIM that a check may judge. Values themselves never leave it."""
+"""Relation `verifier.settings`: settings of the profile that a check judges. It never returns their values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from verifier.model.invariant import Row
 from verifier.profile.models import Profile
 
-DEFAULT_SECRET = "openIM123"  # noqa: S105 - the one that everybody knows: it ships in OpenIM's config/share.yml
+DEFAULT_SECRET = "openIM123"  # noqa: S105 - the public default in OpenIM's config/share.yml
 
 
 class SettingsSource:
-    """One row for each setting: its name, and whether it is still the one that OpenIM ships with."""
+    """One row per setting: its name, and whether it still has OpenIM's default."""
 
     label = "verifier.settings (this profile)"
     key: tuple[str, ...] = ("setting",)
@@ -28,9 +28,9 @@ class SettingsSource:
             self._rows.append({"setting": "share.secret", "is_default": is_default})
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """All of them."""
+        """All rows."""
         yield self._rows
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """Some of them."""
+        """The rows with these values."""
         return [row for row in self._rows if row[column] in values]

@@ -1,4 +1,5 @@
-"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether the budgets were kept."""
+"""Relation `verifier.statements`: what this run has sent to each store, what was refused, and whether budgets were kept
+[D14]."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from verifier.profile.budgets import StoreBudget
 from verifier.stores.budget import BURST_S
 from verifier.stores.statement_log import StatementLog
 
-# A second look at what the allow-lists let pass, by words alone and independent of them.
+# An independent check of what the allow-lists passed, by the first word of each statement.
 WRITING_WORDS = frozenset(
     """
     INSERT UPDATE DELETE MERGE TRUNCATE CREATE ALTER DROP GRANT REVOKE COPY CALL DO LOCK VACUUM NOTIFY REINDEX CLUSTER
@@ -25,18 +26,19 @@ WRITING_WORDS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
-    """What came before: what the first part of a resumed run sent to each store, and when the last finished run ended."""
+class EarlierRuns:
+    """What is known of earlier runs: what the first part of a resumed run sent, by role, and when the last finished run
+    ended."""
 
     reads: Mapping[str, int] = field(default_factory=dict)
     run_ended_at: datetime | None = None
 
 
 class StatementsSource:
-    """One row per store that this run has reached, and one (`role` is `the run before`) where the history knows of an earlier run.
+    """One row per store that this run has connected, and one with role `the run before` where there was an earlier run.
 
-    Columns: role, sent, refused, writes (statements that begin with a writing word), over (how a budget was exceeded, or ""),
-    age_s (of the run before; None for a store).
+    `writes`: statements that begin with a writing word. `over`: how the budget was exceeded, or "". `age_s`: seconds since the
+    earlier run ended; None for a store.
     """
 
     label = "verifier.statements (this run)"
@@ -48,23 +50,23 @@ class StatementsSource:
         statement_logs: Callable[[], Mapping[str, StatementLog]],
         budget: Callable[[str], StoreBudget],
         began: float,
-        before: Before,
+        earlier: EarlierRuns,
     ) -> None:
         self._statement_logs = statement_logs
         self._budget = budget
         self._began = began
-        self._before = before
+        self._earlier = earlier
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """All rows."""
         yield self._rows()
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The rows of some roles."""
+        """The rows with these values."""
         return [row for row in self._rows() if row[column] in values]
 
     def _rows(self) -> list[Row]:
-        statement_logs, earlier = self._statement_logs(), self._before.reads
+        statement_logs, earlier = self._statement_logs(), self._earlier.reads
         elapsed_s = time.monotonic() - self._began
         rows: list[Row] = [
             {
@@ -78,8 +80,8 @@ class StatementsSource:
             for role in sorted({*statement_logs, *earlier})
             for statement_log in [statement_logs.get(role)]
         ]
-        if self._before.run_ended_at is not None:
-            age_s = (datetime.now(UTC) - self._before.run_ended_at).total_seconds()
+        if self._earlier.run_ended_at is not None:
+            age_s = (datetime.now(UTC) - self._earlier.run_ended_at).total_seconds()
             empty: dict[str, Any] = {"sent": 0, "refused": 0, "writes": (), "over": ""}
             rows.append({"role": "the run before", **empty, "age_s": age_s})
         return rows
@@ -90,7 +92,7 @@ def _writes(statement: str) -> bool:
 
 
 def over_budget(statement_log: StatementLog, budget: StoreBudget, elapsed_s: float) -> str:
-    """How a store was asked for more than its budget allows, in words; "" where it was not."""
+    """How a budget was exceeded, in words; "" where it was kept."""
     if statement_log.in_flight_max > budget.max_concurrency:
         return f"{statement_log.in_flight_max} statements at once, {budget.max_concurrency} are allowed"
     allowed = budget.statements_per_s * (elapsed_s + BURST_S) + budget.max_concurrency

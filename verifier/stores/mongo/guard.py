@@ -1,4 +1,4 @@
-"""The allow-list for MongoDB commands and pipelines: what is not on it never reaches the driver."""
+"""The allow-list for MongoDB commands and pipelines. What is not on it is not passed to the driver."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ READ_COMMANDS = frozenset(
     """.split()
 )
 
-# What the driver sends of its own accord: paging, sessions, the handshake.
-DRIVER_COMMANDS = frozenset(
-    "getMore killCursors endSessions hello isMaster ismaster saslStart saslContinue authenticate".split()
-)
-
 READ_STAGES = frozenset(
     """
     $match $project $addFields $set $unset $replaceRoot $replaceWith $redact $unwind $sort $limit $skip $sample $count
@@ -26,13 +21,13 @@ READ_STAGES = frozenset(
     """.split()
 )
 
-# Stages that write, and operators that run JavaScript, wherever they stand.
+# Stages that write, and operators that run JavaScript: refused at any depth.
 DENIED_OPERATORS = frozenset("$out $merge $where $function $accumulator".split())
 _INTERNAL = "$_"
 
 
 def require_read_command(command: Mapping[str, Any]) -> None:
-    """Raise Forbidden unless the command is on the list, and nothing inside it writes or runs code on the server."""
+    """Raise Forbidden unless the command is on the list and nothing inside it writes or runs code on the server."""
     name = next(iter(command), "")
     if name not in READ_COMMANDS:
         raise Forbidden(f"refused the MongoDB command {name}: it is not on the list of commands that only read")
@@ -42,7 +37,7 @@ def require_read_command(command: Mapping[str, Any]) -> None:
 
 
 def require_read_pipeline(pipeline: Any) -> None:
-    """Raise Forbidden unless every stage, also of nested pipelines, is on the list."""
+    """Raise Forbidden unless every stage is on the list, those of nested pipelines included."""
     if not isinstance(pipeline, Sequence) or isinstance(pipeline, str | bytes):
         raise Forbidden("refused a MongoDB aggregation: its pipeline is not a list of stages")
     for stage in pipeline:
@@ -58,13 +53,13 @@ def require_read_pipeline(pipeline: Any) -> None:
 
 def _facets(facets: Any) -> None:
     if not isinstance(facets, Mapping):
-        raise Forbidden("refused the MongoDB stage $facet: it holds no table of pipelines")
+        raise Forbidden("refused the MongoDB stage $facet: its value is not a table of pipelines")
     for pipeline in facets.values():
         require_read_pipeline(pipeline)
 
 
 def _walk(value: Any) -> None:
-    """Look through every level: a key may be a stage, an operator or a field of any name."""
+    """Check every level. A key may be a stage, an operator or a field of any name."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in DENIED_OPERATORS or str(key).startswith(_INTERNAL):

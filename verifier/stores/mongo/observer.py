@@ -1,4 +1,4 @@
-"""Has anything been written to a collection? By its change stream, or by what its records and counters still tell."""
+"""Finds writes to a collection by its change stream or, without one, by its records' times and its write counter."""
 
 from __future__ import annotations
 
@@ -12,28 +12,26 @@ from verifier.model.invariant import Row
 from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import to_stored
 from verifier.stores.errors import ContinuityLost, Denied, StoreError
+from verifier.stores.mongo.client import CollectionFacts, Document, MongoClient
 from verifier.stores.mongo.source import all_of, by_id, projection, relation_filter
-from verifier.stores.mongo.store import CollectionFacts, Document, MongoStore
 from verifier.stores.mongo.stream import NoStream, Place, changes, place_now
 from verifier.stores.mongo.values import as_json, logical, to_row
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 PRE_IMAGES_SINCE_WIRE = 17  # MongoDB 6.0
 _ID = Column(column="_id")
 _OPERATIONS = {"replace": "update", "dropDatabase": "drop"}
 _TIMES = ("timestamp", "epoch_s", "epoch_ms")
-_FILTER_UNSEEN = (
-    "whether a changed record passes the relation's `where`: its operators need whole documents, so all are told"
-)
+_FILTER_UNSEEN = "whether a changed record passes the relation's `where`: its operators need whole documents, so all changes are reported"
 
 
-class MongoObserver:
-    """Watches one collection.
+class MongoObserver(Observer):
+    """Finds writes to one collection.
 
-    With a change stream (replica set or sharded cluster) the stream alone is complete: it needs no counter, survives
-    restarts, and its resume token proves that nothing is missing. Then `counters` is empty and the caller counts the
-    witnesses, and `complete` is True. Without one, records whose own time is later are soft witnesses, and the collection's write counter
-    (`$collStats.latencyStats`) is given where it was seen to move: on some servers it answers and stays 0.
+    A change stream (replica set or sharded cluster) is complete: it needs no counter, survives restarts, and its resume token
+    proves that nothing is missing. Snapshots then have no `counters`, and `complete` is True. Without a stream, records with a
+    later time are witnesses that are not proven, and snapshots have the collection's write counter (`$collStats.latencyStats`)
+    where it is seen to move: on some servers it stays 0.
     """
 
     unseen: tuple[str, ...] = (
@@ -42,92 +40,100 @@ class MongoObserver:
         "inserts with a back-dated time",
     )
 
-    def __init__(self, store: MongoStore, relation: Relation, columns: tuple[str, ...] = ()) -> None:
-        self._store = store
+    def __init__(self, client: MongoClient, relation: Relation, columns: tuple[str, ...] = ()) -> None:
+        self._client = client
         self._relation = relation
         self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
         self._collection = relation.collection or ""
-        self.label = f"{store.role}: {store.config.database}.{self._collection}"
-        self._where = relation_filter(store, relation)
+        self.label = f"{client.role}: {client.config.database}.{self._collection}"
+        self._where = relation_filter(client, relation)
         self._event_filter = _prefixed(self._where)
         self.complete = False
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The stream, in the shell's language."""
+        """The stream as MongoDB's shell writes it."""
         return (f"db.getCollection({as_json(self._collection)}).watch({as_json(self._pipeline())})",)
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """Where the collection stands; `settled` changes nothing, for a stream has no lag to wait for.
+        """The stream's place, or counters where there is no stream. `settled` has no effect, because nothing is delayed.
 
-        A collection that is not there is a reading, not an error: nothing is written to it. The stream also goes on across
-        a drop and tells it, so only the fall-back needs the collection itself as a token (`absent` where there is none).
+        A collection that does not exist is not an error: nothing is written to it. A stream continues across a drop and
+        reports it, so only the snapshot without a stream has the collection as a continuity token (`absent` where it does
+        not exist).
         """
         facts = await self._facts()
         try:
             if facts.kind in ("view", "timeseries"):
                 raise NoStream(f"the collection is a {facts.kind}")
-            place = await place_now(self._store, self._collection)
+            place = await place_now(self._client, self._collection)
         except NoStream as reason:
             self.complete = False
-            return await self._reading_without_stream(facts, str(reason))
+            return await self._snapshot_without_stream(facts, str(reason))
         self.complete = True
-        hello = await self._store.hello()
+        hello = await self._client.hello()
         continuity = {"history": f"change stream of {hello.get('setName') or 'a sharded cluster'}"}
-        blind = () if self._event_filter is not None else (_FILTER_UNSEEN,)
-        return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), blind=blind)
+        limitations = () if self._event_filter is not None else (_FILTER_UNSEEN,)
+        return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), limitations=limitations)
 
     async def _facts(self) -> CollectionFacts:
         try:
-            return await self._store.facts(self._collection)
+            return await self._client.facts(self._collection)
         except Denied:
             return CollectionFacts("unknown")
 
-    async def _reading_without_stream(self, facts: CollectionFacts, reason: str) -> CounterSnapshot:
-        hello = await self._store.hello()
+    async def _snapshot_without_stream(self, facts: CollectionFacts, reason: str) -> CounterSnapshot:
+        hello = await self._client.hello()
         process = (hello.get("topologyVersion") or {}).get("processId", "")
         continuity = {
             "collection": facts.uuid or facts.kind,
             "history": f"records and counters of {hello.get('me', 'this server')} {process}".rstrip(),
         }
         counters, why_none = await self._live_counter(hello, facts)
-        blind = (f"everything that only a change stream shows ({reason})", *why_none)
-        weak = "" if counters else f"there is no change stream ({reason}) and {'; '.join(why_none)}"
-        return CounterSnapshot(at=_at(hello), continuity=continuity, counters=counters, blind=blind, weak=weak)
+        limitations = (f"everything that only a change stream shows ({reason})", *why_none)
+        no_proof = "" if counters else f"there is no change stream ({reason}) and {'; '.join(why_none)}"
+        return CounterSnapshot(
+            at=_at(hello),
+            continuity=continuity,
+            counters=counters,
+            limitations=limitations,
+            inconclusive_because=no_proof,
+        )
 
     async def _live_counter(
         self, hello: Mapping[str, Any], facts: CollectionFacts
     ) -> tuple[dict[str, int], tuple[str, ...]]:
-        """The collection's write counter, if a read of ours moves the read counter beside it."""
+        """The collection's write counter if a read by the verifier moves the read counter, and otherwise why there is
+        none."""
         if hello.get("msg") == "isdbgrid":
-            return {}, ("no write counter: each shard counts for itself",)
+            return {}, ("no write counter: each shard has its own",)
         if facts.kind != "collection":
             return {}, (f"no write counter: the collection is {facts.kind}",)
         try:
             before = await self._latency_stats()
-            await self._store.find(self._collection, {}, projection={"_id": 1}, limit=1)
+            await self._client.find(self._collection, {}, projection={"_id": 1}, limit=1)
             after = await self._latency_stats()
         except StoreError as error:
             return {}, (f"no write counter: {error}",)
         if _ops(after, "reads") <= _ops(before, "reads"):
-            return {}, ("no write counter: the server's does not move, not even for a read",)
+            return {}, ("no write counter: the server's counter does not move, not even for a read",)
         return {"write": _ops(after, "writes")}, ()
 
     async def _latency_stats(self) -> Document:
-        found = await self._store.aggregate(self._collection, [{"$collStats": {"latencyStats": {}}}])
+        found = await self._client.aggregate(self._collection, [{"$collStats": {"latencyStats": {}}}])
         return dict(found[0].get("latencyStats") or {}) if found else {}
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """Every write between two readings, in order; one at the very edge may come in two runs, never in none.
+        """Every write between two snapshots, in order. A write at the edge may be reported by two runs, never by none.
 
-        Raises ContinuityLost where the stream cannot be followed from `before`. Without a `before` there is nothing to tell.
+        Raises ContinuityLost where the stream cannot be resumed from `before`. Without a `before` there are no witnesses.
         """
         if before is None:
             return
         if bool(before.position) != bool(now.position):
             raise ContinuityLost(
-                f"{self._store.label}: the change stream of {self._collection} was there at one look and not at the other"
-                f"{' (' + now.blind[0] + ')' if now.blind else ''}. Take a new baseline."
+                f"{self._client.label}: the change stream of {self._collection} was available in only one of two runs"
+                f"{' (' + now.limitations[0] + ')' if now.limitations else ''}. Take a new baseline."
             )
         found = self._streamed(before, now) if before.position else self._recent(before)
         async for witness in found:
@@ -137,10 +143,10 @@ class MongoObserver:
         options: dict[str, Any] = {}
         if any(self._relation.columns[name].column != "_id" for name in self._columns):
             options["full_document"] = "updateLookup"
-            if self._store.max_wire_version >= PRE_IMAGES_SINCE_WIRE:
+            if self._client.max_wire_version >= PRE_IMAGES_SINCE_WIRE:
                 options["full_document_before_change"] = "whenAvailable"
         events = changes(
-            self._store,
+            self._client,
             self._collection,
             self._pipeline(),
             start=Place.from_text(before.position),
@@ -151,7 +157,7 @@ class MongoObserver:
             yield self._witness(event)
 
     def _witness(self, event: Mapping[str, Any]) -> Witness:
-        """An event as a witness. Columns that an event without its document does not tell are left out of the row."""
+        """An event as a witness. The row lacks the columns that an event without its document does not have."""
         operation = event["operationType"]
         key = event.get("documentKey") or {}
         document = event.get("fullDocument") or event.get("fullDocumentBeforeChange")
@@ -166,15 +172,15 @@ class MongoObserver:
         )
 
     def _key(self, row: Row, document_key: Mapping[str, Any]) -> str:
-        """The relation's own key where the row tells it, so that all techniques name a record alike; else its `_id`."""
+        """The relation's key where the row has it, so that all techniques name a record alike; otherwise its `_id`."""
         if self._relation.key[0] in row:
             return " / ".join(str(row.get(name)) for name in self._relation.key)
         return str(logical(_ID, document_key["_id"])) if document_key else ""
 
     def _pipeline(self) -> list[dict[str, Any]]:
-        """Only records that the relation's `where` keeps, and of them only the fields that judges look at.
+        """Records that pass the relation's `where`, with the fields that proofs need.
 
-        An event without a document (a delete, a drop, a record gone since) passes: nobody can say that it is a neighbour's.
+        An event without a document (a delete, a drop, a record that is gone) passes, because it may be of any conversation.
         """
         stages: list[dict[str, Any]] = []
         if self._event_filter:
@@ -186,19 +192,19 @@ class MongoObserver:
         return [*stages, {"$project": fields}]
 
     async def _recent(self, before: CounterSnapshot) -> AsyncIterator[Witness]:
-        """Records whose ObjectId or time columns are later than the last look."""
+        """Records whose ObjectId or time columns are later than `before`."""
         times = {name: column for name, column in self._relation.columns.items() if column.type in _TIMES}
         columns = tuple(dict.fromkeys((*self._columns, *times)))
-        # An ObjectId holds whole seconds: the second of the look itself cannot be told from before it.
+        # An ObjectId has whole seconds: within the second of `before` it does not show which was first.
         first_id = ObjectId.from_datetime(before.at + timedelta(seconds=1))
         later: list[dict[str, Any]] = [{"_id": {"$gte": first_id}}]
         later += [{column.column: {"$gt": to_stored(column, before.at)}} for column in times.values()]
         fields = projection(self._relation, columns)
-        async for chunk, _ in by_id(self._store, self._collection, all_of([self._where, {"$or": later}]), fields):
+        async for chunk, _ in by_id(self._client, self._collection, all_of([self._where, {"$or": later}]), fields):
             for document in chunk:
-                yield self._soft_witness(document, to_row(self._relation, columns, document), times, before.at)
+                yield self._unproven_witness(document, to_row(self._relation, columns, document), times, before.at)
 
-    def _soft_witness(
+    def _unproven_witness(
         self, document: Document, row: Mapping[str, Any], times: Mapping[str, Column], at: datetime
     ) -> Witness:
         own, by_columns = document["_id"], [row[name] for name in times if _later(row[name], at)]
@@ -228,7 +234,7 @@ def _ops(stats: Mapping[str, Any], kind: str) -> int:
 
 
 def _names(event: Mapping[str, Any]) -> str:
-    """The key of an event on a whole collection: its name, and for a rename the new one."""
+    """The key of an event on a whole collection: its name, and for a rename also the new one."""
     names = [event.get("ns") or {}, event.get("to") or {}]
     return " -> ".join(".".join(str(part) for part in name.values()) for name in names if name)
 
@@ -241,7 +247,7 @@ def _written_at(event: Mapping[str, Any]) -> datetime | None:
 
 
 def _prefixed(criteria: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A filter on documents as a filter on the events that carry them; None where an operator needs the bare document."""
+    """A filter on documents as a filter on their events; None where an operator needs the document itself."""
     prefixed: dict[str, Any] = {}
     for key, value in criteria.items():
         if key in ("$and", "$or", "$nor"):

@@ -1,4 +1,4 @@
-"""What a MongoDB user may do beyond reading, as far as the server tells."""
+"""What a MongoDB user may do beyond reading, as far as the server shows it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from verifier.stores.errors import Denied
-from verifier.stores.mongo.store import MongoStore
+from verifier.stores.mongo.client import MongoClient
 from verifier.stores.protocols import Privilege
 
-# The actions of the built-in roles read, readAnyDatabase and clusterMonitor, and of every user on himself.
+# The actions of the built-in roles read, readAnyDatabase and clusterMonitor, and of every user on its own account.
 READ_ACTIONS = frozenset(
     """
     find changeStream collStats dbStats dbHash indexStats listCollections listIndexes listSearchIndexes planCacheRead
@@ -41,74 +41,80 @@ WRITE_ROLES = frozenset(
 )
 
 
-async def judge_privileges(store: MongoStore) -> Sequence[Privilege]:
-    """Compare what the server says of this connection with what reading needs."""
+async def judge_privileges(client: MongoClient) -> Sequence[Privilege]:
+    """Compare the privileges of this connection with those that reading needs."""
     try:
-        answer = await store.command({"connectionStatus": 1, "showPrivileges": True})
+        answer = await client.command({"connectionStatus": 1, "showPrivileges": True})
     except Denied as error:
-        return [Privilege(store.label, "read", "missing", str(error))]
+        return [Privilege(client.label, "read", "missing", str(error))]
     info = answer.get("authInfo") or {}
     if not info.get("authenticatedUsers"):
         return [
             Privilege(
-                store.label,
-                "could it write?",
+                client.label,
+                "can it write?",
                 "unknown",
-                "the server asks nobody who they are (no authentication): only the verifier's own allow-list stands between",
+                "the server has no authentication: only the verifier's own allow-list prevents writes",
             )
         ]
     name = ", ".join(f"{user['user']}@{user['db']}" for user in info["authenticatedUsers"])
     granted = info.get("authenticatedUserPrivileges") or []
     if granted:
-        return _by_actions(store, name, granted)
-    return _by_roles(store, name, info.get("authenticatedUserRoles") or [])
+        return _by_actions(client, name, granted)
+    return _by_roles(client, name, info.get("authenticatedUserRoles") or [])
 
 
-def _by_actions(store: MongoStore, name: str, granted: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
-    """Judge by actions; a user may act on its own account's password only where a role says so."""
+def _by_actions(client: MongoClient, name: str, granted: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
+    """Judge by actions. A user may change its own password only where a role allows it."""
     writing: dict[str, None] = {}
     unknown: dict[str, None] = {}
     seen: set[str] = set()
     for privilege in granted:
         resource = privilege.get("resource") or {}
         actions = set(privilege.get("actions") or [])
-        if _covers(resource, store.config.database):
+        if _covers(resource, client.config.database):
             seen |= actions
         for action in sorted(actions - READ_ACTIONS):
             shown = f"{action} on {_resource(resource)}"
             (writing if action in WRITE_ACTIONS else unknown)[shown] = None
     found = []
     if writing:
-        found.append(Privilege(store.label, "writing actions", "too_many", f"{name} may {_some(list(writing))}"))
+        found.append(Privilege(client.label, "writing actions", "too_many", f"{name} may {_some(list(writing))}"))
     if unknown:
         found.append(
             Privilege(
-                store.label, "actions the verifier does not know", "unknown", f"{name} may {_some(list(unknown))}"
+                client.label, "actions the verifier does not know", "unknown", f"{name} may {_some(list(unknown))}"
             )
         )
     if not seen & {"find", "anyAction"}:
-        found.append(Privilege(store.label, "find", "missing", f"grant role read on {store.config.database} to {name}"))
+        found.append(
+            Privilege(client.label, "find", "missing", f"grant role read on {client.config.database} to {name}")
+        )
     elif not seen & {"changeStream", "anyAction"}:
         found.append(
-            Privilege(store.label, "changeStream", "notice", f"without it writes are seen by their traces only; {name}")
+            Privilege(
+                client.label, "changeStream", "notice", f"without it only the traces of writes are visible; {name}"
+            )
         )
-    return found or [Privilege(store.label, "read only", "ok", f"{name} holds no writing action")]
+    return found or [Privilege(client.label, "read only", "ok", f"{name} has no action that writes")]
 
 
-def _by_roles(store: MongoStore, name: str, roles: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
-    """Judge by names of roles, where the server keeps the actions to itself."""
+def _by_roles(client: MongoClient, name: str, roles: Iterable[Mapping[str, Any]]) -> Sequence[Privilege]:
+    """Judge by role names, where the server does not show actions."""
     shown = [(str(role["role"]), f"{role['role']} on {role['db']}") for role in roles]
     if not shown:
-        return [Privilege(store.label, "read", "missing", f"{name} has no role; grant role read")]
+        return [Privilege(client.label, "read", "missing", f"{name} has no role; grant role read")]
     if writing := [text for role, text in shown if role in WRITE_ROLES]:
-        return [Privilege(store.label, "writing roles", "too_many", f"{name} has {_some(writing)}")]
+        return [Privilege(client.label, "writing roles", "too_many", f"{name} has {_some(writing)}")]
     if unknown := [text for role, text in shown if role not in READ_ROLES]:
-        return [Privilege(store.label, "roles of the stack's own", "unknown", f"{name} has {_some(unknown)}")]
-    return [Privilege(store.label, "read only", "ok", f"{name} has {_some([text for _, text in shown])} and no more")]
+        return [Privilege(client.label, "custom roles", "unknown", f"{name} has {_some(unknown)}")]
+    return [
+        Privilege(client.label, "read only", "ok", f"{name} has {_some([text for _, text in shown])} and nothing else")
+    ]
 
 
 def _covers(resource: Mapping[str, Any], database: str) -> bool:
-    """Whether a privilege reaches ordinary collections of a database."""
+    """Whether a privilege covers the ordinary collections of a database."""
     return bool(resource.get("anyResource")) or resource.get("db") in ("", database)
 
 

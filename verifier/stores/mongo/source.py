@@ -1,4 +1,4 @@
-"""Records of a relation that lives in MongoDB: read in `_id` order by chunks, or looked up by values."""
+"""Records of a relation in MongoDB: read in `_id` order by chunks, or looked up by values."""
 
 from __future__ import annotations
 
@@ -13,46 +13,49 @@ from verifier.model.query import Rows
 from verifier.profile.relations import Relation
 from verifier.stores.budget import ChunkSizer
 from verifier.stores.errors import Denied, Missing, StoreError
-from verifier.stores.mongo.store import Document, MongoStore
+from verifier.stores.mongo.client import Document, MongoClient
 from verifier.stores.mongo.values import accepted, as_json, condition, from_json, stored_forms, to_row, types_after
 
 
-def relation_filter(store: MongoStore, relation: Relation) -> dict[str, Any]:
-    """The profile's own filter; extended JSON such as `{ "$oid" = "…" }` becomes the value it means."""
+def relation_filter(client: MongoClient, relation: Relation) -> dict[str, Any]:
+    """The `where` of a relation as a filter. Extended JSON such as `{ "$oid" = "…" }` becomes the value that it stands
+    for."""
     if relation.where is None:
         return {}
     if isinstance(relation.where, str):
         raise StoreError(
-            f"{store.label}: `where` of collection {relation.collection} is text. MongoDB takes a table, "
+            f"{client.label}: `where` of collection {relation.collection} is text. MongoDB takes a table, "
             'such as where = { type = "chat" }.'
         )
     try:
         parsed = from_json(as_json(relation.where))
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{store.label}: `where` of collection {relation.collection} is no filter: {error}.") from None
+        raise StoreError(
+            f"{client.label}: `where` of collection {relation.collection} is not a filter: {error}."
+        ) from None
     return dict(parsed)
 
 
 def all_of(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Filters joined by AND."""
+    """One filter that joins these by AND."""
     given = [dict(part) for part in parts if part]
     return given[0] if len(given) == 1 else {"$and": given} if given else {}
 
 
 @dataclass(frozen=True, slots=True)
 class IdPlace:
-    """A place in `_id` order: behind `last`, within its BSON type, or (`types` given) among the types behind it."""
+    """A place in `_id` order: after `last` within its BSON type, or among the later BSON types `types`."""
 
     last: Any
     types: tuple[str, ...] = ()
 
     @property
     def criteria(self) -> dict[str, Any]:
-        """The filter that goes on from here."""
+        """The filter for the documents after this place."""
         return {"_id": {"$type": list(self.types)} if self.types else {"$gt": self.last}}
 
     def to_text(self) -> str:
-        """Extended JSON."""
+        """As extended JSON."""
         return as_json({"last": self.last, "types": list(self.types)})
 
     @classmethod
@@ -63,7 +66,7 @@ class IdPlace:
 
 
 async def by_id(
-    store: MongoStore,
+    client: MongoClient,
     collection: str,
     criteria: Mapping[str, Any],
     projection: Mapping[str, Any],
@@ -71,16 +74,16 @@ async def by_id(
     *,
     at_most: int | None = None,
 ) -> AsyncIterator[tuple[list[Document], IdPlace]]:
-    """All documents that match (or those behind `place`), in `_id` order, each chunk a short query of its own, with its place.
-    `at_most`: how many at once, where documents are large.
+    """All matching documents in `_id` order, or those after `place`, by chunks with the place of each chunk's end.
 
-    `$gt` compares within one BSON type only, so after the last id of a type the search goes on with the types behind it.
+    Each chunk is a short query. `at_most`: the largest chunk, where documents are large. `$gt` compares within one BSON type,
+    so after the last id of a type the search continues with the later types.
     """
-    sizer = ChunkSizer(store.limits, at_most=at_most or store.config.chunk_rows)
+    sizer = ChunkSizer(client.limits, at_most=at_most or client.config.chunk_rows)
     last: Any = None if place is None else place.last
     while True:
         position = {} if place is None else place.criteria
-        read = functools.partial(_sizer, store, collection, all_of([criteria, position]), projection)
+        read = functools.partial(_sizer, client, collection, all_of([criteria, position]), projection)
         found, size = await sizer.take(read)
         if found:
             before, last = last, found[-1]["_id"]
@@ -88,7 +91,7 @@ async def by_id(
             yield found, IdPlace(last)
             if position and full and last == before:
                 raise StoreError(
-                    f"{store.label}: the reading of {collection} does not advance past _id {last!r}: it is not valid UTF-8. "
+                    f"{client.label}: reading {collection} does not advance past _id {last!r}, which is not valid UTF-8. "
                     "Correct that record, or raise chunk_rows of the role above the number of records."
                 )
         if len(found) == size:
@@ -100,50 +103,52 @@ async def by_id(
 
 
 async def _sizer(
-    store: MongoStore, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
+    client: MongoClient, collection: str, criteria: Mapping[str, Any], projection: Mapping[str, Any], size: int
 ) -> tuple[list[Document], int]:
-    found = await store.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)
+    found = await client.find(collection, criteria, projection=projection, sort={"_id": 1}, limit=size)
     return found, size
 
 
-_ARRAY_INDEX = re.compile(r"\.\d+(?:\.|\Z)")  # a projection cannot pick one item of an array: the whole array comes
+_ARRAY_INDEX = re.compile(
+    r"\.\d+(?:\.|\Z)"
+)  # a projection cannot select one item of an array, so the whole array is read
 
 
 class MongoSource:
-    """One relation of one database. Keyset paging by `_id`, only the fields that are needed; memory is one chunk."""
+    """One relation of one database, read by keyset paging on `_id`: only the needed fields, one chunk in memory."""
 
-    def __init__(self, store: MongoStore, relation: Relation, rows: Rows) -> None:
-        self._store = store
+    def __init__(self, client: MongoClient, relation: Relation, rows: Rows) -> None:
+        self._client = client
         self._relation = relation
         self._rows = rows
         self._collection = relation.collection or ""
         self.key = relation.key
         filtered = tuple(where.column for where in rows.where)
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns, *filtered)))
-        self.label = f"{rows.relation} ({store.role}: {store.config.database}.{self._collection})"
+        self.label = f"{rows.relation} ({client.role}: {client.config.database}.{self._collection})"
         self._exists = False
         self.position: str | None = None
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The chunk query in the shell's language."""
+        """The chunk query as MongoDB's shell writes it."""
         criteria = all_of([self._criteria(), {"_id": {"$gt": "…"}}])
         return (
             f"db.getCollection({as_json(self._collection)}).find({as_json(criteria)}, {as_json(self._projection)})"
-            f".sort({{_id: 1}}).limit({self._store.config.chunk_rows})",
+            f".sort({{_id: 1}}).limit({self._client.config.chunk_rows})",
         )
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
-        """Every record, in `_id` order, or those behind a position."""
+        """All records in `_id` order, or those after a position."""
         await self._require_collection()
         start = None if after is None else IdPlace.from_text(after)
-        async for found, place in by_id(self._store, self._collection, self._criteria(), self._projection, start):
+        async for found, place in by_id(self._client, self._collection, self._criteria(), self._projection, start):
             self.position = place.to_text()
             if rows := self._rows_of(found):
                 yield rows
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records whose `column` has one of `values`, whichever BSON type it is stored as."""
+        """The records whose `column` has one of `values`, in whichever BSON type it is stored."""
         await self._require_collection()
         mapped = self._relation.columns[column]
         forms = [form for value in values if value is not None for form in stored_forms(mapped, value)]
@@ -151,7 +156,7 @@ class MongoSource:
             return []
         criteria = all_of([{mapped.column: {"$in": forms}}, self._criteria()])
         projection = {**self._projection, mapped.column: 1}
-        return self._rows_of(await self._store.find(self._collection, criteria, projection=projection), also=column)
+        return self._rows_of(await self._client.find(self._collection, criteria, projection=projection), also=column)
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
         columns = dict.fromkeys((*self._columns, also) if also else self._columns)
@@ -160,30 +165,32 @@ class MongoSource:
 
     def _criteria(self) -> dict[str, Any]:
         conditions = [condition(self._relation.columns[where.column], where) for where in self._rows.where]
-        return all_of([relation_filter(self._store, self._relation), *conditions])
+        return all_of([relation_filter(self._client, self._relation), *conditions])
 
     @property
     def _projection(self) -> dict[str, Any]:
         return projection(self._relation, self._columns)
 
     async def _require_collection(self) -> None:
-        """A find on a collection that does not exist gives nothing, silently: a green result over a typing error."""
+        """Raise Missing for a collection that does not exist: a find on it returns nothing, so a misspelt name would look
+        like an empty collection."""
         if self._exists:
             return
         try:
-            facts = await self._store.facts(self._collection)
+            facts = await self._client.facts(self._collection)
         except Denied:
             return
         if facts.kind == "absent":
             raise Missing(
-                f"{self._store.label}: there is no collection {self._collection} in database {self._store.config.database}. "
+                f"{self._client.label}: collection {self._collection} does not exist in database {self._client.config.database}. "
                 "Correct the relation in the profile, or remove it if the stack has none."
             )
         self._exists = True
 
 
 def projection(relation: Relation, columns: Sequence[str], prefix: str = "") -> dict[str, Any]:
-    """Which fields to send. A path inside another one would be a conflict for the server and is left to the outer one."""
+    """The projection for these columns. Of two nested paths only the outer one is listed, because the server refuses both
+    together."""
     paths = {"_id", *(_ARRAY_INDEX.split(relation.columns[name].column)[0] for name in columns)}
     outer = [path for path in sorted(paths) if not any(path.startswith(f"{other}.") for other in paths)]
     return {f"{prefix}{path}": 1 for path in outer}

@@ -1,313 +1,37 @@
-"""MongoDB: the one door for its commands, the clock, the privileges, the inventory of collections."""
+"""The store behind a MongoDB role: its sources, observers, privileges and list of collections."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import pymongo
-from bson import Timestamp
-from pymongo import errors
-from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
+from collections.abc import Sequence
 
 from verifier.model.query import Rows
-from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Relation
-from verifier.profile.roles import MongoRole
-from verifier.stores.budget import Budget, TooSlow
-from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
-from verifier.stores.mongo.audit import normal_command, rows_in
-from verifier.stores.mongo.guard import require_read_command, require_read_pipeline
-from verifier.stores.mongo.values import CODEC
+from verifier.profile.timing import Timing
+from verifier.stores.mongo.client import MongoClient
+from verifier.stores.mongo.listing import list_collections
+from verifier.stores.mongo.observer import MongoObserver
+from verifier.stores.mongo.privileges import judge_privileges
+from verifier.stores.mongo.source import MongoSource
 from verifier.stores.protocols import Privilege, StoreObject
-from verifier.stores.statement_log import StatementLog
-
-if TYPE_CHECKING:
-    from verifier.profile.timing import Timing
-    from verifier.stores.mongo.observer import MongoObserver
-    from verifier.stores.mongo.source import MongoSource
-
-T = TypeVar("T")
-Document = dict[str, Any]
-STREAMS_BESIDE = 4
-"""Connections for change streams, which wait on purpose, beside those of the budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionFacts:
-    """What stands behind a name: kind is collection, timeseries, view, absent or unknown (the server does not tell)."""
-
-    kind: str
-    uuid: str = ""
-    capped: bool = False
-
-
-class _Footprint(CommandListener):
-    """Writes down every command that the driver sends, its own paging included, and every answer."""
-
-    def __init__(self, statement_log: StatementLog) -> None:
-        self._statement_log = statement_log
-        self._forms: dict[int, str] = {}
-
-    def started(self, event: CommandStartedEvent) -> None:
-        """It goes out."""
-        form = normal_command(event.command_name, event.command)
-        self._forms[event.request_id] = form
-        self._statement_log.note(event.command_name, form)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        """It was answered."""
-        form = self._forms.pop(event.request_id, event.command_name)
-        self._statement_log.answered(form, took_s=event.duration_micros / 1e6, rows=rows_in(event.reply))
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        """It was refused, or the connection broke."""
-        form = self._forms.pop(event.request_id, event.command_name)
-        self._statement_log.answered(form, took_s=event.duration_micros / 1e6, failed=True)
-
-
-class MongoStore:
-    """One MongoDB database, and the inventory of its server; every command passes `require_read_command`."""
-
-    clock_grain_s = 0.0
-
-    def __init__(self, role: str, config: MongoRole, budget: StoreBudget | None = None) -> None:
-        self.role = role
-        self.config = config
-        self.label = f"{role} (MongoDB)"
-        self.statement_log = StatementLog()
-        self.max_wire_version = 0
-        self.limits = budget or StoreBudget()
-        self.budget = Budget(
-            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
-        )
-        self._client: pymongo.AsyncMongoClient[Document] | None = None
-
-    async def connect(self) -> None:
-        """Connect, and learn what the server speaks."""
-        options: dict[str, Any] = {
-            "appname": "openim-verifier",
-            "serverSelectionTimeoutMS": int(self.config.connect_timeout_s * 1000),
-            "connectTimeoutMS": int(self.config.connect_timeout_s * 1000),
-            "socketTimeoutMS": int(self.config.operation_timeout_s * 1000),
-            "maxPoolSize": self.limits.max_concurrency + STREAMS_BESIDE,
-            "event_listeners": [_Footprint(self.statement_log)],
-        }
-        if self.config.tls_ca_file:
-            options["tlsCAFile"] = self.config.tls_ca_file
-        if self.config.tls_certificate_key_file:
-            options["tlsCertificateKeyFile"] = self.config.tls_certificate_key_file
-        try:
-            self._client = pymongo.AsyncMongoClient(self.config.url.get_secret_value(), **options)
-        except (errors.PyMongoError, ValueError, TypeError) as error:
-            raise StoreError(
-                f"{self.label}: the URL cannot be used ({_sentence(error)}). Check roles.{self.role}.url."
-            ) from None
-        except OSError as error:
-            raise StoreError(
-                f"{self.label}: a TLS file cannot be read ({error}). Check the tls_… files of roles.{self.role}."
-            ) from None
-        self.max_wire_version = int((await self.hello()).get("maxWireVersion", 0))
-        await self.command({"ping": 1})
-
-    async def close(self) -> None:
-        """Close every connection."""
-        if self._client is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(2):
-                    await self._client.close()
-
-    @property
-    def _connected(self) -> pymongo.AsyncMongoClient[Document]:
-        if self._client is None:
-            raise Unreachable(f"{self.label} is not connected.")
-        return self._client
-
-    async def command(self, command: Mapping[str, Any], *, database: str = "admin") -> Document:
-        """Run one allowed command and return the server's answer."""
-        self._guard(require_read_command, command)
-        target = self._connected.get_database(database, codec_options=CODEC)
-        name = next(iter(command))
-        return await self.run(lambda: target.command(dict(command), codec_options=CODEC), kind=name)
-
-    async def find(
-        self,
-        collection: str,
-        criteria: Mapping[str, Any],
-        *,
-        projection: Mapping[str, Any] | None = None,
-        sort: Mapping[str, int] | None = None,
-        limit: int = 0,
-    ) -> list[Document]:
-        """Documents of a collection of the role's database; callers bound them."""
-        self._guard(require_read_command, {"find": collection, "filter": criteria, "projection": projection})
-        target = self._connected.get_database(self.config.database, codec_options=CODEC)[collection]
-
-        async def work() -> list[Document]:
-            cursor = target.find(criteria, projection, limit=limit, batch_size=limit, max_time_ms=self._max_time_ms)
-            return await (cursor.sort(sort) if sort else cursor).to_list()
-
-        return await self.run(work, kind=f"find {collection}", rows=len)
-
-    async def aggregate(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, database: str | None = None
-    ) -> list[Document]:
-        """What an allowed pipeline gives; callers bound it."""
-        self._guard(require_read_pipeline, pipeline)
-        target = self._connected.get_database(database or self.config.database, codec_options=CODEC)[collection]
-
-        async def work() -> list[Document]:
-            return await (await target.aggregate(pipeline, maxTimeMS=self._max_time_ms)).to_list()
-
-        return await self.run(work, kind=f"aggregate {collection}", rows=len)
-
-    async def watch(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]] = (), **options: Any
-    ) -> AsyncCollectionChangeStream[Document]:
-        """An open change stream on a collection of the role's database; the caller closes it."""
-        self._guard(require_read_pipeline, pipeline)
-        target = self._connected.get_database(self.config.database, codec_options=CODEC)[collection]
-        return await self.run(lambda: target.watch(list(pipeline), **options), translate=False)
-
-    async def run(
-        self,
-        work: Callable[[], Awaitable[T]],
-        *,
-        translate: bool = True,
-        kind: str | None = None,
-        rows: Callable[[T], int] = lambda _: 0,
-    ) -> T:
-        """Do work of the driver inside the budget, its errors told in sentences (or as they are: `translate=False`).
-
-        Without a `kind` it is something that waits on purpose: a change stream.
-        """
-        try:
-            return await self.budget.run(work, kind=kind, rows=rows, audited=False)
-        except errors.OperationFailure as error:
-            if not translate:
-                raise
-            raise self.translate(error) from None
-        except (errors.PyMongoError, OSError) as error:
-            raise self.translate(error) from None
-
-    def _guard(self, require: Callable[[Any], None], what: Any) -> None:
-        try:
-            require(what)
-        except Forbidden:
-            self.statement_log.refused += 1
-            raise
-
-    @property
-    def _max_time_ms(self) -> int:
-        return max(1, int((self.limits.statement_timeout_s or self.config.operation_timeout_s) * 1000))
-
-    def translate(self, error: Exception) -> StoreError:
-        """A driver's error as a sentence with the next step."""
-        text = _sentence(error)
-        match error:
-            case errors.ExecutionTimeout():
-                return TooSlow(
-                    f"{self.label} gave up a query after {self._max_time_ms / 1000:g} s. "
-                    "Is there an index for it? Raise operation_timeout_s of the role if it is just slow."
-                )
-            case errors.OperationFailure(code=18 | 8000):
-                return Denied(
-                    f"{self.label} refused the user or password of roles.{self.role}.url. "
-                    "Correct it (authSource too), or the secret it comes from."
-                )
-            case errors.OperationFailure(code=13):
-                return Denied(
-                    f"{self.label}: {text}. Grant role read on {self.config.database} to the verifier's user."
-                )
-            case errors.OperationFailure(code=26):
-                return Missing(f"{self.label}: {text}. Correct the collection in the profile.")
-            case errors.OperationFailure():
-                return StoreError(f"{self.label} refused a query: {text}. Check where and columns in the profile.")
-            case errors.ConnectionFailure() | OSError():
-                return Unreachable(
-                    f"{self.label} cannot be reached: {text}. Is it up, and is roles.{self.role}.url right?"
-                )
-            case _:
-                return StoreError(f"{self.label}: {text}.")
+class MongoStore(MongoClient):
+    """One MongoDB database, as the pool uses it."""
 
     def source(self, relation: Relation, rows: Rows) -> MongoSource:
-        """The records of a collection."""
-        from verifier.stores.mongo.source import MongoSource
-
+        """The records of a relation in this database."""
         return MongoSource(self, relation, rows)
 
     def observer(self, relation: Relation, columns: tuple[str, ...], timing: Timing) -> MongoObserver:
-        """What watches a collection for writes; no counter has to settle, so `timing` changes nothing."""
-        from verifier.stores.mongo.observer import MongoObserver
-
+        """The observer of a collection. It does not use `timing`, because no counter is delayed."""
         return MongoObserver(self, relation, columns)
 
-    async def hello(self) -> Document:
-        """What the server says of itself; needs no privilege."""
-        return await self.command({"hello": 1})
-
-    async def facts(self, collection: str) -> CollectionFacts:
-        """What stands behind a collection's name. Raises Denied where the server does not tell."""
-        answer = await self.command(
-            {"listCollections": 1, "filter": {"name": collection}}, database=self.config.database
-        )
-        found = answer["cursor"]["firstBatch"]
-        return facts_of(found[0]) if found else CollectionFacts("absent")
-
-    async def clock(self) -> datetime:
-        """The server's wall clock."""
-        moment: datetime = (await self.hello())["localTime"]
-        return moment.astimezone(UTC)
-
-    async def version(self) -> str:
-        """`MongoDB 8.0.4`."""
-        facts = await self.command({"buildInfo": 1})
-        if "secantusVersion" in facts:
-            return f"SecantusDB {facts['secantusVersion']} (speaks MongoDB {facts['version']})"
-        return f"MongoDB {facts.get('version', '?')}"
-
     async def privileges(self) -> Sequence[Privilege]:
-        """What this user may do beyond reading."""
-        from verifier.stores.mongo.privileges import judge_privileges
-
+        """What the user may do beyond reading."""
         return await judge_privileges(self)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """`collections`: every collection of every database that can be read, and what could not be read."""
-        from verifier.stores.mongo.inventory import list_collections
-
+        """Kind `collections`: every collection of every database that can be read, and what cannot be read."""
         if kind != "collections":
             raise ValueError(f"{self.label} lists collections, not {kind}")
         return await list_collections(self)
-
-
-def facts_of(entry: Mapping[str, Any]) -> CollectionFacts:
-    """One entry of listCollections."""
-    options = entry.get("options") or {}
-    kind = "timeseries" if "timeseries" in options else str(entry.get("type", "collection"))
-    uuid = (entry.get("info") or {}).get("uuid")
-    return CollectionFacts(kind, str(uuid) if uuid else "", bool(options.get("capped")))
-
-
-def operation_time(hello: Mapping[str, Any]) -> Timestamp | None:
-    """The cluster's logical time, or None on a standalone server."""
-    moment = hello.get("operationTime")
-    return moment if isinstance(moment, Timestamp) else None
-
-
-def _sentence(error: BaseException) -> str:
-    """The driver's message without the topology and the raw answer that it appends."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    for tail in (" (configured timeouts", ", full error:", ", Timeout:"):
-        lines[0] = lines[0].partition(tail)[0]
-    return lines[0].rstrip(".")

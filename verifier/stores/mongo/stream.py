@@ -1,7 +1,7 @@
-"""Change streams: where one stands now, and everything that happened between two places.
+"""Change streams: the present place of a stream, and all events between two places.
 
-A place is a resume token with a *fence*, the cluster's logical time just after the token was taken. A stream is read to the
-fence, not to "nothing came for a while": silence alone does not tell a quiet collection from a slow replica.
+A place is a resume token with a *fence*, the cluster's logical time just after the token was taken. A stream is read up to the
+fence and not until nothing comes any more, because a quiet collection and a slow replica look alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pymongo import errors
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 
 from verifier.stores.errors import ContinuityLost, Denied, StoreError, Unreachable
-from verifier.stores.mongo.store import Document, MongoStore, operation_time
+from verifier.stores.mongo.client import Document, MongoClient, operation_time
 from verifier.stores.mongo.values import as_json, from_json
 
 EVENTS_MAX = 100_000
@@ -24,18 +24,18 @@ AWAIT_MS = 200
 
 
 class NoStream(Exception):
-    """There is no change stream on this collection; the message says why."""
+    """This collection has no change stream; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a collection's history. As text it is the horizon of a reading."""
+    """A place in a collection's change stream. As text it is the position of a snapshot."""
 
     token: Mapping[str, Any]
     fence: Timestamp
 
     def to_text(self) -> str:
-        """Extended JSON."""
+        """As extended JSON."""
         return as_json({"token": self.token, "fence": self.fence})
 
     @classmethod
@@ -45,43 +45,44 @@ class Place:
             raw = from_json(text)
             return cls(dict(raw["token"]), raw["fence"])
         except (ValueError, TypeError, KeyError):
-            raise ContinuityLost("the remembered place in the change stream cannot be read") from None
+            raise ContinuityLost("the remembered position in the change stream cannot be read") from None
 
 
-async def place_now(store: MongoStore, collection: str) -> Place:
-    """Where the stream of a collection stands. Raises NoStream where there is none, StoreError where nothing answers."""
+async def place_now(client: MongoClient, collection: str) -> Place:
+    """The present place of a collection's stream. Raises NoStream where there is no stream, StoreError where the server
+    fails."""
     try:
-        stream = await store.watch(collection, max_await_time_ms=AWAIT_MS)
+        stream = await client.watch(collection, max_await_time_ms=AWAIT_MS)
         async with stream:
             token = stream.resume_token
-            if token is None:  # an event came along with the first answer
-                await store.run(stream.try_next, translate=False)
+            if token is None:  # the first answer had an event
+                await client.run(stream.try_next, translate=False)
                 token = stream.resume_token
-            if token is None:  # before MongoDB 4.0.7 a token comes with the first event only
+            if token is None:  # before MongoDB 4.0.7 only an event has a token
                 raise NoStream("the server's change streams give no token before the first event")
     except errors.OperationFailure as error:
-        raise NoStream(_why_not(store, error)) from None
-    # The fence is taken after the token, so that an event in between is told twice rather than never.
-    fence = operation_time(await store.hello())
+        raise NoStream(_why_not(client, error)) from None
+    # The fence is taken after the token, so that an event in between is reported twice and not lost.
+    fence = operation_time(await client.hello())
     if fence is None:
-        raise NoStream("the server tells no logical time")
+        raise NoStream("the server has no logical time")
     return Place(dict(token), fence)
 
 
-def _why_not(store: MongoStore, error: errors.OperationFailure) -> str:
+def _why_not(client: MongoClient, error: errors.OperationFailure) -> str:
     if isinstance(error, errors.ExecutionTimeout):
-        raise store.translate(error)
+        raise client.translate(error)
     if error.code == 13:
         return "the credential lacks the privilege changeStream (role read has it)"
     if error.code == 18:
-        raise store.translate(error)
+        raise client.translate(error)
     if error.code == 40573:
         return "change streams need a replica set, and this server is standalone"
     return f"the server refuses a change stream here ({str(error).partition(', full error')[0].rstrip('.')})"
 
 
 async def changes(
-    store: MongoStore,
+    client: MongoClient,
     collection: str,
     pipeline: Sequence[Mapping[str, Any]],
     *,
@@ -91,90 +92,90 @@ async def changes(
 ) -> AsyncIterator[Document]:
     """Every event of a collection after `start` and up to `fence`.
 
-    An `invalidate` (the collection was dropped or renamed) is followed across. Raises ContinuityLost where the history does
-    not reach back to `start`, StoreError beyond EVENTS_MAX events, Unreachable where the stream does not catch up in time.
+    The stream continues after an `invalidate` (the collection was dropped or renamed). Raises ContinuityLost where the history
+    does not reach back to `start`, StoreError beyond EVENTS_MAX events, Unreachable where the stream does not catch up in time.
     """
     token: Mapping[str, Any] | None = start.token
     count = 0
     while token is not None:
-        stream = await _resume(store, collection, pipeline, token, options)
+        stream = await _resume(client, collection, pipeline, token, options)
         token = None
         async with stream:
-            async for event in _events(store, stream, fence):
+            async for event in _events(client, stream, fence):
                 if event["operationType"] == "invalidate":
                     token = event["_id"]
                     break
                 count += 1
                 if count > EVENTS_MAX:
                     raise StoreError(
-                        f"{store.label}: more than {EVENTS_MAX} changes of {collection} since the last look. "
+                        f"{client.label}: more than {EVENTS_MAX} changes of {collection} since the last run. "
                         "Run more often, or take a new baseline."
                     )
                 yield event
 
 
 async def _resume(
-    store: MongoStore,
+    client: MongoClient,
     collection: str,
     pipeline: Sequence[Mapping[str, Any]],
     token: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> AsyncCollectionChangeStream[Document]:
     try:
-        return await store.watch(collection, pipeline, start_after=token, max_await_time_ms=AWAIT_MS, **options)
+        return await client.watch(collection, pipeline, start_after=token, max_await_time_ms=AWAIT_MS, **options)
     except errors.OperationFailure as error:
-        raise _lost(store, error) from None
+        raise _lost(client, error) from None
 
 
-def _lost(store: MongoStore, error: errors.OperationFailure) -> StoreError:
+def _lost(client: MongoClient, error: errors.OperationFailure) -> StoreError:
     if isinstance(error, errors.ExecutionTimeout) or error.code in (13, 18):
-        translated = store.translate(error)
+        translated = client.translate(error)
         return translated if not isinstance(translated, Denied) else ContinuityLost(f"{translated}")
     text = str(error).partition(", full error")[0].rstrip(".")
     return ContinuityLost(
-        f"{store.label}: the change stream cannot go on from where the last look ended ({text}). "
-        "The oplog may be too short for the time between two looks, or the server was replaced: take a new baseline."
+        f"{client.label}: the change stream cannot be resumed from the position of the last run ({text}). "
+        "The oplog may be too short for the time between two runs, or the server was replaced. Take a new baseline."
     )
 
 
 async def _events(
-    store: MongoStore, stream: AsyncCollectionChangeStream[Document], fence: Timestamp
+    client: MongoClient, stream: AsyncCollectionChangeStream[Document], fence: Timestamp
 ) -> AsyncIterator[Document]:
-    """The stream's events up to the fence; ends when the stream has certainly passed it."""
+    """The stream's events up to the fence. Ends when the stream has certainly passed it."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + store.config.operation_timeout_s
+    deadline = loop.time() + client.config.operation_timeout_s
     majority_passed = False
     while stream.alive:
         try:
-            event = await store.run(stream.try_next, translate=False)
+            event = await client.run(stream.try_next, translate=False)
         except errors.OperationFailure as error:
-            raise _lost(store, error) from None
+            raise _lost(client, error) from None
         if event is not None:
             if event["clusterTime"] > fence:
                 return
-            deadline = loop.time() + store.config.operation_timeout_s
+            deadline = loop.time() + client.config.operation_timeout_s
             yield event
             continue
         token_time = time_of_token(stream.resume_token)
         if majority_passed or (token_time is not None and token_time >= fence):
             return
-        # Asked before the next empty batch is fetched: only that one proves that nothing is left.
-        majority_passed = token_time is None and await _majority_passed(store, fence)
+        # This is read before the next empty batch: only that batch proves that nothing is left.
+        majority_passed = token_time is None and await _majority_passed(client, fence)
         if loop.time() > deadline:
             raise Unreachable(
-                f"{store.label}: the change stream did not catch up within {store.config.operation_timeout_s:g} s. "
-                "Do the secondaries replicate? Raise operation_timeout_s of the role if they are just slow."
+                f"{client.label}: the change stream did not catch up within {client.config.operation_timeout_s:g} s. "
+                "Do the secondaries replicate? Raise operation_timeout_s of the role if they are only slow."
             )
 
 
-async def _majority_passed(store: MongoStore, fence: Timestamp) -> bool:
-    last_write = (await store.hello()).get("lastWrite") or {}
+async def _majority_passed(client: MongoClient, fence: Timestamp) -> bool:
+    last_write = (await client.hello()).get("lastWrite") or {}
     majority = (last_write.get("majorityOpTime") or {}).get("ts")
     return isinstance(majority, Timestamp) and majority >= fence
 
 
 def time_of_token(token: Mapping[str, Any] | None) -> Timestamp | None:
-    """The logical time in a MongoDB resume token (type byte 0x82, then the time), None for another server's."""
+    """The logical time in a MongoDB resume token (type byte 0x82, then the time); None for a token of another server."""
     data = (token or {}).get("_data")
     if not isinstance(data, str) or not data.startswith("82") or len(data) < 18:
         return None

@@ -1,4 +1,4 @@
-"""Between BSON and what judges see: values as text and back, conditions as filters."""
+"""Conversion between BSON and logical values, and from conditions to filters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifier.model.query import Where
 from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import to_logical, to_stored
 
-# A broken string or a date beyond the year 9999 is a finding to show, not a crash.
+# A broken string or a date after the year 9999 is a finding, not a crash.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
     uuid_representation=UuidRepresentation.STANDARD,
@@ -31,7 +31,7 @@ JSON_OPTIONS = json_util.JSONOptions(
     json_mode=json_util.JSONMode.RELAXED, tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
 )
 
-# MongoDB's order between types. A comparison such as $gt stays within one of them.
+# MongoDB's order of types. A comparison such as $gt stays within one of them.
 _BRACKETS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("minKey", (MinKey,)),
     ("null", (type(None),)),
@@ -49,7 +49,7 @@ _INT64 = 2**63
 
 
 def types_after(value: Any) -> list[str]:
-    """The BSON types that sort behind the type of `value`."""
+    """The BSON types that sort after the type of `value`."""
     if isinstance(value, bool):  # a bool is an int in Python, and another type in BSON
         index = [name for name, _ in _BRACKETS].index("bool")
     else:
@@ -58,7 +58,7 @@ def types_after(value: Any) -> list[str]:
 
 
 def as_json(value: Any) -> str:
-    """Extended JSON, also of values that JSON does not know; `from_json` is its inverse."""
+    """Extended JSON, which also has the BSON types that JSON lacks; `from_json` is the inverse."""
     return json_util.dumps(value, json_options=JSON_OPTIONS, ensure_ascii=False)
 
 
@@ -71,7 +71,7 @@ def from_json(text: str) -> Any:
 
 
 def logical(column: Column, value: Any) -> Any:
-    """A BSON value as judges see it; ids as text that `stored_forms` can turn back."""
+    """A BSON value as a logical value. Ids become text that `stored_forms` converts back."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     if isinstance(value, Timestamp) and column.type == "timestamp":
@@ -91,7 +91,7 @@ def _plain(value: Any) -> Any:
 
 
 def dig(document: Any, path: str) -> Any:
-    """The value at a dotted path; through a list it is the list of what its items hold there."""
+    """The value at a dotted path. Through a list, it is the list of its items' values."""
     found = document
     for position, part in enumerate(parts := path.split(".")):
         if isinstance(found, list):
@@ -105,13 +105,13 @@ def dig(document: Any, path: str) -> Any:
 
 
 def to_row(relation: Relation, columns: Iterable[str], document: Mapping[str, Any]) -> Row:
-    """A document as a row of these logical columns."""
+    """A document as a row with these logical columns."""
     mapped = ((name, relation.columns[name]) for name in columns)
     return {name: logical(column, dig(document, column.column)) for name, column in mapped}
 
 
 def stored_forms(column: Column, value: Any) -> list[Any]:
-    """Every BSON value that a logical value may be stored as: an id as text may be an ObjectId, a UUID or a number."""
+    """All BSON values that a logical value may be stored as: an id as text may be an ObjectId, a UUID or a number."""
     stored = to_stored(column, value)
     if not isinstance(stored, str):
         return _of_scalar(stored)
@@ -144,7 +144,7 @@ def _decimal(text: str) -> Decimal128:
 
 def _nested(text: str) -> Any:
     if not text.startswith(("{", "[")):
-        raise ValueError("no document")
+        raise ValueError("not a document")
     return from_json(text)
 
 
@@ -157,9 +157,9 @@ def _of_scalar(value: Any) -> list[Any]:
 
 
 def condition(column: Column, where: Where) -> dict[str, Any]:
-    """A filter that lets through at least what `where` accepts; the caller judges the rest with `Where.accepts`.
+    """A filter that passes at least what `where` accepts; the caller applies `Where.accepts` to the result.
 
-    More than that only where a value is stored as text although its column is declared as another type.
+    It passes more only where a value is stored as text although its column is declared as another type.
     """
     field = column.column
     match where.op:
@@ -186,7 +186,7 @@ def _any_of(column: Column, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def accepted(conditions: Iterable[Where], row: Row) -> bool:
-    """Whether a row passes all conditions; a value that does not fit its declared type passes no comparison."""
+    """Whether a row passes all conditions. A value that does not fit its declared type passes no comparison."""
     try:
         return all(where.accepts(row[where.column]) for where in conditions)
     except TypeError:

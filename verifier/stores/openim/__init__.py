@@ -1,0 +1,1 @@
+"""OpenIM: its REST API, and its own MongoDB as relations."""

@@ -1,4 +1,4 @@
-"""OpenIM's error codes for tokens, in words."""
+"""OpenIM's error codes for tokens, in words [F23]."""
 
 TOKEN_CODES = {
     1501: "expired",

@@ -1,4 +1,4 @@
-"""What stands for a message's content: OpenIM's texts are never kept, only compared."""
+"""Digests and URLs of message content. The texts themselves are never kept."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from verifier.judges.recorder import digest
 
 
 def message_digest(content: str) -> tuple[str, bool]:
-    """What stands for a message's content, as a journal's digest does, and whether it is a text.
+    """The digest of a message's content, as in a journal, and whether the content is a text.
 
-    OpenIM stores the JSON of the content; a text message has its text under `content`.
+    OpenIM stores the content as JSON; a text message has its text under `content`. Other content is digested as it is.
     """
     try:
         text = json.loads(content)["content"]
     except (ValueError, KeyError, TypeError):
         text = None
-    told = text if isinstance(text, str) else content
-    return digest(told), isinstance(text, str)
+    digested = text if isinstance(text, str) else content
+    return digest(digested), isinstance(text, str)
 
 
 def urls_in(content: str) -> Iterator[str]:
-    """The web addresses that a message's content gives: whole values, also of the JSON that a custom message has within its own."""
+    """The URLs in a message's content, each once: values that are URLs, also in JSON inside a string, as custom messages
+    have it."""
     try:
         yield from dict.fromkeys(_urls(json.loads(content)))
     except (ValueError, RecursionError):

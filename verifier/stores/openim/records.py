@@ -1,7 +1,7 @@
-"""OpenIM's own MongoDB (role `openim_mongo`) as built-in relations, named `openim_mongo.…`, with OpenIM's own names.
+"""OpenIM's own MongoDB (role `openim_mongo`) as built-in relations, named `openim_mongo.…`, with OpenIM's field names.
 
-Recorded from open-im-server 3.8 (REST.md 7): `seq` tells the end of the block of seqs that is reserved, not the highest that was given
-(T15); `msg` has one document for each hundred seqs of a conversation, with a slot for each (T14).
+Collection `seq` has the end of the reserved block of seqs and not the highest used seq [F76]. Collection `msg` has one document
+per hundred seqs of a conversation, with a slot for each [F63, F64].
 """
 
 from __future__ import annotations
@@ -14,70 +14,50 @@ from bson import ObjectId
 
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
-from verifier.profile.errors import NotMapped
-from verifier.profile.relations import Column, Relation
+from verifier.profile.relations import Column, ColumnType, Relation
+from verifier.stores.mongo.client import Document, MongoClient
 from verifier.stores.mongo.source import IdPlace, MongoSource, all_of, by_id
-from verifier.stores.mongo.store import Document, MongoStore
 from verifier.stores.mongo.values import as_json
 from verifier.stores.openim.content import message_digest, urls_in
 
-ROLE = "openim_mongo"
-PREFIX = f"{ROLE}."
-MESSAGES, BLOCKS, DOCUMENTS, MEDIA = (f"{PREFIX}{name}" for name in ("msg", "msg_block", "msg_document", "msg_media"))
+PREFIX = "openim_mongo."
 SLOTS = 100
 TEXT = 101
-_NOTICES = range(1000, 10_000)
-"""Content types of the notices that OpenIM writes itself."""
-_TEXTS = {
-    "seq": ("conversation_id",),
-    "seq_user": ("conversation_id", "user_id"),
-    "conversation": ("owner_user_id", "conversation_id", "user_id", "group_id"),
-    "group": ("group_id", "group_name", "creator_user_id", "ex"),
-    "group_member": ("group_id", "user_id"),
-}
-_NUMBERS = {
-    "seq": ("max_seq", "min_seq"),
-    "seq_user": ("max_seq", "min_seq", "read_seq"),
-    "conversation": ("conversation_type",),
-    "group": ("status",),
-    "group_member": ("role_level",),
-}
+_NOTIFICATIONS = range(1000, 10_000)
+"""Content types of the notifications that OpenIM writes itself."""
 _DOCUMENTS_AT_ONCE = 50
 _RANGES_AT_ONCE = 50
 
 
-def _relation(collection: str, texts: Sequence[str], numbers: Sequence[str] = ()) -> Relation:
-    columns = {"record": Column(column="_id")}
-    columns |= {name: Column(column=name) for name in texts}
-    columns |= {name: Column(column=name, type="integer") for name in numbers}
-    return Relation(role=ROLE, collection=collection, key=("record",), columns=columns)
+def collection_source(
+    client: MongoClient, rows: Rows, columns: Mapping[str, ColumnType], *, collection: str = ""
+) -> MongoSource:
+    """The records of one of OpenIM's collections, by default the one that the relation is named after.
+
+    `columns` are named as OpenIM names its fields; `record` is the `_id`.
+    """
+    relation = _relation(collection or rows.relation.removeprefix(PREFIX), columns)
+    return MongoSource(client, relation, Rows(rows.relation, tuple(columns), rows.where))
 
 
-def source_of(store: MongoStore, rows: Rows) -> MongoSource:
-    """The records of one of OpenIM's collections. Raises NotMapped for a name that is none of them."""
-    if rows.relation == MESSAGES:
-        return MessageSource(store, rows)
-    if rows.relation == MEDIA:
-        return MediaUrlSource(store, rows)
-    if rows.relation == BLOCKS:
-        return BlockSource(store, rows)
-    if rows.relation == DOCUMENTS:
-        return MongoSource(store, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), rows.where))
-    collection = rows.relation.removeprefix(PREFIX)
-    if collection not in _TEXTS:
-        raise NotMapped(f"relation {rows.relation!r}")
-    relation = _relation(collection, _TEXTS[collection], _NUMBERS[collection])
-    return MongoSource(store, relation, Rows(rows.relation, tuple(relation.columns), rows.where))
+def _relation(collection: str, columns: Mapping[str, ColumnType]) -> Relation:
+    mapped = {name: Column(column="_id" if name == "record" else name, type=kind) for name, kind in columns.items()}
+    return Relation(role="openim_mongo", collection=collection, key=("record",), columns=mapped)
 
 
 class BlockSource(MongoSource):
-    """One row for each document of `msg`: which seqs of its hundred hold a message."""
+    """One row per document of `msg` that has messages: the lowest and highest seq with a message, and their number.
+
+    Two filters are applied to the documents: `conversation_id =`, and `begun_after` (`_id` later than a time).
+    """
 
     slots: Mapping[str, int] = {"msgs.msg.seq": 1}
 
-    def __init__(self, store: MongoStore, rows: Rows) -> None:
+    def __init__(self, client: MongoClient, rows: Rows) -> None:
         plain = tuple(where for where in rows.where if where.column not in ("conversation_id", "begun_after"))
-        super().__init__(store, _relation("msg", ("doc_id",)), Rows(rows.relation, ("doc_id",), plain))
+        super().__init__(
+            client, _relation("msg", {"record": "text", "doc_id": "text"}), Rows(rows.relation, ("doc_id",), plain)
+        )
         self.key = ("doc_id",)
         self._bounds = [_range(str(where.value)) for where in rows.where if where.column == "conversation_id"]
         self._bounds += [
@@ -88,17 +68,17 @@ class BlockSource(MongoSource):
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The chunk query in the shell's language."""
+        """The chunk query as MongoDB's shell writes it."""
         criteria = all_of([*self._bounds, {"_id": {"$gt": "…"}}])
         return (f"db.msg.find({as_json(criteria)}, {as_json(self._fields)}).sort({{_id: 1}})",)
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
-        """All rows, a few documents at a time: each holds a hundred messages."""
+        """All rows, a few documents at a time, because each has a hundred messages."""
         await self._require_collection()
         start = None if after is None else IdPlace.from_text(after)
-        at_most = min(_DOCUMENTS_AT_ONCE, self._store.config.chunk_rows)
+        at_most = min(_DOCUMENTS_AT_ONCE, self._client.config.chunk_rows)
         criteria = all_of(self._bounds)
-        async for found, place in by_id(self._store, "msg", criteria, self._fields, start, at_most=at_most):
+        async for found, place in by_id(self._client, "msg", criteria, self._fields, start, at_most=at_most):
             self.position = place.to_text()
             if rows := self._rows_of(found):
                 yield rows
@@ -110,7 +90,7 @@ class BlockSource(MongoSource):
         rows: list[Row] = []
         for start in range(0, len(wanted), _RANGES_AT_ONCE):
             part = wanted[start : start + _RANGES_AT_ONCE]
-            found = self._rows_of(await self._store.find("msg", _criteria(column, part), projection=self._fields))
+            found = self._rows_of(await self._client.find("msg", _criteria(column, part), projection=self._fields))
             rows += [row for row in found if str(row.get(column)) in set(part)]
         return rows
 
@@ -125,7 +105,7 @@ class BlockSource(MongoSource):
         conversation, number, slots = _parts(document)
         filled = [slot for slot, message in slots if message]
         if number is None or not filled:
-            return None  # all of its messages were deleted, or it is none of OpenIM's
+            return None  # all of its messages were deleted, or it is not OpenIM's
         return {
             "doc_id": document["doc_id"],
             "conversation_id": conversation,
@@ -138,15 +118,15 @@ class BlockSource(MongoSource):
 
 
 class MessageSource(BlockSource):
-    """One row for each slot of `msg` that holds a message. Of its content only a digest is kept."""
+    """One row per slot of `msg` that has a message. Only a digest of the content is kept."""
 
     slots: Mapping[str, int] = {
         f"msgs.msg.{name}": 1
         for name in ("seq", "send_id", "send_time", "content_type", "content", "status", "ex", "server_msg_id")
     }
 
-    def __init__(self, store: MongoStore, rows: Rows) -> None:
-        super().__init__(store, rows)
+    def __init__(self, client: MongoClient, rows: Rows) -> None:
+        super().__init__(client, rows)
         self.key = ("doc_id", "slot")
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
@@ -154,10 +134,10 @@ class MessageSource(BlockSource):
 
 
 class MediaUrlSource(MessageSource):
-    """One row for each web address in a message that is neither a plain text nor a notice; `bare` is without its query."""
+    """One row per URL in a message that is neither a plain text nor a notification. `bare`: the URL without its query."""
 
-    def __init__(self, store: MongoStore, rows: Rows) -> None:
-        super().__init__(store, rows)
+    def __init__(self, client: MongoClient, rows: Rows) -> None:
+        super().__init__(client, rows)
         self.key = ("doc_id", "slot", "number")
 
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
@@ -176,7 +156,7 @@ def _media(document: Document) -> list[Row]:
             "bare": url.partition("?")[0],
         }
         for slot, message in slots
-        if number is not None and message and int(message.get("content_type") or 0) not in (TEXT, *_NOTICES)
+        if number is not None and message and int(message.get("content_type") or 0) not in (TEXT, *_NOTIFICATIONS)
         for index, url in enumerate(urls_in(str(message.get("content") or "")))
     ]
 
@@ -192,14 +172,14 @@ def _messages(document: Document) -> list[Row]:
             "place": f"{conversation}:{number * SLOTS + slot + 1}",
             "conversation_id": conversation,
             "seq": number * SLOTS + slot + 1,
-            **_told(message),
+            **_described(message),
         }
         for slot, message in slots
         if message
     ]
 
 
-def _told(message: Mapping[str, Any]) -> Row:
+def _described(message: Mapping[str, Any]) -> Row:
     digest, is_text = message_digest(str(message.get("content") or ""))
     return {
         "sender_id": str(message.get("send_id") or ""),
@@ -213,16 +193,17 @@ def _told(message: Mapping[str, Any]) -> Row:
 
 
 def _parts(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping[str, Any] | None]]]:
-    """The conversation, the number of the document in it, and its slots; an empty one is None."""
+    """The conversation, the document's number in it (None for a document of another form), and its slots; an empty slot is
+    None."""
     conversation, _, number = str(document.get("doc_id") or "").rpartition(":")
     slots = document.get("msgs")
     if not number.isdigit() or not isinstance(slots, list):
         return conversation, None, []
     messages = [item.get("msg") or None if isinstance(item, Mapping) else None for item in slots]
     if len(messages) != SLOTS:
-        # A projection leaves out what is no document, so that places have moved: the message tells its own.
-        told = [(_place(message), message) for message in messages if message]
-        return conversation, int(number), [(place, message) for place, message in told if place is not None]
+        # A projection omits items that are not documents, which moves the others: the place follows from the message's seq.
+        placed = [(_place(message), message) for message in messages if message]
+        return conversation, int(number), [(place, message) for place, message in placed if place is not None]
     return conversation, int(number), list(enumerate(messages))
 
 
@@ -241,5 +222,5 @@ def _criteria(column: str, values: Sequence[str]) -> dict[str, Any]:
 
 
 def _range(conversation_id: str) -> dict[str, Any]:
-    """The documents of a conversation, by the index of `doc_id`: `;` is the character behind `:`."""
+    """The documents of a conversation, by the index on `doc_id`: `;` is the character after `:`."""
     return {"doc_id": {"$gte": f"{conversation_id}:", "$lt": f"{conversation_id};"}}

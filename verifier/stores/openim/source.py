@@ -1,4 +1,4 @@
-"""OpenIM's own relations, named `openim.…`: which route tells each, and how its answer becomes rows."""
+"""OpenIM's REST API as built-in relations, named `openim.…`: the routes of each, and how answers become rows."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Any
 
 from verifier.model.invariant import Row
 from verifier.stores.errors import StoreError
+from verifier.stores.openim.client import OpenIMClient, OpenIMRefusal
 from verifier.stores.openim.content import message_digest
-from verifier.stores.openim.store import OpenIMRefusal, OpenIMStore
 
 MEMBERS = "openim.group_members"
 DISMISSED = 2
 OWNER = 100
 NO_SUCH_GROUP = (1201, 1204)
-"""Unknown, dismissed: in neither case is there a list of members to judge."""
+"""Unknown, dismissed: such a group has no list of members [F47, F50]."""
 
 
 class OpenIMSource:
-    """One of OpenIM's own relations, named `openim.…`. Look-ups batch by id; streams page without any order (trap T8)."""
+    """One relation `openim.…` with the key that `verifier.stores.builtin.table` gives it."""
 
-    def __init__(self, store: OpenIMStore, relation: str) -> None:
-        if relation not in _RELATIONS:
-            raise ValueError(f"unknown OpenIM relation {relation!r}; there are {', '.join(sorted(_RELATIONS))}")
-        self._store = store
+    def __init__(self, client: OpenIMClient, relation: str, key: tuple[str, ...]) -> None:
+        self._client = client
         self.relation = relation
-        self.label = f"{relation} ({store.role}: REST)"
-        self.key = _RELATIONS[relation][0]
+        self.label = f"{relation} ({client.role}: REST)"
+        self.key = key
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The routes that are called."""
-        return tuple(f"POST {route}" for route in _RELATIONS[self.relation][1])
+        """The routes that are requested."""
+        return tuple(f"POST {route}" for route in _ROUTES[self.relation])
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Pages of users or groups, or the members of one group after the other. Never a basis for "missing": pages may
-        overlap or skip."""
+        """Pages of users or groups, or the members of one group after the other.
+
+        Pages have no order: they may overlap or skip records, so a record that is not in them may exist [F39].
+        """
         if self.relation == MEMBERS:
-            async for groups in OpenIMSource(self._store, "openim.groups").chunks():
+            async for groups in OpenIMSource(self._client, "openim.groups", ("group_id",)).chunks():
                 for group in groups:
-                    if group["status"] != DISMISSED and (members := await _members(self._store, group["group_id"])):
+                    if group["status"] != DISMISSED and (members := await _members(self._client, group["group_id"])):
                         yield members
             return
         route, name, read = _PAGED[self.relation]
         page = 1
         while True:
-            size = self._store.config.batch_size
-            data = await self._store.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
+            size = self._client.config.batch_size
+            data = await self._client.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
             items = data.get(name) or []
             if items:
                 yield [read(item) for item in items]
@@ -58,16 +58,16 @@ class OpenIMSource:
             page += 1
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records of these ids (or owners, or tokens), asked for in batches that OpenIM accepts."""
+        """The records of these ids, owners or tokens, requested in batches of `batch_size`."""
         unique = list(dict.fromkeys(str(value) for value in values))
         if self.relation in _SINGLE:
             ask_one = _SINGLE[self.relation]
-            answers = await asyncio.gather(*(ask_one(self._store, value) for value in unique))
+            answers = await asyncio.gather(*(ask_one(self._client, value) for value in unique))
             return [row for rows in answers for row in rows]
         ask = _BATCHED[self.relation]
-        size = self._store.config.batch_size
+        size = self._client.config.batch_size
         batches = [unique[start : start + size] for start in range(0, len(unique), size)]
-        answers = await asyncio.gather(*(ask(self._store, batch) for batch in batches))
+        answers = await asyncio.gather(*(ask(self._client, batch) for batch in batches))
         return [row for rows in answers for row in rows]
 
 
@@ -92,56 +92,57 @@ def _group(item: dict[str, Any]) -> Row:
     }
 
 
-async def _accounts(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/user/account_check", {"checkUserIDs": ids})
+async def _accounts(client: OpenIMClient, ids: list[str]) -> list[Row]:
+    data = await client.call("/user/account_check", {"checkUserIDs": ids})
     return [{"user_id": item["userID"]} for item in data.get("results") or [] if item["accountStatus"] == 1]
 
 
-async def _users(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/user/get_users_info", {"userIDs": ids})
+async def _users(client: OpenIMClient, ids: list[str]) -> list[Row]:
+    data = await client.call("/user/get_users_info", {"userIDs": ids})
     return [_user(item) for item in data.get("usersInfo") or []]
 
 
-async def _groups(store: OpenIMStore, ids: list[str]) -> list[Row]:
-    data = await store.call("/group/get_groups_info", {"groupIDs": ids})
+async def _groups(client: OpenIMClient, ids: list[str]) -> list[Row]:
+    data = await client.call("/group/get_groups_info", {"groupIDs": ids})
     return [_group(item) for item in data.get("groupInfos") or []]
 
 
-async def _tokens(store: OpenIMStore, token: str) -> list[Row]:
-    return [{"token": token, "state": await store.token_state(token)}]
+async def _tokens(client: OpenIMClient, token: str) -> list[Row]:
+    return [{"token": token, "state": await client.token_state(token)}]
 
 
-async def _conversation_ids(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
+async def _conversation_ids(client: OpenIMClient, owner: str) -> list[Row]:
+    data = await client.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
     return [{"owner_id": owner, "conversation_id": name} for name in (data or {}).get("conversationIDs") or []]
 
 
-async def _conversations(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/conversation/get_all_conversations", {"ownerUserID": owner})
+async def _conversations(client: OpenIMClient, owner: str) -> list[Row]:
+    data = await client.call("/conversation/get_all_conversations", {"ownerUserID": owner})
     return [
         {"owner_id": owner, "conversation_id": item["conversationID"], "pinned": item["isPinned"]}
         for item in (data or {}).get("conversations") or []
     ]
 
 
-async def _friends(store: OpenIMStore, owner: str) -> list[Row]:
-    data = await store.call("/friend/get_friend_id", {"userID": owner})
+async def _friends(client: OpenIMClient, owner: str) -> list[Row]:
+    data = await client.call("/friend/get_friend_id", {"userID": owner})
     return [{"owner_id": owner, "friend_id": friend} for friend in (data or {}).get("friendIDs") or []]
 
 
-async def _members(store: OpenIMStore, group_id: str) -> list[Row]:
-    """All members of a group: their ids first, then each by id, because pages of members have no stable order."""
+async def _members(client: OpenIMClient, group_id: str) -> list[Row]:
+    """All members of a group: first their ids, then the members by id, because pages of members have no stable order
+    [F41]."""
     try:
-        data = await store.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
+        data = await client.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
     except OpenIMRefusal as refusal:
         if refusal.code in NO_SUCH_GROUP:
             return []
         raise
-    ids, size = (data or {}).get("userIDs") or [], store.config.batch_size
+    ids, size = (data or {}).get("userIDs") or [], client.config.batch_size
     rows: list[Row] = []
     for start in range(0, len(ids), size):
         body = {"groupID": group_id, "userIDs": ids[start : start + size]}
-        answer = await store.call("/group/get_group_members_info", body)
+        answer = await client.call("/group/get_group_members_info", body)
         rows += [_member(item) for item in (answer or {}).get("members") or []]
     return rows
 
@@ -155,30 +156,30 @@ def _member(item: dict[str, Any]) -> Row:
     }
 
 
-async def _owners(store: OpenIMStore, group_id: str) -> list[Row]:
-    return [row for row in await _members(store, group_id) if row["level"] == OWNER]
+async def _owners(client: OpenIMClient, group_id: str) -> list[Row]:
+    return [row for row in await _members(client, group_id) if row["level"] == OWNER]
 
 
-async def _joined(store: OpenIMStore, member: str) -> list[Row]:
-    data = await store.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
+async def _joined(client: OpenIMClient, member: str) -> list[Row]:
+    data = await client.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
     return [{"member_id": member, "group_id": group_id} for group_id in (data or {}).get("groupIDs") or []]
 
 
 _MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
 
 
-async def _canary_message(store: OpenIMStore, place: str) -> list[Row]:
-    """A message of a canary, by `<conversation>:<seq>`, as its sender would pull it: the caller names canaries' chats alone."""
+async def _canary_message(client: OpenIMClient, place: str) -> list[Row]:
+    """A message by `<conversation>:<seq>`, pulled as its sender. Only for messages of canaries [F92]."""
     conversation, _, seq = place.rpartition(":")
     kind, *members = conversation.split("_")
     if kind != "si" or len(members) != 2:
         raise StoreError(
-            f"{store.label}: {conversation} does not tell whose chat it is (ids with _, or no single chat), so that it cannot be "
-            "pulled. Describe roles.openim_mongo, or give the canaries ids without _."
+            f"{client.label}: the members of {conversation} cannot be read from its id (ids with _, or not a single chat), so that it "
+            "cannot be pulled. Describe roles.openim_mongo, or give the canaries ids without _."
         )
     wanted = {"conversationID": conversation, "begin": int(seq), "end": int(seq), "num": 1}
     body = {"userID": members[0], "seqRanges": [wanted], "order": 0}
-    data = await store.call("/msg/pull_msg_by_seq", body)
+    data = await client.call("/msg/pull_msg_by_seq", body)
     found = (((data or {}).get("msgs") or {}).get(conversation) or {}).get("Msgs") or []
     return [{"place": place, **_pulled(item)} for item in found if int(item.get("seq") or 0) == int(seq)]
 
@@ -207,16 +208,16 @@ _PAGED = {
     "openim.users": ("/user/get_users", "users", _user),
     "openim.groups": ("/group/get_groups", "groups", lambda item: _group(item["groupInfo"])),
 }
-_RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "openim.accounts": (("user_id",), ("/user/account_check",)),
-    "openim.users": (("user_id",), ("/user/get_users_info", "/user/get_users")),
-    "openim.groups": (("group_id",), ("/group/get_groups_info", "/group/get_groups")),
-    "openim.tokens": (("token",), ("/auth/parse_token",)),
-    "openim.conversation_ids": (("owner_id", "conversation_id"), ("/conversation/get_full_conversation_ids",)),
-    "openim.conversations": (("owner_id", "conversation_id"), ("/conversation/get_all_conversations",)),
-    "openim.friends": (("owner_id", "friend_id"), ("/friend/get_friend_id",)),
-    MEMBERS: (("group_id", "user_id"), _MEMBER_ROUTES),
-    "openim.group_owners": (("group_id", "user_id"), _MEMBER_ROUTES),
-    "openim.joined_groups": (("member_id", "group_id"), ("/group/get_full_join_group_ids",)),
-    "openim.canary_messages": (("place",), ("/msg/pull_msg_by_seq",)),
+_ROUTES: dict[str, tuple[str, ...]] = {
+    "openim.accounts": ("/user/account_check",),
+    "openim.users": ("/user/get_users_info", "/user/get_users"),
+    "openim.groups": ("/group/get_groups_info", "/group/get_groups"),
+    "openim.tokens": ("/auth/parse_token",),
+    "openim.conversation_ids": ("/conversation/get_full_conversation_ids",),
+    "openim.conversations": ("/conversation/get_all_conversations",),
+    "openim.friends": ("/friend/get_friend_id",),
+    MEMBERS: _MEMBER_ROUTES,
+    "openim.group_owners": _MEMBER_ROUTES,
+    "openim.joined_groups": ("/group/get_full_join_group_ids",),
+    "openim.canary_messages": ("/msg/pull_msg_by_seq",),
 }

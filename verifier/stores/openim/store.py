@@ -1,219 +1,28 @@
-"""OpenIM's REST API, by the routes that only read.
-
-OpenIM has no read-only credential: an admin token can always write, so the route list below is the guard. HTTP status is
-200 for nearly every error (trap T21): the envelope's errCode decides. Facts: recordings of open-im-server 3.8.
-"""
+"""The store behind role `openim`. Its sources are built-in relations; see `verifier.stores.builtin.table`."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
 
-import httpx
-
-from verifier.profile.budgets import StoreBudget
-from verifier.profile.roles import OpenIMRole
-from verifier.stores.budget import Budget
-from verifier.stores.errors import Denied, RouteClosed, StoreError, Unreachable
-from verifier.stores.http import guarded_client
-from verifier.stores.openim.codes import TOKEN_CODES
+from verifier.stores.openim.client import OpenIMClient
+from verifier.stores.openim.guard import READ_ROUTES
 from verifier.stores.protocols import Privilege, StoreObject
-from verifier.stores.statement_log import StatementLog
-
-READ_ROUTES = frozenset(
-    f"/{route}"
-    for route in """
-    auth/get_admin_token auth/parse_token
-    user/account_check user/get_users_info user/get_users user/get_users_online_status
-    group/get_groups_info group/get_groups group/get_group_member_user_id group/get_full_group_member_user_ids
-    group/get_group_abstract_info group/get_group_member_list group/get_group_members_info group/get_full_join_group_ids
-    conversation/get_full_conversation_ids conversation/get_owner_conversation conversation/get_all_conversations
-    friend/get_friend_id
-    msg/search_msg msg/get_server_time
-    config/get_config msg/pull_msg_by_seq
-    """.split()
-)
-"""`pull_msg_by_seq` fills OpenIM's cache, so that only relation `openim.canary_messages` asks it, for what canaries sent."""
 
 
-class OpenIMRefusal(StoreError):
-    """OpenIM answered with an error code."""
-
-    def __init__(self, label: str, route: str, code: int, message: str, detail: str) -> None:
-        self.code = code
-        text = message.splitlines()[0] if message else ""
-        super().__init__(f"{label} answered {route} with errCode {code} ({text}{': ' + detail if detail else ''}).")
-
-
-class OpenIMStore:
-    """OpenIM through REST, with the verifier's own admin token, taken at most once a run."""
-
-    clock_grain_s = 0.0
-
-    def __init__(self, role: str, config: OpenIMRole, budget: StoreBudget | None = None) -> None:
-        self.role = role
-        self.config = config
-        self.label = f"{role} (OpenIM REST)"
-        self.statement_log = StatementLog()
-        self.limits = budget or StoreBudget()
-        self.budget = Budget(
-            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
-        )
-        self._client = guarded_client(
-            config.api_url,
-            lambda method, path: method == "POST" and path in READ_ROUTES,
-            self.statement_log,
-            timeout_s=config.operation_timeout_s,
-            connect_timeout_s=config.connect_timeout_s,
-            ca_file=config.tls_ca_file,
-        )
-        self._token = config.admin_token.get_secret_value() if config.admin_token else ""
-        self._token_lock = asyncio.Lock()
-
-    async def connect(self) -> None:
-        """Make sure that there is a token which OpenIM accepts as an admin's."""
-        await self._ensure_token()
-        await self.call("/user/account_check", {"checkUserIDs": ["openim_verifier_probe"]})
-
-    async def close(self) -> None:
-        """Close the connections. The token stays: logging it out would be a write."""
-        await self._client.aclose()
-
-    async def call(self, route: str, body: dict[str, Any]) -> Any:
-        """POST to an allowed route and return `data` (None where OpenIM sends none).
-
-        Raises OpenIMRefusal for an errCode, Denied for a token that is refused, Unreachable for the network.
-        """
-        await self._ensure_token()
-        try:
-            return await self._post(route, body)
-        except OpenIMRefusal as refusal:
-            if refusal.code in TOKEN_CODES:
-                raise Denied(
-                    f"{self.label}: the admin token is {TOKEN_CODES[refusal.code]}. Another client that asks for a token of the "
-                    f"same admin id makes it die after 300 s: give the verifier an admin id of its own in roles.{self.role}."
-                ) from None
-            if refusal.code == 1002:
-                raise Denied(f"{refusal} Its user id must be among OpenIM's admin ids.") from None
-            raise
-
-    async def _ensure_token(self) -> None:
-        async with self._token_lock:
-            if self._token:
-                return
-            secret = self.config.secret.get_secret_value() if self.config.secret else ""
-            body = {"secret": secret, "userID": self.config.admin_user_id}
-            try:
-                data = await self._post("/auth/get_admin_token", body)
-            except OpenIMRefusal as refusal:
-                if refusal.code in (1001, 1002, 1004):
-                    raise Denied(
-                        f"{self.label} gives no admin token to {self.config.admin_user_id!r} (errCode {refusal.code}). "
-                        f"Check secret and admin_user_id of roles.{self.role}."
-                    ) from None
-                raise
-            self._token = str(data["token"])
-
-    async def token_state(self, token: str) -> int:
-        """What `parse_token` says of a user's imToken: 0 valid, else the error code. OpenIM may answer from a 300 s cache (T3)."""
-        try:
-            await self._post("/auth/parse_token", {"token": token})
-        except OpenIMRefusal as refusal:
-            return refusal.code
-        return 0
-
-    async def configuration(self, name: str) -> Any:
-        """One of OpenIM's configuration files as it is in force, by its name (`share.yml`); None for one that it has not.
-
-        Raises RouteClosed where administrators are not told (refused, or no such route). What comes back holds secrets: it
-        must be reduced before it goes anywhere.
-        """
-        await self._ensure_token()
-        try:
-            data = await self._post("/config/get_config", {"configName": name})
-        except OpenIMRefusal as refusal:
-            if refusal.code == 1002:
-                raise RouteClosed(f"{refusal} Its admin is not told the configuration.") from None
-            if refusal.code == 1001:
-                return None
-            raise
-        try:
-            return json.loads(data) if isinstance(data, str) else data
-        except ValueError:
-            raise StoreError(f"{self.label} answered /config/get_config with what is not JSON.") from None
-
-    async def _post(self, route: str, body: dict[str, Any]) -> Any:
-        headers = {"operationID": f"verifier-{uuid.uuid4().hex}", "token": self._token}
-        response = await self.budget.run(lambda: self._send(route, body, headers), kind=f"POST {route}", rows=_items)
-        if response.status_code in (403, 404, 405):
-            raise RouteClosed(
-                f"{self.label} answered {route} with HTTP {response.status_code}: the route is closed, or api_url points "
-                "elsewhere than at OpenIM's API of version 3.8."
-            )
-        if response.status_code != 200 or not response.content:
-            raise StoreError(
-                f"{self.label} answered {route} with HTTP {response.status_code}. "
-                "Does api_url point at OpenIM's API, and is it one of version 3.8?"
-            )
-        try:
-            envelope = response.json()
-            code = int(envelope["errCode"])
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(
-                f"{self.label} answered {route} without OpenIM's envelope. Does api_url point at OpenIM's API?"
-            ) from None
-        if code:
-            raise OpenIMRefusal(
-                self.label, route, code, str(envelope.get("errMsg", "")), str(envelope.get("errDlt", ""))
-            )
-        return envelope.get("data")
-
-    async def _send(self, route: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
-        try:
-            return await self._client.post(route, json=body, headers=headers)
-        except httpx.TimeoutException:
-            raise Unreachable(f"{self.label} did not answer {route} in time.") from None
-        except httpx.TransportError as error:
-            raise Unreachable(
-                f"{self.label} cannot be reached ({str(error) or type(error).__name__}). Is roles.{self.role}.api_url right?"
-            ) from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise StoreError(f"{self.label}: {error}. Correct roles.{self.role}.api_url.") from None
-
-    async def clock(self) -> datetime:
-        """OpenIM's clock."""
-        data = await self.call("/msg/get_server_time", {})
-        return datetime.fromtimestamp(int(data["serverTime"]) / 1000, UTC)
-
-    async def version(self) -> str:
-        """OpenIM's REST API does not tell its version."""
-        return "OpenIM (version not told by its API)"
+class OpenIMStore(OpenIMClient):
+    """OpenIM, as the pool uses it."""
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """OpenIM has no inventory that a check needs."""
-        raise ValueError(f"{self.label} lists nothing, not even {kind}")
+        """OpenIM has no inventory. Always raises ValueError."""
+        raise ValueError(f"{self.label} has no list of {kind}")
 
     async def privileges(self) -> Sequence[Privilege]:
-        """An admin token can always write; what it is used for is decided by the route list."""
+        """An administrator's token can always write; the route list decides what is sent."""
         return [
             Privilege(
                 self.label,
                 "admin token",
                 "guarded",
-                f"can write; the verifier can reach {len(READ_ROUTES)} reading routes only",
+                f"can write; the verifier can only reach {len(READ_ROUTES)} routes that read",
             )
         ]
-
-
-def _items(response: httpx.Response) -> int:
-    """How many records an answer holds: the longest list in its data."""
-    try:
-        data = response.json().get("data")
-    except (ValueError, AttributeError):
-        return 0
-    lists = data.values() if isinstance(data, dict) else ()
-    return max((len(item) for item in lists if isinstance(item, list)), default=0)

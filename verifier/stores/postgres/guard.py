@@ -1,4 +1,4 @@
-"""The allow-list for SQL: one SELECT, without locks, side effects or functions that nobody vouched for."""
+"""The allow-list for SQL: one SELECT without locks, side effects or functions that are not on the list."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from verifier.stores.errors import Forbidden
 
-# Functions beyond the SQL standard's that a profile or a store may call. All of them only read.
+# Functions beyond the SQL standard that profiles and stores may call. All of them only read.
 ALLOWED_FUNCTIONS = frozenset(
     """
     age array_agg current_setting array_length array_to_string btrim clock_timestamp col_description concat_ws convert_from convert_to current_database
@@ -26,12 +26,12 @@ ALLOWED_FUNCTIONS = frozenset(
 
 @lru_cache(maxsize=1024)
 def require_read_only_sql(sql: str) -> str:
-    """Return `sql` if it can only read.
+    """Return `sql` if it can only read. Raises Forbidden otherwise, with what was refused.
 
-    Raises Forbidden otherwise, naming what was refused. Parsed, not pattern-matched, so comments, quoting and
-    common table expressions cannot smuggle anything past it; the transaction is READ ONLY besides.
+    The statement is parsed, so comments, quoting and common table expressions do not hide anything. Independently, the
+    transaction is READ ONLY.
     """
-    import sqlglot  # 0.2 s: paid by the first statement, not by `verifier --help`
+    import sqlglot  # takes 0.2 s, which `verifier --help` should not pay
     from sqlglot import exp
 
     try:
@@ -59,5 +59,7 @@ def require_read_only_sql(sql: str) -> str:
             and isinstance(node.expression, exp.Func)
             and node.this.name.lower() != "pg_catalog"
         ):
-            raise Forbidden(f"refused a function of schema {node.this.name}: nobody vouches that it only reads")
+            raise Forbidden(
+                f"refused a function of schema {node.this.name}: it is not on the list of functions known to read only"
+            )
     return sql

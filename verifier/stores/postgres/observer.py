@@ -1,9 +1,12 @@
-"""Has anything been written to this table? Counters, transaction horizons, and proof that they are the same ones.
+"""Finds writes to a PostgreSQL table by its counters and by the transactions of its rows.
 
-Measured facts behind it: an idle session flushes its counts after 10 s; a crash zeroes all table counters while only
-`pg_stat_bgwriter.stats_reset` tells; a rolled-back insert counts like a committed one; rewriting a table (ALTER TYPE, VACUUM FULL,
-TRUNCATE) gives it a new file and may give every row a new xmin; TRUNCATE moves no counter. A session keeps its counts back as long
-as it is in a transaction, whatever that does. Row marks are 32 bits wide: after 4 billion transactions old ones look new.
+It relies on these measured facts:
+
+* An idle session reports its counts after 10 s. A session in a transaction reports none until that ends.
+* A rolled-back insert counts like a committed one. TRUNCATE moves no counter.
+* A crash sets all table counters to zero; only `pg_stat_bgwriter.stats_reset` shows it.
+* Rewriting a table (ALTER TYPE, VACUUM FULL, TRUNCATE) gives it a new file and may give every row a new xmin.
+* xmin has 32 bits: after 4 billion transactions old rows look new.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical
 from verifier.stores.errors import ContinuityLost, Missing, StoreError
 from verifier.stores.postgres.census import census_sql, mark_sql, with_census
+from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
-from verifier.stores.postgres.store import PostgresStore
-from verifier.stores.protocols import CounterSnapshot, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 BLOCKS_PER_CHUNK = 4096
 POLL_S = 1.0
@@ -40,7 +43,7 @@ leaves AS (
   UNION SELECT oid FROM target
 )
 SELECT clock_timestamp() AS at,
-       pg_current_snapshot()::text AS horizon,
+       pg_current_snapshot()::text AS snapshot,
        pg_is_in_recovery() AS standby,
        current_setting('track_counts') AS track_counts,
        (SELECT oid FROM target)::text AS target_oid,
@@ -57,39 +60,39 @@ SELECT clock_timestamp() AS at,
          WHERE held.locktype = 'virtualxid' AND session.datname = current_database() AND session.usename <> current_user)
        || (SELECT array_agg(gid) FROM pg_prepared_xacts WHERE database = current_database()) AS in_transaction
 """
+# Tokens of stored snapshots: another text would break their continuity.
 _SETTLED, _UNSETTLED = "taken at rest", "taken beside a transaction that did not end"
-_STANDBY = "this server is a standby, whose table counters do not count: let the role's URL lead to the primary"
-_OFF = "track_counts is off: switch it on, or nobody counts what is written"
+_STANDBY = "this server is a standby, whose table counters do not move; the role's URL must point to the primary"
+_OFF = "track_counts is off, so that writes are not counted; switch it on"
 
 
-class PostgresObserver:
-    """Watches one table (with its partitions)."""
+class PostgresObserver(Observer):
+    """Finds writes to one table, its partitions included."""
 
-    complete = False
-    unseen: tuple[str, ...] = ("a row that is written and removed again among others' legitimate writes",)
+    unseen: tuple[str, ...] = ("a row that is written and removed again between legitimate writes of others",)
 
-    def __init__(self, store: PostgresStore, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
-        self._store = store
+    def __init__(self, client: PostgresClient, relation: Relation, columns: tuple[str, ...], *, flush_s: float) -> None:
+        self._client = client
         self._relation = relation
         self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
         self._flush_s = flush_s
         self._in_transaction: frozenset[str] = frozenset()
-        self.label = f"{store.role}: {relation.table or 'select'}"
+        self.label = f"{client.role}: {relation.table or 'select'}"
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The counter query, the witness query and the census."""
+        """The counter query, the witness query and the census query."""
         return (" ".join(_SNAPSHOT.split()), self._witness_sql(), census_sql(self._relation))
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """Counters, horizon and continuity tokens; `settled` waits until the counters stood still for a flush interval.
+        """Counters, position and continuity tokens. `settled` waits until the counters did not move for a flush interval.
 
-        A table that others keep writing to never stands still: after some intervals its latest reading has to do.
+        The counters of a table in use always move; after SETTLED_AFTER_MAX intervals the latest ones are taken.
         """
         snapshot = await self._read()
         if not settled or not snapshot.counters:
             return snapshot
-        earlier = self._in_transaction  # their sessions hold counts back; those that begin later bring new ones
+        earlier = self._in_transaction  # their sessions have not reported their counts yet
         still_since = time.monotonic()
         deadline = still_since + SETTLED_AFTER_MAX * self._flush_s
         while (time.monotonic() - still_since < self._flush_s or earlier) and time.monotonic() < deadline:
@@ -101,39 +104,41 @@ class PostgresObserver:
         return replace(snapshot, continuity={**snapshot.continuity, "baseline": _UNSETTLED if earlier else _SETTLED})
 
     async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
-        """See `Census`."""
-        return await with_census(self._store, self._relation, now, before)
+        """`now` with a census of the table; see `Census`."""
+        return await with_census(self._client, self._relation, now, before)
 
     async def _read(self) -> CounterSnapshot:
         if self._relation.table is None:
             why = "it is mapped by a select, which has no counters and no transaction marks"
             return CounterSnapshot(
-                await self._store.clock(), blind=(f"writes that its own times do not tell ({why})",), weak=why
+                await self._client.clock(),
+                limitations=(f"writes that its own time columns do not show ({why})",),
+                inconclusive_because=why,
             )
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
-        row = (await self._store.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
+        row = (await self._client.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
         if row["target_oid"] is None:
             raise Missing(
-                f"{self._store.label}: there is no table {self._relation.table}. Correct the relation in the profile."
+                f"{self._client.label}: table {self._relation.table} does not exist. Correct the relation in the profile."
             )
         self._in_transaction = frozenset(row["in_transaction"] or ())
-        table_like, weak = row["kind"] in ("r", "p"), ""
+        table_like, reason = row["kind"] in ("r", "p"), ""
         counters: Mapping[str, int] = {}
         if not table_like:
-            weak = "it is a view or a foreign table, which has no counters and no transaction marks"
+            reason = "it is a view or a foreign table, which has no counters and no transaction marks"
         elif row["standby"]:
-            weak = _STANDBY
+            reason = _STANDBY
         elif row["track_counts"] != "on":
-            weak = _OFF
+            reason = _OFF
         else:
             counters = {"insert": row["inserts"], "update": row["updates"], "delete": row["deletes"]}
-        blind = [f"no counters: {weak}"] if weak else []
+        limitations = [f"no counters: {reason}"] if reason else []
         filled: frozenset[str] = frozenset()
         if table_like:
             try:
                 filled = await self._filled(row["oids"].split(","), row["names"])
             except StoreError as error:
-                blind.append(f"a TRUNCATE ({error})")
+                limitations.append(f"a TRUNCATE ({error})")
         continuity = {
             "table": row["oids"],
             "statistics reset": row["stats_reset"] or "never",
@@ -146,19 +151,19 @@ class PostgresObserver:
             at=row["at"].astimezone(UTC),
             continuity=continuity,
             counters=counters,
-            position=row["horizon"] if table_like else "",
-            blind=tuple(blind),
+            position=row["snapshot"] if table_like else "",
+            limitations=tuple(limitations),
             filled=filled,
-            weak=weak,
+            inconclusive_because=reason,
         )
 
     async def _filled(self, oids: Sequence[str], names: Sequence[str]) -> frozenset[str]:
-        """Which parts of the table hold a row; the names come quoted from the server."""
-        looks = [
+        """The parts of the table that hold a row, by OID. The server returned the names quoted."""
+        probes = [
             f"SELECT '{oid}' AS oid WHERE EXISTS (SELECT 1 FROM ONLY {name})"  # noqa: S608 - the server's own names
             for oid, name in zip(oids, names, strict=True)
         ]
-        rows = await self._store.fetch(" UNION ALL ".join(looks), what="read whether empty")
+        rows = await self._client.fetch(" UNION ALL ".join(probes), what="read whether empty")
         return frozenset(row["oid"] for row in rows)
 
     def _witness_sql(self) -> str:
@@ -169,11 +174,11 @@ class PostgresObserver:
         )
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """Rows whose transaction was not yet visible at `before`: written since, whatever their columns say."""
+        """Rows whose transaction was not visible yet at `before`, whatever their columns say."""
         if before is None or not before.position or not now.position:
             return
         if before.continuity.get("storage") != now.continuity.get("storage"):
-            # A rewritten table makes every row look new; the caller is told by the continuity tokens.
+            # Every row of a rewritten table looks new. The continuity tokens show the rewrite.
             for emptied in _truncated(before, now):
                 yield emptied
             return
@@ -181,7 +186,7 @@ class PostgresObserver:
         span = newest.xmax - old.xmin
         if span > POSITION_AGE_MAX or span < 0:
             raise ContinuityLost(
-                f"the transaction ids since the last look ({span}) are too many or run backwards: rows do not tell any more "
+                f"the transaction ids since the last run ({span}) are too many or run backwards: rows do not show any more "
                 "which of them are new"
             )
         if newest.xmax < WRAP:
@@ -194,15 +199,19 @@ class PostgresObserver:
             found.append(witness)
             if len(found) > counted:
                 raise ContinuityLost(
-                    f"more rows look new than were counted ({counted}): transaction ids have wrapped around, and frozen rows of "
-                    "the earlier round look like new ones, or the counts are late"
+                    f"more rows look new than were counted ({counted}): transaction ids have wrapped around and old frozen rows "
+                    "look new, or counts are late"
                 )
         for witness in found:
             yield witness
 
+    def written_after(self, witness: Witness, position: str) -> bool:
+        """Whether the write's transaction was not visible yet at `position`."""
+        return witness.position is not None and not Snapshot.parse(position).saw(witness.position)
+
     async def _newer(self, old: Snapshot, newest: Snapshot, span: int) -> AsyncIterator[Witness]:
         blocks = await self._blocks()
-        sizer, first = ChunkSizer(self._store.limits, at_most=BLOCKS_PER_CHUNK), 0
+        sizer, first = ChunkSizer(self._client.limits, at_most=BLOCKS_PER_CHUNK), 0
         while first < blocks:
             rows, first = await sizer.take(functools.partial(self._written, first, span + IN_FLIGHT_XIDS))
             for row in rows:
@@ -211,10 +220,10 @@ class PostgresObserver:
                     yield self._witness(row, xid, "was open at" if xid in old.in_flight else "began after")
 
     async def _written(self, first: int, age: int, blocks: int) -> tuple[list[dict[str, Any]], int]:
-        """The young rows of some blocks, and the first block behind them."""
+        """The young rows of some blocks, and the number of the next block."""
         last = first + blocks
         parameters = {"first": f"({first},0)", "last": f"({last},0)", "age": age}
-        return await self._store.fetch(self._witness_sql(), parameters, what="read new rows"), last
+        return await self._client.fetch(self._witness_sql(), parameters, what="read new rows"), last
 
     async def _blocks(self) -> int:
         table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
@@ -223,7 +232,7 @@ class PostgresObserver:
             "SELECT relid::oid AS oid FROM pg_partition_tree(to_regclass(%(table)s)) WHERE isleaf "
             "UNION SELECT to_regclass(%(table)s)::oid) AS leaves"
         )
-        rows = await self._store.fetch(sql, {"table": table}, what="read size")
+        rows = await self._client.fetch(sql, {"table": table}, what="read size")
         return int(rows[0]["blocks"] or 0) + 1
 
     def _witness(self, row: dict[str, Any], xid: int, when: str) -> Witness:
@@ -239,13 +248,14 @@ class PostgresObserver:
 
 
 def _truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
-    """Parts of the table that got a new file and lost all their rows without a counted delete: VACUUM FULL keeps rows."""
+    """A witness for each part of the table that has a new file and no rows any more without a counted delete: VACUUM FULL
+    keeps rows."""
     if before.counters.get("delete", 0) != now.counters.get("delete", 0):
         return []
     files = [
-        dict(zip(look.continuity["table"].split(","), look.continuity["storage"].split(","), strict=True))
-        for look in (before, now)
+        dict(zip(snapshot.continuity["table"].split(","), snapshot.continuity["storage"].split(","), strict=True))
+        for snapshot in (before, now)
     ]
     emptied = [oid for oid in before.filled - now.filled if oid in files[1] and files[0].get(oid) != files[1][oid]]
-    how = "it held rows, has a new file and none of them, and no delete was counted"
+    how = "it held rows, has a new file without them, and no delete was counted"
     return [Witness(operation="truncate", key=f"TRUNCATE of {oid}", row={}, how=how) for oid in sorted(emptied)]

@@ -1,4 +1,4 @@
-"""Records of a relation that lives in PostgreSQL: read in key order by chunks, or looked up by values."""
+"""Records of a relation in PostgreSQL: read in key order by chunks, or looked up by values."""
 
 from __future__ import annotations
 
@@ -16,45 +16,45 @@ from verifier.model.query import Rows, Where
 from verifier.profile.relations import Column, Relation
 from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical, to_stored
-from verifier.stores.postgres.store import PostgresStore
+from verifier.stores.postgres.client import PostgresClient
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 _UUID_OID, _INTEGER_OIDS = 2950, frozenset({20, 21, 23})
 
 
 def expression(column: Column) -> str:
-    """A column as SQL: a plain name is quoted, anything else is the profile's own expression."""
+    """A column as SQL: a plain name is quoted, everything else is an expression of the profile."""
     return f'"{column.column}"' if _PLAIN.match(column.column) else f"({column.column})"
 
 
 def from_clause(relation: Relation) -> str:
-    """What stands behind FROM."""
+    """What follows FROM."""
     if relation.select:
         return f"({relation.select.strip().rstrip(';')}) AS r"
     return ".".join(f'"{part}"' for part in (relation.table or "").split("."))
 
 
 class PostgresSource:
-    """One relation of one database. Keyset paging: each chunk is a short statement of its own, memory is one chunk."""
+    """One relation of one database, read by keyset paging: each chunk is a short statement, and memory holds one chunk."""
 
-    def __init__(self, store: PostgresStore, relation: Relation, rows: Rows) -> None:
-        self._store = store
+    def __init__(self, client: PostgresClient, relation: Relation, rows: Rows) -> None:
+        self._client = client
         self._relation = relation
         self._rows = rows
         self.key = relation.key
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns)))
-        self.label = f"{rows.relation} ({store.role}: {relation.table or 'select'})"
+        self.label = f"{rows.relation} ({client.role}: {relation.table or 'select'})"
         self._types: dict[str, int] = {}
         self.position: str | None = None
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The chunk query, with its parameters' names."""
+        """The chunk query, with the names of its parameters."""
         return (self._chunk_sql(after=True),)
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
-        """Every record, in key order, or those behind a position."""
-        sizer = ChunkSizer(self._store.limits, at_most=self._store.config.chunk_rows)
+        """All records in key order, or those after a position."""
+        sizer = ChunkSizer(self._client.limits, at_most=self._client.config.chunk_rows)
         behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
             found, size = await sizer.take(functools.partial(self._chunk, behind))
@@ -68,10 +68,10 @@ class PostgresSource:
     async def _chunk(self, behind: Mapping[str, Any], size: int) -> tuple[list[dict[str, Any]], int]:
         sql = self._chunk_sql(after=bool(behind))
         parameters = {**self._parameters(), **behind, "chunk_rows": size}
-        return await self._store.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
+        return await self._client.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records whose `column` has one of `values`; values that the column's type cannot hold match nothing."""
+        """The records whose `column` has one of `values`. Values that do not fit the column's type match nothing."""
         mapped = self._relation.columns[column]
         cast = await self._cast(column)
         wanted = [text for value in values if (text := _fit(cast, to_stored(mapped, value))) is not None]
@@ -80,7 +80,7 @@ class PostgresSource:
         target = expression(mapped) if cast != "text" else f"{expression(mapped)}::text"
         sql = f"{self._select()} WHERE {target} = ANY(%(values)s::{cast}[])"
         sql = self._with_conditions(sql)
-        found = await self._store.fetch(
+        found = await self._client.fetch(
             sql, {**self._parameters(), "values": wanted}, what=f"look up {self._rows.relation}"
         )
         return [self._logical(row) for row in found]
@@ -91,7 +91,7 @@ class PostgresSource:
             f"{expression(self._relation.columns[name])} AS _k{index}" for index, name in enumerate(self.key)
         )
         statement = f"SELECT {logical}, {keys} FROM {from_clause(self._relation)}"  # noqa: S608 - as above
-        return statement.replace("%", "%%")  # it is the profile's text; parameters come behind it
+        return statement.replace("%", "%%")  # the text is the profile's, and parameters follow it
 
     def _with_conditions(self, sql: str) -> str:
         conditions = self._conditions()
@@ -134,7 +134,7 @@ class PostgresSource:
         if column not in self._types:
             target = expression(self._relation.columns[column])
             sql = f"SELECT {target} AS value FROM {from_clause(self._relation)} LIMIT 0"  # noqa: S608 - as above
-            self._types[column] = await self._store.type_of(sql)
+            self._types[column] = await self._client.type_of(sql)
         oid = self._types[column]
         return "uuid" if oid == _UUID_OID else "bigint" if oid in _INTEGER_OIDS else "text"
 
@@ -142,7 +142,7 @@ class PostgresSource:
         return {name: to_logical(self._relation.columns[name], row[name]) for name in self._columns}
 
 
-_WRITABLE = (str, int, uuid.UUID, datetime, date, Decimal)
+_HAS_TEXT_FORM = (str, int, uuid.UUID, datetime, date, Decimal)
 
 
 def _marks(values: Sequence[Any]) -> dict[str, Any]:
@@ -150,8 +150,8 @@ def _marks(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _position(values: Sequence[Any]) -> str | None:
-    """A key as text: the server reads each part as its column's type, since a parameter that is text has none of its own."""
-    if not all(isinstance(value, _WRITABLE) and not isinstance(value, bool) for value in values):
+    """A key as text, or None where it has no text form. The server reads each text parameter as its column's type."""
+    if not all(isinstance(value, _HAS_TEXT_FORM) and not isinstance(value, bool) for value in values):
         return None
     return json.dumps([str(value) for value in values])
 

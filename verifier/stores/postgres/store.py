@@ -1,236 +1,45 @@
-"""PostgreSQL: connections, the one door for statements, clock and privileges."""
+"""The store behind a PostgreSQL role: its sources, observers, privileges and list of columns."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-import psycopg
-from psycopg import pq
-from psycopg.abc import AdaptContext, Buffer
-from psycopg.adapt import Loader
-from psycopg.rows import dict_row
+from collections.abc import Sequence
 
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
-from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Relation
-from verifier.profile.roles import PostgresRole
 from verifier.profile.timing import Timing
-from verifier.stores.budget import Budget, TooSlow
-from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
-from verifier.stores.postgres.guard import require_read_only_sql
+from verifier.stores.postgres.client import PostgresClient
+from verifier.stores.postgres.observer import PostgresObserver
+from verifier.stores.postgres.source import PostgresSource
 from verifier.stores.protocols import Privilege, StoreObject
-from verifier.stores.statement_log import StatementLog
-
-if TYPE_CHECKING:
-    from verifier.stores.postgres.observer import PostgresObserver
-    from verifier.stores.postgres.source import PostgresSource
 
 
-class _LenientText(Loader):
-    """Text that need not be valid UTF-8: a broken nickname is a finding to show, not a crash."""
-
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode("utf-8", errors="backslashreplace")
-
-
-def _lenient(context: AdaptContext) -> None:
-    for name in ("text", "varchar", "bpchar", "name"):
-        context.adapters.register_loader(name, _LenientText)
-
-
-class PostgresStore:
-    """One PostgreSQL database, read-only: every statement passes `require_read_only_sql` and runs READ ONLY."""
-
-    clock_grain_s = 0.0
-
-    def __init__(self, role: str, config: PostgresRole, budget: StoreBudget | None = None) -> None:
-        self.role = role
-        self.config = config
-        self.statement_log = StatementLog()
-        self.limits = budget or StoreBudget()
-        self.budget = Budget(
-            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
-        )
-        self._idle: list[psycopg.AsyncConnection[dict[str, Any]]] = []
-        self._all: list[psycopg.AsyncConnection[dict[str, Any]]] = []
-
-    @property
-    def label(self) -> str:
-        """Name for messages."""
-        return f"{self.role} (PostgreSQL)"
-
-    async def connect(self) -> None:
-        """Open the first connection; later ones open as they are needed."""
-        self._idle.append(await self._open())
-
-    async def _open(self) -> psycopg.AsyncConnection[dict[str, Any]]:
-        settings: dict[str, Any] = {
-            "application_name": "openim-verifier",
-            "connect_timeout": max(1, int(self.config.connect_timeout_s)),
-            "client_encoding": "utf8",
-        }
-        if not self.config.pgbouncer:
-            timeout_s = self.limits.statement_timeout_s or self.config.operation_timeout_s
-            statement_ms, lock_ms = int(timeout_s * 1000), int(self.limits.lock_timeout_s * 1000)
-            settings["options"] = (
-                f"-c default_transaction_read_only=on -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
-                f"-c idle_in_transaction_session_timeout={statement_ms}"
-            )
-        for name, value in (("sslrootcert", "ssl_root_cert"), ("sslcert", "ssl_cert"), ("sslkey", "ssl_key")):
-            if (path := getattr(self.config, value)) is not None:
-                settings[name] = path
-        try:
-            async with asyncio.timeout(self.config.connect_timeout_s):
-                connection = await psycopg.AsyncConnection.connect(
-                    self.config.url.get_secret_value(),
-                    row_factory=dict_row,
-                    prepare_threshold=None if self.config.pgbouncer else 5,
-                    **settings,
-                )
-        except TimeoutError:
-            raise Unreachable(
-                f"{self.label} did not accept a connection within {self.config.connect_timeout_s:g} s."
-            ) from None
-        except psycopg.ProgrammingError as error:
-            raise StoreError(
-                f"{self.label}: the URL cannot be used ({_first_line(error)}). Check roles.{self.role}.url."
-            ) from None
-        except psycopg.OperationalError as error:
-            raise _connection_error(self.label, self.role, error) from None
-        await connection.set_read_only(True)
-        _lenient(connection)
-        self._all.append(connection)
-        return connection
-
-    async def close(self) -> None:
-        """Close every connection."""
-        for connection in self._all:
-            try:
-                async with asyncio.timeout(2):
-                    await connection.close()
-            except Exception:  # noqa: S112 - closing a broken connection may fail in any way; there is nothing left to do
-                continue
-
-    async def fetch(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, *, what: str = "select"
-    ) -> list[dict[str, Any]]:
-        """Run one allowed SELECT in a READ ONLY transaction of its own and return all its rows: callers bound them."""
-        self._guard(sql)
-        return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len)
-
-    def _guard(self, sql: str) -> None:
-        try:
-            require_read_only_sql(sql)
-        except Forbidden:
-            self.statement_log.refused += 1
-            raise
+class PostgresStore(PostgresClient):
+    """One PostgreSQL database, as the pool uses it."""
 
     def source(self, relation: Relation, rows: Rows) -> PostgresSource:
-        """The records of a relation of this database."""
-        from verifier.stores.postgres.source import PostgresSource
-
+        """The records of a relation in this database."""
         return PostgresSource(self, relation, rows)
 
     def observer(self, relation: Relation, columns: tuple[str, ...], timing: Timing) -> PostgresObserver:
-        """What watches a table for writes."""
-        from verifier.stores.postgres.observer import PostgresObserver
-
+        """The observer of a table."""
         return PostgresObserver(self, relation, columns, flush_s=timing.counter_flush_s)
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
-        """`columns`: every column of every table and view outside the catalogue, named `schema.table.column`."""
+        """Kind `columns`: every column of every table and view outside the catalogue, named `schema.table.column`."""
         if kind != "columns":
             raise ValueError(f"{self.label} lists columns, not {kind}")
         rows = await self.fetch(_COLUMNS, what="list columns")
         return [StoreObject(kind="column", name=row.pop("name"), attributes=row) for row in rows]
 
-    async def type_of(self, sql: str) -> int:
-        """The type OID of a SELECT's first column, without reading a row."""
-        self._guard(sql)
-        return await self.budget.run(lambda: self._describe(sql), kind=sql)
-
-    async def _describe(self, sql: str) -> int:
-        async with self._borrow() as connection:
-            self.statement_log.note("describe", sql)
-            cursor = await connection.execute(sql)
-            return cursor.description[0].type_code if cursor.description else 0
-
-    async def _fetch(self, sql: str, parameters: Mapping[str, Any] | None, what: str) -> list[dict[str, Any]]:
-        async with self._borrow() as connection:
-            self.statement_log.note(what, sql)
-            cursor = await connection.execute(sql, parameters)
-            return await cursor.fetchall()
-
-    @asynccontextmanager
-    async def _borrow(self) -> AsyncIterator[psycopg.AsyncConnection[dict[str, Any]]]:
-        """A connection inside a READ ONLY transaction; a broken one is not put back."""
-        connection = self._idle.pop() if self._idle else await self._open()
-        try:
-            async with connection.transaction():
-                yield connection
-        except psycopg.Error as error:
-            raise self._translate(error) from None
-        except OSError as error:
-            raise Unreachable(
-                f"{self.label}: the connection broke ({error.strerror or type(error).__name__})."
-            ) from None
-        finally:
-            if connection.closed or connection.info.transaction_status != pq.TransactionStatus.IDLE:
-                await connection.close()
-            else:
-                self._idle.append(connection)
-
-    def _translate(self, error: psycopg.Error) -> StoreError:
-        text = _first_line(error)
-        match error:
-            case psycopg.errors.InsufficientPrivilege():
-                return Denied(f"{self.label}: {text}. Grant SELECT on it to the verifier's role.")
-            case (
-                psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn() | psycopg.errors.InvalidSchemaName()
-            ):
-                return Missing(
-                    f"{self.label}: {text}. Correct the relation in the profile, or remove it if the stack has none."
-                )
-            case psycopg.errors.LockNotAvailable():
-                return Unreachable(
-                    f"{self.label}: a table is locked by somebody else ({text}). Try again when it is free."
-                )
-            case psycopg.errors.QueryCanceled():
-                return TooSlow(
-                    f"{self.label} gave up a statement after {self.limits.statement_timeout_s or self.config.operation_timeout_s:g} s ({text})."
-                )
-            case psycopg.errors.SyntaxError() | psycopg.errors.UndefinedFunction() | psycopg.errors.DataError():
-                return StoreError(
-                    f"{self.label} refused a query: {text}. Check select, where and column expressions in the profile."
-                )
-            case psycopg.OperationalError():
-                return Unreachable(f"{self.label}: the connection broke ({text}). Is the server up?")
-            case _:
-                return StoreError(f"{self.label}: {text}.")
-
-    async def clock(self) -> datetime:
-        """The server's wall clock."""
-        rows = await self.fetch("SELECT clock_timestamp() AS now", what="clock")
-        return _utc(rows[0]["now"])
-
-    async def version(self) -> str:
-        """`PostgreSQL 18.0`."""
-        rows = await self.fetch("SELECT version() AS version", what="version")
-        return " ".join(str(rows[0]["version"]).split()[:2])
-
     async def privileges(self) -> Sequence[Privilege]:
-        """Whether this role can do more than read."""
+        """What the role can do beyond reading."""
         rows = await self.fetch(_PRIVILEGES, what="privileges")
         facts: Row = rows[0]
         found = []
         if facts["superuser"]:
             found.append(Privilege(self.label, "superuser", "too_many", "the role is a superuser"))
-        for key, what in (("writable", "tables it could write"), ("creatable", "schemas it could create in")):
+        for key, what in (("writable", "tables it can write"), ("creatable", "schemas it can create in")):
             names = facts[key] or []
             if names and not facts["superuser"]:
                 shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -238,11 +47,14 @@ class PostgresStore:
         if facts["temporary"] and not facts["superuser"]:
             found.append(
                 Privilege(
-                    self.label, "TEMPORARY on the database", "notice", "revoke it: temporary tables write the catalogue"
+                    self.label,
+                    "TEMPORARY on the database",
+                    "notice",
+                    "revoke it: temporary tables write to the catalogue",
                 )
             )
         if not any(item.state == "too_many" for item in found):
-            found.append(Privilege(self.label, "read only", "ok", f"role {facts['role']} holds no writing privilege"))
+            found.append(Privilege(self.label, "read only", "ok", f"role {facts['role']} has no privilege to write"))
         return found
 
 
@@ -270,21 +82,3 @@ SELECT current_user::text AS role,
          WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_t%'
            AND has_schema_privilege(n.oid, 'CREATE')) AS creatable
 """
-
-
-def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def _connection_error(label: str, role: str, error: psycopg.OperationalError) -> StoreError:
-    text = _first_line(error)
-    if "password authentication failed" in text or "no password supplied" in text:
-        return Denied(f"{label} refused the password of roles.{role}.url. Correct it, or the secret it comes from.")
-    if "does not exist" in text:
-        return Missing(f"{label}: {text.rpartition('FATAL:')[2].strip()}. Correct roles.{role}.url.")
-    reason = text.rpartition("failed: ")[2] or text
-    return Unreachable(f"{label} cannot be reached: {reason}. Is it up, and is roles.{role}.url right?")

@@ -1,0 +1,1 @@
+"""RabbitMQ: the management API, AMQP, sources, observers."""

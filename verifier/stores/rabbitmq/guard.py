@@ -1,6 +1,6 @@
-"""The allow-list for RabbitMQ's management API: GET, and only of what describes the broker.
+"""The allow-list for RabbitMQ's management API: GET of paths that describe the broker.
 
-Not on it although they are GETs: `aliveness-test` (declares a queue and publishes), `definitions` and `users` (password hashes).
+Three GETs are not on it: `aliveness-test` declares a queue and publishes, `definitions` and `users` return password hashes.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ READ_PATHS = re.compile(
 
 
 def is_read_request(method: str, path: str) -> bool:
-    """Whether a request only reads; `path` is the percent-encoded one, without a prefix of the profile's URL."""
+    """Whether a request only reads. `path` is percent-encoded and without the path prefix of `management_url`."""
     return method == "GET" and ".." not in path and READ_PATHS.fullmatch(path) is not None

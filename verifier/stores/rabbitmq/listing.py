@@ -1,4 +1,4 @@
-"""What is declared on a broker, in every vhost: an undeclared queue hides best where nobody looks."""
+"""The inventory of a broker: what is declared in every vhost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from verifier.stores.errors import Denied, Missing
 from verifier.stores.protocols import StoreObject
-from verifier.stores.rabbitmq.store import RabbitMQStore, segment
+from verifier.stores.rabbitmq.client import RabbitMQClient, segment
 
 PAGE_SIZE = 500
 _QUEUE_COLUMNS = (
@@ -17,31 +17,32 @@ _QUEUE_COLUMNS = (
 )
 
 Item = Mapping[str, Any]
-Reader = Callable[[RabbitMQStore, str], Awaitable[list[StoreObject]]]
+Reader = Callable[[RabbitMQClient, str], Awaitable[list[StoreObject]]]
 
 
-async def list_objects(store: RabbitMQStore, kind: str) -> list[StoreObject]:
-    """All objects of a kind; raises ValueError for a kind that there is not."""
+async def list_objects(client: RabbitMQClient, kind: str) -> list[StoreObject]:
+    """All objects of a kind. Raises ValueError for an unknown kind."""
     if kind not in KINDS:
-        raise ValueError(f"{store.label} lists {', '.join(KINDS)}; not {kind}")
-    found = await _vhosts(store)
+        raise ValueError(f"{client.label} lists {', '.join(KINDS)}; not {kind}")
+    found = await _vhosts(client)
     readable = [item.name for item in found if item.kind == "vhost"]
     if kind != "vhosts":
         found = [item for item in found if item.kind == "unreadable"]
     if kind == "parameters":
-        return [*found, *await _parameters(store)]
+        return [*found, *await _parameters(client)]
     for vhost in readable if kind in _PER_VHOST else ():
-        with suppress(Missing):  # a vhost that was removed since
-            found += await _PER_VHOST[kind](store, vhost)
+        with suppress(Missing):  # the vhost was removed in between
+            found += await _PER_VHOST[kind](client, vhost)
     return found
 
 
-async def _vhosts(store: RabbitMQStore) -> list[StoreObject]:
-    """Which can be looked into, found out by looking: some pages (consumers) are silently empty for the others."""
+async def _vhosts(client: RabbitMQClient) -> list[StoreObject]:
+    """The vhosts, found readable or unreadable by a request: some pages (consumers) of an unreadable one are empty, not
+    denied."""
     found = []
-    for name in await store.vhosts():
+    for name in await client.vhosts():
         try:
-            await store.get(f"/api/queues/{segment(name)}", page=1, page_size=1, columns="name")
+            await client.get(f"/api/queues/{segment(name)}", page=1, page_size=1, columns="name")
         except Missing:
             continue
         except Denied as error:
@@ -49,20 +50,20 @@ async def _vhosts(store: RabbitMQStore) -> list[StoreObject]:
             found.append(StoreObject(kind="unreadable", name=f"vhost {name}", attributes=attributes))
         else:
             found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))
-    own = store.config.vhost
+    own = client.config.vhost
     if not any(item.attributes["vhost"] == own for item in found):
-        # Nothing of ours was looked at: silence here must not pass for absence.
-        why = f"There is no vhost {own}. Correct roles.{store.role}.vhost in the profile."
+        # The profile's vhost was not read, so an empty list would not prove anything.
+        why = f"Vhost {own} does not exist. Correct roles.{client.role}.vhost in the profile."
         found.append(StoreObject(kind="unreadable", name=f"vhost {own}", attributes={"vhost": own, "reason": why}))
     return found
 
 
-async def _queues(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
-    """By pages: a broker may hold a hundred thousand queues."""
+async def _queues(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
+    """By pages: a broker may have a hundred thousand queues."""
     items: list[Item] = []
     page, pages = 1, 1
     while page <= pages:
-        answer = await store.get(
+        answer = await client.get(
             f"/api/queues/{segment(vhost)}", page=page, page_size=PAGE_SIZE, columns=_QUEUE_COLUMNS
         )
         items += answer["items"]
@@ -76,21 +77,21 @@ def _queue(item: Item) -> StoreObject:
     return StoreObject(kind="queue", name=f"{item['name']}@{item['vhost']}", attributes=attributes)
 
 
-async def _exchanges(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+async def _exchanges(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
     return [
         StoreObject(
             kind="exchange",
             name=f"{item['name'] or '(default)'}@{vhost}",
             attributes={name: item.get(name) for name in ("name", "vhost", "type", "durable", "internal", "arguments")},
         )
-        for item in await store.get(f"/api/exchanges/{segment(vhost)}")
+        for item in await client.get(f"/api/exchanges/{segment(vhost)}")
     ]
 
 
-async def _bindings(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
-    """`queue` names the destination where that is a queue; `source` is empty for the default exchange's own bindings."""
+async def _bindings(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
+    """`queue` is the destination if it is a queue; `source` is empty for bindings of the default exchange."""
     found = []
-    for item in await store.get(f"/api/bindings/{segment(vhost)}"):
+    for item in await client.get(f"/api/bindings/{segment(vhost)}"):
         names = ("vhost", "source", "destination", "destination_type", "routing_key", "arguments")
         attributes = {name: item.get(name) for name in names}
         attributes["queue"] = item["destination"] if item["destination_type"] == "queue" else None
@@ -99,10 +100,10 @@ async def _bindings(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
     return found
 
 
-async def _consumers(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
-    """Named by queue and user: tags and connections are new after each reconnect."""
+async def _consumers(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
+    """Named by queue and user, because consumer tags and connections change with each reconnect."""
     found = []
-    for item in await store.get(f"/api/consumers/{segment(vhost)}"):
+    for item in await client.get(f"/api/consumers/{segment(vhost)}"):
         queue, channel = item.get("queue") or {}, item.get("channel_details") or {}
         attributes = {
             "queue": queue.get("name"),
@@ -116,22 +117,22 @@ async def _consumers(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
     return found
 
 
-async def _policies(store: RabbitMQStore, vhost: str) -> list[StoreObject]:
+async def _policies(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
     found = []
     for path in ("policies", "operator-policies"):
-        for item in await store.get(f"/api/{path}/{segment(vhost)}"):
+        for item in await client.get(f"/api/{path}/{segment(vhost)}"):
             names = ("name", "vhost", "pattern", "apply-to", "definition", "priority")
             attributes = {name: item.get(name) for name in names} | {"operator": path == "operator-policies"}
             found.append(StoreObject(kind="policy", name=f"{item['name']}@{vhost}", attributes=attributes))
     return found
 
 
-async def _parameters(store: RabbitMQStore) -> list[StoreObject]:
-    """Shovels and federation upstreams. Without the tag policymaker: the running ones, told by their own plugins."""
+async def _parameters(client: RabbitMQClient) -> list[StoreObject]:
+    """Shovels and federation upstreams; without the tag policymaker the running ones, as their plugins report them."""
     try:
-        items = await store.get("/api/parameters")
+        items = await client.get("/api/parameters")
     except Denied as error:
-        return await _running(store, error)
+        return await _running(client, error)
     return [_parameter(item) for item in items]
 
 
@@ -144,20 +145,22 @@ def _parameter(item: Item) -> StoreObject:
 
 
 def _without_urls(value: Item) -> dict[str, Any]:
-    """A definition without its URLs: they hold passwords."""
+    """A definition without its URLs, which contain passwords."""
     return {key: item for key, item in value.items() if "uri" not in key}
 
 
-async def _running(store: RabbitMQStore, denied: Denied) -> list[StoreObject]:
-    """What plugins tell of their links, and the admission where a plugin runs whose page is not there."""
-    enabled = {name for node in await store.get("/api/nodes") for name in node.get("enabled_plugins") or []}
+async def _running(client: RabbitMQClient, denied: Denied) -> list[StoreObject]:
+    """The links that plugins report, and an unreadable object where a plugin runs without its management page."""
+    enabled = {name for node in await client.get("/api/nodes") for name in node.get("enabled_plugins") or []}
     found = []
     for component, path in _LINKS.items():
         plugin = f"rabbitmq_{component}"
         if f"{plugin}_management" in enabled:
-            found += [_link(component, item) for item in await store.get(path)]
+            found += [_link(component, item) for item in await client.get(path)]
         elif plugin in enabled:
-            why = f"{denied} And {path} is not there: enable {plugin}_management, or give the user the tag policymaker."
+            why = (
+                f"{denied} And {path} does not exist: enable {plugin}_management, or give the user the tag policymaker."
+            )
             found.append(StoreObject(kind="unreadable", name=f"{component} definitions", attributes={"reason": why}))
     return found
 

@@ -1,4 +1,4 @@
-"""The allow-list for Redis commands, and connections that enforce it where every command is packed for the wire."""
+"""The allow-list for Redis commands, enforced by connections where they pack each command for sending."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from verifier.stores.errors import Forbidden
 
-# Command -> allowed first arguments (None = any). Connection set-up is in the second table.
+# Command -> allowed first arguments (None = any).
 READ_COMMANDS: dict[str, frozenset[str] | None] = {
     "PING": None, "TIME": None, "DBSIZE": None, "INFO": None, "ROLE": None,
     "SCAN": None, "HSCAN": None, "SSCAN": None, "ZSCAN": None, "TYPE": None, "EXISTS": None, "TTL": None, "PTTL": None,
@@ -49,14 +49,15 @@ def _word(argument: Any) -> str:
 
 @dataclass(slots=True)
 class Greeting:
-    """What happened when connections were set up: the commands that it took, and whether the server took NO-TOUCH."""
+    """What connections sent when they were set up: `sent` is called with each command; `no_touch`: whether the server
+    accepted it."""
 
     sent: Callable[[str], None] = lambda name: None
     no_touch: bool | None = None
 
 
 class GuardedConnection(Connection):
-    """A connection that packs allowed commands only, and whose reads do not count as use of a key where the server knows how."""
+    """A connection that packs allowed commands only. Where the server supports it, its reads do not change idle times."""
 
     def __init__(self, *args: Any, greeting: Greeting | None = None, **options: Any) -> None:
         self._greeting = greeting or Greeting()
@@ -64,7 +65,7 @@ class GuardedConnection(Connection):
         super().__init__(*args, **options)
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Set up the connection: every one of the pool, also one that replaces a broken one."""
+        """Set up the connection; the pool calls it for each one, replacements of broken ones included."""
         self._greets = True
         try:
             await super().on_connect_check_health(check_health=check_health)
@@ -72,13 +73,13 @@ class GuardedConnection(Connection):
             try:
                 await self.read_response()
                 self._greeting.no_touch = True
-            except ResponseError:  # before 7.2 there is no such command, and an ACL may withhold it
+            except ResponseError:  # Redis before 7.2 does not have the command, and an ACL may forbid it
                 self._greeting.no_touch = False
         finally:
             self._greets = False
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """Pack one command; pipelines pass here too, once for each of theirs."""
+        """Pack one command. Pipelines call this for each of their commands."""
         require_read_command(args)
         if self._greets:
             self._greeting.sent(_word(args[0]))

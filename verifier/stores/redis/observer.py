@@ -1,7 +1,11 @@
-"""Has anything been published to this channel, or any key of this pattern been written? Taps, scans and command counters.
+"""Finds publishes to a Redis channel and writes to the keys of a pattern, by taps, scans and command counters.
 
-Measured facts behind it: a PUBLISH without subscribers leaves nothing but `cmdstat_publish`; SPUBLISH is not delivered to
-SUBSCRIBE; SCAN misses keys that live shorter than its cadence; OBJECT IDLETIME tells the last touch without touching.
+It relies on these measured facts:
+
+* The only trace of a PUBLISH without subscribers is `cmdstat_publish`.
+* An SPUBLISH is not delivered to SUBSCRIBE.
+* SCAN misses keys that live shorter than its interval.
+* OBJECT IDLETIME shows the last access to a key and is not an access itself.
 """
 
 from __future__ import annotations
@@ -16,10 +20,11 @@ from typing import Any
 from verifier.model.query import Rows
 from verifier.profile.relations import Channel, Column, Relation
 from verifier.stores.errors import StoreError
-from verifier.stores.protocols import CounterSnapshot, Witness
-from verifier.stores.redis.source import KeyPattern, RedisSource
-from verifier.stores.redis.store import RedisStore
+from verifier.stores.protocols import CounterSnapshot, Observer, Witness
+from verifier.stores.redis.client import RedisClient
+from verifier.stores.redis.source import RedisSource
 from verifier.stores.redis.taps import Tap
+from verifier.stores.redis.values import KeyPattern
 
 SCAN_INTERVAL_S = 0.4
 POLL_S = 0.2
@@ -28,62 +33,61 @@ _REMOVALS = frozenset(
     b"del expired evicted hdel hexpired srem spop zrem zremrangebyscore zremrangebyrank zpopmin zpopmax lpop rpop ltrim lrem "
     b"xdel xtrim rename_from move_from keymiss".split()
 )
-"""Keyspace events that write nothing new. Every other one is a write: a list of those would miss the next version's."""
+"""Keyspace events that write nothing new. All others count as writes, also those that a later version adds."""
 _EVENT_CLASSES = frozenset("g$lshzt")
 """The classes of commands that write, as `notify-keyspace-events` names them; `A` stands for all."""
-_OTHER_NAMES = "what is kept under another name: a key of another pattern, a field of another hash"
-_BETWEEN = "keys that were written and gone again between two looks"
+_OTHER_NAMES = "data under another name: a key of another pattern, a field of another hash"
+_BETWEEN = "keys that were written and removed again between two scans or runs"
 
 
-async def _server_facts(store: RedisStore) -> dict[str, str]:
-    facts, replication = await store.info("server"), await store.info("replication")
+async def _server_facts(client: RedisClient) -> dict[str, str]:
+    facts, replication = await client.info("server"), await client.info("replication")
     return {"server run": str(facts["run_id"]), "role in replication": str(replication.get("role", "?"))}
 
 
-class ChannelObserver:
-    """Taps one channel, plain and sharded; counts PUBLISH and SPUBLISH of the whole server."""
+class ChannelObserver(Observer):
+    """Finds publishes to one channel: a tap hears them, plain and sharded; the counter is of the whole server."""
 
-    complete = False
     unseen: tuple[str, ...] = ("a publish outside the observation window",)
 
-    def __init__(self, store: RedisStore, channel: Channel) -> None:
-        self._store = store
+    def __init__(self, client: RedisClient, channel: Channel) -> None:
+        self._client = client
         self._channel = channel
-        self.label = f"{store.role}: channel {channel.name}"
+        self.label = f"{client.role}: channel {channel.name}"
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """What is sent."""
+        """The commands that are sent."""
         return (f"SUBSCRIBE {self._channel.name}; SSUBSCRIBE {self._channel.name}; INFO commandstats",)
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """The server-wide counts of PUBLISH and SPUBLISH; they are exact at once."""
-        continuity = await _server_facts(self._store)
-        at = await self._store.clock()
+        """The server-wide count of PUBLISH and SPUBLISH. `settled` has no effect, because it is never delayed."""
+        continuity = await _server_facts(self._client)
+        at = await self._client.clock()
         try:
-            stats = await self._store.info("commandstats")
+            stats = await self._client.info("commandstats")
         except StoreError:
             return CounterSnapshot(
                 at, continuity, {}, "", ("publishes between two runs: INFO commandstats is not granted",)
             )
         if continuity["role in replication"] != "master":
-            # What a replica counts is what its master hands on, not what was asked of the master.
+            # A replica counts what its master replicates, not what was published on the master.
             return CounterSnapshot(at, continuity, {}, "", ("publishes between two runs: this server is a replica",))
-        # The reset is the first command that is counted after itself; a later one makes some count go back.
+        # A first RESETSTAT changes this count; a later one makes some other count go back.
         continuity["command statistics"] = f"{_calls(stats, 'config|resetstat')} resets since they began"
         counters = {"publish": _calls(stats, "publish") + _calls(stats, "spublish")}
         return CounterSnapshot(at, continuity, counters, heartbeats=_all_calls(stats))
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
-        """Listen, and yield what arrives."""
+        """Listen for some seconds, and yield what arrives."""
         name = self._channel.name
-        async with self._store.pubsub() as subscriber:
-            tap = Tap(self._store, subscriber, name)
+        async with self._client.pubsub() as subscriber:
+            tap = Tap(self._client, subscriber, name)
             try:
                 await tap.begin()
-                async for message in _messages(self._store, subscriber, seconds, tap.early):
+                async for message in _messages(self._client, subscriber, seconds, tap.early):
                     if message["type"] in ("message", "smessage"):
-                        at = await self._store.clock()
+                        at = await self._client.clock()
                         how = "a subscription of the verifier" + (" (sharded)" if message["type"] == "smessage" else "")
                         size = len(message["data"] or b"")
                         yield Witness(
@@ -97,7 +101,7 @@ class ChannelObserver:
                 await tap.end()
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """A channel keeps nothing: there is nothing to find afterwards."""
+        """None: a channel stores nothing."""
         return
         yield  # pragma: no cover - makes this an asynchronous generator
 
@@ -107,7 +111,8 @@ def _calls(stats: Mapping[str, Any], command: str) -> int:
 
 
 def _all_calls(stats: Mapping[str, Any]) -> dict[str, int]:
-    """Each command's count: a busy server soon makes up for a sum, but not for what is seldom called."""
+    """The count of each command. After a reset, a busy server soon exceeds an earlier sum, but not the count of a rare
+    command."""
     return {
         name.removeprefix("cmdstat_"): int(item.get("calls", 0))
         for name, item in stats.items()
@@ -115,17 +120,16 @@ def _all_calls(stats: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-_LFU_UNSEEN = "when keys were touched last: this server keeps no idle times (maxmemory-policy is an LFU one)"
-_IDLE_UNSEEN = "when keys were touched last: this server has no CLIENT NO-TOUCH (Redis 7.2), so that the verifier's own reads would count"
+_LFU_UNSEEN = "when keys were last accessed: this server keeps no idle times (its maxmemory-policy is an LFU one)"
+_IDLE_UNSEEN = "when keys were last accessed: this server has no CLIENT NO-TOUCH (Redis 7.2), so that the verifier's own reads count"
 
 
-class KeysObserver:
-    """Watches a key pattern: fast scans, idle times and, where the operator enabled them, keyspace events."""
+class KeysObserver(Observer):
+    """Finds writes to the keys of a pattern: by repeated scans, idle times and, where the server sends them, keyspace
+    events."""
 
-    complete = False
-
-    def __init__(self, store: RedisStore, relation: Relation) -> None:
-        self._store = store
+    def __init__(self, client: RedisClient, relation: Relation) -> None:
+        self._client = client
         self._relation = relation
         self._pattern = KeyPattern(relation.keys or "")
         self.unseen: tuple[str, ...] = (
@@ -134,26 +138,26 @@ class KeysObserver:
             _BETWEEN,
             _OTHER_NAMES,
         )
-        self.label = f"{store.role}: keys {relation.keys}"
+        self.label = f"{client.role}: keys {relation.keys}"
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """What is sent."""
+        """The commands that are sent."""
         return (f"SCAN MATCH {self._pattern.glob} every {SCAN_INTERVAL_S} s; OBJECT IDLETIME and PTTL of each key",)
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
-        """The server's incarnation; key patterns have no counter."""
-        at, continuity = await self._store.clock(), await _server_facts(self._store)
-        return CounterSnapshot(at, continuity, blind=() if self._idle_tells else (_IDLE_UNSEEN,))
+        """The identity of the server process. Key patterns have no counter."""
+        at, continuity = await self._client.clock(), await _server_facts(self._client)
+        return CounterSnapshot(at, continuity, limitations=() if self._idle_counts else (_IDLE_UNSEEN,))
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
-        """Everything is seen by `watch`."""
+        """None: `watch` finds them all."""
         return
         yield  # pragma: no cover - makes this an asynchronous generator
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:
-        """Scan again and again; at least once, however short the time."""
-        async with self._store.pubsub() as subscriber:
+        """Scan repeatedly for some seconds, at least once."""
+        async with self._client.pubsub() as subscriber:
             listening = await self._listen(subscriber)
             deadline = time.monotonic() + seconds
             ttls: dict[str, int | None] = {}
@@ -165,35 +169,38 @@ class KeysObserver:
                 first = False
                 pause = max(0.0, min(SCAN_INTERVAL_S - (time.monotonic() - started), deadline - time.monotonic()))
                 if listening:
-                    async for message in _messages(self._store, subscriber, pause):
+                    async for message in _messages(self._client, subscriber, pause):
                         if (event := await self._event(message)) is not None:
                             yield event
                 else:
                     await asyncio.sleep(pause)
-            if listening:  # what was sent during the last scan
-                async for message in _messages(self._store, subscriber, DRAIN_S):
+            if listening:  # events that were sent during the last scan
+                async for message in _messages(self._client, subscriber, DRAIN_S):
                     if (event := await self._event(message)) is not None:
                         yield event
 
     @property
-    def _idle_tells(self) -> bool:
-        """Whether an idle time is somebody else's touch: not where our own reads of the values count as one, too."""
+    def _idle_counts(self) -> bool:
+        """Whether an idle time shows access by others. It does not where the verifier's own reads of values reset it."""
         reads_values = any(
             not column.column.startswith(("{", "@key", "@ttl", "@type", "@idle"))
             for column in self._relation.columns.values()
         )
-        return self._store.no_touch or not reads_values
+        return self._client.no_touch or not reads_values
 
     async def _listen(self, subscriber: Any) -> bool:
-        """Subscribe to keyspace events. They are heard whether or not we may ask if all are sent; only if so, silence counts."""
+        """Subscribe to keyspace events, and return whether they can be received.
+
+        `unseen` becomes shorter only where CONFIG GET shows that the server sends all classes of events.
+        """
         sent = ""
         with suppress(StoreError):  # CONFIG GET is often not granted
-            settings = await self._store.run("CONFIG GET", self._store.client.config_get("notify-keyspace-events"))
+            settings = await self._client.run("CONFIG GET", self._client.driver.config_get("notify-keyspace-events"))
             sent = str(next(iter(settings.values()), ""))
             if "K" not in sent:
                 return False
         try:
-            await self._store.run("PSUBSCRIBE", subscriber.psubscribe(f"__keyspace@*__:{self._pattern.glob}"))
+            await self._client.run("PSUBSCRIBE", subscriber.psubscribe(f"__keyspace@*__:{self._pattern.glob}"))
         except StoreError:
             return False
         if "A" in sent or set(sent) >= _EVENT_CLASSES:
@@ -201,23 +208,23 @@ class KeysObserver:
         return True
 
     async def _event(self, message: Any) -> Witness | None:
-        """The write that a message tells of, if it does."""
+        """The write that a message reports; None for other messages."""
         if message["type"] != "pmessage" or message["data"] in _REMOVALS:
             return None
         name = message["channel"].decode("utf-8", "replace")
         database, _, key = name.partition("__:")
         if self._pattern.parse(key) is None:
-            return None  # the server's glob is wider than the pattern
-        at = await self._store.clock()
+            return None  # the glob matches more keys than the pattern
+        at = await self._client.clock()
         how = f"keyspace event {message['data'].decode()} in database {database.partition('@')[2]}"
         return Witness(operation="write", key=key, row={}, how=how, written_at=at)
 
     async def _scan(self, ttls: dict[str, int | None], *, first: bool) -> AsyncIterator[Witness]:
-        """Keys that were touched or renewed; idle time tells of the past, a TTL that grew tells of the window."""
+        """Keys that were accessed or renewed: the first scan uses idle times, later ones new keys and TTLs that grew."""
         relation = self._relation.model_copy(update={"columns": {**self._relation.columns, **_BUILT_IN}})
-        source = RedisSource(self._store, relation, Rows("keys", ("_key", "_ttl_ms", "_idle_s")))
+        source = RedisSource(self._client, relation, Rows("keys", ("_key", "_ttl_ms", "_idle_s")))
         async for chunk in source.chunks():
-            now = await self._store.clock()
+            now = await self._client.clock()
             for row in chunk:
                 key, ttl = row["_key"], row["_ttl_ms"]
                 known = key in ttls
@@ -230,17 +237,17 @@ class KeysObserver:
                         operation="write",
                         key=key,
                         row=row,
-                        how="it appeared or was renewed while watched",
+                        how="it appeared or was renewed during the observation",
                         written_at=now,
                     )
-                elif not known and row["_idle_s"] is not None and self._idle_tells:
-                    touched = now - timedelta(seconds=row["_idle_s"] + 1)
+                elif not known and row["_idle_s"] is not None and self._idle_counts:
+                    accessed_at = now - timedelta(seconds=row["_idle_s"] + 1)
                     yield Witness(
                         operation="write",
                         key=key,
                         row=row,
-                        how=f"last touched {row['_idle_s']} s ago (OBJECT IDLETIME)",
-                        written_at=touched,
+                        how=f"last accessed {row['_idle_s']} s ago (OBJECT IDLETIME)",
+                        written_at=accessed_at,
                     )
 
 
@@ -252,12 +259,12 @@ _BUILT_IN = {
 
 
 async def _messages(
-    store: RedisStore, subscriber: Any, seconds: float, early: Sequence[Any] = ()
+    client: RedisClient, subscriber: Any, seconds: float, early: Sequence[Any] = ()
 ) -> AsyncIterator[Any]:
     for message in early:
         yield message
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
-        message = await store.run("tap", subscriber.get_message(timeout=min(POLL_S, left)), count=0)
+        message = await client.run("tap", subscriber.get_message(timeout=min(POLL_S, left)), count=0)
         if message is not None:
             yield message

@@ -1,72 +1,51 @@
-"""The verifier's own subscriptions, so that who counts the listeners of a channel does not count it.
+"""A tap: the verifier's own subscription to a channel, registered so that it is not counted as a listener.
 
-A count and what is subtracted from it must be of one moment: a tap that opens or closes in between would hide a listener,
-or look like one. So both happen under one lock, and a tap counts from the server's confirmation to the next.
+It is registered from the server's confirmation of the subscription until that of its end; see `Taps`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import collections
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from verifier.stores.errors import StoreError
-
-if TYPE_CHECKING:
-    from verifier.stores.redis.store import RedisStore
+from verifier.stores.redis.client import RedisClient
 
 CONFIRMED_WITHIN_S = 2.0
 _POLL_S = 0.2
 
 
-class Taps:
-    """The open taps of one server: how often each channel is listened to "exactly" and "sharded"."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.open: collections.Counter[tuple[str, str]] = collections.Counter()
-
-
-_TAPS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Taps]] = WeakKeyDictionary()
-
-
-def taps_of(server: str) -> Taps:
-    """The taps on a server in this event loop, whichever role it came by."""
-    return _TAPS.setdefault(asyncio.get_running_loop(), {}).setdefault(server, Taps())
-
-
 class Tap:
-    """One connection that listens to a channel, plain and sharded."""
+    """One connection that is subscribed to a channel, plain and sharded. `early`: messages that came before `begin`
+    returned."""
 
-    def __init__(self, store: RedisStore, subscriber: Any, channel: str) -> None:
-        self._store = store
+    def __init__(self, client: RedisClient, subscriber: Any, channel: str) -> None:
+        self._client = client
         self._subscriber = subscriber
         self._channel = channel
         self._ways: list[str] = []
         self.early: list[Any] = []
 
     async def begin(self) -> None:
-        """Subscribe and wait until the server says so; what arrived meanwhile is in `early`."""
-        taps = self._store.taps
+        """Subscribe, and wait for the server's confirmation. Raises StoreError where none comes in time."""
+        taps = self._client.taps
         async with taps.lock:
-            await self._store.run("SUBSCRIBE", self._subscriber.subscribe(self._channel))
+            await self._client.run("SUBSCRIBE", self._subscriber.subscribe(self._channel))
             await self._counted("exactly", "subscribe")
-            with suppress(StoreError):  # sharded channels exist since Redis 7
-                await self._store.run("SSUBSCRIBE", self._subscriber.ssubscribe(self._channel))
+            with suppress(StoreError):  # Redis before 7 has no sharded channels
+                await self._client.run("SSUBSCRIBE", self._subscriber.ssubscribe(self._channel))
                 await self._counted("sharded", "ssubscribe")
 
     async def end(self) -> None:
-        """Unsubscribe and wait until the server says so. Never raises."""
-        taps = self._store.taps
+        """Unsubscribe, and wait for the server's confirmation. Never raises."""
+        taps = self._client.taps
         async with taps.lock:
             with suppress(Exception):
                 for way in self._ways:
                     sharded = way == "sharded"
                     leave = self._subscriber.sunsubscribe if sharded else self._subscriber.unsubscribe
-                    await self._store.run("UNSUBSCRIBE", leave(self._channel))
+                    await self._client.run("UNSUBSCRIBE", leave(self._channel))
                     await self._confirmed("sunsubscribe" if sharded else "unsubscribe")
             for way in self._ways:
                 taps.open[way, self._channel] -= 1
@@ -75,15 +54,15 @@ class Tap:
     async def _counted(self, way: str, confirmation: str) -> None:
         await self._confirmed(confirmation)
         self._ways.append(way)
-        self._store.taps.open[way, self._channel] += 1
+        self._client.taps.open[way, self._channel] += 1
 
     async def _confirmed(self, kind: str) -> None:
         deadline = time.monotonic() + CONFIRMED_WITHIN_S
         while time.monotonic() < deadline:
-            message = await self._store.run("tap", self._subscriber.get_message(timeout=_POLL_S), count=0)
+            message = await self._client.run("tap", self._subscriber.get_message(timeout=_POLL_S), count=0)
             if message is None:
                 continue
             if message["type"] == kind:
                 return
             self.early.append(message)
-        raise StoreError(f"{self._store.label} did not confirm {kind} to {self._channel} in time.")
+        raise StoreError(f"{self._client.label} did not confirm {kind} to {self._channel} in time.")

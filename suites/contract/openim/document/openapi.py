@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from fixtures.openim.api import Route
-from fixtures.openim.routes import ROUTES
+from fixtures.openim.rest.api import Route
+from fixtures.openim.rest.routes import ROUTES
 from suites.contract.openim import recording
 from suites.contract.openim.document.answers import NO_BODY, Recorded, Recordings, recorded
 from suites.contract.openim.document.requests import Requests

@@ -1,4 +1,4 @@
-"""Records of MongoDB: every one of them, whatever its id is made of, and no more fields than asked for."""
+"""Records of MongoDB: all of them, whatever type their ids have, and only the needed fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId, Timestamp
 
-from tests.verifier.stores.mongo_world import MESSAGES, MongoWorld, at
+from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.profile.relations import Relation
@@ -51,8 +51,8 @@ async def everything(source: Source) -> list[Row]:
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 2, 3, 5, 100])
-async def test_ids_of_all_types_are_read_to_the_end(mongo: MongoWorld, chunk_rows: int) -> None:
-    """`$gt` stays within one BSON type: paging must not stop at the last number, or the last text."""
+async def test_ids_of_all_types_are_read(mongo: MongoWorld, chunk_rows: int) -> None:
+    """`$gt` stays within one BSON type, and paging continues with the later types."""
     mongo.messages.insert_many([{"_id": value} for value in MIXED_IDS])
     async with mongo.store(chunk_rows=chunk_rows) as store:
         rows = await everything(store.source(MESSAGES, Rows("messages")))
@@ -61,7 +61,7 @@ async def test_ids_of_all_types_are_read_to_the_end(mongo: MongoWorld, chunk_row
 
 
 async def test_every_record_is_found_again_by_the_text_of_its_key(mongo: MongoWorld) -> None:
-    """The second look at a suspect must not lose it, or a breach would heal itself."""
+    """The second pass finds a suspect by the text of its key; otherwise a breach would count as healed."""
     mongo.messages.insert_many([{"_id": value} for value in MIXED_IDS if value is not None])
     async with mongo.store() as store:
         source = store.source(MESSAGES, Rows("messages"))
@@ -70,8 +70,8 @@ async def test_every_record_is_found_again_by_the_text_of_its_key(mongo: MongoWo
             assert row["message_id"] in {item["message_id"] for item in again}, row
 
 
-async def test_only_the_fields_that_are_needed_travel(mongo: MongoWorld) -> None:
-    """Message texts stay where they are."""
+async def test_only_needed_fields_are_sent(mongo: MongoWorld) -> None:
+    """Message texts are not read."""
     mongo.messages.insert_one({"_id": 1, "conv": "c", "body": "secret", "meta": {"seq": 5, "more": "x"}})
     async with mongo.store() as store:
         source = store.source(MESSAGES, Rows("messages", ("conversation_id", "sequence")))
@@ -95,8 +95,10 @@ async def test_only_the_fields_that_are_needed_travel(mongo: MongoWorld) -> None
         ([Where("deleted", "=", False)], "1"),
     ],
 )
-async def test_conditions(mongo: MongoWorld, conditions: Sequence[Where], expected: str) -> None:
-    """Conditions mean the same as in SQL, also where a service stored a number, a time or a flag as text."""
+async def test_conditions_mean_the_same_as_in_sql(
+    mongo: MongoWorld, conditions: Sequence[Where], expected: str
+) -> None:
+    """Also where a service stored a number, a time or a flag as text."""
     mongo.messages.insert_many(
         [
             {"_id": "1", "conv": "a", "at": at(1), "meta": {"seq": 1}, "deleted": False},
@@ -112,8 +114,8 @@ async def test_conditions(mongo: MongoWorld, conditions: Sequence[Where], expect
     assert "".join(row["message_id"] for row in rows) == expected
 
 
-async def test_the_relations_own_filter_and_extended_json(mongo: MongoWorld) -> None:
-    """`where` of the profile narrows chunks and look-ups; TOML has no ObjectId, extended JSON has."""
+async def test_where_may_be_extended_json(mongo: MongoWorld) -> None:
+    """`where` of the profile narrows chunks and look-ups, also by ObjectIds, which TOML does not have."""
     mongo.messages.insert_many([{"_id": 1, "room": OID}, {"_id": 2, "room": str(OID)}])
     async with mongo.store() as store:
         source = store.source(relation(where={"room": {"$oid": str(OID)}}), Rows("messages"))
@@ -122,7 +124,7 @@ async def test_the_relations_own_filter_and_extended_json(mongo: MongoWorld) -> 
 
 
 async def test_looking_up_by_another_column(mongo: MongoWorld) -> None:
-    """A column that is not among those asked for comes along when it is looked up by."""
+    """A look-up by a column that was not asked for returns it too."""
     mongo.messages.insert_many([{"_id": 1, "conv": OID}, {"_id": 2, "conv": "b"}, {"_id": 3}])
     async with mongo.store() as store:
         rows = await store.source(MESSAGES, Rows("messages")).lookup("conversation_id", [str(OID), "b", "c", None])
@@ -130,12 +132,12 @@ async def test_looking_up_by_another_column(mongo: MongoWorld) -> None:
         assert await store.source(MESSAGES, Rows("messages")).lookup("conversation_id", []) == []
 
 
-async def test_a_missing_collection_is_missing(mongo: MongoWorld) -> None:
-    """MongoDB finds nothing in a collection that is not there, without a word: a green result over a typing error."""
+async def test_a_missing_collection_is_an_error(mongo: MongoWorld) -> None:
+    """MongoDB returns nothing for a collection that does not exist; the source raises Missing."""
     mongo.database["mesages"].insert_one({})
     async with mongo.store() as store:
         source = store.source(MESSAGES, Rows("messages"))
-        with pytest.raises(Missing, match="no collection messages in database"):
+        with pytest.raises(Missing, match="collection messages does not exist in database"):
             await everything(source)
         with pytest.raises(Missing):
             await source.lookup("message_id", ["1"])
@@ -143,14 +145,14 @@ async def test_a_missing_collection_is_missing(mongo: MongoWorld) -> None:
         assert len(await everything(source)) == 1
 
 
-async def test_an_empty_collection_is_empty(mongo: MongoWorld) -> None:
-    """Empty is not missing."""
+async def test_an_empty_collection_is_not_missing(mongo: MongoWorld) -> None:
+    """An empty collection has no rows and is not an error."""
     mongo.database.create_collection("messages")
     async with mongo.store() as store:
         assert await everything(store.source(MESSAGES, Rows("messages"))) == []
 
 
-async def test_filters_of_the_profile_pass_the_guard(mongo: MongoWorld) -> None:
+async def test_filters_of_the_profile_are_checked_by_the_guard(mongo: MongoWorld) -> None:
     """JavaScript in `where` is refused before it is sent, and counted."""
     mongo.messages.insert_one({"_id": 1})
     async with mongo.store() as store:
@@ -162,16 +164,16 @@ async def test_filters_of_the_profile_pass_the_guard(mongo: MongoWorld) -> None:
         assert store.statement_log.reads["find"] == sent
 
 
-async def test_a_where_in_sql_is_explained(mongo: MongoWorld) -> None:
-    """Text is for SQL."""
+async def test_a_where_in_sql_is_an_error(mongo: MongoWorld) -> None:
+    """The message shows the form that MongoDB takes."""
     mongo.messages.insert_one({"_id": 1})
     async with mongo.store() as store:
         with pytest.raises(StoreError, match="MongoDB takes a table"):
             await store.source(relation(where="type = 'chat'"), Rows("messages")).lookup("message_id", ["1"])
 
 
-async def test_a_megabyte_of_nickname(mongo: MongoWorld) -> None:
-    """Chunks that exceed the server's 16 MB for one batch still come whole."""
+async def test_chunks_larger_than_a_batch_are_complete(mongo: MongoWorld) -> None:
+    """Chunks that exceed the server's 16 MB for one batch are still read completely."""
     mongo.messages.insert_many([{"_id": number, "conv": "x" * 1_000_000} for number in range(20)])
     async with mongo.store() as store:
         rows = await everything(store.source(MESSAGES, Rows("messages", ("conversation_id",))))
@@ -179,8 +181,8 @@ async def test_a_megabyte_of_nickname(mongo: MongoWorld) -> None:
     assert all(len(row["conversation_id"]) == 1_000_000 for row in rows)
 
 
-async def test_items_of_lists(mongo: MongoWorld) -> None:
-    """A projection cannot pick one item of a list; the path still does."""
+async def test_a_path_may_name_an_item_of_a_list(mongo: MongoWorld) -> None:
+    """A projection cannot select one item of a list; the source reads the list and selects it."""
     mongo.messages.insert_one({"_id": 1, "members": [{"id": "a"}, {"id": "b"}]})
     columns = {"message_id": "_id", "second": "members.1.id", "all": {"column": "members.id", "type": "json"}}
     async with mongo.store() as store:

@@ -1,4 +1,4 @@
-"""Values of MongoDB survive the way to text and back, and filters never hide a record."""
+"""MongoDB values survive the conversion to text and back, and filters never hide a record."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ids = (
 
 @settings(deadline=None)
 @given(value=_ids)
-def test_an_id_as_text_leads_back_to_the_record(value: Any) -> None:
-    """The second look finds a suspect by the text of its key, whichever BSON type the key has."""
+def test_an_id_as_text_converts_back(value: Any) -> None:
+    """The second pass finds a suspect by the text of its key, whichever BSON type the key has."""
     text = logical(TEXT, value)
     assert isinstance(text, str)
     stored = bson.decode(bson.encode({"v": value}, codec_options=CODEC), codec_options=CODEC)["v"]
@@ -42,22 +42,22 @@ def test_an_id_as_text_leads_back_to_the_record(value: Any) -> None:
 
 
 def _same(form: Any, stored: Any) -> bool:
-    """Whether MongoDB would call them equal: numbers by value, other types by their bytes."""
+    """Whether MongoDB treats them as equal: numbers by value, other types by their bytes."""
     try:
         return bool(form == stored and isinstance(form, bool) == isinstance(stored, bool))
     except TypeError:
         return False
 
 
-def test_a_hex_text_is_looked_up_as_both() -> None:
+def test_24_hex_digits_are_looked_up_as_text_and_objectid() -> None:
     """24 hex digits may be an ObjectId or the text of one."""
     forms = stored_forms(TEXT, "65f0c0ffee65f0c0ffee65f0")
     assert "65f0c0ffee65f0c0ffee65f0" in forms
     assert ObjectId("65f0c0ffee65f0c0ffee65f0") in forms
 
 
-def test_broken_text_and_dates_beyond_time_are_shown() -> None:
-    """Invalid UTF-8 and a date after the year 9999 are values like others."""
+def test_broken_text_and_late_dates_are_values() -> None:
+    """Invalid UTF-8 and a date after the year 9999 become text."""
     raw = b"\x10\x00\x00\x00\x02n\x00\x04\x00\x00\x00a\xff\xfe\x00\x00"
     assert logical(TEXT, bson.decode(raw, codec_options=CODEC)["n"]) == "a\\xff\\xfe"
     late = bson.encode({"n": bson.DatetimeMS(400_000_000_000_000)})
@@ -69,7 +69,7 @@ def test_broken_text_and_dates_beyond_time_are_shown() -> None:
     [("a.b", 1), ("a.c", None), ("list.x", [1, 2]), ("list.1.x", 2), ("list.9.x", None), ("none.x", None)],
 )
 def test_dotted_paths(path: str, expected: Any) -> None:
-    """Paths go through documents and lists, and end in None where there is nothing."""
+    """Paths go through documents and lists, and give None where there is nothing."""
     document = {"a": {"b": 1}, "list": [{"x": 1}, {"x": 2}, 3], "none": None}
     assert dig(document, path) == expected
 
@@ -88,23 +88,23 @@ def test_dotted_paths(path: str, expected: Any) -> None:
     ],
 )
 def test_logical_values(kind: Any, value: Any, expected: Any) -> None:
-    """Declared types decide; a value that does not fit comes as text."""
+    """The declared type decides; a value that does not fit it becomes text."""
     assert logical(Column(column="f", type=kind), value) == expected
 
 
-def test_a_value_of_the_wrong_type_is_not_filtered_away_by_the_server() -> None:
-    """A time that is stored as text must reach the judge's own comparison."""
+def test_a_value_of_the_wrong_type_passes_the_filter() -> None:
+    """A time that is stored as text reaches the comparison of the proof."""
     filtered = condition(Column(column="at", type="timestamp"), Where("at", ">", datetime(2026, 1, 1, tzinfo=UTC)))
     assert {"at": {"$type": "string"}} in filtered["$or"]
 
 
 def test_a_value_that_cannot_be_compared_passes_no_comparison() -> None:
-    """Text in a time column is neither before nor after anything."""
+    """Text in a time column is neither before nor after a time."""
     assert not accepted([Where("at", ">", datetime(2026, 1, 1, tzinfo=UTC))], {"at": "yesterday"})
 
 
 def test_types_after_follow_the_order_of_bson() -> None:
-    """A bool is a number in Python and sorts far behind numbers in BSON."""
+    """A bool is a number in Python and sorts after numbers in BSON."""
     assert "objectId" in types_after("text")
     assert types_after(True) == ["date", "timestamp", "maxKey"]
     assert "bool" in types_after(1)

@@ -1,4 +1,4 @@
-"""The SQL allow-list lets reading through and nothing else."""
+"""The SQL allow-list passes reads and refuses everything else."""
 
 import pytest
 
@@ -49,12 +49,12 @@ WRITING = [
 
 @pytest.mark.parametrize("sql", SNAPSHOT)
 def test_reading_passes(sql: str) -> None:
-    """What the stores and honest profiles send is let through unchanged."""
+    """Statements of the stores and usual selects of profiles pass unchanged."""
     assert require_read_only_sql(sql) == sql
 
 
 @pytest.mark.parametrize("sql", WRITING)
 def test_everything_else_is_refused(sql: str) -> None:
-    """A statement that writes, locks, waits, or that nobody can parse never reaches the network."""
+    """A statement that writes, locks or waits, or that cannot be parsed, is refused."""
     with pytest.raises(Forbidden):
         require_read_only_sql(sql)

@@ -1,4 +1,4 @@
-"""The management API is reached by GET, and only where nothing is changed or given away."""
+"""The management API is only reached by GET, and only for paths that describe the broker."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
 from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
 from verifier.stores.http import AllowListTransport
+from verifier.stores.rabbitmq.client import segment
 from verifier.stores.rabbitmq.guard import is_read_request
-from verifier.stores.rabbitmq.store import RabbitMQStore, segment
+from verifier.stores.rabbitmq.store import RabbitMQStore
 
 READS = """
     /api/overview /api/whoami /api/nodes /api/vhosts /api/permissions /api/users/me/permissions
@@ -29,22 +30,22 @@ REFUSED = """
 
 @pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get"])
-def test_only_get(path: str, method: str) -> None:
+def test_other_methods_are_refused(path: str, method: str) -> None:
     """The same paths write with another method."""
     assert is_read_request("GET", path)
     assert not is_read_request(method, path)
 
 
 @pytest.mark.parametrize("path", REFUSED)
-def test_paths_off_the_list(path: str) -> None:
-    """`aliveness-test` is a GET that publishes; `definitions` and `users` give password hashes away."""
+def test_other_paths_are_refused(path: str) -> None:
+    """`aliveness-test` is a GET that publishes; `definitions` and `users` return password hashes."""
     assert not is_read_request("GET", path)
 
 
 @settings(deadline=None)
 @given(vhost=st.text(min_size=1), queue=st.text(min_size=1).filter(lambda text: ".." not in text))
 def test_every_name_is_one_segment(vhost: str, queue: str) -> None:
-    """A name cannot lead to another path, whatever is in it."""
+    """A name never leads to another path, whatever its characters are."""
     path = f"/api/queues/{segment(vhost.replace('..', '.'))}/{segment(queue)}"
     assert path.count("/") == 4
     assert is_read_request("GET", path)
@@ -71,8 +72,8 @@ def _store(
 @pytest.mark.parametrize(
     "url", ["http://me:p%40ss@broker:15672", "http://me:p%40ss@broker:15672/api/", "http://me:p%40ss@broker/mq"]
 )
-async def test_a_refused_request_never_leaves(url: str) -> None:
-    """The guard stands in the transport: before the network, also behind a path prefix, and it counts."""
+async def test_a_refused_request_is_not_sent(url: str) -> None:
+    """The guard is in the transport, also with a path prefix, and it counts."""
     answer = httpx.Response(200, json={}, headers={"date": "Tue, 24 Nov 2026 00:09:29 GMT"})
     store, seen = _store(answer, url=url)
     for path in ("/api/definitions", "/api/aliveness-test/%2F"):
@@ -95,8 +96,8 @@ async def test_a_refused_request_never_leaves(url: str) -> None:
         (httpx.Response(200, json={}), StoreError, "management plugin"),
     ],
 )
-async def test_answers_that_are_none(answer: httpx.Response, kind: type[Exception], text: str) -> None:
-    """Each gets its sentence with the next step."""
+async def test_unusable_answers_are_errors(answer: httpx.Response, kind: type[Exception], text: str) -> None:
+    """Each has a message with the next step."""
     store, _ = _store(answer)
     with pytest.raises(kind, match=text):
         await store.get("/api/overview")
@@ -104,7 +105,8 @@ async def test_answers_that_are_none(answer: httpx.Response, kind: type[Exceptio
 
 @pytest.mark.anyio
 async def test_shovels_without_the_policymaker_tag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parameters are told to policymakers; the plugins' own pages tell the others, and where there is none, that is said."""
+    """Parameters are for policymakers. Otherwise running links come from the plugins' pages, and a missing page is
+    unreadable."""
     store, _ = _store(httpx.Response(200))
     plugins = ["rabbitmq_management", "rabbitmq_shovel", "rabbitmq_shovel_management", "rabbitmq_federation"]
     shovel = {
@@ -139,7 +141,7 @@ async def test_shovels_without_the_policymaker_tag(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.anyio
 async def test_parameters_for_a_policymaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Definitions come without their URLs, which hold passwords."""
+    """Definitions have no URLs, which contain passwords."""
     store, _ = _store(httpx.Response(200))
     value = {"src-queue": "chat.message.notify", "src-uri": "amqp://u:secret@h", "dest-uri": ["amqp://u:secret@h"]}
 
@@ -159,14 +161,14 @@ async def test_parameters_for_a_policymaker(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"management_url": "nonsense"}, "is no URL"),
-        ({"management_url": "ftp://u:secret@broker"}, "is no URL"),
+        ({"management_url": "nonsense"}, "is not a URL"),
+        ({"management_url": "ftp://u:secret@broker"}, "is not a URL"),
         ({"management_url": "http://u:secret@broker:port"}, "Invalid port"),
         ({"management_url": "https://u:secret@broker", "tls_ca_file": "/there/is/none"}, "tls_ca_file"),
     ],
 )
 def test_bad_urls(settings: dict[str, str], text: str) -> None:
-    """A URL that cannot be used is told at once, without its password."""
+    """A URL that cannot be used is an error at once, without its password."""
     with pytest.raises(StoreError, match=text) as caught:
         RabbitMQStore("broker", BrokerRole.model_validate(settings))
     assert "secret" not in str(caught.value)
@@ -174,11 +176,11 @@ def test_bad_urls(settings: dict[str, str], text: str) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("url", ["nonsense", "amqp://u:secret@127.0.0.1:1/", "amqp://u:secret@broker:port/"])
-async def test_amqp_that_does_not_answer(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Unknown for a passive declare, a sentence for the tap; never the password."""
+async def test_amqp_that_cannot_be_reached(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A passive declare is unknown, the tap is an error; neither shows the password."""
     role = BrokerRole.model_validate({"management_url": "http://broker", "amqp_url": url, "connect_timeout_s": 1})
     store = RabbitMQStore("broker", role)
-    assert await store.passive_queue("/", "q") == "unknown"
+    assert (await store.passive_declare("/", "q")).state == "unknown"
     with pytest.raises(Unreachable, match=r"roles\.broker\.amqp_url") as caught:
         [row async for chunk in store.tap(Queue(name="tap")).chunks() for row in chunk]
     assert "secret" not in str(caught.value) + caplog.text

@@ -1,4 +1,5 @@
-"""The queue observer sees what is published, also what was drained at once, and a queue that was made anew."""
+"""The queue observer finds publishes, also of messages that were consumed at once, and queues that were declared
+again."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
-from tests.verifier.stores.broker_world import QUEUE, BrokerWorld, publish, read_until, told
+from tests.verifier.stores.rabbitmq.world import QUEUE, BrokerWorld, publish, read_until, witnessed
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
@@ -27,12 +28,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(find_rabbitmq() is None, rea
 
 
 def counted(number: int) -> Any:
-    """A reading whose publish counter shows this."""
+    """The first snapshot with this publish counter."""
     return lambda snapshot: snapshot.counters.get("publish") == number
 
 
-async def test_a_drained_queue_still_counts(broker: BrokerWorld) -> None:
-    """A queue that is emptied as fast as it fills looks empty; its counter does not."""
+async def test_a_drained_queue_has_its_counter(broker: BrokerWorld) -> None:
+    """A queue that is emptied as fast as it fills looks empty; its counter shows the publishes."""
     async with broker.channel() as channel, broker.store() as store:
         queue = await channel.declare_queue(QUEUE.name, durable=True)
         await publish(channel, QUEUE.name)
@@ -45,11 +46,12 @@ async def test_a_drained_queue_still_counts(broker: BrokerWorld) -> None:
         now = await read_until(observer, counted(4))
         assert now.continuity == before.continuity
         assert json.loads(now.position)["messages"] == 0
-        assert await told(observer, before, now) == []  # the counter tells; nothing to add
+        assert await witnessed(observer, before, now) == []  # the counter shows it
 
 
-async def test_a_settled_reading_waits_until_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A baseline that is read too early would show a phantom publish at the next look; others' publishes do not matter."""
+async def test_a_settled_snapshot_waits_for_the_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A baseline that is taken too early would make late counts a finding. Publishes to other queues do not delay
+    it."""
     publishes = iter([0, 1, 2, 2, 3])
     others = iter(range(100))
 
@@ -57,25 +59,25 @@ async def test_a_settled_reading_waits_until_nothing_moves(monkeypatch: pytest.M
         return replace(snapshot(), counters={"publish": next(publishes), "unroutable": next(others)})
 
     monkeypatch.setattr(QueueObserver, "_read", read)
-    assert (await observer_of_nothing(lag_s=0.001).read(settled=True)).counters["publish"] == 2
+    assert (await observer_without_broker(lag_s=0.001).read(settled=True)).counters["publish"] == 2
 
 
-async def test_messages_are_seen_at_once(broker: BrokerWorld) -> None:
-    """AMQP tells of waiting messages at this moment, seconds before the statistics."""
+async def test_waiting_messages_are_seen_at_once(broker: BrokerWorld) -> None:
+    """AMQP shows waiting messages seconds before the statistics do."""
     async with broker.channel() as channel, broker.store() as store:
         await channel.declare_queue(QUEUE.name)
         observer = QueueObserver(store, QUEUE, lag_s=0)
         before = await observer.read()
         await publish(channel, QUEUE.name)
         now = await observer.read()
-        assert (now.counters["publish"], await told(observer, before, now)) in [
-            (0, [("publish", "1 messages lie in it, 0 did before")]),
+        assert (now.counters["publish"], await witnessed(observer, before, now)) in [
+            (0, [("publish", "it has 1 messages, and had 0 before")]),
             (1, []),
         ]
 
 
 async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) -> None:
-    """The queue is gone, and something still publishes to the exchange that was its own: a hint, the key is not told."""
+    """The queue is gone and something still publishes to its exchange: a hint, because the routing key is unknown."""
     async with broker.channel() as channel, broker.store() as store:
         exchange = await channel.declare_exchange("chat", aio_pika.ExchangeType.TOPIC)
         await channel.default_exchange.publish(aio_pika.Message(b""), "nobody", mandatory=False)
@@ -90,13 +92,13 @@ async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) 
                 and snapshot.counters["unroutable"] > before.counters["unroutable"]
             ),
         )
-        assert await told(observer, before, now) == [
+        assert await witnessed(observer, before, now) == [
             ("unroutable", "exchange chat took 1 more messages, and no other queue is bound to it")
         ]
 
 
-async def test_a_shared_exchange_is_no_proof(broker: BrokerWorld) -> None:
-    """Another queue is bound to it: what it took may have been meant for that one."""
+async def test_a_shared_exchange_gives_no_witness(broker: BrokerWorld) -> None:
+    """Messages of an exchange with another queue may be for that one."""
     async with broker.channel() as channel, broker.store() as store:
         exchange = await channel.declare_exchange("chat", aio_pika.ExchangeType.TOPIC)
         await (await channel.declare_queue("other")).bind(exchange, "#")
@@ -104,24 +106,24 @@ async def test_a_shared_exchange_is_no_proof(broker: BrokerWorld) -> None:
         before = await observer.read()
         await exchange.publish(aio_pika.Message(b""), QUEUE.name)
         now = await read_until(observer, lambda snapshot: snapshot.counters.get("exchange_in") == 1)
-        assert await told(observer, before, now) == []
+        assert await witnessed(observer, before, now) == []
 
 
-async def test_a_queue_that_comes_and_goes(broker: BrokerWorld) -> None:
-    """Absence is a reading; a queue that is there again is a witness, and so is one that went."""
+async def test_a_queue_that_appears_or_disappears_is_a_witness(broker: BrokerWorld) -> None:
+    """A missing queue gives a snapshot; its declaration and its deletion are witnesses."""
     async with broker.channel() as channel, broker.store() as store:
         observer = QueueObserver(store, Queue(name="q"), lag_s=0)
         absent = await observer.read()
         queue = await channel.declare_queue("q", durable=True)
         present = await observer.read()
-        assert await told(observer, absent, present) == [("declare", "the queue is there, and was not")]
+        assert await witnessed(observer, absent, present) == [("declare", "the queue exists, and did not before")]
         await queue.delete()
-        assert await told(observer, present, await observer.read()) == [("delete", "the queue is gone")]
-        assert await told(observer, absent, await observer.read()) == []
+        assert await witnessed(observer, present, await observer.read()) == [("delete", "the queue is gone")]
+        assert await witnessed(observer, absent, await observer.read()) == []
 
 
-async def test_a_queue_made_anew_between_two_looks(broker: BrokerWorld) -> None:
-    """Deleted and declared again under its name: its own message sequence began anew."""
+async def test_a_queue_that_is_declared_again_is_a_witness(broker: BrokerWorld) -> None:
+    """A queue that is deleted and declared again under its name has a new message sequence."""
     async with broker.channel() as channel, broker.store() as store:
         queue = await channel.declare_queue("q", durable=True)
         await publish(channel, "q")
@@ -133,11 +135,11 @@ async def test_a_queue_made_anew_between_two_looks(broker: BrokerWorld) -> None:
         now = await read_until(
             observer, lambda snapshot: snapshot.counters["queues_deleted"] > before.counters["queues_deleted"]
         )
-        assert [operation for operation, _ in await told(observer, before, now)] == ["declare"]
+        assert [operation for operation, _ in await witnessed(observer, before, now)] == ["declare"]
 
 
-async def test_a_quorum_queue(broker: BrokerWorld) -> None:
-    """Other types have no sequence of their own; their counters work."""
+async def test_a_quorum_queue_has_counters_only(broker: BrokerWorld) -> None:
+    """Other types have no message sequence; their counters work."""
     async with broker.channel() as channel, broker.store() as store:
         await channel.declare_queue("q", durable=True, arguments={"x-queue-type": "quorum"})
         observer = QueueObserver(store, Queue(name="q"), lag_s=0)
@@ -146,11 +148,11 @@ async def test_a_quorum_queue(broker: BrokerWorld) -> None:
         now = await read_until(observer, counted(1))
         assert json.loads(now.position)["sequence"] is None
         assert now.counters["publish"] == 1
-        assert await told(observer, before, now) == []
+        assert await witnessed(observer, before, now) == []
 
 
-async def test_an_unreadable_vhost_is_no_silence(broker: BrokerWorld) -> None:
-    """401 and "no such vhost" are not "no such queue"."""
+async def test_an_unreadable_vhost_is_an_error(broker: BrokerWorld) -> None:
+    """401 and a missing vhost are not a missing queue."""
     broker.manage("PUT", f"/vhosts/{broker.vhost}-shadow")
     try:
         async with broker.store(vhost=f"{broker.vhost}-shadow") as store:
@@ -160,27 +162,27 @@ async def test_an_unreadable_vhost_is_no_silence(broker: BrokerWorld) -> None:
         broker.manage("DELETE", f"/vhosts/{broker.vhost}-shadow")
     administrator = SecretStr(broker.grant.admin_management)  # to a monitoring user such a vhost is only denied
     async with broker.store(vhost="no-such-vhost", management_url=administrator) as store:
-        with pytest.raises(Missing, match="no vhost no-such-vhost"):
+        with pytest.raises(Missing, match="vhost no-such-vhost does not exist"):
             await QueueObserver(store, QUEUE, lag_s=0).read()
 
 
-async def test_a_reading_survives_the_history(broker: BrokerWorld) -> None:
-    """What is remembered is JSON."""
+async def test_a_snapshot_survives_the_history(broker: BrokerWorld) -> None:
+    """A snapshot is stored as JSON."""
     async with broker.channel() as channel, broker.store() as store:
         observer = QueueObserver(store, Queue(name="q"), lag_s=0)
         before = CounterSnapshot.from_json(json.loads(json.dumps((await observer.read()).to_json())))
         await channel.declare_queue("q")
-        assert [operation for operation, _ in await told(observer, before, await observer.read())] == ["declare"]
+        assert [operation for operation, _ in await witnessed(observer, before, await observer.read())] == ["declare"]
 
 
-def observer_of_nothing(lag_s: float = 0) -> QueueObserver:
-    """An observer that compares readings and asks no broker."""
+def observer_without_broker(lag_s: float = 0) -> QueueObserver:
+    """An observer that compares snapshots and sends nothing."""
     role = BrokerRole.model_validate({"management_url": "http://127.0.0.1:1"})
     return QueueObserver(RabbitMQStore("broker", role), QUEUE, lag_s=lag_s)
 
 
 def snapshot(**state: Any) -> CounterSnapshot:
-    """A reading with some state, of a broker with one node."""
+    """A snapshot with some state, of a broker with one node."""
     position = {
         "present": True,
         "sequence": 3,
@@ -202,13 +204,13 @@ def snapshot(**state: Any) -> CounterSnapshot:
     ],
 )
 async def test_a_restarted_node_is_lost_continuity(nodes: dict[str, str], lost: bool) -> None:
-    """In a container every process id is the same: the start time tells, as exactly as late statistics allow."""
-    observer = observer_of_nothing()
+    """In a container every process id is the same; the start time decides, within the delay of the statistics."""
+    observer = observer_without_broker()
     if lost:
         with pytest.raises(ContinuityLost, match="rabbit@a"):
-            await told(observer, snapshot(), snapshot(nodes=nodes))
+            await witnessed(observer, snapshot(), snapshot(nodes=nodes))
     else:
-        assert await told(observer, snapshot(), snapshot(nodes=nodes)) == []
+        assert await witnessed(observer, snapshot(), snapshot(nodes=nodes)) == []
 
 
 @pytest.mark.parametrize(
@@ -222,14 +224,14 @@ async def test_a_restarted_node_is_lost_continuity(nodes: dict[str, str], lost: 
         ({"present": False, "sequence": None}, ["delete"]),
     ],
 )
-async def test_what_the_state_of_a_queue_proves(now: dict[str, Any], operations: list[str]) -> None:
-    """With a counter that stands still; a queue whose node is down proves nothing."""
-    found = await told(observer_of_nothing(), snapshot(), snapshot(**now))
+async def test_witnesses_from_the_state_of_a_queue(now: dict[str, Any], operations: list[str]) -> None:
+    """With a counter that does not move. A queue whose node is down proves nothing."""
+    found = await witnessed(observer_without_broker(), snapshot(), snapshot(**now))
     assert [operation for operation, _ in found] == operations
 
 
-async def test_statistics_that_are_switched_off(broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No counters, and the reason."""
+async def test_without_statistics_there_are_no_counters(broker: BrokerWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limitation names the reason."""
     async with broker.store() as store:
         real = store.get_dated
 
@@ -240,11 +242,11 @@ async def test_statistics_that_are_switched_off(broker: BrokerWorld, monkeypatch
         monkeypatch.setattr(store, "get_dated", get_dated)
         found = await QueueObserver(store, QUEUE, lag_s=0).read()
     assert found.counters == {}
-    assert "switched off" in found.blind[0]
+    assert "switched off" in found.limitations[0]
 
 
-async def test_readings_run_side_by_side(broker: BrokerWorld) -> None:
-    """Several checks may look at once."""
+async def test_snapshots_may_be_concurrent(broker: BrokerWorld) -> None:
+    """Several checks read at once."""
     async with broker.store() as store:
         store.budget = Budget(
             StoreBudget(max_concurrency=2), timeout_s=10, store=store.label, statement_log=store.statement_log

@@ -1,4 +1,4 @@
-"""The Redis allow-list sits where every command is packed for the wire."""
+"""The Redis allow-list is applied where every command is packed for sending."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_reading_passes(command: tuple[str | bytes | int, ...]) -> None:
 
 @pytest.mark.parametrize("command", WRITING)
 def test_everything_else_is_refused(command: tuple[str | bytes | int, ...]) -> None:
-    """Alone and inside a pipeline, a writing command is refused before there are bytes to send."""
+    """A writing command is refused before it is packed, alone and inside a pipeline."""
     connection = GuardedConnection()
     with pytest.raises(Forbidden):
         connection.pack_command(*command)

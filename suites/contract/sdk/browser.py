@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from suites.contract.openim.sdk_target import SdkTarget
+from suites.contract.openim.sdk.target import SdkTarget
 from suites.contract.sdk.drivers import Driver
 from suites.contract.sdk.people import People
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from suites.contract.openim.sdk_target import SdkTarget, named_or_double
+from suites.contract.openim.sdk.target import SdkTarget, live_or_double
 from suites.contract.openim.server import Server
 from suites.contract.sdk.drivers import Driver
 from suites.contract.sdk.people import People
@@ -29,7 +29,7 @@ _NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offlin
 @pytest.fixture(scope="module")
 def target(openim: Server | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SdkTarget]:
     """A double of the module's own, or the named server."""
-    with named_or_double(openim, tmp_path_factory.mktemp("double") / "double.log") as found:
+    with live_or_double(openim, tmp_path_factory.mktemp("double") / "double.log") as found:
         yield found
 
 

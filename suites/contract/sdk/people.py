@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from suites.contract.openim.sdk_target import SdkTarget
+from suites.contract.openim.sdk.target import SdkTarget
 
 # Two tokens of one user and platform within one second are the same text.
 _BETWEEN_ISSUES_S = 1.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from suites.contract.openim.sdk_target import SdkTarget
+from suites.contract.openim.sdk.target import SdkTarget
 from suites.contract.sdk.browser import WEB, Browser, texts
 from suites.contract.sdk.drivers import Driver, Refused
 from suites.contract.sdk.people import People

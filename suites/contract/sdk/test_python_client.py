@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from suites.contract.openim.sdk_target import SdkTarget
+from suites.contract.openim.sdk.target import SdkTarget
 from suites.contract.sdk.drivers import Driver, Refused
 from suites.contract.sdk.people import People
 from suites.contract.sdk.relay import relayed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from suites.contract.openim import sdk_recording
-from suites.contract.openim.sdk_target import SdkTarget
+from suites.contract.openim.sdk import recording as sdk_recording
+from suites.contract.openim.sdk.target import SdkTarget
 from suites.contract.sdk.browser import Browser
 from suites.contract.sdk.drivers import Driver
 from suites.contract.sdk.people import People

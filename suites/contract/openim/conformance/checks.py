@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from suites.contract.openim.conformance.world import ADMIN, FORGER, NOBODY, STRANGER, World
+from suites.contract.openim.conformance.sample_data import ADMIN, FORGER, NOBODY, STRANGER, World
 from suites.contract.openim.document.openapi import Rights
 from verifier.model.redact import hide_secrets
 

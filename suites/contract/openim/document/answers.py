@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from suites.contract.openim import recording
 from suites.contract.openim.document.shapes import Shape
+from suites.contract.openim.rest import recording
 
 NO_BODY: Final = -1
 """Stands for the errCode of an answer without a body."""

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 
 from fixtures.openim.api import Route
 from fixtures.openim.routes import ROUTES
-from suites.contract.openim import recording
 from suites.contract.openim.document.answers import NO_BODY, Recorded, Recordings, recorded
 from suites.contract.openim.document.requests import Requests
 from suites.contract.openim.document.schemas import render
+from suites.contract.openim.rest import recording
 
 # Refusals that any route gives, and any that wants a token; the description says when.
 _HEADERS: Final = (1001,)

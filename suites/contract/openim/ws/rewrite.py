@@ -1,4 +1,4 @@
-"""Changing the texts in messages and frames, and nothing else of them."""
+"""Changing the texts in frames and in the protobuf messages inside them; everything else stays."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from fixtures.wire.identifiers import PAYLOADS, Payloads, ReqIdentifier
 Change = Callable[[str], str]
 
 
-def texts(message: Message, change: Change) -> None:
+def change_texts(message: Message, change: Change) -> None:
     """Change every text in a message: strings, keys of maps, bytes that are UTF-8."""
     for field, value in message.ListFields():
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _map(field, value, change)
         elif field.message_type is not None:
             for one in value if field.is_repeated else [value]:
-                texts(one, change)
+                change_texts(one, change)
         elif field.is_repeated:
             if field.type == FieldDescriptor.TYPE_STRING:
                 value[:] = [change(one) for one in value]
         elif isinstance(value, str):
             setattr(message, field.name, change(value))
         elif isinstance(value, bytes):
-            setattr(message, field.name, plain_text(value, change))
+            setattr(message, field.name, change_text(value, change))
 
 
 def _map(field: FieldDescriptor, entries: Any, change: Change) -> None:
@@ -46,11 +46,11 @@ def _map(field: FieldDescriptor, entries: Any, change: Change) -> None:
     entries.clear()
     for key, data in kept.items():
         entries[key].ParseFromString(data)
-        texts(entries[key], change)
+        change_texts(entries[key], change)
 
 
-def plain_text(raw: bytes, change: Change) -> bytes:
-    """Bytes that are UTF-8 with their text changed; others as they are."""
+def change_text(raw: bytes, change: Change) -> bytes:
+    """Bytes with their text changed; bytes that are not UTF-8 stay."""
     try:
         return change(raw.decode()).encode()
     except UnicodeDecodeError:
@@ -58,12 +58,12 @@ def plain_text(raw: bytes, change: Change) -> bytes:
 
 
 def request(encoding: str, raw: bytes, change: Change) -> bytes:
-    """A client's frame with its texts changed; one that is no envelope is changed as text."""
+    """A frame of a client with its texts changed. One that is not an envelope is changed as text."""
     return _frame(encoding, raw, change, lambda payloads: payloads.request)
 
 
 def answer(encoding: str, raw: bytes, change: Change) -> bytes:
-    """The same for a frame of the server's."""
+    """The same for a frame of the server."""
     return _frame(encoding, raw, change, lambda payloads: payloads.answer)
 
 
@@ -73,7 +73,7 @@ def _frame(encoding: str, raw: bytes, change: Change, kind_of: Callable[[Payload
         plain = gzip.decompress(raw) if zipped else raw
         changed = _gob(plain, change, kind_of) if encoding.startswith("gob") else _json(plain, change, kind_of)
     except (ValueError, OSError, EOFError, AttributeError, EnvelopeError):
-        return plain_text(raw, change)
+        return change_text(raw, change)
     return gzip.compress(changed, mtime=0) if zipped else changed
 
 
@@ -132,5 +132,5 @@ def _data(identifier: Any, data: bytes, change: Change, kind_of: Callable[[Paylo
         return data
     if message is None:
         return data
-    texts(message, change)
+    change_texts(message, change)
     return message.SerializeToString()

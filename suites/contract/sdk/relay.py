@@ -1,4 +1,4 @@
-"""A TCP relay that can lose its connections and refuse new ones: what a client's network does to it."""
+"""A TCP relay that can interrupt its connections, as the network of a client may."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BLOCK_BYTES = 65_536
 
 
 class Relay:
-    """Relays a port of loopback to a server; `cut` and `mend` are what it is there for."""
+    """Relays a port of the loopback interface to a server."""
 
     def __init__(self, target_url: str) -> None:
         where = urlsplit(target_url)
@@ -20,24 +20,24 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"{where.scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: list[socket.socket] = []
-        self._is_cut = threading.Event()
+        self._is_interrupted = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self) -> None:
-        """Lose all connections without a word, and each new one at once."""
-        self._is_cut.set()
-        self._lose()
+    def interrupt(self) -> None:
+        """Close all connections, and each new one at once."""
+        self._is_interrupted.set()
+        self._close_connections()
 
-    def mend(self) -> None:
-        """Relay again."""
-        self._is_cut.clear()
+    def restore(self) -> None:
+        """Relay new connections again."""
+        self._is_interrupted.clear()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening and close all connections."""
         self._listener.close()
-        self._lose()
+        self._close_connections()
 
-    def _lose(self) -> None:
+    def _close_connections(self) -> None:
         while self._open:
             end = self._open.pop()
             with contextlib.suppress(OSError):
@@ -50,7 +50,7 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            if self._is_cut.is_set():
+            if self._is_interrupted.is_set():
                 near.close()
                 continue
             far = socket.create_connection(self._target)

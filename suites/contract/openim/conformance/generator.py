@@ -1,4 +1,4 @@
-"""Requests from the description: what fits it and what does not, mostly about things that exist."""
+"""Generating requests from the description: valid and invalid ones, most of them about existing data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.schemas import BaseSchema
 
-from suites.contract.openim.conformance.sample_data import PLACE_OF_TOKEN, World
+from suites.contract.openim.conformance.sample_data import TOKEN_PLACEHOLDER, SampleData
 
 _KINDS_OF_ID: Final = ("userid", "groupid", "conversationid", "sendid", "recvid")
 _OPERATION: Final = {"operationID": "generated"}
 _CONTENTS: Final = [{"content": "x", "data": "x"}, {}]
-# What the server tells apart, by the field's name in lower case; other numbers are 0, 1 or 2.
+# Field name in lower case -> the values that the server distinguishes; other numbers are 0, 1 or 2.
 _NUMBERS: Final[Mapping[str, list[int]]] = {
     "appmangerlevel": [0, 3, 4],
     "contenttype": [101, 110],
@@ -38,23 +38,24 @@ _NUMBERS: Final[Mapping[str, list[int]]] = {
 _TEXTS: Final[Mapping[str, list[str]]] = {
     "sendtime": ["2026-11-23", ""],
     "uuid": ["u"],
-    "token": [PLACE_OF_TOKEN],
+    "token": [TOKEN_PLACEHOLDER],
     "ex": ["", "x"],
 }
 
 
 class Generator:
-    """Cases of one route: whole requests about what exists, some with parts left out, and some that do not fit.
+    """Generates cases of a route: complete requests about existing data, incomplete ones, and invalid ones.
 
-    With `only_known`, ids are of the world alone: what may be asked of a live server.
+    Args:
+        only_known: use only ids of the sample data, as a live server requires.
     """
 
-    def __init__(self, document: dict[str, Any], world: World, *, only_known: bool = False) -> None:
-        self.world, self._only_known = world, only_known
+    def __init__(self, document: dict[str, Any], sample: SampleData, *, only_known: bool = False) -> None:
+        self.sample, self._only_known = sample, only_known
         self._whole, self._loose = _load(self._about_known(document)), _load(_without_security(document))
 
     def cases(self, path: str) -> list[st.SearchStrategy[Case[Any]]]:
-        """Requests to a route: whole ones about what exists, and those of schemathesis' invention."""
+        """Strategies for a route: complete requests about existing data, and what schemathesis generates."""
         whole, loose = (_operation(schema, path) for schema in (self._whole, self._loose))
         invented: st.SearchStrategy[Case[Any]] = st.one_of(
             loose.as_strategy(GenerationMode.POSITIVE, headers=_OPERATION),
@@ -65,11 +66,11 @@ class Generator:
         return [one.filter(self._allowed) for one in both] if self._only_known else both
 
     def _allowed(self, case: Case[Any]) -> bool:
-        """Whether every text under an id's name is of the world."""
-        return all(not text or self.world.prefix in text for text in _ids(case.body, ""))
+        """Whether every id in a case is of the sample data."""
+        return all(not text or self.sample.prefix in text for text in _ids(case.body, ""))
 
     def _about_known(self, document: dict[str, Any]) -> dict[str, Any]:
-        """The document with all fields required, and nothing in them but what exists or is told apart."""
+        """The document with all fields required and their values limited to existing data and distinguished values."""
         narrowed = _without_security(document)
         for name, schema in narrowed["components"]["schemas"].items():
             if name.endswith("Req"):
@@ -82,11 +83,11 @@ class Generator:
         return narrowed
 
     def _keys(self) -> Iterator[str]:
-        """Keys as an after-send webhook carries them: base64 of who wrote to whom."""
-        ann, ben, cyd = self.world.users
+        """Keys as an after-send webhook carries them: base64 of sender and receiver [F101]."""
+        ann, ben, cyd = self.sample.users
         for sender, receiver, group in (
             (ann, ben, ""),
-            (ann, ben, self.world.groups[0]),
+            (ann, ben, self.sample.groups[0]),
             (cyd, ben, ""),
             (cyd, ann, "g"),
         ):
@@ -106,28 +107,28 @@ class Generator:
         return {"type": kind} if kind else dict(schema)
 
     def _texts(self, name: str) -> list[str]:
-        world, new = self.world, f"{self.world.prefix}new"
+        sample, new = self.sample, f"{self.sample.prefix}new"
         by_ending = {
-            ("userinforeq.userid",): [new, f"{new}er", world.users[0]],
-            ("groupinforeq.groupid",): [new, "", world.groups[0]],
-            ("creategroupreq.owneruserid",): [world.users[0]],
-            ("creategroupreq.memberuserids", "kickreq.kickeduserids"): [world.users[1]],
-            ("creategroupreq.adminuserids",): [world.users[2]],
-            ("sendmsgreq.sendid",): world.users[:2],
-            ("sendmsgreq.groupid",): world.groups[:1],
-            ("recvgroupid",): ["", *world.groups],
-            ("recvuserid",): ["", *world.users],
-            ("conversationid", "conversationids"): [*world.conversations, f"si_{new}"],
-            ("groupid", "groupids"): [*world.groups, new],
-            ("recvid", "recvids"): [*world.users, world.groups[0]],
-            ("userid", "userids", "sendid", "userid1", "userid2"): [*world.users, new],
-            ("secret",): [world.secret],
+            ("userinforeq.userid",): [new, f"{new}er", sample.users[0]],
+            ("groupinforeq.groupid",): [new, "", sample.groups[0]],
+            ("creategroupreq.owneruserid",): [sample.users[0]],
+            ("creategroupreq.memberuserids", "kickreq.kickeduserids"): [sample.users[1]],
+            ("creategroupreq.adminuserids",): [sample.users[2]],
+            ("sendmsgreq.sendid",): sample.users[:2],
+            ("sendmsgreq.groupid",): sample.groups[:1],
+            ("recvgroupid",): ["", *sample.groups],
+            ("recvuserid",): ["", *sample.users],
+            ("conversationid", "conversationids"): [*sample.conversations, f"si_{new}"],
+            ("groupid", "groupids"): [*sample.groups, new],
+            ("recvid", "recvids"): [*sample.users, sample.groups[0]],
+            ("userid", "userids", "sendid", "userid1", "userid2"): [*sample.users, new],
+            ("secret",): [sample.secret],
         }
         for endings, known in by_ending.items():
             if name.endswith(endings):
-                administrator = [world.admin] if world.admin and name.endswith(".userid") else []
+                administrator = [sample.admin] if sample.admin and name.endswith(".userid") else []
                 return known + administrator
-        return _TEXTS.get(name.rpartition(".")[2], ["x", "", world.users[0]])
+        return _TEXTS.get(name.rpartition(".")[2], ["x", "", sample.users[0]])
 
 
 def _ids(value: Any, name: str) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _operation(schema: BaseSchema, path: str) -> Any:
 
 
 def _without_security(document: dict[str, Any]) -> dict[str, Any]:
-    """Tokens are no generated data: who asks is chosen beside the case."""
+    """The document without security: tokens are not generated, the caller is chosen beside the case."""
     copied = copy.deepcopy(document)
     for methods in copied["paths"].values():
         for operation in methods.values():

@@ -1,4 +1,4 @@
-"""Something to ask about: three users, two groups, some messages, all under one prefix; and who asks."""
+"""The data that requests are about: three users, two groups and some messages under one prefix; and the callers."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ import httpx
 
 from suites.contract.openim.shared.target import Target
 
-# Who asks: an administrator, the owner of the group, a user who belongs to nothing, nobody, and a made-up token.
+# The callers: an administrator, the owner of the group, a user in no group, no token, and a forged token.
 ADMIN, OWNER, STRANGER, NOBODY, FORGER = "admin", "owner", "stranger", "nobody", "forger"
 CALLERS: Final = (ADMIN, OWNER, STRANGER, NOBODY, FORGER)
-PLACE_OF_TOKEN: Final = "<a valid one>"  # noqa: S105 - it is none
-"""Stands in a generated body for the owner's token, which no failure is to show."""
-_STORED_AFTER_S: Final = 2.0  # a real server queues messages, and makes their conversations then
+TOKEN_PLACEHOLDER: Final = "<a valid token>"  # noqa: S105 - a placeholder
+"""The placeholder of the owner's token in generated bodies, so that failures do not show the token."""
+_STORED_AFTER_S: Final = 2.0  # a real server stores messages and creates their conversations later
 FORGED: Final = "not.a.token"
 
 
-class NotPrepared(AssertionError):
-    """The server refused a step of the preparation."""
+class PreparationError(AssertionError):
+    """The server refused a step of the preparation. The text says what to check."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
-    """What stands on the server, and the tokens to ask with."""
+class SampleData:
+    """The ids of the data, and the tokens of the callers."""
 
     prefix: str
     tokens: Mapping[str, str] = field(repr=False)
-    """Caller -> token; nobody has none."""
+    """Caller -> token; without an entry for NOBODY."""
     secret: str = field(default="", repr=False)
     admin: str = ""
-    """Secret and administrator to try; "" where no such request is to be made."""
+    """Secret and administrator to use in requests; "" to make no such requests."""
 
     def user(self, caller: str) -> str:
-        """The id behind a caller's token; "" for an administrator and for those without a token."""
+        """The user id of a caller; "" for the administrator and for callers without a valid token."""
         return {OWNER: self.users[0], STRANGER: self.users[2]}.get(caller, "")
 
     @property
     def users(self) -> list[str]:
-        """The owner, a member, a stranger."""
+        """The owner, a member, and a user in no group."""
         return [f"{self.prefix}{name}" for name in ("ann", "ben", "cyd")]
 
     @property
     def groups(self) -> list[str]:
-        """An ordinary group, and one where all need approval."""
+        """An ordinary group, and one whose members need approval."""
         return [f"{self.prefix}g", f"{self.prefix}h"]
 
     @property
     def conversations(self) -> list[str]:
-        """The chat of owner and member, the group's chat, and their notification twins."""
+        """The conversations of owner and member and of the group, and their notification conversations."""
         ann, ben, _ = self.users
         group = self.groups[0]
         return [f"si_{ann}_{ben}", f"sg_{group}", f"n_{ann}_{ben}", f"n_{group}"]
 
 
-async def prepare(target: Target, prefix: str) -> World:
-    """Make the world. It writes ids of this prefix and nothing else. Raises NotPrepared."""
-    __tracebackhide__ = True  # pytest would print tokens
-    world = World(prefix=prefix, tokens={})
-    ann, ben, cyd = world.users
-    open_group, closed_group = world.groups
-    admin = await ask(target, "/auth/get_admin_token", {"secret": target.secret, "userID": target.admin}, "")
+async def prepare(target: Target, prefix: str) -> SampleData:
+    """Create the data, all with ids of this prefix. Raises PreparationError."""
+    __tracebackhide__ = True  # pytest would show tokens
+    sample = SampleData(prefix=prefix, tokens={})
+    ann, ben, cyd = sample.users
+    open_group, closed_group = sample.groups
+    admin = await call(target, "/auth/get_admin_token", {"secret": target.secret, "userID": target.admin}, "")
     token = str(admin["token"])
-    people = [{"userID": one, "nickname": one} for one in world.users]
+    users = [{"userID": one, "nickname": one} for one in sample.users]
     text = {"contentType": 101, "content": {"content": "hello"}, "senderPlatformID": 1}
     single = {**text, "sendID": ann, "recvID": ben, "sessionType": 1}
     steps: list[tuple[str, dict[str, Any]]] = [
-        ("/user/user_register", {"users": people}),
+        ("/user/user_register", {"users": users}),
         ("/friend/import_friend", {"ownerUserID": ann, "friendUserIDs": [ben]}),
         ("/friend/add_friend", {"fromUserID": cyd, "toUserID": ann, "reqMsg": "hello"}),
         ("/friend/add_black", {"ownerUserID": ben, "blackUserID": cyd}),
@@ -83,13 +83,13 @@ async def prepare(target: Target, prefix: str) -> World:
         ("/user/process_user_command_add", {"userID": ann, "type": 1, "uuid": "u", "value": "v"}),
     ]
     for path, body in steps:
-        await ask(target, path, body, token)
+        await call(target, path, body, token)
     tokens = {ADMIN: token, FORGER: FORGED}
     for caller, user_id in ((OWNER, ann), (STRANGER, cyd)):
-        issued = await ask(target, "/auth/get_user_token", {"userID": user_id, "platformID": 1}, token)
+        issued = await call(target, "/auth/get_user_token", {"userID": user_id, "platformID": 1}, token)
         tokens[caller] = str(issued["token"])
     await target.clock.sleep(_STORED_AFTER_S)
-    return World(prefix=prefix, tokens=tokens)
+    return SampleData(prefix=prefix, tokens=tokens)
 
 
 def _group(group_id: str, owner: str, members: list[str], **more: Any) -> dict[str, Any]:
@@ -97,20 +97,20 @@ def _group(group_id: str, owner: str, members: list[str], **more: Any) -> dict[s
     return {"ownerUserID": owner, "memberUserIDs": members, "groupInfo": info}
 
 
-async def ask(target: Target, path: str, body: Mapping[str, Any], token: str) -> dict[str, Any]:
-    """One call that must be accepted; its `data`."""
+async def call(target: Target, path: str, body: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """The `data` of a call that must be accepted."""
     __tracebackhide__ = True
     headers = {"operationID": "prepare", "Content-Type": "application/json"} | ({"token": token} if token else {})
     try:
         response = await target.http.post(path, content=json.dumps(body).encode(), headers=headers)
         answer = response.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise NotPrepared(
+        raise PreparationError(
             f"{target.name} does not answer {path} as OpenIM does: {error!r}. Check OPENIM_API."
         ) from None
     target.clock.tick()
     if answer.get("errCode") != 0:
-        said = f"{answer.get('errCode')} {answer.get('errMsg')}: {answer.get('errDlt')}"
-        raise NotPrepared(f"{target.name} refused {path} with {said}. Check OPENIM_SECRET and OPENIM_ADMIN.")
+        refusal = f"{answer.get('errCode')} {answer.get('errMsg')}: {answer.get('errDlt')}"
+        raise PreparationError(f"{target.name} refused {path} with {refusal}. Check OPENIM_SECRET and OPENIM_ADMIN.")
     data = answer.get("data")
     return data if isinstance(data, dict) else {}

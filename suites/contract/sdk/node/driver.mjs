@@ -1,16 +1,17 @@
-// Drives the published browser client for the contract suite: commands in, answers and events out, one JSON a line.
+// Drives the published browser client for the contract suite: commands in, answers and events out, one JSON object a
+// line.
 //
-//   {"id": 1, "client": "ann", "method": "login", "params": {…}}   calls a method of that client, which is made at first
+//   {"id": 1, "client": "ann", "method": "login", "params": {…}}   calls a method of that client, which is created first
 //   {"id": 1, "data": …}  or  {"id": 1, "error": {"errCode": …, "errMsg": …}}
 //   {"client": "ann", "event": "OnRecvNewMessages", "data": …}
 //
-// The client is looked up in the directory that is the only argument (where `npm ci` put it). Of its builds this is the one
-// for today's engines: in 0.0.14 the older one (`main`) fails to spread a Map's entries, and so never closes a gap.
+// The only argument is the directory in which `npm ci` installed the client. Of its builds the modern one is used: in 0.0.14
+// the older one (`main`) fails to spread the entries of a Map, and so never reads missed messages.
 import { createInterface } from "node:readline";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-// The client logs to the console, which is where our lines go.
+// The client logs to the console; stdout is for the lines above.
 for (const name of ["log", "info", "debug", "warn", "trace"]) console[name] = console.error;
 
 const build = path.join(process.argv[2], "node_modules/@openim/client-sdk/lib/index.modern.mjs");

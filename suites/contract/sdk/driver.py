@@ -1,4 +1,4 @@
-"""Published clients in processes of their own, driven from tests by lines of JSON."""
+"""Driving published clients in other processes by lines of JSON."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _EVENT_WITHIN_S = 10.0
 
 
 class Refused(Exception):
-    """The client's method failed; the argument is what it said."""
+    """A method of the client failed. The argument is its error."""
 
 
 class Driver:
-    """One driver process: `call` runs a method of a client, `event` waits for one of its callbacks."""
+    """One driver process. `call` runs a method of a client, `wait_for_event` waits for one of its callbacks."""
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         self._log = log.open("w")
@@ -36,7 +36,7 @@ class Driver:
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
 
     def call(self, client: str, method: str, params: Any = None) -> Any:
-        """Call a method and return its data. Raises Refused with what the client said, or TimeoutError."""
+        """Call a method and return its data. Raises Refused with the error of the client, or TimeoutError."""
         number = next(self._ids)
         answer: queue.Queue[dict[str, Any]] = queue.Queue()
         self._answers[number] = answer
@@ -55,7 +55,7 @@ class Driver:
             raise Refused(line["error"])
         return line["data"]
 
-    def event(
+    def wait_for_event(
         self,
         client: str,
         name: str,
@@ -63,19 +63,19 @@ class Driver:
         *,
         within_s: float = _EVENT_WITHIN_S,
     ) -> Any:
-        """The data of the first event of this name that is `wanted`, heard before or to come. Raises TimeoutError."""
+        """The data of the first event of this name that is `wanted`, past or future. Raises TimeoutError."""
         deadline = time.monotonic() + within_s
         with self._changed:
             while True:
-                for data in self.heard(client, name):
+                for data in self.events(client, name):
                     if wanted(data):
                         return data
                 if not self._changed.wait(deadline - time.monotonic()):
-                    heard = [one["event"] for one in self._events if one.get("client") == client]
-                    raise TimeoutError(f"{client} heard no such {name} within {within_s} s, but {heard}")
+                    received = [one["event"] for one in self._events if one.get("client") == client]
+                    raise TimeoutError(f"{client} received no such {name} within {within_s} s, only {received}")
 
-    def heard(self, client: str, name: str) -> list[Any]:
-        """The data of all events of this name so far."""
+    def events(self, client: str, name: str) -> list[Any]:
+        """The data of all past events of this name."""
         return [one.get("data") for one in self._events if one.get("client") == client and one["event"] == name]
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What passes between a client and a REST server, written down: a proxy that changes nothing."""
+"""A proxy of a REST server that records the calls of clients and changes nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from starlette.routing import Route
 
 from fixtures.services.openim_double import free_port
 
-_PASSED_ON = ("content-type", "token", "operationid", "accept-encoding")
+_FORWARDED = ("content-type", "token", "operationid", "accept-encoding")
 _READY_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Passed:
-    """One call as it passed."""
+class ProxiedCall:
+    """One recorded call."""
 
     path: str
     token: str
@@ -32,30 +32,30 @@ class Passed:
 
 
 @dataclass
-class Tap:
-    """The calls so far, in the order in which they were answered."""
+class RecordingProxy:
+    """The recorded calls, in the order of their answers."""
 
     url: str
-    calls: list[Passed] = field(default_factory=list)
+    calls: list[ProxiedCall] = field(default_factory=list)
 
     def paths(self, token: str) -> list[str]:
-        """The routes that were called with a token."""
+        """The paths of the calls with a token."""
         return [call.path for call in self.calls if call.token == token]
 
 
 @contextlib.contextmanager
-def tapped(api_url: str) -> Iterator[Tap]:
-    """Serve a proxy of `api_url` on a free port of loopback, in a thread of its own."""
+def recording_proxy(api_url: str) -> Iterator[RecordingProxy]:
+    """Serve a proxy of `api_url` on a free port of the loopback interface, in another thread."""
     port = free_port()
-    tap = Tap(f"http://127.0.0.1:{port}")
+    proxy = RecordingProxy(f"http://127.0.0.1:{port}")
     http = httpx.AsyncClient(base_url=api_url, timeout=30.0, trust_env=False)
 
-    async def pass_on(request: Request) -> Response:
+    async def forward(request: Request) -> Response:
         body = await request.body()
-        headers = {name: value for name, value in request.headers.items() if name in _PASSED_ON}
+        headers = {name: value for name, value in request.headers.items() if name in _FORWARDED}
         answer = await http.post(request.url.path, content=body, headers=headers)
-        tap.calls.append(
-            Passed(
+        proxy.calls.append(
+            ProxiedCall(
                 path=request.url.path,
                 token=headers.get("token", ""),
                 content_type=headers.get("content-type", ""),
@@ -65,13 +65,13 @@ def tapped(api_url: str) -> Iterator[Tap]:
         )
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
 
-    app = Starlette(routes=[Route("/{path:path}", pass_on, methods=["POST"])])
+    app = Starlette(routes=[Route("/{path:path}", forward, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        _wait(tap.url)
-        yield tap
+        _wait(proxy.url)
+        yield proxy
     finally:
         server.should_exit = True
         thread.join(timeout=10)

@@ -1,4 +1,4 @@
-"""The documents of the OpenIM contract say what code and recordings say."""
+"""The documents of the OpenIM contract agree with the code and the recordings."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ NOT_RECORDED = {
 
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_document_is_up_to_date(name: str) -> None:
-    """Each committed document equals what is generated; `make docs` mends it."""
+    """Each committed document equals the generated one; `make docs` updates it."""
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "run: make docs"
 
 
 def test_every_recorded_route_is_described() -> None:
-    """Each recorded path and method has its operation, each route of the double but those never recorded too."""
+    """Each recorded path and method has an operation, and so has each route of the double except those never recorded."""
     described = {(path, method.upper()) for path, methods in openapi.build()["paths"].items() for method in methods}
     assert {(case.path.partition("?")[0], case.method) for case in recording.load()} <= described
     assert routes.ROUTES.keys() - openapi.rights().keys() == NOT_RECORDED
 
 
-def test_every_recorded_answer_is_as_described() -> None:
-    """The description refuses no recorded answer: neither its HTTP status nor its errCode."""
+def test_every_recorded_answer_fits_the_description() -> None:
+    """The description includes the HTTP status and errCode of every recorded answer."""
     paths = openapi.build()["paths"]
     for case in recording.load():
         answers = paths[case.path.partition("?")[0]][case.method.lower()]["responses"]
@@ -48,7 +48,7 @@ def test_every_recorded_answer_is_as_described() -> None:
             assert str(case.response["errCode"]) in json.dumps(answers["200"]), case.case
 
 
-def test_every_identifier_and_message_has_its_place() -> None:
+def test_every_identifier_and_message_is_on_the_page() -> None:
     """The page names each request identifier once and describes each message that a frame can carry."""
     page = websocket.page()
     for one in ReqIdentifier:
@@ -58,8 +58,8 @@ def test_every_identifier_and_message_has_its_place() -> None:
         assert f"\n### {kind.DESCRIPTOR.name}\n" in page, kind
 
 
-def test_shapes_are_unions() -> None:
-    """A key that one example lacks is not required, and a value that was null once may be null."""
+def test_a_shape_is_the_union_of_its_examples() -> None:
+    """A key that is missing in one example is not required, and a value that is null in one may be null."""
     shape = Shape()
     shape.add({"a": 1, "b": None})
     shape.add({"a": 2, "b": "x", "c": [True]})
@@ -71,7 +71,7 @@ def test_shapes_are_unions() -> None:
     }
 
 
-def test_ids_are_no_names_of_fields() -> None:
-    """An object whose keys are ids must be declared as a map, lest ids become fields of the description."""
-    with pytest.raises(ValueError, match="declare its map"):
+def test_ids_are_not_accepted_as_names_of_fields() -> None:
+    """An object whose keys are ids must be declared as a map."""
+    with pytest.raises(ValueError, match="add the name of its map"):
         Shape().add({"si_{P}a_{P}b": 1})

@@ -1,4 +1,4 @@
-"""Differences planted by hand in the double, REST and WebSocket: each one turns the contract suite red."""
+"""Each difference that is planted in the double, in REST or WebSocket, makes a row of the parity table disagree."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames that do not come are not waited for as long as usual."""
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less than usual for missing frames."""
     monkeypatch.setattr(target, "_DOUBLE_PATIENCE_S", _PATIENCE_S)
 
 
@@ -44,24 +44,24 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_field_missing(patch: pytest.MonkeyPatch) -> None:
-    """Answers without errDlt."""
+    """Answers have no errDlt."""
     envelope = app._envelope
     patch.setattr(app, "_envelope", lambda data: {k: v for k, v in envelope(data).items() if k != "errDlt"})
 
 
 def a_number_as_text(patch: pytest.MonkeyPatch) -> None:
-    """A group's memberCount in quotes."""
+    """memberCount of a group is a string."""
     group = views.group
     patch.setattr(views, "group", lambda *args: {**(shown := group(*args)), "memberCount": str(shown["memberCount"])})
 
 
 def another_error_code(patch: pytest.MonkeyPatch) -> None:
-    """Argument errors as 1004."""
+    """Argument errors have errCode 1004."""
     patch.setattr(user, "args", lambda text="": Fault(1004, text))
 
 
 def a_missing_check(patch: pytest.MonkeyPatch) -> None:
-    """Empty texts are let through."""
+    """Empty texts are accepted."""
     patch.setattr(user, "require_text", lambda *_: None)
 
 
@@ -74,12 +74,12 @@ def _answering(patch: pytest.MonkeyPatch, change: Callable[[Answer], Answer]) ->
 
 
 def an_answer_without_its_operation(patch: pytest.MonkeyPatch) -> None:
-    """The operationID of a request does not come back."""
+    """Answers do not have the operationID of the request."""
     _answering(patch, lambda one: Answer(one.req_identifier, one.msg_incr, "", one.err_code, one.err_msg, one.data))
 
 
 def an_ack_with_a_seq(patch: pytest.MonkeyPatch) -> None:
-    """Field 5 in the answer to a send."""
+    """The answer to a send has field 5."""
 
     def change(one: Answer) -> Answer:
         if one.req_identifier != ReqIdentifier.SEND_MSG or one.data is None:
@@ -91,7 +91,7 @@ def an_ack_with_a_seq(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_push_to_the_sender(patch: pytest.MonkeyPatch) -> None:
-    """The sending connection is left out."""
+    """The sender gets no push."""
 
     def receivers(state: State, message: Message) -> Iterable[str]:
         return [message.recv_id]
@@ -100,13 +100,13 @@ def no_push_to_the_sender(patch: pytest.MonkeyPatch) -> None:
 
 
 def every_push_twice(patch: pytest.MonkeyPatch) -> None:
-    """A frame more than was recorded."""
+    """Every push is sent twice."""
     push = Hub.push
     patch.setattr(Hub, "push", lambda self, one: (push(self, one), push(self, one)))
 
 
 def answers_out_of_order(patch: pytest.MonkeyPatch) -> None:
-    """An answer waits for the next one to overtake it."""
+    """One answer is sent after the next one."""
     answer = Connection.answer
     held: dict[Connection, Answer] = {}
 
@@ -123,30 +123,30 @@ def answers_out_of_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_close_code(patch: pytest.MonkeyPatch) -> None:
-    """Bad frames are refused as the WebSocket standard has it, with a close frame."""
+    """Invalid frames are answered with a close frame, as in RFC 6455."""
     close = Connection.close
 
-    def polite(self: Connection) -> None:
+    def with_close_frame(self: Connection) -> None:
         if self._transport is not None:
             self._transport.send_close(WSCloseCode.UNSUPPORTED_DATA)
         close(self)
 
-    patch.setattr(Connection, "close", polite)
+    patch.setattr(Connection, "close", with_close_frame)
 
 
 def pushes_without_their_operation(patch: pytest.MonkeyPatch) -> None:
-    """The operationID of the causing request is lost; clients drop such pushes."""
+    """Pushes do not have the operationID of their cause."""
     push = Hub.push
     patch.setattr(Hub, "push", lambda self, one: push(self, replace(one, operation_id="")))
 
 
 def a_push_still_sending(patch: pytest.MonkeyPatch) -> None:
-    """Pushes show status 1, as the message was sent."""
+    """Pushed messages have status 1."""
     patch.setattr(messages, "SENT", messages.SENDING)
 
 
 def gob_with_zeros(patch: pytest.MonkeyPatch) -> None:
-    """Zero fields are written, as Go's encoder never does."""
+    """gob frames contain zero fields, which Go's encoder omits."""
 
     def encode(self: gob.Shape, values: Iterable[gob.Value]) -> bytes:
         body = self._id
@@ -163,7 +163,7 @@ def _text(value: Any) -> bytes:
 
 
 def conversations_named_backwards(patch: pytest.MonkeyPatch) -> None:
-    """si_b_a instead of si_a_b."""
+    """Conversation ids are si_b_a instead of si_a_b."""
 
     def single_id(one: str, other: str) -> str:
         return "si_" + "_".join(sorted((one, other), reverse=True))
@@ -172,7 +172,7 @@ def conversations_named_backwards(patch: pytest.MonkeyPatch) -> None:
 
 
 def refusals_as_unauthorised(patch: pytest.MonkeyPatch) -> None:
-    """A handshake with a bad token gets 401, not 200."""
+    """A handshake with an invalid token gets HTTP 401 instead of 200."""
 
     def plain(text: bytes) -> WSUpgradeResponseWithListener:
         headers = {"Content-Type": "application/json; charset=utf-8"}
@@ -183,23 +183,23 @@ def refusals_as_unauthorised(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_seq_too_many(patch: pytest.MonkeyPatch) -> None:
-    """A conversation begins with seq 2."""
+    """The first seq of a conversation is 2."""
     highest = conversations.max_seq
     patch.setattr(conversations, "max_seq", lambda state, one: highest(state, one) or 1)
 
 
-def silence_about_reading(patch: pytest.MonkeyPatch) -> None:
-    """Read marks are not told."""
+def no_push_of_read_marks(patch: pytest.MonkeyPatch) -> None:
+    """Read marks are not pushed."""
     patch.setattr(marks, "_tell_read", lambda *_: None)
 
 
-def a_notice_without_its_twin(patch: pytest.MonkeyPatch) -> None:
-    """Group notices are not shown in the chat."""
+def a_notification_missing_in_the_chat(patch: pytest.MonkeyPatch) -> None:
+    """Notifications of groups are not in the chat."""
     patch.setattr(notices, "_IN_CHAT", frozenset())
 
 
 def pongs_without_a_body(patch: pytest.MonkeyPatch) -> None:
-    """The body of a text ping does not come back."""
+    """The answer to a text ping has no body."""
 
     answer = heartbeats.pong_for
 
@@ -210,7 +210,7 @@ def pongs_without_a_body(patch: pytest.MonkeyPatch) -> None:
 
 
 def kicked_by_the_same_token(patch: pytest.MonkeyPatch) -> None:
-    """A second connection on a platform ends the first one whatever its token."""
+    """A second connection of a user ends the first one even with the same token."""
     add = Hub.add
 
     def greedy(self: Hub, connection: Connection) -> None:
@@ -222,7 +222,7 @@ def kicked_by_the_same_token(patch: pytest.MonkeyPatch) -> None:
 
 
 def iphones_pushed_in_background(patch: pytest.MonkeyPatch) -> None:
-    """The background state is taken and not heeded."""
+    """iOS connections in the background get pushes."""
     patch.setattr(Connection, "takes_pushes", property(lambda self: self.is_open))
 
 
@@ -245,33 +245,33 @@ WS: dict[Plant, str] = {
     conversations_named_backwards: "10",
     refusals_as_unauthorised: "04",
     a_seq_too_many: "13",
-    silence_about_reading: "48",
-    a_notice_without_its_twin: "14",
+    no_push_of_read_marks: "48",
+    a_notification_missing_in_the_chat: "14",
     pongs_without_a_body: "25",
     kicked_by_the_same_token: "18",
     iphones_pushed_in_background: "27",
 }
 
 
-def _session(number: str) -> Row:
+def _session_row(number: str) -> Row:
     return asyncio.run(ws_rows(None, [SESSIONS[number]]))[0]
 
 
 @pytest.mark.parametrize("plant", REST, ids=lambda plant: plant.__name__)
-def test_a_difference_in_rest_turns_its_flow_red(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The flow that shows it no longer agrees."""
+def test_a_difference_in_rest_is_reported_by_its_flow(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flow that depends on it does not agree."""
     plant(monkeypatch)
     assert not asyncio.run(rest_row(None, REST[plant], CASES)).agrees
 
 
 @pytest.mark.parametrize("plant", WS, ids=lambda plant: plant.__name__)
-def test_a_difference_on_the_socket_turns_its_session_red(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The session that shows it no longer agrees."""
+def test_a_difference_on_the_socket_is_reported_by_its_session(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session that depends on it does not agree."""
     plant(monkeypatch)
-    assert not _session(WS[plant]).agrees
+    assert not _session_row(WS[plant]).agrees
 
 
-def test_without_them_these_sessions_are_green() -> None:
-    """What turned red was the difference, not the session."""
+def test_the_sessions_agree_without_differences() -> None:
+    """Without a planted difference all these sessions agree."""
     rows = asyncio.run(ws_rows(None, [SESSIONS[number] for number in dict.fromkeys(WS.values())]))
     assert [row.name for row in rows if not row.agrees] == []

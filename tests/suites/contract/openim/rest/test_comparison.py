@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from typing import Any
 
 import pytest
 
-from fixtures.openim.routes import user
-from suites.contract.openim.rest import recording
 from suites.contract.openim.rest.comparison import differences
-from suites.contract.openim.rest.replay import replay_flow
 
 RECORDED: dict[str, Any] = {
     "errCode": 0,
@@ -62,22 +58,3 @@ def test_encoded_values_are_compared_decoded() -> None:
     assert differences({"$base64_json": "{}"}, "e30=") == []
     assert differences({"$base64_json": "{}"}, "W10=")
     assert differences({"$base64_json": "{}"}, None)
-
-
-def test_a_double_that_lies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One wrong error text in one route fails exactly the recorded cases that meet it."""
-    monkeypatch.setattr(user, "require_text", lambda *_: None)
-    outcomes = asyncio.run(replay_flow(None, "user-register")).outcomes
-    wrong = {outcome.case.case for outcome in outcomes if outcome.differences}
-    assert {"register-empty-nickname", "register-missing-nickname"} <= wrong
-    assert "register-batch-10000" not in wrong
-
-
-def test_flows_bring_what_they_depend_on() -> None:
-    """A flow can be replayed alone: the cases that it needs run before it, in recorded order."""
-    cases = recording.load()
-    names = [case.case for case in recording.closure(cases, "account-check")]
-    assert (
-        names.index("admin-token-ok") < names.index("register-batch-1000") < names.index("check-batch-1000-registered")
-    )
-    assert "send-text" not in names

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from suites.contract.openim.sdk import recording as sdk_recording
 from suites.contract.openim.sdk.comparison import SdkComparison, count_made
 
 OLD_ID, NEW_ID, OTHER_ID = "6b0498f781a166f3dc2cdb91", "7c0498f781a166f3dc2cdb91", "8d0498f781a166f3dc2cdb91"
@@ -68,11 +67,6 @@ def test_unordered_lists_are_compared_by_id() -> None:
     assert list(comparison().differences(recorded, answered))
 
 
-def test_a_recorded_list_of_conversations_is_decoded_whole() -> None:
-    """No field of the recorded protobuf answers is unknown to our description of them."""
-    for call in sdk_recording.load():
-        if call.path in sdk_recording.PROTOBUF:
-            asked, answered = sdk_recording.decoded(call)
-            for message in (asked, answered):
-                assert not sdk_recording.unknown_fields(message)
+def test_values_of_the_server_are_counted() -> None:
+    """Ids and times count; versions do not."""
     assert count_made({"data": {"versionID": OLD_ID, "createTime": 5, "version": 1}}) == 2

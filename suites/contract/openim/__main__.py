@@ -37,11 +37,15 @@ from verifier.model.verdict import ExitCode
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 Api = Annotated[str, typer.Option("--openim-api", envvar="OPENIM_API", help="REST address of a live OpenIM server.")]
-Ws = Annotated[str, typer.Option("--openim-ws", envvar="OPENIM_WS", help="Its WebSocket address.")]
-Secret = Annotated[
-    str, typer.Option("--openim-secret", envvar="OPENIM_SECRET", help="Its share.secret.", show_default=False)
+Ws = Annotated[
+    str, typer.Option("--openim-ws", envvar="OPENIM_WS", help="Its WebSocket address; without it only REST is used.")
 ]
-Admin = Annotated[str, typer.Option("--openim-admin", envvar="OPENIM_ADMIN", help="One of its imAdminUser.userIDs.")]
+Secret = Annotated[
+    str, typer.Option("--openim-secret", envvar="OPENIM_SECRET", help="share.secret of the server.", show_default=False)
+]
+Admin = Annotated[
+    str, typer.Option("--openim-admin", envvar="OPENIM_ADMIN", help="One of the imAdminUser.userIDs of the server.")
+]
 _DIFFERS = 1
 
 

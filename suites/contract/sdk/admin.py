@@ -33,7 +33,7 @@ class Admin:
         prefix = f"k{secrets.token_hex(4)}"
         ids = [f"{prefix}{name}" for name in names]
         users = [{"userID": user_id, "nickname": name} for user_id, name in zip(ids, names, strict=True)]
-        self.ask("/user/user_register", {"users": users})
+        self.call("/user/user_register", {"users": users})
         return ids
 
     def token(self, user_id: str, platform_id: int) -> str:
@@ -42,7 +42,7 @@ class Admin:
         if key in self._issued:
             time.sleep(max(0.0, self._issued[key] + BETWEEN_ISSUES_S - time.monotonic()))
         self._issued[key] = time.monotonic()
-        answer = self.ask("/auth/get_user_token", {"userID": user_id, "platformID": platform_id})
+        answer = self.call("/auth/get_user_token", {"userID": user_id, "platformID": platform_id})
         return str(answer["token"])
 
     def wait_online(self, *user_ids: str) -> None:
@@ -57,7 +57,7 @@ class Admin:
         """Wait until a conversation has this seq; the acknowledgement of a message comes before its seq [F79]."""
 
         def reached() -> bool:
-            newest = self.ask("/msg/newest_seq", {"userID": user_id}).get("maxSeqs", {})
+            newest = self.call("/msg/newest_seq", {"userID": user_id}).get("maxSeqs", {})
             return bool(newest.get(conversation_id, 0) >= seq)
 
         self.wait_until(reached, f"{conversation_id} to have seq {seq}")
@@ -69,7 +69,7 @@ class Admin:
             assert time.monotonic() < deadline, f"Waited {self._target.settle_s} s for {what}"
             time.sleep(_POLL_S)
 
-    def ask(self, route: str, body: dict[str, Any]) -> Any:
+    def call(self, route: str, body: dict[str, Any]) -> Any:
         """Call a route as the administrator; a refusal fails the test."""
         if not self._token:
             login = {"secret": self._target.secret, "userID": self._target.admin}
@@ -83,4 +83,4 @@ class Admin:
         return answer.get("data", {})
 
     def _statuses(self, user_ids: Any) -> list[int]:
-        return [one["status"] for one in self.ask("/user/get_users_online_status", {"userIDs": list(user_ids)})]
+        return [one["status"] for one in self.call("/user/get_users_online_status", {"userIDs": list(user_ids)})]

@@ -36,9 +36,9 @@ def target(openim: Server | None, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def admin(target: SdkTarget) -> Iterator[Admin]:
     """The administrator of the server."""
-    made = Admin(target)
-    yield made
-    made.close()
+    found = Admin(target)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module")

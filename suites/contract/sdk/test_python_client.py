@@ -94,7 +94,7 @@ def test_a_sync_after_login_reads_the_history(
     for name in ("dot", "eve"):
         users.login(name)
     members = [users.ids["eve"], users.ids["fay"]]
-    created = admin.ask(
+    created = admin.call(
         "/group/create_group",
         {
             "ownerUserID": users.ids["dot"],

@@ -84,6 +84,6 @@ def test_a_whole_scenario_calls_no_other_routes(
     users.login("cyd", client="cyd a third time")
     browser.wait_for_event("cyd again", "OnKickedOffline")
     recorded = {call.path for call in RECORDED if call.token in USERS}
-    made = {path for token in users.tokens.values() for path in proxy.paths(token)}
-    assert made - recorded == set()
-    assert recorded - made <= DEPENDS_ON_TIMING
+    called = {path for token in users.tokens.values() for path in proxy.paths(token)}
+    assert called - recorded == set()
+    assert recorded - called <= DEPENDS_ON_TIMING

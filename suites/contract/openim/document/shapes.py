@@ -76,9 +76,9 @@ class Shape:
         for name in ("items", "values"):
             theirs: Shape | None = getattr(other, name)
             if theirs is not None:
-                ours: Shape = getattr(self, name) or Shape()
-                ours.merge(theirs)
-                setattr(self, name, ours)
+                mine: Shape = getattr(self, name) or Shape()
+                mine.merge(theirs)
+                setattr(self, name, mine)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Shape]]:
         """(path, shape) of this shape and all inside it, with paths such as `data.users[].userID` and `data.maxSeqs{}`."""

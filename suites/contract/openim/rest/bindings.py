@@ -1,4 +1,4 @@
-"""The values that the symbols of the REST cases stand for in one replay."""
+"""The values of the symbols in the REST cases, in one replay."""
 
 from __future__ import annotations
 

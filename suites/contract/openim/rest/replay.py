@@ -21,7 +21,7 @@ from suites.contract.openim.shared.target import Target, double, live
 from suites.contract.openim.shared.token_timing import BETWEEN_ISSUES_S, wait_for_new_second
 from suites.contract.openim.shared.traced_connection import TracedConnection
 
-# The note of this case says that its recording waited until the grace time of an old administrator's token was over [F28].
+# The recording of this case waited until the grace time of an old administrator's token was over [F28].
 _EXTRA_WAIT_S = {"admin-old-token-after-grace": 301.0}
 _ISSUING = {"/auth/get_user_token", "/auth/get_admin_token"}
 # The notes of some cases say which user was connected while they were recorded.
@@ -126,7 +126,7 @@ class _Pace:
         self._issued: dict[tuple[str, int], str] = {}
 
     async def before(self, case: Case, bindings: RestBindings, cases: Iterable[Case]) -> None:
-        """Wait, and let different tokens of a user and platform be issued in different seconds [F26]."""
+        """Wait. Different tokens of a user and platform are issued in different seconds [F26]."""
         await self._clock.sleep(case.settle_ms / 1000 + _EXTRA_WAIT_S.get(case.case, 0.0))
         if case.path not in _ISSUING or not case.issued:
             return

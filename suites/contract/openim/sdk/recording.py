@@ -147,9 +147,9 @@ def readable(call: SdkCall, envelope: Any) -> Any:
 
 def decoded(call: SdkCall) -> tuple[Message, Message]:
     """The recorded request and answer of a call that is in PROTOBUF."""
-    asked, answered = PROTOBUF[call.path]
+    request, answer = PROTOBUF[call.path]
     body = base64.b64decode(call.response["data"], validate=True)
-    return asked.FromString(call.request.encode()), answered.FromString(body)
+    return request.FromString(call.request.encode()), answer.FromString(body)
 
 
 def unknown_fields(message: Message) -> list[int]:

@@ -52,9 +52,9 @@ async def replay(target: SdkTarget) -> list[SdkOutcome]:
     """Make all calls. Raises ConnectionError or TimeoutError where a step on a WebSocket fails."""
     async with AsyncExitStack() as stack:
         http = httpx.AsyncClient(base_url=target.api_url, timeout=_TIMEOUT_S, trust_env=False)
-        run = _Replay(target, await stack.enter_async_context(http), recording.load())
-        stack.push_async_callback(run.close)
-        return [await run.make(call) for call in run.calls]
+        replaying = _Replay(target, await stack.enter_async_context(http), recording.load())
+        stack.push_async_callback(replaying.close)
+        return [await replaying.make(call) for call in replaying.calls]
 
 
 class _Replay:
@@ -135,8 +135,8 @@ class _Replay:
             body = json.dumps(comparison.filled(call.request)).encode()
         else:
             headers["Content-Type"] = "application/x-protobuf"
-            asked = plain(messages[0].FromString(call.request.encode()))
-            body = messages[0](**comparison.filled(asked)).SerializeToString()
+            recorded_request = plain(messages[0].FromString(call.request.encode()))
+            body = messages[0](**comparison.filled(recorded_request)).SerializeToString()
         response = await self._http.request(call.method, call.path, content=body, headers=headers)
         if response.status_code != call.status:
             return [f"HTTP {response.status_code}, recorded {call.status}"]

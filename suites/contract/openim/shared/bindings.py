@@ -1,4 +1,4 @@
-"""Recorded values and the values of a run that stand for them: ids, tokens, users."""
+"""Binding recorded values, such as ids, tokens and users, to the values of a replay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,12 @@ def replacer(replacements: Mapping[str, str]) -> Callable[[str], str]:
 
 
 class Bindings:
-    """Recorded value -> the value of this run. `recorded` is the same the other way round."""
+    """Recorded values and the values of a replay.
+
+    Attributes:
+        actual: recorded value -> value of the replay.
+        recorded: value of the replay -> recorded value.
+    """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
         self.actual: dict[str, str] = {}
@@ -47,7 +52,7 @@ class Bindings:
             self.assign(recorded, actual)
 
     def bind(self, recorded: str, actual: str) -> bool:
-        """Let `actual` stand for `recorded`. False, and no change, if either is bound to another value already."""
+        """Bind two values to each other. Returns False, and changes nothing, if one is bound to another value already."""
         if recorded in self.actual:
             return self.actual[recorded] == actual
         if self.recorded.get(actual, recorded) != recorded:
@@ -56,7 +61,7 @@ class Bindings:
         return True
 
     def assign(self, recorded: str, actual: str) -> None:
-        """Let `actual` stand for `recorded` from now on, whatever did before."""
+        """Bind `recorded` to `actual`, even if it is bound already."""
         earlier = self.actual.get(recorded)
         if earlier is not None and self.recorded.get(earlier) == recorded:
             del self.recorded[earlier]

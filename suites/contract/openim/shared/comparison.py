@@ -41,7 +41,7 @@ class Comparison:
             yield from self.scalars(recorded, actual, path, key)
 
     def special(self, recorded: Any, actual: Any, path: str) -> Iterator[str] | None:
-        """The differences of a recorded value that stands for a value of another form; None for ordinary values."""
+        """The differences of a recorded value in a special form; None for ordinary values."""
         return None
 
     def filled(self, recorded: Any) -> Any:

@@ -36,7 +36,7 @@ class Clock(Protocol):
         """Let this much time pass for the target."""
 
     def tick(self) -> None:
-        """Called after each request; a clock that stands still moves on a little."""
+        """Called after each request; a manual clock moves on by 3 ms."""
 
 
 class RealClock:

@@ -94,7 +94,7 @@ class Accounts:
         self._done.add(issue)
 
     async def pace(self, pause_ms: int) -> None:
-        """Wait before a recorded call that issues a token: after a short pause, it falls in the second of the last one."""
+        """Before a recorded call that issues a token, wait for a new second, unless the recording made it within a second."""
         if self._paced and pause_ms < 1000:
             return
         if self._paced:

@@ -1,4 +1,4 @@
-"""The values of a replayed session that stand for its recorded ids, tokens, users and times."""
+"""Binding the recorded ids, tokens, users and times of a session to those of a replay."""
 
 from __future__ import annotations
 

@@ -104,13 +104,13 @@ class _Recorder:
         return row
 
     def _row(self, at_s: float, source: Source, conn: str, kind: str, decoded: Any) -> Row:
-        who = {Source.SERVER: "server", Source.REST: "client:REST", Source.NOTE: "recorder"}.get(
+        author = {Source.SERVER: "server", Source.REST: "client:REST", Source.NOTE: "recorder"}.get(
             source, f"client:{conn}"
         )
         return {
             "session": self._result.session.name,
             "t_ms": int((at_s - self._started_s) / self._result.heartbeat_scale * 1000),
-            "from": who,
+            "from": author,
             "conn": conn or None,
             "kind": kind,
             "decoded": decoded,

@@ -17,15 +17,15 @@ for (const name of ["log", "info", "debug", "warn", "trace"]) console[name] = co
 const build = path.join(process.argv[2], "node_modules/@openim/client-sdk/lib/index.modern.mjs");
 const { getSDK, CbEvents } = await import(pathToFileURL(path.resolve(build)));
 const clients = new Map();
-const say = (line) => process.stdout.write(JSON.stringify(line) + "\n");
+const write = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
 function client(name) {
   if (!clients.has(name)) {
-    const made = getSDK();
+    const sdk = getSDK();
     for (const event of Object.values(CbEvents)) {
-      made.on(event, ({ data, errCode, errMsg }) => say({ client: name, event, data, errCode, errMsg }));
+      sdk.on(event, ({ data, errCode, errMsg }) => write({ client: name, event, data, errCode, errMsg }));
     }
-    clients.set(name, made);
+    clients.set(name, sdk);
   }
   return clients.get(name);
 }
@@ -33,13 +33,13 @@ function client(name) {
 async function run({ id, client: name, method, params }) {
   try {
     const answer = await (params === undefined ? client(name)[method]() : client(name)[method](params));
-    say({ id, data: answer?.data ?? null });
+    write({ id, data: answer?.data ?? null });
   } catch (error) {
-    say({ id, error: { errCode: error?.errCode ?? -1, errMsg: error?.errMsg ?? String(error) } });
+    write({ id, error: { errCode: error?.errCode ?? -1, errMsg: error?.errMsg ?? String(error) } });
   }
 }
 
-process.on("unhandledRejection", (error) => say({ event: "unhandledRejection", data: String(error?.stack ?? error) }));
+process.on("unhandledRejection", (error) => write({ event: "unhandledRejection", data: String(error?.stack ?? error) }));
 createInterface({ input: process.stdin })
   .on("line", (line) => run(JSON.parse(line)))
   .on("close", () => process.exit(0));

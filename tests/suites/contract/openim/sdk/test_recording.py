@@ -9,6 +9,6 @@ def test_the_recorded_protobuf_has_no_unknown_fields() -> None:
     """The .proto file names every field of the recorded protobuf requests and answers."""
     for call in sdk_recording.load():
         if call.path in sdk_recording.PROTOBUF:
-            asked, answered = sdk_recording.decoded(call)
-            for message in (asked, answered):
+            request, answer = sdk_recording.decoded(call)
+            for message in (request, answer):
                 assert not sdk_recording.unknown_fields(message)

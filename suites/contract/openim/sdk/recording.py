@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from fixtures.wire import openim_api_pb2 as pb
+from suites.contract.openim.shared.protobuf import as_dict, unknown_numbers
 from suites.contract.openim.shared.recording_files import DIRECTORY, SDK_FILE, read_lines
 
 RECORDING = DIRECTORY / SDK_FILE
@@ -122,19 +122,7 @@ def nicknames(calls: Iterable[SdkCall]) -> dict[str, str]:
 
 def plain(message: Message) -> dict[str, Any]:
     """A protobuf message as a dictionary of its set fields, with bytes as text."""
-    return {descriptor.name: _plain(value) for descriptor, value in message.ListFields()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Message):
-        return plain(value)
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, str | bool | int | float):
-        return value
-    if hasattr(value, "items"):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value]
+    return as_dict(message, bytes.decode)
 
 
 def readable(call: SdkCall, envelope: Any) -> Any:
@@ -154,8 +142,7 @@ def decoded(call: SdkCall) -> tuple[Message, Message]:
 
 def unknown_fields(message: Message) -> list[int]:
     """The numbers of the fields in a message that its .proto file does not name, at any depth."""
-    unknown = UnknownFieldSet(message)
-    found: list[int] = [unknown[index].field_number for index in range(len(unknown))]
+    found = unknown_numbers(message)
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None or descriptor.message_type.GetOptions().map_entry:
             continue

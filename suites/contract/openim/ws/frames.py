@@ -14,12 +14,11 @@ import zlib
 from contextlib import suppress
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf.message import DecodeError
 
 from fixtures.wire import gob
 from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
+from suites.contract.openim.shared.protobuf import as_dict
 
 _GOB_NAMES = {
     "ReqIdentifier": "reqIdentifier",
@@ -109,32 +108,7 @@ def _payload(identifier: Any, data: bytes) -> Any:
         message.ParseFromString(data)
     except DecodeError:
         return {"$undecodable": data.hex()}
-    return plain(message)
-
-
-def plain(message: Message) -> dict[str, Any]:
-    """A protobuf message as a dictionary of its set fields; `$unknown` has the numbers of unknown fields."""
-    found: dict[str, Any] = {}
-    for field, value in message.ListFields():
-        found[field.name] = _field(field, value)
-    unknown = [entry.field_number for entry in UnknownFieldSet(message)]  # type: ignore[attr-defined]
-    if unknown:
-        found["$unknown"] = unknown
-    return found
-
-
-def _field(field: FieldDescriptor, value: Any) -> Any:
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return {str(key): _value(one) for key, one in value.items()}
-    if field.is_repeated:
-        return [_value(one) for one in value]
-    return _value(value)
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Message):
-        return plain(value)
-    return _content(value) if isinstance(value, bytes) else value
+    return as_dict(message, _content, with_unknown=True)
 
 
 def _content(value: bytes) -> Any:

@@ -19,7 +19,7 @@ from suites.contract.openim.ws.replay import opener, play_all
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recording:
     """The REST cases and WebSocket sessions of one server. There are no lines if the server has no WebSocket."""
 
     cases: list[Case]
@@ -38,11 +38,11 @@ class Recorded:
             write_lines(directory / WS_FILE, self.lines)
 
 
-async def record(server: Server | None) -> Recorded:
+async def record(server: Server | None) -> Recording:
     """Record a server; None is the double. Raises what replaying raises."""
     cases = await record_rest(server, rest_recording.load())
     with_gateway = server is None or bool(server.ws)
-    return Recorded(cases, await record_ws(server, ws_recording.load()) if with_gateway else [])
+    return Recording(cases, await record_ws(server, ws_recording.load()) if with_gateway else [])
 
 
 async def record_ws(server: Server | None, sessions: Sequence[Session]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from suites.contract.openim.ws.streams import stream_of, stream_of_frame
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaseOutcome:
+class WsOutcome:
     """One case; without differences it is as recorded."""
 
     session: str
@@ -41,7 +41,7 @@ class CaseOutcome:
         return f"{self.case}: {'; '.join(self.differences)}"
 
 
-def judge(result: SessionResult, settings: SessionSettings) -> list[CaseOutcome]:
+def judge(result: SessionResult, settings: SessionSettings) -> list[WsOutcome]:
     """The outcome of each case, and of each frame that was not recorded."""
     return list(_Judge(result, settings).outcomes())
 
@@ -52,7 +52,7 @@ class _Judge:
         self._session: Session = result.session
         self._comparison = WsComparison(result.bindings, self._session.given_times)
 
-    def outcomes(self) -> Iterator[CaseOutcome]:
+    def outcomes(self) -> Iterator[WsOutcome]:
         # Answers come first: they bind the ids by which pushes are recognised.
         yield from self._rest_answers()
         for conn, lines in self._by_conn().items():
@@ -67,8 +67,8 @@ class _Judge:
                 yield self._outcome(f"{conn} {case}", differences)
             yield from self._ending(conn, lines, trace)
 
-    def _outcome(self, case: str, differences: Iterable[str]) -> CaseOutcome:
-        return CaseOutcome(session=self._session.name, case=case, differences=list(differences))
+    def _outcome(self, case: str, differences: Iterable[str]) -> WsOutcome:
+        return WsOutcome(session=self._session.name, case=case, differences=list(differences))
 
     def _by_conn(self) -> dict[str, list[Line]]:
         found: dict[str, list[Line]] = {}
@@ -83,14 +83,14 @@ class _Judge:
         encoding = self._session.encodings[conn]
         return [frame for frame in trace.frames if stream_of_frame(frame, encoding) == stream]
 
-    def _rest_answers(self) -> Iterator[CaseOutcome]:
+    def _rest_answers(self) -> Iterator[WsOutcome]:
         for line in self._session.lines:
             if line.source is Source.REST:
                 answer = self._result.answers.get(line.number)
                 found = self._comparison.differences(line.decoded["response"], answer)
                 yield self._outcome(f"REST {line.decoded['path']} (line {line.number})", found)
 
-    def _handshake(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[CaseOutcome]:
+    def _handshake(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         for line in lines:
             if line.kind == "handshake":
                 sent = next(one for one in self._session.lines if one.conn == conn and one.kind == "handshake")
@@ -98,7 +98,7 @@ class _Judge:
                 differences = judge_handshake(line, trace.handshake, head, self._comparison)
                 yield self._outcome(f"{conn} handshake", differences)
 
-    def _replies(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[CaseOutcome]:
+    def _replies(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         recorded = [line for line in lines if stream_of(line) == "reply"]
         actual = self._frames(trace, conn, "reply")
         encoding = self._session.encodings[conn]
@@ -135,7 +135,7 @@ class _Judge:
     def _count_pushes(self, conn: str) -> int:
         return len(self._frames(self._result.traces[conn], conn, "push"))
 
-    def _ending(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[CaseOutcome]:
+    def _ending(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         for stream in ("kick", "close", "ping"):
             if stream != "ping" or self._settings.heartbeat:
                 yield from self._by_position(conn, stream, lines, trace)
@@ -145,7 +145,7 @@ class _Judge:
         elif trace.end in ("eof", "reset") and (trace.handshake is None or trace.handshake.status == 101):
             yield self._outcome(f"{conn} end of TCP", ["the server ended the connection; it stayed open when recorded"])
 
-    def _by_position(self, conn: str, stream: str, lines: list[Line], trace: Trace) -> Iterator[CaseOutcome]:
+    def _by_position(self, conn: str, stream: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         """Compare frames that can be identified only by their position in the stream."""
         recorded = [line for line in lines if stream_of(line) == stream]
         actual = self._frames(trace, conn, stream)

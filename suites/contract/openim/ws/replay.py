@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from suites.contract.openim.server import Server
 from suites.contract.openim.shared.target import Target, double, live
 from suites.contract.openim.ws import player
-from suites.contract.openim.ws.judge import CaseOutcome, judge
+from suites.contract.openim.ws.judge import WsOutcome, judge
 from suites.contract.openim.ws.player import SessionResult
 from suites.contract.openim.ws.recording import Session
 from suites.contract.openim.ws.session_settings import SessionSettings, settings_of
@@ -49,7 +49,7 @@ async def play_all(sessions: Sequence[Session], open_target: Opener) -> list[Ses
     return await asyncio.gather(*map(one, sessions))
 
 
-async def replay_all(sessions: Sequence[Session], open_target: Opener) -> dict[str, list[CaseOutcome]]:
+async def replay_all(sessions: Sequence[Session], open_target: Opener) -> dict[str, list[WsOutcome]]:
     """Play sessions and judge them: name -> outcomes, in the order given.
 
     All are played before the first is judged: judging blocks the event loop longer than scaled heartbeats allow.

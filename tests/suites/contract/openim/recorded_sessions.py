@@ -9,7 +9,7 @@ from typing import Any
 
 from fixtures.clients.raw_websocket import Frame, Opcode
 from fixtures.wire.openim_ws_pb2 import PushMessages
-from suites.contract.openim.ws.judge import CaseOutcome, judge
+from suites.contract.openim.ws.judge import WsOutcome, judge
 from suites.contract.openim.ws.player import SessionResult
 from suites.contract.openim.ws.recorded_result import result_from_recording
 from suites.contract.openim.ws.recording import Session, load
@@ -23,7 +23,7 @@ def as_recorded(session: Session) -> SessionResult:
     return result_from_recording(session, session)
 
 
-def wrong(result: SessionResult) -> list[CaseOutcome]:
+def wrong(result: SessionResult) -> list[WsOutcome]:
     """The outcomes that differ."""
     return [one for one in judge(result, settings_of(result.session.name)) if one.differences]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,9 +15,10 @@ from suites.contract.openim.parity import Parity, Row
 
 def show(parity: Parity, console: Console) -> None:
     """Print a line for each flow and session, the totals, and each difference."""
-    table = Table(title=f"Parity of {parity.server} with the recorded server", title_justify="left")
+    title = f"Parity of {parity.server} with the recorded server"
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
     for heading in ("", "flow or session"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("cases", "equal", "declared", "wrong"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in parity.rows:
@@ -27,7 +29,7 @@ def show(parity: Parity, console: Console) -> None:
     for row in parity.rows:
         for one in row.differences:
             console.print(
-                f"{row.name}: {escape(one.text)}" + (f" [declared: {escape(one.reason)}]" if one.reason else "")
+                f"{row.name}: {escape(one.text)}" + (f" (declared: {escape(one.reason)})" if one.reason else "")
             )
         for gone in row.obsolete:
             console.print(f"{row.name}: no longer occurs, remove it from deviations.toml: {escape(gone.what)!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,7 +16,9 @@ from suites.contract.openim.parity import Parity, Row
 def show(parity: Parity, console: Console) -> None:
     """Print a line for each flow and session, the totals, and each difference."""
     title = f"Parity of {parity.server} with the recorded server"
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False
+    )
     for heading in ("", "flow or session"):
         table.add_column(heading, no_wrap=True)
     for heading in ("cases", "equal", "declared", "wrong"):

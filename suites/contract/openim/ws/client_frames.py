@@ -8,15 +8,14 @@ import json
 import re
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import Message
 
 from fixtures.wire import gob
 from fixtures.wire.envelope import REQUEST_FIELDS
-from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
 from fixtures.wire.openim_ws_pb2 import MsgData
 from suites.contract.openim.ws.bindings import SessionBindings
 from suites.contract.openim.ws.recording import USER, Line
-from suites.contract.openim.ws.rewrite import change_texts
+from suites.contract.openim.ws.rewrite import change_payload, change_texts, identifier_of, separators_of
 
 _LONG_RUN = re.compile(rb"(.)\1{999,}")
 
@@ -45,8 +44,7 @@ def _text(raw: bytes, bindings: SessionBindings) -> bytes:
 def _json(plain: bytes, bindings: SessionBindings, now_ms: int, frame_len: int | None) -> bytes:
     """The order and spelling of keys and unusual types stay. With `frame_len` the text is cut to that length."""
     envelope = json.loads(plain)
-    separators = (", ", ": ") if b'": ' in plain[:40] else (",", ":")
-    identifier = next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
+    identifier = identifier_of(envelope)
     data = b""
     for key, value in envelope.items():
         if key.lower() == "data" and isinstance(value, str):
@@ -54,7 +52,7 @@ def _json(plain: bytes, bindings: SessionBindings, now_ms: int, frame_len: int |
             envelope[key] = base64.b64encode(data).decode()
         else:
             envelope[key] = bindings.fill(value)
-    frame = json.dumps(envelope, separators=separators).encode()
+    frame = json.dumps(envelope, separators=separators_of(plain)).encode()
     if frame_len is None or len(frame) == frame_len:
         return frame
     operation_id = envelope["operationID"]
@@ -96,18 +94,14 @@ def _gob(plain: bytes, bindings: SessionBindings, now_ms: int) -> bytes:
 
 
 def _data(identifier: Any, raw: bytes, bindings: SessionBindings, now_ms: int) -> bytes:
-    try:
-        kind = PAYLOADS[ReqIdentifier(identifier)].request
-        message = kind.FromString(raw) if kind is not None else None
-    except (ValueError, DecodeError):
-        return raw  # recorded to be refused
-    if message is None:
-        return raw
-    recorded = message.clientMsgID if isinstance(message, MsgData) else ""
-    change_texts(message, lambda text: str(bindings.fill(text)))
-    if isinstance(message, MsgData):
-        _renew(message, recorded, bindings, now_ms)
-    return message.SerializeToString()
+    def change(message: Message) -> None:
+        recorded = message.clientMsgID if isinstance(message, MsgData) else ""
+        change_texts(message, bindings.fill_text)
+        if isinstance(message, MsgData):
+            _renew(message, recorded, bindings, now_ms)
+
+    # Data that was recorded to be refused stays.
+    return change_payload(identifier, raw, lambda payloads: payloads.request, change)
 
 
 def _renew(message: MsgData, recorded: str, bindings: SessionBindings, now_ms: int) -> None:

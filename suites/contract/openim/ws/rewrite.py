@@ -16,6 +16,8 @@ from fixtures.wire.envelope import GOB, Answer, EnvelopeError
 from fixtures.wire.identifiers import PAYLOADS, Payloads, ReqIdentifier
 
 Change = Callable[[str], str]
+KindOf = Callable[[Payloads], type[Message] | None]
+"""Which message a payload is: the one of the request or of the answer."""
 
 
 def change_texts(message: Message, change: Change) -> None:
@@ -67,7 +69,7 @@ def answer(encoding: str, raw: bytes, change: Change) -> bytes:
     return _frame(encoding, raw, change, lambda payloads: payloads.answer)
 
 
-def _frame(encoding: str, raw: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def _frame(encoding: str, raw: bytes, change: Change, kind_of: KindOf) -> bytes:
     zipped = encoding.endswith("+gzip")
     try:
         plain = gzip.decompress(raw) if zipped else raw
@@ -77,24 +79,29 @@ def _frame(encoding: str, raw: bytes, change: Change, kind_of: Callable[[Payload
     return gzip.compress(changed, mtime=0) if zipped else changed
 
 
-def _json(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def _json(plain: bytes, change: Change, kind_of: KindOf) -> bytes:
     envelope: dict[str, Any] = json.loads(plain)
-    identifier = next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
     for key, value in envelope.items():
         if key.lower() == "data" and isinstance(value, str):
-            data = _data(identifier, base64.b64decode(value, validate=True), change, kind_of)
+            data = change_payload(
+                identifier_of(envelope),
+                base64.b64decode(value, validate=True),
+                kind_of,
+                lambda message: change_texts(message, change),
+            )
             envelope[key] = base64.b64encode(data).decode()
         elif isinstance(value, str):
             envelope[key] = change(value)
-    separators = (", ", ": ") if b'": ' in plain[:40] else (",", ":")
-    return json.dumps(envelope, ensure_ascii=False, separators=separators).encode()
+    return json.dumps(envelope, ensure_ascii=False, separators=separators_of(plain)).encode()
 
 
-def _gob(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def _gob(plain: bytes, change: Change, kind_of: KindOf) -> bytes:
     found = dict(gob.decode(plain))
     data = found.get("Data")
     if isinstance(data, bytes):
-        found["Data"] = _data(found.get("ReqIdentifier", 0), data, change, kind_of)
+        found["Data"] = change_payload(
+            found.get("ReqIdentifier", 0), data, kind_of, lambda message: change_texts(message, change)
+        )
     for name in ("SendID", "OperationID", "MsgIncr", "ErrMsg"):
         value = found.get(name)
         if isinstance(value, str):
@@ -124,7 +131,8 @@ def _gob(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Messag
     )
 
 
-def _data(identifier: Any, data: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def change_payload(identifier: Any, data: bytes, kind_of: KindOf, change: Callable[[Message], None]) -> bytes:
+    """The `data` of an envelope with its message changed; data that is not a known message stays."""
     try:
         kind = kind_of(PAYLOADS[ReqIdentifier(identifier)])
         message = kind.FromString(data) if kind is not None else None
@@ -132,5 +140,15 @@ def _data(identifier: Any, data: bytes, change: Change, kind_of: Callable[[Paylo
         return data
     if message is None:
         return data
-    change_texts(message, change)
+    change(message)
     return message.SerializeToString()
+
+
+def identifier_of(envelope: dict[str, Any]) -> Any:
+    """The reqIdentifier of a JSON envelope, whose name may have any case."""
+    return next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
+
+
+def separators_of(plain: bytes) -> tuple[str, str]:
+    """The separators with which a JSON envelope was written."""
+    return (", ", ": ") if b'": ' in plain[:40] else (",", ":")

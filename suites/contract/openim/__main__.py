@@ -1,11 +1,11 @@
-"""`python -m suites.contract.openim`: hold a server to the recordings, record another one, compare two.
+"""`python -m suites.contract.openim`: compare a server with the recordings, record a server, compare two recordings.
 
     python -m suites.contract.openim                                     the double's parity table
     python -m suites.contract.openim replay --openim-api http://host:10002 --openim-ws ws://host:10001 …
     python -m suites.contract.openim record --openim-api … --openim-ws … --out DIR
     python -m suites.contract.openim diff OLD NEW                        recordings, API[,WS] of live servers, or `double`
 
-Exit: 0 agrees, 1 differs, 3 something named cannot be used or reached, 4 an output cannot be written.
+Exit codes: 0 equal, 1 different, 3 an argument or a server cannot be used, 4 an output cannot be written.
 """
 
 from __future__ import annotations
@@ -22,39 +22,46 @@ from rich.console import Console
 from rich.markup import escape
 
 from suites.contract.openim import diff as comparison
-from suites.contract.openim import recording
 from suites.contract.openim.diff import SideError
 from suites.contract.openim.parity import parity
-from suites.contract.openim.preflight import PreflightError, reach
-from suites.contract.openim.record import REST_FILE, WS_FILE
+from suites.contract.openim.preflight import PreflightError, check_server
 from suites.contract.openim.record import record as record_server
 from suites.contract.openim.render import show, write_junit
+from suites.contract.openim.rest import recording as rest_recording
 from suites.contract.openim.server import Server, ServerError, from_environment
+from suites.contract.openim.shared.recording_files import REST_FILE, WS_FILE
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.accounts import AccountError
 from verifier.model.verdict import ExitCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
-Api = Annotated[str, typer.Option("--openim-api", envvar="OPENIM_API", help="REST address of a live server.")]
-Ws = Annotated[str, typer.Option("--openim-ws", envvar="OPENIM_WS", help="Its WebSocket address.")]
-Secret = Annotated[
-    str, typer.Option("--openim-secret", envvar="OPENIM_SECRET", help="Its share.secret.", show_default=False)
+Api = Annotated[str, typer.Option("--openim-api", envvar="OPENIM_API", help="REST address of a live OpenIM server.")]
+Ws = Annotated[
+    str, typer.Option("--openim-ws", envvar="OPENIM_WS", help="Its WebSocket address; without it only REST is used.")
 ]
-Admin = Annotated[str, typer.Option("--openim-admin", envvar="OPENIM_ADMIN", help="One of its imAdminUser.userIDs.")]
+Secret = Annotated[
+    str, typer.Option("--openim-secret", envvar="OPENIM_SECRET", help="share.secret of the server.", show_default=False)
+]
+Admin = Annotated[
+    str, typer.Option("--openim-admin", envvar="OPENIM_ADMIN", help="One of the imAdminUser.userIDs of the server.")
+]
 _DIFFERS = 1
 
 
 def _server(api: str, ws: str, secret: str, admin: str) -> Server | None:
     names = {"OPENIM_API": api, "OPENIM_WS": ws, "OPENIM_SECRET": secret, "OPENIM_ADMIN": admin}
     if ws and not api:
-        raise ServerError("a WebSocket address alone is not enough: users are made over REST. Add --openim-api.")
+        raise ServerError("a WebSocket address alone is not enough: users are created over REST. Add --openim-api.")
     return from_environment(names)
 
 
 @app.callback(invoke_without_command=True)
 def main_command(context: typer.Context) -> None:
-    """Hold a server to the recordings; without a command the double, or the server that OPENIM_API names."""
+    """Compare an OpenIM server with the recordings of a real one.
+
+    Without a command: `replay` to the double, or to the server in OPENIM_API.
+    """
     if context.invoked_subcommand is None:
         context.invoke(replay)
 
@@ -65,20 +72,18 @@ def replay(
     ws: Ws = "",
     secret: Secret = "",
     admin: Admin = "",
-    recordings: Annotated[
-        Path | None, typer.Option(help="Replay these instead: a directory that `record` wrote.")
-    ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the table as JSON too.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write it as JUnit XML too.")] = None,
+    recordings: Annotated[Path | None, typer.Option(help="A directory written by `record`, to replay instead.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the table as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the table as JUnit XML.")] = None,
 ) -> int:
-    """Replay everything and print the parity table."""
+    """Replay the recordings and print the parity table."""
     server = _server(api, ws, secret, admin)
-    cases = recording.load(recordings / REST_FILE) if recordings else None
+    cases = rest_recording.load(recordings / REST_FILE) if recordings else None
     sessions = ws_recording.load(recordings / WS_FILE) if recordings else None
 
     async def run() -> Any:
         if server is not None:
-            await reach(server)
+            await check_server(server)
         return await parity(server, cases, sessions)
 
     found = asyncio.run(run())
@@ -93,18 +98,18 @@ def replay(
 
 @app.command()
 def record(
-    out: Annotated[Path, typer.Option(help="The directory to write into.")],
+    out: Annotated[Path, typer.Option(help="The directory to write to.")],
     api: Api = "",
     ws: Ws = "",
     secret: Secret = "",
     admin: Admin = "",
 ) -> int:
-    """Record the REST cases and the WebSocket sessions anew, from a live server or the double."""
+    """Record the REST cases and WebSocket sessions of a live server or the double."""
     server = _server(api, ws, secret, admin)
 
     async def run() -> Any:
         if server is not None:
-            await reach(server)
+            await check_server(server)
         return await record_server(server)
 
     found = asyncio.run(run())
@@ -115,7 +120,10 @@ def record(
 
 @app.command()
 def diff(old: str, new: str, secret: Secret = "", admin: Admin = "") -> int:
-    """Print what a client of OLD would notice at NEW."""
+    """Print what a client of OLD would notice with NEW.
+
+    Each is a recording (a file, or a directory with both), API[,WS] of a live server, or `double`.
+    """
     given = from_environment({"OPENIM_API": "http://any", "OPENIM_SECRET": secret, "OPENIM_ADMIN": admin})
     assert given is not None
 
@@ -125,10 +133,10 @@ def diff(old: str, new: str, secret: Secret = "", admin: Admin = "") -> int:
     one, other = asyncio.run(run())
     found = comparison.compare(one, other)
     console = _console()
-    for text in comparison.unseen(one, other):
+    for text in comparison.not_compared(one, other):
         console.print(f"not compared: {escape(text)}")
-    for noticed in found:
-        console.print(f"[bold]{escape(noticed.where)}[/bold]: {escape(noticed.what)}")
+    for one_difference in found:
+        console.print(f"[bold]{escape(one_difference.where)}[/bold]: {escape(one_difference.what)}")
     compared = f"{len(one.cases)} REST cases, {len(one.sessions)} WebSocket sessions"
     if found:
         console.print(f"{len(found)} differences in {compared}.")
@@ -142,7 +150,7 @@ def _console() -> Console:
 
 
 def main() -> int:
-    """Run a command; what is wrong is told in a sentence."""
+    """Run a command. Errors are printed as one sentence."""
     try:
         return int(app(standalone_mode=False) or 0)
     except (ServerError, SideError, AccountError, PreflightError) as error:

@@ -1,4 +1,4 @@
-"""The declared differences between the double and the recorded server, strictly: one that no longer occurs is told."""
+"""The declared differences between the double and the recorded server (`deviations.toml`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).parent / "deviations.toml"
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared difference. `flow` is a REST flow or a session; `what` is part of what the difference says."""
+    """One declared difference. `flow` is a REST flow or a session; `what` is a part of the sentence of the difference."""
 
     flow: str
     what: str
@@ -22,26 +22,26 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Deviations:
-    """Some of them. `strict`: each must occur."""
+    """A list of declared differences. With `strict` each of them must occur."""
 
     entries: tuple[Deviation, ...] = ()
     strict: bool = True
 
-    def reason(self, flow: str, told: str) -> str | None:
-        """Why a difference is accepted, None when it is not."""
-        return next((one.reason for one in self.entries if one.flow == flow and one.what in told), None)
+    def reason(self, flow: str, text: str) -> str | None:
+        """The reason why a difference is accepted; None if it is not."""
+        return next((one.reason for one in self.entries if one.flow == flow and one.what in text), None)
 
-    def healed(self, flow: str, told: Iterable[str]) -> list[Deviation]:
-        """The entries of a flow that match none of the differences found."""
+    def obsolete(self, flow: str, texts: Iterable[str]) -> list[Deviation]:
+        """The entries of a flow that match none of its differences."""
         if not self.strict:
             return []
-        found = list(told)
+        found = list(texts)
         return [one for one in self.entries if one.flow == flow and not any(one.what in text for text in found)]
 
 
 @cache
 def declared(path: Path = FILE) -> Deviations:
-    """What the file lists: `rest` entries name flow and case, `ws` entries session and what."""
+    """The entries of the file: tables `rest` with flow and case, tables `ws` with session and what."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     rest = [Deviation(one["flow"], one["case"], one["reason"]) for one in document.get("rest", ())]
     ws = [Deviation(one["session"], one["what"], one["reason"]) for one in document.get("ws", ())]

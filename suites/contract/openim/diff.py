@@ -1,34 +1,36 @@
-"""Comparing two recordings, or live servers recorded on the spot, and telling what a client would notice."""
+"""Comparing two recordings, or two servers that are recorded for it: what would a client notice?"""
 
 from __future__ import annotations
 
-import gzip
-import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suites.contract.openim import recording
-from suites.contract.openim.compare import differences
-from suites.contract.openim.record import REST_FILE, WS_FILE, record
-from suites.contract.openim.recording import NOT_ASSERTED, Case, Symbols
+from suites.contract.openim.record import record
+from suites.contract.openim.rest import recording as rest_recording
+from suites.contract.openim.rest.bindings import RestBindings
+from suites.contract.openim.rest.comparison import differences
+from suites.contract.openim.rest.recording import NOT_ASSERTED, Case
 from suites.contract.openim.server import Server
+from suites.contract.openim.shared.bindings import RECORDED_ADMIN
+from suites.contract.openim.shared.recording_files import REST_FILE, WS_FILE, read_lines
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.judge import judge
-from suites.contract.openim.ws.notes import notes_on
-from suites.contract.openim.ws.played import played
+from suites.contract.openim.ws.recorded_result import result_from_recording
 from suites.contract.openim.ws.recording import Session
+from suites.contract.openim.ws.session_settings import settings_of
 
 DOUBLE = "double"
 
 
 class SideError(Exception):
-    """A side of the comparison cannot be used; the text says why and what would be right."""
+    """A side of the comparison cannot be used. The text says why, and what to give instead."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two."""
+    """One of the two sides. A list is empty where the side has no recording of that kind."""
 
     name: str
     cases: list[Case]
@@ -36,8 +38,8 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Noticed:
-    """One difference: the case or session that shows it, and what a client would notice."""
+class Difference:
+    """One difference: the case or session in which it shows, and its sentence."""
 
     where: str
     what: str
@@ -46,7 +48,7 @@ class Noticed:
 async def side(name: str, *, secret: str, admin: str) -> Side:
     """A side by its name: a recording (a file, or a directory with both), `API[,WS]` of a live server, or `double`.
 
-    Raises SideError, and for a server what replaying raises.
+    Raises SideError, and for a server what recording it raises.
     """
     if name == DOUBLE:
         found = await record(None)
@@ -61,7 +63,7 @@ async def side(name: str, *, secret: str, admin: str) -> Side:
 def _from_files(path: Path) -> Side:
     files = [one for name in (REST_FILE, WS_FILE) for one in _either(path / name)] if path.is_dir() else [path]
     if not files:
-        raise SideError(f"{path} holds neither {REST_FILE} nor {WS_FILE}. Make them with `record --out {path}`.")
+        raise SideError(f"{path} contains neither {REST_FILE} nor {WS_FILE}. Create them with `record --out {path}`.")
     cases: list[Case] = []
     sessions: list[Session] = []
     for file in files:
@@ -69,13 +71,13 @@ def _from_files(path: Path) -> Side:
             if _holds_sessions(file):
                 sessions += ws_recording.load(file)
             else:
-                cases += recording.load(file)
+                cases += rest_recording.load(file)
         except FileNotFoundError:
             raise SideError(
-                f"there is no {file}. Name a recording, a directory of both, a server's URL or `double`."
+                f"there is no file {file}. Give a recording, a directory with recordings, the URL of a server, or `double`."
             ) from None
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-            raise SideError(f"{file} is no recording ({type(error).__name__}: {error}).") from None
+            raise SideError(f"{file} is not a recording ({type(error).__name__}: {error}).") from None
     return Side(str(path), cases, sessions)
 
 
@@ -85,22 +87,19 @@ def _either(path: Path) -> Iterator[Path]:
 
 
 def _holds_sessions(file: Path) -> bool:
-    opener = gzip.open if file.suffix == ".gz" else open
-    with opener(file, "rt", encoding="utf-8") as lines:
-        first = json.loads(next(iter(lines), "{}"))
-    return "session" in first
+    return "session" in next(read_lines(file), {})
 
 
-def compare(old: Side, new: Side) -> list[Noticed]:
-    """What a client of `old` would notice at `new`."""
+def compare(old: Side, new: Side) -> list[Difference]:
+    """What a client of `old` would notice with `new`."""
     found = list(_rest(old.cases, new.cases)) if old.cases and new.cases else []
     if old.sessions and new.sessions:
         found += _sessions(old.sessions, new.sessions)
     return found
 
 
-def unseen(old: Side, new: Side) -> list[str]:
-    """What could not be compared, because one side alone has it."""
+def not_compared(old: Side, new: Side) -> list[str]:
+    """What is not compared, because only one side has a recording of it."""
     lacking = [("REST", old.cases, new.cases), ("WebSocket", old.sessions, new.sessions)]
     return [
         f"{kind}: {(new if one else old).name} has no recording of it"
@@ -109,41 +108,41 @@ def unseen(old: Side, new: Side) -> list[str]:
     ]
 
 
-def _rest(old: Iterable[Case], new: Iterable[Case]) -> Iterator[Noticed]:
+def _rest(old: Iterable[Case], new: Iterable[Case]) -> Iterator[Difference]:
     theirs = {case.case: case for case in new if case.flow not in NOT_ASSERTED}
-    spelled = Symbols(secret="", admin="imAdmin", now_s=0, prefix="{P}").fill
+    written_out = RestBindings(secret="", admin=RECORDED_ADMIN, now_s=0, prefix="{P}").fill
     for case in old:
         if case.flow in NOT_ASSERTED:
             continue
         other = theirs.pop(case.case, None)
         where = f"{case.case} ({case.path})"
         if other is None:
-            yield Noticed(where, "is not recorded in the other one")
+            yield Difference(where, "is missing in the newer recording")
             continue
         if case.status != other.status:
-            yield Noticed(where, f"HTTP {other.status}, was {case.status}")
+            yield Difference(where, f"HTTP {other.status}, was {case.status}")
         volatile, unordered = {*case.volatile, *other.volatile}, {*case.unordered, *other.unordered}
-        one, two = spelled(case.response), spelled(other.response)
+        one, two = written_out(case.response), written_out(other.response)
         for text in differences(one, two, volatile=volatile, unordered=unordered):
-            yield Noticed(where, _of_before(text))
+            yield Difference(where, _with_was(text))
     for name, case in theirs.items():
-        yield Noticed(f"{name} ({case.path})", "is new")
+        yield Difference(f"{name} ({case.path})", "is new")
 
 
-def _sessions(old: Sequence[Session], new: Sequence[Session]) -> Iterator[Noticed]:
+def _sessions(old: Sequence[Session], new: Sequence[Session]) -> Iterator[Difference]:
     theirs = {session.name: session for session in new}
     for session in old:
         other = theirs.pop(session.name, None)
         if other is None:
-            yield Noticed(session.name, "is not recorded in the other one")
+            yield Difference(session.name, "is missing in the newer recording")
             continue
-        for outcome in judge(played(session, other), notes_on(session.name)):
+        for outcome in judge(result_from_recording(session, other), settings_of(session.name)):
             for text in outcome.differences:
-                yield Noticed(f"{session.name}, {outcome.case}", _of_before(text))
+                yield Difference(f"{session.name}, {outcome.case}", _with_was(text))
     for name in theirs:
-        yield Noticed(name, "is new")
+        yield Difference(name, "is new")
 
 
-def _of_before(text: str) -> str:
-    """What is told of a server, told of the newer of two recordings."""
-    return text.replace("was not recorded", "is new").replace("recorded ", "was ")
+def _with_was(text: str) -> str:
+    """The sentence about a server, changed to one about the newer of two recordings."""
+    return re.sub(r"([,;]) recorded ", r"\1 was ", text.replace("was not recorded", "is new"))

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from suites.contract.openim import recording, replay
 from suites.contract.openim.deviations import Deviation, Deviations, declared
-from suites.contract.openim.recording import Case
+from suites.contract.openim.rest import recording as rest_recording
+from suites.contract.openim.rest.recording import Case
+from suites.contract.openim.rest.replay import replay_flow
 from suites.contract.openim.server import Server
-from suites.contract.openim.tokens import hidden
+from suites.contract.openim.shared.forged_tokens import hide_tokens
 from suites.contract.openim.ws import recording as ws_recording
-from suites.contract.openim.ws.notes import named, notes_on
 from suites.contract.openim.ws.recording import Session
 from suites.contract.openim.ws.replay import opener, replay_all
+from suites.contract.openim.ws.session_settings import sessions_with_settings, settings_of
 
-REST, WS = "REST", "WebSocket"
+REST, WS, SDK = "REST", "WebSocket", "SDK"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """One case that did not go as recorded; `reason` says why that is accepted, "" when it is not."""
+class CaseDifference:
+    """One case that is not as recorded; `reason` says why that is accepted, "" if it is not."""
 
-    told: str
+    text: str
     reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A flow or session: how many cases, and those that differ. `healed` are deviations that no longer occur."""
+    """One flow or session: the number of its cases, and those that differ.
+
+    Attributes:
+        obsolete: declared deviations that no longer occur.
+    """
 
     kind: str
     name: str
     cases: int
-    differences: tuple[Difference, ...] = ()
-    healed: tuple[Deviation, ...] = ()
+    differences: tuple[CaseDifference, ...] = ()
+    obsolete: tuple[Deviation, ...] = ()
 
     @property
     def deviating(self) -> int:
@@ -51,16 +55,24 @@ class Row:
 
     @property
     def equal(self) -> int:
-        """Cases that went as recorded."""
+        """Cases that are as recorded."""
         return self.cases - len(self.differences)
 
     @property
     def agrees(self) -> bool:
-        """Whether all is equal or declared, and the declarations are true."""
-        return not self.wrong and not self.healed
+        """Whether all cases are as recorded or as declared, and no declaration is obsolete."""
+        return not self.wrong and not self.obsolete
+
+    def explanation(self) -> str:
+        """Why the row does not agree: each undeclared difference and each obsolete declaration, on a line; else ""."""
+        lines = [one.text for one in self.differences if not one.reason]
+        lines += [
+            f"no longer occurs, remove it from deviations.toml: {one.what!r} ({one.reason})" for one in self.obsolete
+        ]
+        return "\n".join(lines)
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """As JSON. The keys `told` and `healed` are those of version 1 of the format."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -68,8 +80,8 @@ class Row:
             "equal": self.equal,
             "deviating": self.deviating,
             "wrong": self.wrong,
-            "differences": [{"told": one.told, "reason": one.reason} for one in self.differences],
-            "healed": [{"what": one.what, "reason": one.reason} for one in self.healed],
+            "differences": [{"told": one.text, "reason": one.reason} for one in self.differences],
+            "healed": [{"what": one.what, "reason": one.reason} for one in self.obsolete],
         }
 
 
@@ -88,13 +100,13 @@ class Parity:
         return all(row.agrees for row in self.rows)
 
     def total(self) -> Row:
-        """The rows together."""
+        """All rows together."""
         return Row(
             kind="",
             name="all",
             cases=sum(row.cases for row in self.rows),
             differences=tuple(one for row in self.rows for one in row.differences),
-            healed=tuple(one for row in self.rows for one in row.healed),
+            obsolete=tuple(one for row in self.rows for one in row.obsolete),
         )
 
     def document(self) -> dict[str, Any]:
@@ -109,44 +121,49 @@ class Parity:
         }
 
 
-def row_of(kind: str, name: str, told: Iterable[str], deviations: Deviations) -> Row:
-    """A row from what was told of each case: "" where it went as recorded. Tokens in it are hidden."""
-    everything = [hidden(one) for one in told]
+def row_of(kind: str, name: str, texts: Iterable[str], deviations: Deviations) -> Row:
+    """A row. `texts` has the differences of each case, "" where there are none; tokens in them are hidden."""
+    everything = [hide_tokens(one) for one in texts]
     differing = [one for one in everything if one]
     return Row(
         kind=kind,
         name=name,
         cases=len(everything),
-        differences=tuple(Difference(told=one, reason=deviations.reason(name, one) or "") for one in differing),
-        healed=tuple(deviations.healed(name, differing)),
+        differences=tuple(CaseDifference(text=one, reason=deviations.reason(name, one) or "") for one in differing),
+        obsolete=tuple(deviations.obsolete(name, differing)),
     )
 
 
 def deviations_for(server: Server | None) -> Deviations:
-    """The list is about the double. A live server is excused for what the recorded one suffered by chance, no more."""
+    """The accepted deviations: of the double the declared ones, of a live server those in `sessions.toml`.
+
+    The latter are differences that depend on chance, so they need not occur.
+    """
     if server is None:
         return declared()
-    chances = [
-        Deviation(session, one.what, one.reason) for session in named() for one in notes_on(session).not_on_others
+    accepted = [
+        Deviation(session, one.what, one.reason)
+        for session in sessions_with_settings()
+        for one in settings_of(session).live_differences
     ]
-    return Deviations(tuple(chances), strict=False)
+    return Deviations(tuple(accepted), strict=False)
 
 
 async def rest_row(server: Server | None, flow: str, cases: list[Case]) -> Row:
-    """Replay a REST flow."""
-    replayed = await replay.replay_flow(server, flow, cases)
-    told = [
+    """Replay a REST flow; None is the double."""
+    replayed = await replay_flow(server, flow, cases)
+    texts = [
         f"{one.case.case} ({one.case.path}): {'; '.join(one.differences)}" if one.differences else ""
         for one in replayed.outcomes
     ]
-    return row_of(REST, flow, told, deviations_for(server))
+    return row_of(REST, flow, texts, deviations_for(server))
 
 
 async def ws_rows(server: Server | None, sessions: Sequence[Session]) -> list[Row]:
-    """Replay sessions, several at a time."""
+    """Replay sessions, several at a time; None is the double."""
     found = await replay_all(sessions, opener(server))
     return [
-        row_of(WS, name, (one.told if one.differences else "" for one in outcomes), deviations_for(server))
+        row_of(WS, name, (one.text if one.differences else "" for one in outcomes), deviations_for(server))
         for name, outcomes in found.items()
     ]
 
@@ -154,17 +171,12 @@ async def ws_rows(server: Server | None, sessions: Sequence[Session]) -> list[Ro
 async def parity(
     server: Server | None, cases: list[Case] | None = None, sessions: Sequence[Session] | None = None
 ) -> Parity:
-    """Replay everything; against a live server that names no WebSocket, REST alone."""
-    cases = recording.load() if cases is None else cases
+    """Replay everything. Without a WebSocket address, REST alone is replayed to a live server."""
+    cases = rest_recording.load() if cases is None else cases
     sessions = ws_recording.load() if sessions is None else sessions
     started_at = datetime.now(UTC)
-    rows = [await rest_row(server, flow, cases) for flow in recording.flows(cases)]
+    rows = [await rest_row(server, flow, cases) for flow in rest_recording.flows(cases)]
     if server is None or server.ws:
         rows += await ws_rows(server, sessions)
     name = "double" if server is None else server.api
     return Parity(server=name, rows=tuple(rows), started_at=started_at)
-
-
-def run(server: Server | None) -> Parity:
-    """`parity` for who is not asynchronous."""
-    return asyncio.run(parity(server))

@@ -1,8 +1,8 @@
-"""The pytest plugin of the contract suite: which server is held to the recordings, and what it said, kept as JSON.
+"""The pytest plugin of the contract suite: options that name the server, and the parity table as JSON.
 
     pytest suites/contract --openim-api http://host:10002 --openim-ws ws://host:10001 --openim-secret … --openim-admin …
 
-Without these (or OPENIM_API, OPENIM_WS, OPENIM_SECRET, OPENIM_ADMIN) it is the double, in the tests' own process.
+Without them (or OPENIM_API, OPENIM_WS, OPENIM_SECRET, OPENIM_ADMIN) the server is the double in the process of the tests.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _OPTIONS = {
     "--openim-api": (
         "OPENIM_API",
         "URL",
-        "hold this OpenIM server to the recordings, not the double: its REST address",
+        "REST address of the OpenIM server to compare with the recordings; default: the double",
     ),
-    "--openim-ws": ("OPENIM_WS", "URL", "its WebSocket address; without one REST alone is compared"),
+    "--openim-ws": ("OPENIM_WS", "URL", "its WebSocket address; without it only REST is compared"),
     "--openim-secret": ("OPENIM_SECRET", "SECRET", "its share.secret"),
     "--openim-admin": ("OPENIM_ADMIN", "USER", "one of its imAdminUser.userIDs"),
 }
@@ -34,14 +34,14 @@ NAME = "contract.json"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The server, each part by option or environment."""
+    """Add the options that name the server."""
     group = parser.getgroup("openim", "the OpenIM contract")
     for option, (variable, metavar, text) in _OPTIONS.items():
-        group.addoption(option, metavar=metavar, default="", help=f"{text} (or {variable})")
+        group.addoption(option, metavar=metavar, default="", help=f"{text} (environment: {variable})")
 
 
 def server_of(config: pytest.Config) -> Server | None:
-    """The server that the options or the environment name; None is the double."""
+    """The server that the options or the environment name; None for the double."""
     given = {
         variable: config.getoption(option) or os.environ.get(variable, "")
         for option, (variable, _, _) in _OPTIONS.items()
@@ -51,24 +51,24 @@ def server_of(config: pytest.Config) -> Server | None:
 
 @pytest.fixture(scope="session")
 def openim(request: pytest.FixtureRequest) -> Server | None:
-    """The server under test; None is the double."""
+    """The server under test; None for the double."""
     return server_of(request.config)
 
 
 def keep_row(request: pytest.FixtureRequest, row: Row) -> None:
-    """Put a row into the parity table of the report."""
+    """Add a row to the parity table of the report."""
     request.node.user_properties.append((_ROW, json.dumps(row.document())))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gather the rows in the process that sees all of them."""
+    """Collect the rows in the process that receives all test reports."""
     report: Path | None = config.getoption("--report", None)
     if report is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Rows(config, report.parent / NAME), "contract-rows")
 
 
 class _Rows:
-    """Collects the rows of a session and writes them beside the report, before that is joined."""
+    """Collects the rows of a test session and writes them beside the report, before the report is built."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         server = server_of(config)
@@ -77,13 +77,13 @@ class _Rows:
         self._rows: list[Any] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a test said of its flow or session."""
+        """Keep the rows that a test added."""
         if report.when == "call":
             self._rows += [json.loads(str(value)) for name, value in report.user_properties if name == _ROW]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Write them."""
+        """Write the rows."""
         if not self._rows:
             return
         from suites.contract.openim.parity import Parity

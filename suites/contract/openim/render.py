@@ -1,25 +1,28 @@
-"""Showing a parity: a table for people, JUnit for pipelines (JSON is `Parity.document`)."""
+"""Rendering a parity as a table and as JUnit XML. As JSON it is `Parity.document`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from suites.contract.openim.parity import Parity, Row
-from suites.contract.openim.told import refusal_of
 
 
 def show(parity: Parity, console: Console) -> None:
-    """One line for each flow and session, the totals, and what differs."""
-    table = Table(title=f"Parity of {parity.server} with the recorded server", title_justify="left")
+    """Print a line for each flow and session, the totals, and each difference."""
+    title = f"Parity of {parity.server} with the recorded server"
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False
+    )
     for heading in ("", "flow or session"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("cases", "equal", "deviating", "wrong"):
-        table.add_column(heading, justify="right")
+    for heading in ("cases", "equal", "declared", "wrong"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in parity.rows:
         _line(table, row, row.kind)
     table.add_section()
@@ -28,15 +31,15 @@ def show(parity: Parity, console: Console) -> None:
     for row in parity.rows:
         for one in row.differences:
             console.print(
-                f"{row.name}: {escape(one.told)}" + (f" [declared: {escape(one.reason)}]" if one.reason else "")
+                f"{row.name}: {escape(one.text)}" + (f" (declared: {escape(one.reason)})" if one.reason else "")
             )
-        for gone in row.healed:
-            console.print(f"{row.name}: no longer occurs: {escape(gone.what)!r}; take it out of deviations.toml")
+        for gone in row.obsolete:
+            console.print(f"{row.name}: no longer occurs, remove it from deviations.toml: {escape(gone.what)!r}")
     total = parity.total()
     share = total.deviating / total.cases if total.cases else 0.0
     console.print(
-        f"{total.equal} of {total.cases} cases are equal, {total.deviating} deviate as declared ({share:.1%}), "
-        f"{total.wrong} differ otherwise."
+        f"{total.equal} of {total.cases} cases are equal, {total.deviating} differ as declared ({share:.1%}), "
+        f"{total.wrong} are wrong."
     )
 
 
@@ -47,7 +50,7 @@ def _line(table: Table, row: Row, kind: str) -> None:
 
 
 def write_junit(parity: Parity, path: Path) -> None:
-    """A test case for each row. Raises OSError."""
+    """Write a test case for each row. Raises OSError."""
     wrong = [row for row in parity.rows if not row.agrees]
     suite = ET.Element(
         "testsuite", name="openim contract", tests=str(len(parity.rows)), failures=str(len(wrong)), errors="0"
@@ -56,11 +59,11 @@ def write_junit(parity: Parity, path: Path) -> None:
         case = ET.SubElement(suite, "testcase", classname=f"openim.{row.kind.lower()}", name=row.name)
         if not row.agrees:
             failure = ET.SubElement(case, "failure", message=f"{row.wrong} of {row.cases} cases differ")
-            failure.text = _printable(refusal_of(row))
+            failure.text = _printable(row.explanation())
     ET.indent(suite)
     path.write_bytes(ET.tostring(suite, encoding="utf-8", xml_declaration=True))
 
 
 def _printable(text: str) -> str:
-    """XML cannot hold control characters."""
+    """The text with its control characters written as escapes, because XML does not allow them."""
     return "".join(one if one.isprintable() or one == "\n" else repr(one)[1:-1] for one in text)

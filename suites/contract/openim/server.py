@@ -1,4 +1,4 @@
-"""A live OpenIM server by its addresses, and how a WebSocket is spoken to. Light: the pytest plugin is always loaded."""
+"""A live OpenIM server by its addresses. Imports little, because the pytest plugin is always loaded."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PORTS = {"ws": 80, "wss": 443, "http": 80, "https": 443}
 
 @dataclass(frozen=True, kw_only=True)
 class Gateway:
-    """A target's WebSocket.
+    """The WebSocket of a server.
 
     Attributes:
-        tls: what to speak TLS with, None for plain TCP.
-        settle_s: how long to stand still at most where the recording did: for presence to spread, a message to be
-            stored, an unexpected frame to show itself.
+        tls: None for plain TCP.
+        settle_s: the longest pause that a replay repeats. In it presence spreads, messages are stored, and frames that
+            should not come have time to arrive.
         patience_s: how long a recorded frame is waited for.
-        heartbeat_scale: the server's heartbeat times as parts of the recorded ones (27 s and 30 s).
+        heartbeat_scale: the heartbeat times of the server as parts of the recorded ones (27 s and 30 s).
     """
 
     host: str
@@ -34,12 +34,19 @@ class Gateway:
 
 
 class ServerError(Exception):
-    """A server is named in a way that cannot be used; the text says what would be right."""
+    """An address of a server cannot be used. The text gives a correct example."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A live server: where it listens, and who may do everything there. `ws` may be empty: then REST alone is used."""
+    """A live server.
+
+    Attributes:
+        api: URL of its REST API.
+        ws: URL of its WebSocket; "" to use REST alone.
+        secret: its `share.secret`.
+        admin: one of its `imAdminUser.userIDs`.
+    """
 
     api: str
     ws: str = ""
@@ -47,19 +54,24 @@ class Server:
     admin: str = DEFAULT_ADMIN
 
     def gateway(self) -> Gateway | None:
-        """Its WebSocket. Raises ServerError."""
+        """Its WebSocket, None without one. Raises ServerError."""
         if not self.ws:
             return None
-        parts = urlsplit(self.ws)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise ServerError(f"{self.ws!r} is no WebSocket address. Write it as ws://host:10001 or wss://host.")
-        tls = ssl.create_default_context() if parts.scheme in ("wss", "https") else None
-        port = parts.port or _PORTS[parts.scheme]
-        return Gateway(host=parts.hostname, port=port, tls=tls, settle_s=_LIVE_SETTLE_S, patience_s=_LIVE_PATIENCE_S)
+        host, port, tls = address_of(self.ws)
+        return Gateway(host=host, port=port, tls=tls, settle_s=_LIVE_SETTLE_S, patience_s=_LIVE_PATIENCE_S)
+
+
+def address_of(url: str) -> tuple[str, int, ssl.SSLContext | None]:
+    """Host, port and TLS context of a WebSocket URL. Raises ServerError."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ServerError(f"{url!r} is not a WebSocket address. Write it as ws://host:10001 or wss://host.")
+    tls = ssl.create_default_context() if parts.scheme in ("wss", "https") else None
+    return parts.hostname, parts.port or _PORTS[parts.scheme], tls
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Server | None:
-    """The server named by OPENIM_API, OPENIM_WS, OPENIM_SECRET and OPENIM_ADMIN; None means the double."""
+    """The server that OPENIM_API, OPENIM_WS, OPENIM_SECRET and OPENIM_ADMIN name; None for the double."""
     env = os.environ if environment is None else environment
     if not env.get("OPENIM_API"):
         return None

@@ -1,4 +1,4 @@
-"""The published clients and the server that they talk to; a client that cannot be had is skipped with its reason."""
+"""The published clients and the server that they talk to. Tests of a client that cannot be installed are skipped."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from suites.contract.openim.sdk_target import SdkTarget, named_or_double
+from suites.contract.openim.sdk.target import SdkTarget, live_or_double
 from suites.contract.openim.server import Server
-from suites.contract.sdk.drivers import Driver
-from suites.contract.sdk.people import People
-from suites.contract.sdk.tap import Tap, tapped
+from suites.contract.sdk.admin import Admin
+from suites.contract.sdk.driver import Driver
+from suites.contract.sdk.recording_proxy import RecordingProxy, recording_proxy
 
 HERE = Path(__file__).parent
-# Node has a WebSocket of its own since 22, behind this flag since 20.10, and the client brings none.
+# The client needs a WebSocket of Node, which exists since 22, and behind this flag since 20.10.
 _WEBSOCKET_FLAG, _BUILT_IN, _AT_LEAST = "--experimental-websocket", 22, (20, 10)
 _UNREACHABLE = re.compile(r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|ERR_SOCKET_TIMEOUT")
 _NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
@@ -28,29 +28,29 @@ _NPM_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offlin
 
 @pytest.fixture(scope="module")
 def target(openim: Server | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SdkTarget]:
-    """A double of the module's own, or the named server."""
-    with named_or_double(openim, tmp_path_factory.mktemp("double") / "double.log") as found:
+    """The server under test, or a double for the module."""
+    with live_or_double(openim, tmp_path_factory.mktemp("double") / "double.log") as found:
         yield found
 
 
 @pytest.fixture(scope="module")
-def people(target: SdkTarget) -> Iterator[People]:
-    """The administrator."""
-    made = People(target)
-    yield made
-    made.close()
+def admin(target: SdkTarget) -> Iterator[Admin]:
+    """The administrator of the server."""
+    found = Admin(target)
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="module")
-def tap(target: SdkTarget) -> Iterator[Tap]:
-    """A proxy before the REST server that writes down what clients call."""
-    with tapped(target.api_url) as found:
+def proxy(target: SdkTarget) -> Iterator[RecordingProxy]:
+    """A proxy of the REST server that records the calls of clients."""
+    with recording_proxy(target.api_url) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def node_command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """How to start the driver of the browser client, which is installed from its lock file into a temporary directory."""
+    """The command of the driver of the browser client, which is installed into a temporary directory from its lock file."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip(f"The browser client needs Node and npm; {'node' if node is None else 'npm'} is not on the PATH")
@@ -71,7 +71,7 @@ def node_command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def browser(node_command: list[str], tmp_path: Path) -> Iterator[Driver]:
-    """The browser client's driver, a process for each test."""
+    """A driver of the browser client for each test."""
     driver = Driver(node_command, tmp_path / "driver.log")
     yield driver
     driver.stop()
@@ -79,11 +79,11 @@ def browser(node_command: list[str], tmp_path: Path) -> Iterator[Driver]:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Iterator[Driver]:
-    """The Python client's driver, in this interpreter or the one that OPENIM_SDK_PYTHON names."""
+    """A driver of the Python client for each test, in this interpreter or the one in OPENIM_SDK_PYTHON."""
     interpreter = os.environ.get("OPENIM_SDK_PYTHON", "")
     if not interpreter:
         if importlib.util.find_spec("openim_sdk") is None:
-            pytest.skip("openim-sdk-core is not installed (it is in requirements/dev.txt); or name OPENIM_SDK_PYTHON")
+            pytest.skip("openim-sdk-core is not installed (see requirements/dev.txt), and OPENIM_SDK_PYTHON is not set")
         interpreter = sys.executable
     driver = Driver([interpreter, str(HERE / "python_driver.py")], tmp_path / "driver.log")
     yield driver

@@ -1,11 +1,11 @@
-"""Drives the published Python client for the contract suite: commands in, answers and events out, one JSON a line.
+"""Drives the published Python client for the contract suite: commands in, answers and events out, one JSON object a line.
 
     {"id": 1, "client": "dot", "method": "login", "params": {…}}
     {"id": 1, "data": …}  or  {"id": 1, "error": "…"}
     {"client": "dot", "event": "on_recv_new_message", "data": …}
 
-It runs by its path, in any interpreter that has openim-sdk-core, and imports nothing of ours. The method `new` makes a
-client from the fields of its configuration; the others are the client's own, called with keywords.
+It is run by its path, in an interpreter that has openim-sdk-core, and imports nothing else of this project. The method
+`new` creates a client from the fields of its configuration; other methods are those of the client, called with keywords.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _FAILURES = ("on_connect_failed", "on_error")
 
 
 class Driver:
-    """The clients by name. Events come from the client's threads, so a lock keeps the lines whole."""
+    """The clients by name. Events come from threads of the clients, so a lock protects the output."""
 
     def __init__(self) -> None:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def say(self, line: dict[str, Any]) -> None:
+    def write(self, line: dict[str, Any]) -> None:
         """Write one line."""
         with self._lock:
             sys.stdout.write(json.dumps(line) + "\n")
@@ -42,18 +42,18 @@ class Driver:
         try:
             act = partial(self._new, name) if method == "new" else getattr(self._clients[name], method)
             data = act(**params)
-        except Exception as error:  # whatever the client raises is the answer
-            self.say({"id": command["id"], "error": f"{type(error).__name__}: {error}"})
+        except Exception as error:  # every error of the client is an answer
+            self.write({"id": command["id"], "error": f"{type(error).__name__}: {error}"})
         else:
-            self.say({"id": command["id"], "data": getattr(data, "raw", data)})
+            self.write({"id": command["id"], "data": getattr(data, "raw", data)})
 
     def _new(self, name: str, **config: Any) -> None:
         def listener(event: str) -> Any:
-            def heard(value: Any = None) -> None:
+            def received(value: Any = None) -> None:
                 shown = value.raw if event in _MESSAGES else None if value is None else repr(value)
-                self.say({"client": name, "event": event, "data": shown})
+                self.write({"client": name, "event": event, "data": shown})
 
-            return heard
+            return received
 
         hooks = {event: listener(event) for event in (*_MESSAGES, *_MOMENTS, *_FAILURES)}
         self._clients[name] = OpenIMWSSDK(WSConfig(**config), **hooks)

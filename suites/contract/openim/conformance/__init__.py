@@ -1,1 +1,1 @@
-"""Holding a server, the double or a real one, to the OpenAPI description by requests that nobody thought of."""
+"""Testing a server, the double or a live one, against the OpenAPI description with generated requests."""

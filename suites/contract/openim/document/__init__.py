@@ -1,1 +1,1 @@
-"""The contract as documents, generated: an OpenAPI description of the REST routes, a page of the WebSocket."""
+"""Generating the documents of the contract: an OpenAPI description of the REST API and a page about the WebSocket."""

@@ -9,9 +9,9 @@ from suites.contract.openim.document.pages import write_pages
 
 
 def main(arguments: list[str]) -> int:
-    """Write them into the one directory that is given."""
+    """Write the documents to the directory in `arguments`; returns the exit code."""
     if len(arguments) != 1:
-        sys.stderr.write("Give the directory to write to: python -m suites.contract.openim.document docs\n")
+        sys.stderr.write("Give one directory to write to: python -m suites.contract.openim.document docs\n")
         return 3
     write_pages(Path(arguments[0]))
     return 0

@@ -1,39 +1,37 @@
-"""The answer side, derived from what a real server was recorded to answer; the double has no say in it."""
+"""The descriptions of answers, derived from the recorded answers of a real server and not from the double."""
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from suites.contract.openim import recording
 from suites.contract.openim.document.shapes import Shape
+from suites.contract.openim.rest import recording as rest_recording
+from suites.contract.openim.sdk import recording as sdk_recording
 
 NO_BODY: Final = -1
-"""Stands for the errCode of an answer without a body."""
-SDK_RECORDING = recording.RECORDING.with_name("sdk_rest.jsonl.gz")
+"""In place of the errCode of an answer without a body."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """A record that many routes answer with; all its examples, wherever they stand, are taken together."""
+class RecordType:
+    """An object that many routes return. Its examples in all answers are combined into one shape."""
 
     keys: frozenset[str]
     optional: frozenset[str] = frozenset()
 
     def describes(self, shape: Shape) -> bool:
-        """Whether a shape is this record."""
+        """Whether a shape is of this type."""
         return bool(shape.fields) and shape.keys - self.optional == self.keys
 
 
-def _record(keys: str, optional: str = "") -> Record:
-    return Record(keys=frozenset(keys.split()), optional=frozenset(optional.split()))
+def _record(keys: str, optional: str = "") -> RecordType:
+    return RecordType(keys=frozenset(keys.split()), optional=frozenset(optional.split()))
 
 
-RECORDS: Final[Mapping[str, Record]] = {
+RECORDS: Final[Mapping[str, RecordType]] = {
     "User": _record("userID nickname faceURL ex createTime appMangerLevel globalRecvMsgOpt"),
     "PublicUser": _record("userID nickname faceURL ex"),
     "NotificationAccount": _record("userID faceURL nickName appMangerLevel"),
@@ -58,7 +56,7 @@ RECORDS: Final[Mapping[str, Record]] = {
         "groupAtType ex burnDuration minSeq maxSeq msgDestructTime latestMsgDestructTime isMsgDestruct"
     ),
     "ConversationOfList": _record("conversation lastMsg user friend group maxSeq readSeq"),
-    # An empty map of options is left out.
+    # OpenIM leaves out an empty map of options.
     "MsgData": _record(
         "sendID recvID groupID clientMsgID serverMsgID senderPlatformID senderNickname senderFaceURL sessionType msgFrom "
         "contentType content seq sendTime createTime status isRead offlinePushInfo atUserIDList attachedInfo ex",
@@ -70,17 +68,17 @@ RECORDS: Final[Mapping[str, Record]] = {
 
 
 @dataclass
-class Recorded:
-    """What one route was recorded to answer to POST."""
+class RouteAnswers:
+    """The recorded answers of one route to POST."""
 
     codes: dict[int, Counter[int]] = field(default_factory=dict)
-    """HTTP status -> errCode -> how often."""
+    """HTTP status -> errCode -> number of answers."""
     data: Shape = field(default_factory=Shape)
     with_data: int = 0
     without_data: int = 0
 
     def learn(self, status: int, answer: Any) -> None:
-        """One more answer."""
+        """Add an answer."""
         code = answer["errCode"] if isinstance(answer, dict) else NO_BODY
         self.codes.setdefault(status, Counter())[code] += 1
         if code == 0 and "data" in answer:
@@ -91,26 +89,26 @@ class Recorded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recordings:
-    """All that was recorded."""
+class RecordedAnswers:
+    """All recorded answers."""
 
-    routes: Mapping[str, Recorded]
-    """Path -> what was answered to POST there."""
+    routes: Mapping[str, RouteAnswers]
+    """Path -> answers."""
     records: Mapping[str, Shape]
-    """Name of a record -> all examples of it together."""
+    """Name of a record type -> the shape of all its examples."""
     messages: Mapping[int, frozenset[str]]
-    """errCode -> the errMsg that came with it."""
+    """errCode -> the values of errMsg with it."""
 
 
-def recorded() -> Recordings:
-    """Learn from the recorded cases and from the calls that published client SDKs made."""
-    routes: dict[str, Recorded] = {}
+def recorded() -> RecordedAnswers:
+    """The answers in the REST cases and in the calls of published client SDKs."""
+    routes: dict[str, RouteAnswers] = {}
     messages: dict[int, set[str]] = {}
     for path, status, answer in _answers():
-        routes.setdefault(path, Recorded()).learn(status, answer)
+        routes.setdefault(path, RouteAnswers()).learn(status, answer)
         if isinstance(answer, dict) and answer["errCode"]:
             messages.setdefault(answer["errCode"], set()).add(answer["errMsg"])
-    return Recordings(
+    return RecordedAnswers(
         routes=routes,
         records=_pool(routes),
         messages={code: frozenset(texts) for code, texts in sorted(messages.items())},
@@ -118,17 +116,16 @@ def recorded() -> Recordings:
 
 
 def _answers() -> Iterator[tuple[str, int, Any]]:
-    for case in recording.load():
+    for case in rest_recording.load():
         if case.method == "POST":
             yield case.path.partition("?")[0], case.status, case.response
-    with gzip.open(SDK_RECORDING, "rt", encoding="utf-8") as lines:
-        for call in map(json.loads, lines):
-            # A string is protobuf in base64: the answer to a protobuf request, which this document leaves out.
-            if not isinstance(call["response"].get("data"), str):
-                yield call["path"], call["status"], call["response"]
+    for call in sdk_recording.load():
+        # A string is protobuf in base64: the answer to a protobuf request, which the document leaves out.
+        if not isinstance(call.response.get("data"), str):
+            yield call.path, call.status, call.response
 
 
-def _pool(routes: Mapping[str, Recorded]) -> dict[str, Shape]:
+def _pool(routes: Mapping[str, RouteAnswers]) -> dict[str, Shape]:
     pools: dict[str, Shape] = {name: Shape() for name in RECORDS}
     for one in routes.values():
         for _, shape in one.data.walk():
@@ -137,10 +134,10 @@ def _pool(routes: Mapping[str, Recorded]) -> dict[str, Shape]:
                 pools[name].merge(Shape(fields=shape.fields, present=shape.present, seen=shape.seen))
     missing = [name for name, pool in pools.items() if not pool.seen]
     if missing:
-        raise ValueError(f"No recorded answer holds these records: {missing}")
+        raise ValueError(f"No recorded answer contains these record types: {missing}")
     return pools
 
 
 def record_name(shape: Shape) -> str:
-    """Which record a shape is, "" for none."""
+    """The name of the record type of a shape; "" for none."""
     return next((name for name, record in RECORDS.items() if record.describes(shape)), "")

@@ -1,4 +1,4 @@
-"""The generated documents by file name, and `python -m suites.contract.openim.document DIRECTORY` to write them."""
+"""The generated documents by file name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 
 
 def write_pages(directory: Path) -> None:
-    """Write all documents."""
+    """Write all documents to a directory, which is created if needed."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (directory / name).write_text(page(), encoding="utf-8")

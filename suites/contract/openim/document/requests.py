@@ -1,4 +1,4 @@
-"""The request side, generated from the dataclasses that the double binds bodies to."""
+"""The descriptions of requests, generated from the dataclasses of the double."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _PLAIN: dict[Any, dict[str, Any]] = {str: {"type": "string"}, bool: {"type": "bo
 
 
 class Requests:
-    """Schemas of requests, collected under their names as they are asked for."""
+    """The schemas of requests by name, collected while they are requested."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, dict[str, Any]] = {}
         self._described: dict[str, Any] = {}
 
     def schema(self, request: type[Any]) -> dict[str, Any]:
-        """A reference to the schema of this request, or of a message inside one.
+        """A reference to the schema of a request, or of a message inside one.
 
-        Nothing is required and unknown names are allowed, since the server's decoder sees it so; null leaves a field
-        as it was. What a route refuses beyond that is in its errCodes.
+        Like the decoder of the server, the schema requires no field, allows unknown names, and allows null everywhere.
+        Other refusals of a route are described by its errCodes.
         """
         name = _name(request)
         if self._described.setdefault(name, request) is not request:
-            # Another area has a request of this name: the later one carries its own area's too.
+            # Another area has a request of this name: the later one gets the name of its area as a prefix.
             name = request.__module__.rpartition(".")[2].capitalize() + name
             if self._described.setdefault(name, request) is not request:
                 raise ValueError(f"Two requests are named {name}: {self._described[name]} and {request}")
         if name not in self.schemas:
-            self.schemas[name] = {}  # first, so that a message may hold itself
+            self.schemas[name] = {}  # before the fields, because a message may contain itself
             hints = typing.get_type_hints(request, include_extras=True)
             described = {
                 "type": ["object", "null"],
@@ -48,7 +48,7 @@ class Requests:
         return {"$ref": f"#/components/schemas/{name}"}
 
     def _value(self, hint: Any) -> dict[str, Any]:
-        """A field's schema: null is allowed everywhere."""
+        """The schema of a field; null is always allowed."""
         if typing.get_origin(hint) in (typing.Union, types.UnionType):
             hint = next(one for one in typing.get_args(hint) if one is not type(None))
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)

@@ -1,4 +1,4 @@
-"""From what was learnt of answers to JSON schemas."""
+"""Rendering the shapes of answers as JSON schemas."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from fixtures.wire import openim_api_pb2 as api_pb
 from suites.contract.openim.document.answers import record_name
 from suites.contract.openim.document.shapes import MAPS, Shape
 
-# What the recordings only show as null, never as null, or not at all, and is known from the definitions of the messages:
-# where -> what it is, if it is not null. `[x]` a list, `{x}` a map, a capital letter a record, `?` a key that may be missing.
+# Values that the recordings show only as null, never as null, or not at all, and whose type is known from the definitions
+# of the messages: path -> type other than null. `[x]` is a list, `{x}` a map, a capital letter begins the name of a record
+# type, `?` marks a key that may be missing.
 UNSEEN: Final[Mapping[str, str]] = {
     "MsgData.atUserIDList": "[string]",
-    "ConversationOfList.user": "User",  # of a single chat; recorded there alone
-    "ConversationOfList.friend": "Friendship",  # recorded null alone; the published protocol names its fields
+    "ConversationOfList.user": "User",  # of a single chat, and recorded only there
+    "ConversationOfList.friend": "Friendship",  # recorded only as null; the published protocol names its fields
     "ConversationOfList.group": "Group",
     "/conversation/get_incremental_conversations data.delete": "[string]",
     "/conversation/get_incremental_conversations data.update": "[Conversation]",
@@ -43,9 +44,11 @@ _PLAIN: Final[Mapping[int, str]] = {
 
 
 def render(shape: Shape, at: str, *, whole: bool = False) -> dict[str, Any]:
-    """The schema of a shape that stands at this place. A record is referred to, unless it is to be shown whole.
+    """The schema of a shape. Every list may be null, because the server writes empty lists as null (rarely as `[]`).
 
-    A list may be null wherever it was seen: the server writes an empty one so (seldom as `[]`).
+    Args:
+        at: the path of the shape.
+        whole: write out a record instead of a reference to it.
     """
     if at in UNSEEN:
         return _declared(UNSEEN[at])
@@ -72,7 +75,7 @@ def _fields(shape: Shape, at: str) -> dict[str, Any]:
     }
     return {
         "properties": {**properties, **more},
-        # An empty map was never seen: its key is left out.
+        # The server leaves out the key of an empty map.
         "required": [key for key in shape.required if key not in MAPS],
         "additionalProperties": False,
     }
@@ -89,7 +92,7 @@ def _declared(what: str) -> dict[str, Any]:
 
 
 def _message(kind: type[Message]) -> dict[str, Any]:
-    """A message of plain fields as JSON: all keys are written."""
+    """The schema of a message with scalar fields as JSON; all keys are required."""
     properties = {field.name: {"type": _PLAIN[field.type]} for field in kind.DESCRIPTOR.fields}
     return {
         "type": "object",

@@ -1,4 +1,4 @@
-"""What values look like, learnt from examples: types, keys, which of them are always there, and null or not."""
+"""Shapes of JSON values, collected from examples: types, keys, which keys are always present, and whether null occurs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 # Objects whose keys are data: conversation ids, days, setting names, group ids.
 MAPS = frozenset("maxSeqs minSeqs msgs notificationMsgs seqs count dateCount configs respList options".split())
 _KINDS: dict[type, str] = {type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string"}
-# What stands in a recording for a value that was too long to keep, or for an encoded one.
+# The symbols of a recording for texts that are too long or encoded.
 _TEXT_SYMBOLS = {"$base64_json", "$string"}
 
 
 @dataclass
 class Shape:
-    """All examples of one place together. `seen` counts its objects, `present` how many of them had a key."""
+    """The examples of one path. `seen` counts the objects, `present` in how many of them a key is present."""
 
     kinds: set[str] = field(default_factory=set)
     fields: dict[str, Shape] = field(default_factory=dict)
@@ -26,16 +26,16 @@ class Shape:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys that any example had."""
+        """The keys of all examples."""
         return frozenset(self.fields)
 
     @property
     def required(self) -> list[str]:
-        """The keys that every example had, in the order of the wire."""
+        """The keys that are in every example, in the order of the answers."""
         return [key for key in self.fields if self.present[key] == self.seen]
 
     def add(self, value: Any, name: str = "") -> None:
-        """Learn from one more value, which stands under this key."""
+        """Add an example; `name` is its key."""
         if isinstance(value, dict) and len(value) == 1:
             ((symbol, detail),) = value.items()
             if symbol in _TEXT_SYMBOLS:
@@ -62,12 +62,12 @@ class Shape:
         self.seen += 1
         for key, one in value.items():
             if "{P}" in key or "<" in key:
-                raise ValueError(f"{key!r} is data and not the name of a field: declare its map in MAPS")
+                raise ValueError(f"{key!r} is data and not the name of a field: add the name of its map to MAPS")
             self.fields.setdefault(key, Shape()).add(one, key)
             self.present[key] = self.present.get(key, 0) + 1
 
     def merge(self, other: Shape) -> None:
-        """Learn all that another shape has learnt."""
+        """Add all examples of another shape."""
         self.kinds |= other.kinds
         self.seen += other.seen
         for key, shape in other.fields.items():
@@ -76,12 +76,12 @@ class Shape:
         for name in ("items", "values"):
             theirs: Shape | None = getattr(other, name)
             if theirs is not None:
-                ours: Shape = getattr(self, name) or Shape()
-                ours.merge(theirs)
-                setattr(self, name, ours)
+                mine: Shape = getattr(self, name) or Shape()
+                mine.merge(theirs)
+                setattr(self, name, mine)
 
     def walk(self, path: str = "") -> Iterator[tuple[str, Shape]]:
-        """This shape and all inside it, with where they are: `data.users[].userID`, `data.maxSeqs{}`."""
+        """(path, shape) of this shape and all inside it, with paths such as `data.users[].userID` and `data.maxSeqs{}`."""
         yield path, self
         for key, shape in self.fields.items():
             yield from shape.walk(f"{path}.{key}".lstrip("."))

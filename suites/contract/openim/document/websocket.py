@@ -1,4 +1,4 @@
-"""The page of the WebSocket gateway: identifiers and messages from their declarations, the rest from a table of facts."""
+"""The page about the WebSocket gateway: identifiers and messages from declarations, the rest from `websocket.toml`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _INTRODUCTION: Final = """\
 
 # The WebSocket gateway of OpenIM
 
-What a client and the server say to each other, as recorded on 2026-11-23 from open-im-server at commit 7848d7c (version
-3.8, default settings, multi-login policy 1). Numbers in brackets are the recorded sessions that show a fact; *source*
-marks what was read in the server's source and not seen.
+The protocol between client and server, as recorded on 2026-11-23 with open-im-server at commit 7848d7c (version 3.8,
+default settings, multi-login policy 1). Numbers in brackets are the recorded sessions that show a fact; *source* marks
+what was read in the source of the server and not observed.
 """
 _MESSAGES: Final = (
-    "What stands in `data`, as Protocol Buffers (proto3). NotificationElem, MarkAsReadTips and RevokeMsgTips travel as JSON "
-    "instead: a notification's `content` is a NotificationElem, whose `detail` is the text of the other."
+    "The messages in `data`, as Protocol Buffers (proto3). NotificationElem, MarkAsReadTips and RevokeMsgTips are JSON "
+    "instead: `content` of a notification is a NotificationElem, and its `detail` is one of the others as text."
 )
 _TYPES: Final = {
     value: name.removeprefix("TYPE_").lower()
     for name, value in vars(FieldDescriptor).items()
     if name.startswith("TYPE_")
 }
-_KINDS: Final[Mapping[Any, str]] = {int: "integer", str: "string", bytes | None: "bytes, or none"}
+_KINDS: Final[Mapping[Any, str]] = {int: "integer", str: "string", bytes | None: "bytes or null"}
 
 
 def page() -> str:
-    """The page."""
+    """The page as Markdown."""
     facts = tomllib.loads(Path(__file__).with_name("websocket.toml").read_text(encoding="utf-8"))
     parts = [
         [_INTRODUCTION],
@@ -52,7 +52,7 @@ def page() -> str:
         [
             "## Refusals",
             "",
-            "The connection stays.",
+            "A refusal does not end the connection.",
             "",
             "| errCode | when |",
             "|---|---|",
@@ -60,7 +60,7 @@ def page() -> str:
             "",
         ],
         ["## Pushes", "", *_facts(facts["pushes"])],
-        ["## The end of a connection, and what keeps it", "", *_facts(facts["closing"])],
+        ["## Heartbeats and the end of a connection", "", *_facts(facts["closing"])],
         ["## Messages", "", _MESSAGES, "", *_messages()],
     ]
     return "\n".join(line for part in parts for line in part).rstrip() + "\n"

@@ -1,1 +1,1 @@
-"""The WebSocket half: recorded sessions, replayed frame by frame over a client that hides nothing of the wire."""
+"""The recorded WebSocket sessions, and replaying them frame by frame."""

@@ -1,7 +1,7 @@
-"""Binary frames as plain data: an envelope's fields as they are on the wire, its protobuf and the JSON inside it opened.
+"""Decoding binary frames to plain data: the fields of the envelope, the protobuf in it, and the JSON inside that.
 
-What is absent stays absent (`data` null, "" and missing are three things, gob leaves zero fields out), so that comparing
-two frames compares what a client's decoder sees.
+Absent fields stay absent: `data` null, "" and missing are three values, and gob leaves zero fields out. So comparing two
+frames compares what the decoder of a client sees.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import zlib
 from contextlib import suppress
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf.message import DecodeError
 
 from fixtures.wire import gob
 from fixtures.wire.identifiers import PAYLOADS, ReqIdentifier
+from suites.contract.openim.shared.protobuf import as_dict
 
 _GOB_NAMES = {
     "ReqIdentifier": "reqIdentifier",
@@ -41,7 +40,7 @@ def encoding_of(handshake: dict[str, Any]) -> str:
 
 
 def decode_answer(encoding: str, raw: bytes) -> dict[str, Any]:
-    """A frame of the server's; what cannot be decoded is shown as `$undecodable`."""
+    """A frame of the server. What cannot be decoded becomes `{"$undecodable": …}`."""
     try:
         plain = gzip.decompress(raw) if encoding.endswith("+gzip") else raw
         if encoding.startswith("gob"):
@@ -49,7 +48,7 @@ def decode_answer(encoding: str, raw: bytes) -> dict[str, Any]:
         else:
             found = json.loads(plain)
             if not isinstance(found, dict):
-                raise ValueError("no object")
+                raise ValueError("not an object")
             if isinstance(found.get("data"), str):
                 found["data"] = base64.b64decode(found["data"], validate=True)
     except (ValueError, OSError, EOFError, zlib.error, binascii.Error) as error:
@@ -60,7 +59,7 @@ def decode_answer(encoding: str, raw: bytes) -> dict[str, Any]:
 
 
 def request_text(encoding: str, raw: bytes) -> str:
-    """A client's frame as text in which the ids of its protobuf can be found; "" for one that is no envelope."""
+    """The payload of a frame of a client as text, in which ids can be searched; "" for one that is not an envelope."""
     try:
         plain = gzip.decompress(raw) if encoding.endswith("+gzip") else raw
         if not encoding.startswith("gob"):
@@ -73,19 +72,19 @@ def request_text(encoding: str, raw: bytes) -> str:
     return plain.decode("latin-1")
 
 
-def is_push(shown: dict[str, Any]) -> bool:
+def is_push(decoded: dict[str, Any]) -> bool:
     """Whether a decoded frame is a push."""
-    return shown.get("reqIdentifier") == ReqIdentifier.PUSH_MSG
+    return decoded.get("reqIdentifier") == ReqIdentifier.PUSH_MSG
 
 
-def is_kick(shown: dict[str, Any]) -> bool:
-    """Whether a decoded frame tells that the connection is over."""
-    return shown.get("reqIdentifier") == ReqIdentifier.KICKED
+def is_kick(decoded: dict[str, Any]) -> bool:
+    """Whether a decoded frame announces that the user is kicked."""
+    return decoded.get("reqIdentifier") == ReqIdentifier.KICKED
 
 
-def messages_in(shown: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
-    """(branch, conversation, message) of everything in a push or a pull."""
-    data = shown.get("data")
+def messages_in(decoded: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(branch, conversation, message) of every message in a push or a pull. The branch is `msgs` or `notificationMsgs`."""
+    data = decoded.get("data")
     if not isinstance(data, dict):
         return []
     return [
@@ -109,36 +108,11 @@ def _payload(identifier: Any, data: bytes) -> Any:
         message.ParseFromString(data)
     except DecodeError:
         return {"$undecodable": data.hex()}
-    return plain(message)
-
-
-def plain(message: Message) -> dict[str, Any]:
-    """A protobuf message as a dictionary of what is set; unknown fields are named under `$unknown`."""
-    found: dict[str, Any] = {}
-    for field, value in message.ListFields():
-        found[field.name] = _field(field, value)
-    unknown = [entry.field_number for entry in UnknownFieldSet(message)]  # type: ignore[attr-defined]
-    if unknown:
-        found["$unknown"] = unknown
-    return found
-
-
-def _field(field: FieldDescriptor, value: Any) -> Any:
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        return {str(key): _value(one) for key, one in value.items()}
-    if field.is_repeated:
-        return [_value(one) for one in value]
-    return _value(value)
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Message):
-        return plain(value)
-    return _content(value) if isinstance(value, bytes) else value
+    return as_dict(message, _content, with_unknown=True)
 
 
 def _content(value: bytes) -> Any:
-    """A message's content: text as it is, since servers pass it on; only what a notice says is opened, JSON in JSON."""
+    """The content of a message. Servers pass on the text of users, so it stays text; a notification is decoded."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Comparing the HTTP answer to a handshake."""
+"""Comparing the HTTP response to a handshake."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from suites.contract.openim.ws.client import Handshake
+from fixtures.clients.raw_websocket import Handshake
+from suites.contract.openim.ws.comparison import WsComparison
 from suites.contract.openim.ws.recording import Line
-from suites.contract.openim.ws.unify import Unifier
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = re.compile(rb"(?im)^Sec-WebSocket-Key: *([^\r\n]+)")
-_OF_THE_MOMENT = {"date", "content-length", "sec-websocket-accept"}
-# Whether the HTTP connection of a refusal may be used again is between a server and the next hop; no client looks.
+_CHANGING = {"date", "content-length", "sec-websocket-accept"}
+# Hop-by-hop headers of a refusal are set by the server or a proxy; clients ignore them.
 _BETWEEN_HOPS = {"connection", "keep-alive"}
 
 
-def judge_handshake(line: Line, answer: Handshake | None, head: bytes, unifier: Unifier) -> Iterator[str]:
-    """How an answer differs from the recorded one: status, headers, body, and whether the key was answered rightly."""
+def judge_handshake(line: Line, answer: Handshake | None, head: bytes, comparison: WsComparison) -> Iterator[str]:
+    """Each difference from the recorded response: status, headers, body, and whether Sec-WebSocket-Accept is right."""
     recorded = line.decoded
     if answer is None:
-        yield "no HTTP answer"
+        yield "no HTTP response"
         return
     if answer.status != recorded["status"]:
         yield f"HTTP {answer.status} {answer.body[:120]!r}, recorded {recorded['status']}"
         return
-    ignored = _OF_THE_MOMENT if answer.status == 101 else _OF_THE_MOMENT | _BETWEEN_HOPS
-    lasting, shown = (_without(headers, ignored) for headers in (recorded["headers"], answer.headers))
-    yield from unifier.differences("headers", lasting, shown)
+    ignored = _CHANGING if answer.status == 101 else _CHANGING | _BETWEEN_HOPS
+    recorded_headers, headers = (_without(headers, ignored) for headers in (recorded["headers"], answer.headers))
+    yield from comparison.differences(recorded_headers, headers, "headers")
     if answer.status == 101:
         yield from _accepted(answer, head)
         return
-    yield from _body(recorded, answer, unifier)
+    yield from _body(recorded, answer, comparison)
 
 
 def _without(headers: dict[str, str], ignored: set[str]) -> dict[str, str]:
@@ -49,16 +49,16 @@ def _accepted(answer: Handshake, head: bytes) -> Iterator[str]:
     digest = hashlib.sha1(found[1].strip() + _GUID, usedforsecurity=False).digest()
     accept = {name.lower(): value for name, value in answer.headers.items()}.get("sec-websocket-accept")
     if accept != base64.b64encode(digest).decode():
-        yield f"Sec-WebSocket-Accept is {accept!r}, which does not answer the key"
+        yield f"Sec-WebSocket-Accept is {accept!r}, which does not match the key"
 
 
-def _body(recorded: dict[str, Any], answer: Handshake, unifier: Unifier) -> Iterator[str]:
+def _body(recorded: dict[str, Any], answer: Handshake, comparison: WsComparison) -> Iterator[str]:
     if "body_text" in recorded:
-        yield from unifier.differences("body", recorded["body_text"], answer.body.decode(errors="replace"))
+        yield from comparison.differences(recorded["body_text"], answer.body.decode(errors="replace"), "body")
         return
     try:
         body = json.loads(answer.body)
     except ValueError:
-        yield f"body {answer.body[:120]!r} is no JSON"
+        yield f"body {answer.body[:120]!r} is not JSON"
         return
-    yield from unifier.differences("body", recorded["body"], body)
+    yield from comparison.differences(recorded["body"], body, "body")

@@ -1,9 +1,10 @@
-"""Comparing what a session showed with what was recorded.
+"""Comparing what a replayed session showed with the recording.
 
-Each recorded line of the server's and each REST answer is one case. In order are compared, for each connection: answers,
-texts and pongs (requests are handled one at a time); pushes of one conversation by their seq; the end. Not promised by
-the wire, and not compared: whether an ack or a push of the same message comes first, how pushes of different
-conversations interleave, pings outside the sessions about silence, the operationID of pushes that REST caused.
+Each recorded line of the server and each REST answer is one case. On each connection these are compared in order:
+answers, texts and pongs (a gateway handles one request at a time [F113]); pushes of one conversation by their seq; the
+end. These are not compared, because OpenIM does not promise them: whether the acknowledgement or the push of a message
+comes first, how pushes of different conversations interleave, pings outside the sessions about silence, and the
+operationID of pushes that REST calls caused.
 """
 
 from __future__ import annotations
@@ -12,59 +13,62 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from fixtures.clients.raw_websocket import Frame
+from suites.contract.openim.shared.comparison import shown
+from suites.contract.openim.shared.traced_connection import Trace
 from suites.contract.openim.ws import frames
-from suites.contract.openim.ws.client import Frame, Trace
+from suites.contract.openim.ws.comparison import WsComparison
 from suites.contract.openim.ws.handshakes import judge_handshake
-from suites.contract.openim.ws.lossy import with_seq
-from suites.contract.openim.ws.notes import Notes
-from suites.contract.openim.ws.perform import Performed, frame_stream, stream_of
-from suites.contract.openim.ws.pushes import Pushes
+from suites.contract.openim.ws.nondeterminism import with_highest_seq
+from suites.contract.openim.ws.player import SessionResult
+from suites.contract.openim.ws.pushes import PushJudge
 from suites.contract.openim.ws.recording import Line, Session, Source
-from suites.contract.openim.ws.unify import Unifier, shown
+from suites.contract.openim.ws.session_settings import SessionSettings
+from suites.contract.openim.ws.streams import stream_of, stream_of_frame
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """One case as it went; no differences means that it is the recorded one."""
+class WsOutcome:
+    """One case; without differences it is as recorded."""
 
     session: str
     case: str
     differences: list[str] = field(default_factory=list)
 
     @property
-    def told(self) -> str:
-        """What deviations are matched with, and what a reader reads."""
+    def text(self) -> str:
+        """The case and its differences, for readers, and for matching with deviations."""
         return f"{self.case}: {'; '.join(self.differences)}"
 
 
-def judge(performed: Performed, notes: Notes) -> list[Outcome]:
+def judge(result: SessionResult, settings: SessionSettings) -> list[WsOutcome]:
     """The outcome of each case, and of each frame that was not recorded."""
-    return list(_Judge(performed, notes).outcomes())
+    return list(_Judge(result, settings).outcomes())
 
 
 class _Judge:
-    def __init__(self, performed: Performed, notes: Notes) -> None:
-        self._performed, self._notes = performed, notes
-        self._session: Session = performed.session
-        self._unifier = Unifier(performed.symbols, self._session.given_times)
+    def __init__(self, result: SessionResult, settings: SessionSettings) -> None:
+        self._result, self._settings = result, settings
+        self._session: Session = result.session
+        self._comparison = WsComparison(result.bindings, self._session.given_times)
 
-    def outcomes(self) -> Iterator[Outcome]:
-        # Answers come first: they tell the ids by which pushes are recognised.
-        yield from self._answers_of_rest()
+    def outcomes(self) -> Iterator[WsOutcome]:
+        # Answers come first: they bind the ids by which pushes are recognised.
+        yield from self._rest_answers()
         for conn, lines in self._by_conn().items():
-            trace = self._performed.traces.get(conn, Trace())
+            trace = self._result.traces.get(conn, Trace())
             yield from self._handshake(conn, lines, trace)
             yield from self._replies(conn, lines, trace)
-        pushes = Pushes(self._performed, self._notes, self._unifier)
+        pushes = PushJudge(self._result, self._settings, self._comparison)
         for conn, lines in self._by_conn().items():
-            trace = self._performed.traces.get(conn, Trace())
+            trace = self._result.traces.get(conn, Trace())
             recorded = [line for line in lines if stream_of(line) == "push"]
-            for case, differences in pushes.judge(conn, recorded, self._of(trace, conn, "push")):
+            for case, differences in pushes.judge(conn, recorded, self._frames(trace, conn, "push")):
                 yield self._outcome(f"{conn} {case}", differences)
             yield from self._ending(conn, lines, trace)
 
-    def _outcome(self, case: str, differences: Iterable[str]) -> Outcome:
-        return Outcome(session=self._session.name, case=case, differences=list(differences))
+    def _outcome(self, case: str, differences: Iterable[str]) -> WsOutcome:
+        return WsOutcome(session=self._session.name, case=case, differences=list(differences))
 
     def _by_conn(self) -> dict[str, list[Line]]:
         found: dict[str, list[Line]] = {}
@@ -75,30 +79,31 @@ class _Judge:
                 found.setdefault(line.conn, []).append(line)
         return found
 
-    def _of(self, trace: Trace, conn: str, stream: str) -> list[Frame]:
+    def _frames(self, trace: Trace, conn: str, stream: str) -> list[Frame]:
         encoding = self._session.encodings[conn]
-        return [frame for frame in trace.frames if frame_stream(frame, encoding) == stream]
+        return [frame for frame in trace.frames if stream_of_frame(frame, encoding) == stream]
 
-    def _answers_of_rest(self) -> Iterator[Outcome]:
+    def _rest_answers(self) -> Iterator[WsOutcome]:
         for line in self._session.lines:
             if line.source is Source.REST:
-                answer = self._performed.answers.get(line.number)
-                found = self._unifier.differences("$", line.decoded["response"], answer)
+                answer = self._result.answers.get(line.number)
+                found = self._comparison.differences(line.decoded["response"], answer)
                 yield self._outcome(f"REST {line.decoded['path']} (line {line.number})", found)
 
-    def _handshake(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[Outcome]:
+    def _handshake(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         for line in lines:
             if line.kind == "handshake":
                 sent = next(one for one in self._session.lines if one.conn == conn and one.kind == "handshake")
-                head = self._performed.sent.get(sent.number, b"")
-                yield self._outcome(f"{conn} handshake", judge_handshake(line, trace.handshake, head, self._unifier))
+                head = self._result.sent.get(sent.number, b"")
+                differences = judge_handshake(line, trace.handshake, head, self._comparison)
+                yield self._outcome(f"{conn} handshake", differences)
 
-    def _replies(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[Outcome]:
+    def _replies(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         recorded = [line for line in lines if stream_of(line) == "reply"]
-        actual = self._of(trace, conn, "reply")
+        actual = self._frames(trace, conn, "reply")
         encoding = self._session.encodings[conn]
         keys = [_reply_key(frame, encoding) for frame in actual]
-        wanted = [self._performed.symbols.fill(_line_key(line)) for line in recorded]
+        wanted = [self._result.bindings.fill_text(_line_key(line)) for line in recorded]
         left = list(range(len(actual)))
         last = -1
         for line, key in zip(recorded, wanted, strict=True):
@@ -114,66 +119,69 @@ class _Judge:
             last = max(last, at)
             yield self._outcome(case, found)
         for index in left:
-            yield self._outcome(f"{conn} {keys[index]}", [f"was not recorded: {_told(actual[index], encoding)}"])
+            yield self._outcome(f"{conn} {keys[index]}", [f"was not recorded: {_shown(actual[index], encoding)}"])
 
     def _reply(self, line: Line, frame: Frame, encoding: str) -> Iterator[str]:
         if frame.oddity:
-            yield frame.oddity
+            yield f"odd frame: {frame.oddity}"
         if frame.kind == "binary":
-            recorded = with_seq(line.shown, self._survivors(line.conn)) if self._notes.lossy else line.shown
-            yield from self._unifier.differences("$", recorded, frames.decode_answer(encoding, frame.payload))
+            recorded = line.decoded_frame
+            if self._settings.lossy:
+                recorded = with_highest_seq(recorded, self._count_pushes(line.conn))
+            yield from self._comparison.differences(recorded, frames.decode_answer(encoding, frame.payload))
         else:
-            yield from self._unifier.differences("$", line.raw.decode(), frame.payload.decode(errors="replace"))
+            yield from self._comparison.differences(line.raw.decode(), frame.payload.decode(errors="replace"))
 
-    def _survivors(self, conn: str) -> int:
-        return len(self._of(self._performed.traces[conn], conn, "push"))
+    def _count_pushes(self, conn: str) -> int:
+        return len(self._frames(self._result.traces[conn], conn, "push"))
 
-    def _ending(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[Outcome]:
+    def _ending(self, conn: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
         for stream in ("kick", "close", "ping"):
-            if stream != "ping" or self._notes.heartbeat:
-                yield from self._counted(conn, stream, lines, trace)
+            if stream != "ping" or self._settings.heartbeat:
+                yield from self._by_position(conn, stream, lines, trace)
         end = next((line for line in lines if line.is_tcp_end), None)
         if end is not None:
             yield self._outcome(f"{conn} end of TCP", self._end(end, lines, trace))
         elif trace.end in ("eof", "reset") and (trace.handshake is None or trace.handshake.status == 101):
             yield self._outcome(f"{conn} end of TCP", ["the server ended the connection; it stayed open when recorded"])
 
-    def _counted(self, conn: str, stream: str, lines: list[Line], trace: Trace) -> Iterator[Outcome]:
-        """Frames that are told apart by their place alone."""
+    def _by_position(self, conn: str, stream: str, lines: list[Line], trace: Trace) -> Iterator[WsOutcome]:
+        """Compare frames that can be identified only by their position in the stream."""
         recorded = [line for line in lines if stream_of(line) == stream]
-        actual = self._of(trace, conn, stream)
+        actual = self._frames(trace, conn, stream)
         encoding = self._session.encodings[conn]
         for index, line in enumerate(recorded):
             case = f"{conn} {stream} (line {line.number})"
             if index >= len(actual):
                 yield self._outcome(case, ["is missing"])
                 continue
-            found = list(self._plain(line, actual[index], encoding))
-            if self._notes.heartbeat:
-                found += self._timely(conn, line, actual[index].at_s, trace)
+            found = list(self._frame(line, actual[index], encoding))
+            if self._settings.heartbeat:
+                found += self._lateness(conn, line, actual[index].at_s, trace)
             if stream == "kick" and trace.frames[-1] is not actual[index]:
-                found.append("more frames came after it")
+                found.append("was followed by more frames")
             yield self._outcome(case, found)
         for frame in actual[len(recorded) :]:
-            yield self._outcome(f"{conn} {stream}", [f"was not recorded: {_told(frame, encoding)}"])
+            yield self._outcome(f"{conn} {stream}", [f"was not recorded: {_shown(frame, encoding)}"])
 
-    def _plain(self, line: Line, frame: Frame, encoding: str) -> Iterator[str]:
+    def _frame(self, line: Line, frame: Frame, encoding: str) -> Iterator[str]:
         if frame.kind == "binary":
-            yield from self._unifier.differences("$", line.shown, frames.decode_answer(encoding, frame.payload))
+            actual = frames.decode_answer(encoding, frame.payload)
+            yield from self._comparison.differences(line.decoded_frame, actual)
         elif frame.payload != line.raw:
             yield f"holds {frame.payload!r}, recorded {line.raw!r}"
 
     def _end(self, line: Line, lines: list[Line], trace: Trace) -> Iterator[str]:
         if trace.end not in ("eof", "reset"):
             yield "the server did not end the connection"
-        elif self._notes.heartbeat and not any(one.kind == "close" and not one.is_tcp_end for one in lines):
-            yield from self._timely(line.conn, line, trace.ended_at_s, trace)
+        elif self._settings.heartbeat and not any(one.kind == "close" and not one.is_tcp_end for one in lines):
+            yield from self._lateness(line.conn, line, trace.ended_at_s, trace)
 
-    def _timely(self, conn: str, line: Line, at_s: float, trace: Trace) -> Iterator[str]:
-        """In the sessions about silence, when something came is what they are about."""
+    def _lateness(self, conn: str, line: Line, at_s: float, trace: Trace) -> Iterator[str]:
+        """In the sessions about silence the times are compared, with a tolerance of 2 s or 10 %."""
         opened = next(one for one in self._session.lines if one.conn == conn and one.source is Source.SERVER)
         recorded_s = (line.t_ms - opened.t_ms) / 1000
-        actual_s = (at_s - trace.opened_at_s) / self._performed.heartbeat_scale
+        actual_s = (at_s - trace.opened_at_s) / self._result.heartbeat_scale
         if abs(recorded_s - actual_s) > max(2.0, recorded_s * 0.1):
             yield f"came after {actual_s:.1f} s, recorded {recorded_s:.1f} s"
 
@@ -181,7 +189,7 @@ class _Judge:
 def _line_key(line: Line) -> str:
     if line.kind != "binary":
         return f"{line.kind} {line.raw.decode(errors='replace')}"
-    return _binary_key(line.shown)
+    return _binary_key(line.decoded_frame)
 
 
 def _reply_key(frame: Frame, encoding: str) -> str:
@@ -190,11 +198,11 @@ def _reply_key(frame: Frame, encoding: str) -> str:
     return _binary_key(frames.decode_answer(encoding, frame.payload))
 
 
-def _binary_key(found: dict[str, Any]) -> str:
-    return f"answer {found.get('reqIdentifier')} {found.get('msgIncr', '')!r}"
+def _binary_key(decoded: dict[str, Any]) -> str:
+    return f"answer {decoded.get('reqIdentifier')} {decoded.get('msgIncr', '')!r}"
 
 
-def _told(frame: Frame, encoding: str) -> str:
+def _shown(frame: Frame, encoding: str) -> str:
     if frame.kind == "binary":
         return shown(frames.decode_answer(encoding, frame.payload))
     return repr(frame.payload[:100])

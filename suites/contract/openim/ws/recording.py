@@ -1,29 +1,29 @@
-"""The recorded WebSocket sessions: what was sent, what came, in the order in which it was seen."""
+"""The recorded WebSocket sessions. `recordings/README.md` describes the format."""
 
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from suites.contract.openim.shared.recording_files import DIRECTORY, WS_FILE, read_lines
 from suites.contract.openim.ws import frames
 
-RECORDING = Path(__file__).parents[1] / "recordings" / "ws.jsonl.gz"
+RECORDING = DIRECTORY / WS_FILE
 
 USER = re.compile(r"(?<![0-9A-Za-z])(?:(?:t1_|k)\d\d[a-d]|knobody)(?![0-9A-Za-z])")
-"""A user of a session: "a" of session 10 is k10a (t1_33a in one that was recorded earlier); knobody exists nowhere."""
+"""A user: "a" of session 10 is k10a (t1_33a in a session that was recorded earlier); knobody is never registered."""
 NOBODY = "knobody"
 
 
 class Source(StrEnum):
-    """Who a line is from."""
+    """Whose act a line records. A note is of the recorder."""
 
     CLIENT = "client"
     SERVER = "server"
@@ -37,7 +37,7 @@ class Line:
 
     Attributes:
         raw: a frame's payload after unmasking, or the bytes of an HTTP head and body.
-        pause_ms: how long the client stood still before it; None where the times of the lines tell.
+        pause_ms: how long the client did nothing before the line; None where `t_ms` of the lines gives it.
     """
 
     number: int
@@ -56,37 +56,37 @@ class Line:
         return self.kind == "close" and "tcp" in self.decoded
 
     @cached_property
-    def shown(self) -> dict[str, Any]:
-        """A binary frame of the server's with everything in it decoded, as `frames.decode_answer` shows it."""
+    def decoded_frame(self) -> dict[str, Any]:
+        """A binary frame of the server as `frames.decode_answer` decodes it."""
         return frames.decode_answer(self.encoding, self.raw)
 
     @property
     def is_push(self) -> bool:
-        """Whether this is a message that the server sent unasked."""
-        return self.kind == "binary" and self.source is Source.SERVER and frames.is_push(self.shown)
+        """Whether this is a push of the server."""
+        return self.kind == "binary" and self.source is Source.SERVER and frames.is_push(self.decoded_frame)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One recorded conversation of one or more connections."""
+    """One recorded exchange over one or more connections."""
 
     name: str
     lines: tuple[Line, ...]
 
     @property
     def number(self) -> str:
-        """The two digits that it is spoken of by."""
+        """The two digits that the name begins with."""
         return self.name[:2]
 
     @property
     def note(self) -> str:
-        """What the session shows."""
+        """What the session is about; "" where the recorder noted nothing."""
         first = self.lines[0]
         return str(first.decoded["note"]) if first.source is Source.NOTE else ""
 
     @cached_property
     def users(self) -> list[str]:
-        """The users that must exist, in the order of their names."""
+        """The users that must be registered, sorted."""
         found: set[str] = set()
         for line in self.lines:
             found.update(USER.findall(json.dumps(line.decoded, ensure_ascii=False)))
@@ -96,7 +96,7 @@ class Session:
 
     @cached_property
     def groups(self) -> list[str]:
-        """The group ids that the server gave in this session."""
+        """The ids of the groups that were created in this session."""
         return [str(group) for line in self.lines if (group := created_group(line.decoded)) is not None]
 
     @cached_property
@@ -116,14 +116,14 @@ class Session:
 
 
 def created_group(rest: Any) -> str | None:
-    """The id in the answer to a `create_group`, None for any other line."""
+    """The group id in the answer of a `create_group` line; None for any other line."""
     if not isinstance(rest, dict) or rest.get("path") != "/group/create_group":
         return None
     return group_in(rest.get("response"))
 
 
 def group_in(answer: Any) -> str | None:
-    """The group id in an answer, None where there is none."""
+    """The group id in an answer; None if there is none."""
     data = answer.get("data") if isinstance(answer, dict) else None
     info = data.get("groupInfo") if isinstance(data, dict) else None
     group_id = info.get("groupID") if isinstance(info, dict) else None
@@ -132,23 +132,16 @@ def group_in(answer: Any) -> str | None:
 
 def load(path: Path = RECORDING) -> list[Session]:
     """All sessions, in recorded order."""
-    return sessions_of(_rows(path))
+    return sessions_of(read_lines(path))
 
 
 def sessions_of(rows: Iterable[dict[str, Any]]) -> list[Session]:
-    """Sessions from their lines."""
+    """The sessions that these lines of a recording make up."""
     sessions: dict[str, list[Line]] = {}
     for row in rows:
         lines = sessions.setdefault(row["session"], [])
         lines.append(_line(len(lines), row))
     return [Session(name=name, lines=tuple(lines)) for name, lines in sessions.items()]
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
 
 
 def _line(number: int, row: dict[str, Any]) -> Line:
@@ -164,13 +157,13 @@ def _line(number: int, row: dict[str, Any]) -> Line:
         kind=kind,
         encoding=row.get("encoding", ""),
         raw=base64.b64decode(row.get("raw_base64", "")),
-        decoded=_one_token(row["session"], row["decoded"]),
+        decoded=_with_one_token(row["session"], row["decoded"]),
         pause_ms=row.get("pause_ms"),
     )
 
 
-def _one_token(session: str, decoded: Any) -> Any:
-    """Session 45 numbers its answers; its note says that the first two hold the identical token."""
+def _with_one_token(session: str, decoded: Any) -> Any:
+    """Session 45 has a symbol for the token of each answer. Its note says that the first two are the identical token."""
     if not session.startswith("45-") or not isinstance(decoded, dict) or "response" not in decoded:
         return decoded
     return json.loads(json.dumps(decoded).replace("<TOKEN issued #104>", "<TOKEN issued #103>"))

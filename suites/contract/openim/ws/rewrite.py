@@ -1,4 +1,4 @@
-"""Changing the texts in messages and frames, and nothing else of them."""
+"""Changing the texts in frames and in the protobuf messages inside them; everything else stays."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from fixtures.wire.envelope import GOB, Answer, EnvelopeError
 from fixtures.wire.identifiers import PAYLOADS, Payloads, ReqIdentifier
 
 Change = Callable[[str], str]
+KindOf = Callable[[Payloads], type[Message] | None]
+"""Which message a payload is: the one of the request or of the answer."""
 
 
-def texts(message: Message, change: Change) -> None:
+def change_texts(message: Message, change: Change) -> None:
     """Change every text in a message: strings, keys of maps, bytes that are UTF-8."""
     for field, value in message.ListFields():
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _map(field, value, change)
         elif field.message_type is not None:
             for one in value if field.is_repeated else [value]:
-                texts(one, change)
+                change_texts(one, change)
         elif field.is_repeated:
             if field.type == FieldDescriptor.TYPE_STRING:
                 value[:] = [change(one) for one in value]
         elif isinstance(value, str):
             setattr(message, field.name, change(value))
         elif isinstance(value, bytes):
-            setattr(message, field.name, plain_text(value, change))
+            setattr(message, field.name, change_text(value, change))
 
 
 def _map(field: FieldDescriptor, entries: Any, change: Change) -> None:
@@ -46,11 +48,11 @@ def _map(field: FieldDescriptor, entries: Any, change: Change) -> None:
     entries.clear()
     for key, data in kept.items():
         entries[key].ParseFromString(data)
-        texts(entries[key], change)
+        change_texts(entries[key], change)
 
 
-def plain_text(raw: bytes, change: Change) -> bytes:
-    """Bytes that are UTF-8 with their text changed; others as they are."""
+def change_text(raw: bytes, change: Change) -> bytes:
+    """Bytes with their text changed; bytes that are not UTF-8 stay."""
     try:
         return change(raw.decode()).encode()
     except UnicodeDecodeError:
@@ -58,43 +60,48 @@ def plain_text(raw: bytes, change: Change) -> bytes:
 
 
 def request(encoding: str, raw: bytes, change: Change) -> bytes:
-    """A client's frame with its texts changed; one that is no envelope is changed as text."""
+    """A frame of a client with its texts changed. One that is not an envelope is changed as text."""
     return _frame(encoding, raw, change, lambda payloads: payloads.request)
 
 
 def answer(encoding: str, raw: bytes, change: Change) -> bytes:
-    """The same for a frame of the server's."""
+    """The same for a frame of the server."""
     return _frame(encoding, raw, change, lambda payloads: payloads.answer)
 
 
-def _frame(encoding: str, raw: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def _frame(encoding: str, raw: bytes, change: Change, kind_of: KindOf) -> bytes:
     zipped = encoding.endswith("+gzip")
     try:
         plain = gzip.decompress(raw) if zipped else raw
         changed = _gob(plain, change, kind_of) if encoding.startswith("gob") else _json(plain, change, kind_of)
     except (ValueError, OSError, EOFError, AttributeError, EnvelopeError):
-        return plain_text(raw, change)
+        return change_text(raw, change)
     return gzip.compress(changed, mtime=0) if zipped else changed
 
 
-def _json(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def _json(plain: bytes, change: Change, kind_of: KindOf) -> bytes:
     envelope: dict[str, Any] = json.loads(plain)
-    identifier = next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
     for key, value in envelope.items():
         if key.lower() == "data" and isinstance(value, str):
-            data = _data(identifier, base64.b64decode(value, validate=True), change, kind_of)
+            data = change_payload(
+                identifier_of(envelope),
+                base64.b64decode(value, validate=True),
+                kind_of,
+                lambda message: change_texts(message, change),
+            )
             envelope[key] = base64.b64encode(data).decode()
         elif isinstance(value, str):
             envelope[key] = change(value)
-    separators = (", ", ": ") if b'": ' in plain[:40] else (",", ":")
-    return json.dumps(envelope, ensure_ascii=False, separators=separators).encode()
+    return json.dumps(envelope, ensure_ascii=False, separators=separators_of(plain)).encode()
 
 
-def _gob(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def _gob(plain: bytes, change: Change, kind_of: KindOf) -> bytes:
     found = dict(gob.decode(plain))
     data = found.get("Data")
     if isinstance(data, bytes):
-        found["Data"] = _data(found.get("ReqIdentifier", 0), data, change, kind_of)
+        found["Data"] = change_payload(
+            found.get("ReqIdentifier", 0), data, kind_of, lambda message: change_texts(message, change)
+        )
     for name in ("SendID", "OperationID", "MsgIncr", "ErrMsg"):
         value = found.get(name)
         if isinstance(value, str):
@@ -124,7 +131,8 @@ def _gob(plain: bytes, change: Change, kind_of: Callable[[Payloads], type[Messag
     )
 
 
-def _data(identifier: Any, data: bytes, change: Change, kind_of: Callable[[Payloads], type[Message] | None]) -> bytes:
+def change_payload(identifier: Any, data: bytes, kind_of: KindOf, change: Callable[[Message], None]) -> bytes:
+    """The `data` of an envelope with its message changed; data that is not a known message stays."""
     try:
         kind = kind_of(PAYLOADS[ReqIdentifier(identifier)])
         message = kind.FromString(data) if kind is not None else None
@@ -132,5 +140,15 @@ def _data(identifier: Any, data: bytes, change: Change, kind_of: Callable[[Paylo
         return data
     if message is None:
         return data
-    texts(message, change)
+    change(message)
     return message.SerializeToString()
+
+
+def identifier_of(envelope: dict[str, Any]) -> Any:
+    """The reqIdentifier of a JSON envelope, whose name may have any case."""
+    return next((value for key, value in envelope.items() if key.lower() == "reqidentifier"), 0)
+
+
+def separators_of(plain: bytes) -> tuple[str, str]:
+    """The separators with which a JSON envelope was written."""
+    return (", ", ": ") if b'": ' in plain[:40] else (",", ":")

@@ -1,0 +1,1 @@
+"""The recorded REST cases, and replaying them."""

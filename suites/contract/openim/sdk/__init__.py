@@ -1,0 +1,1 @@
+"""The recorded calls of published client SDKs, and replaying them."""

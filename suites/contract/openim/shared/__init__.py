@@ -1,0 +1,1 @@
+"""What the replays of REST cases, WebSocket sessions and SDK calls have in common."""

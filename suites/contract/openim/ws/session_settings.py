@@ -1,0 +1,88 @@
+"""The settings for replaying a session that its lines do not give (`sessions.toml`)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_FILE = Path(__file__).parent / "sessions.toml"
+_FLAGS = ("heartbeat", "tokens_first", "interleaved", "lossy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalPush:
+    """Pushes that a server may send or not: on these connections, in this conversation, with these seqs or types."""
+
+    conns: tuple[str, ...]
+    conversation: str
+    seqs: tuple[int, ...] = ()
+    content_types: tuple[int, ...] = ()
+    reason: str
+
+    def covers(self, conn: str, conversation: str, message: dict[str, Any]) -> bool:
+        """Whether this push is one of them. `conversation` is the recorded id."""
+        if conn not in self.conns or conversation != self.conversation:
+            return False
+        if self.content_types:
+            return message.get("contentType") in self.content_types
+        return message.get("seq") in self.seqs
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveDifference:
+    """A difference that is accepted of a live server: `what` is a part of its sentence."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSettings:
+    """The settings of one session; `sessions.toml` describes them."""
+
+    heartbeat: bool = False
+    tokens_first: bool = False
+    interleaved: bool = False
+    lossy: bool = False
+    optional_pushes: tuple[OptionalPush, ...] = ()
+    live_differences: tuple[LiveDifference, ...] = ()
+    double: Mapping[str, Any] = field(default_factory=dict)
+
+
+@cache
+def _all() -> dict[str, SessionSettings]:
+    found = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return {name: _settings(entry) for name, entry in found.items()}
+
+
+def _settings(entry: dict[str, Any]) -> SessionSettings:
+    optional_pushes = tuple(
+        OptionalPush(
+            conns=tuple(one["conns"]),
+            conversation=one["conversation"],
+            seqs=tuple(one.get("seqs", ())),
+            content_types=tuple(one.get("content_types", ())),
+            reason=one["reason"],
+        )
+        for one in entry.get("optional_pushes", ())
+    )
+    return SessionSettings(
+        optional_pushes=optional_pushes,
+        live_differences=tuple(LiveDifference(**one) for one in entry.get("live_differences", ())),
+        double=entry.get("double", {}),
+        **{name: entry[name] for name in _FLAGS if name in entry},
+    )
+
+
+def settings_of(session: str) -> SessionSettings:
+    """The settings of a session, by its full name. Most sessions have none."""
+    return _all().get(session, SessionSettings())
+
+
+def sessions_with_settings() -> list[str]:
+    """The full names of the sessions that have settings."""
+    return list(_all())

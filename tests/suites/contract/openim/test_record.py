@@ -1,0 +1,44 @@
+"""Recording a server: a new recording can be replayed, equals the recorded server, and contains no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+from fixtures.services.openim_double import ADMIN, SECRET, running
+from suites.contract.openim.record import record_ws
+from suites.contract.openim.server import DEFAULT_SECRET, Server
+from suites.contract.openim.ws import recording as ws_recording
+from suites.contract.openim.ws.recorded_result import result_from_recording
+from suites.contract.openim.ws.replay import opener, replay_all
+from tests.suites.contract.openim.recorded_sessions import SESSIONS, wrong
+
+_JWT_START = "eyJhbGciOiJ"
+NUMBERS = ("07", "14", "30", "32", "41", "45")
+
+
+def test_a_new_recording_can_be_replayed() -> None:
+    """Sessions with groups, tokens, exact lengths and gob can be replayed from a new recording, which has no secrets."""
+    sessions = [SESSIONS[number] for number in NUMBERS]
+    rows = asyncio.run(record_ws(None, sessions))
+    text = json.dumps(rows) + "".join(base64.b64decode(row.get("raw_base64", "")).decode("latin-1") for row in rows)
+    assert _JWT_START not in text
+    assert DEFAULT_SECRET not in text
+    recorded = ws_recording.sessions_of(rows)
+    assert [session.users for session in recorded] == [session.users for session in sessions]
+    found = asyncio.run(replay_all(recorded, opener(None)))
+    assert [one.text for outcomes in found.values() for one in outcomes if one.differences] == []
+
+
+def test_a_live_server_is_recorded_over_its_sockets(tmp_path: Path) -> None:
+    """A double in another process, recorded in real time, does not differ from the recording."""
+    with running(tmp_path / "log") as double:
+        server = Server(api=double.api_url, ws=double.ws_url, secret=SECRET, admin=ADMIN)
+        rows = asyncio.run(record_ws(server, [SESSIONS["29"], SESSIONS["37"]]))
+    assert SECRET not in json.dumps(rows)
+    recorded = ws_recording.sessions_of(rows)
+    assert [
+        one for session in recorded for one in wrong(result_from_recording(SESSIONS[session.number], session))
+    ] == []

@@ -24,9 +24,10 @@ from fixtures.openim.app import create_app
 from fixtures.openim.state import State
 from fixtures.services.base import REPO_ROOT
 from fixtures.stack.ports import LOOPBACK, claim_port, release_port
+from load.journal.operations import operations
+from load.journal.reader import ColumnReader
 from load.report import account_for
 from tests.load.doubled import two_workers
-from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import calls
 
 SECRET = "secret-of-the-test"  # noqa: S105
@@ -148,9 +149,9 @@ def test_an_honest_server_is_accounted_for_and_nothing_secret_is_written(tmp_pat
     report = _report(tmp_path)
     assert report["delivery"]["acked"] == report["delivery"]["sent"] > 20
     assert report["delivery"]["deliveries"]["received"] == 2 * report["delivery"]["acked"]
-    written = "".join(path.read_text() for path in tmp_path.iterdir()) + log
-    assert SECRET not in written
-    assert "eyJ" not in written
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + log.encode()
+    assert SECRET.encode() not in written
+    assert b"eyJ" not in written
 
 
 def test_losses_and_doubles_behind_an_acknowledgement_are_counted_exactly(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_an_interrupted_run_is_accounted_for_like_any_other(tmp_path: Path, sign
     with _served(_double()) as host:
         run = _locust(host, tmp_path)
         deadline = time.monotonic() + 30
-        while not any(path.stat().st_size > 5000 for path in tmp_path.glob("*.jsonl")):
+        while not any(path.stat().st_size > 5000 for path in tmp_path.glob("*.columns")):
             assert time.monotonic() < deadline
             assert run.poll() is None
             time.sleep(0.1)
@@ -207,12 +208,15 @@ def test_workers_share_a_run_and_no_conversation(tmp_path: Path) -> None:
     with _served(_double()) as host, two_workers() as options:
         run = _locust(host, tmp_path, "-t", "5s", *options)
         _, log = run.communicate(timeout=60)
-    journals = sorted(tmp_path.glob("load-*.jsonl"))
+    journals = sorted(tmp_path.glob("load-*.columns"))
     assert len(journals) == 2, log
     account = account_for(journals, settle_s=0.3)
     assert account.exit_code == 0, log
     assert account.delivery is not None
     # Three users a worker are one whole pair and half of another.
     assert len(account.delivery.receivers) == 8
-    talked = [{call.invoke.text("conversation") for call in calls(JournalReader(path), "send")} for path in journals]
+    talked = [
+        {call.invoke.text("conversation") for call in calls(operations([ColumnReader(path)]), "send")}
+        for path in journals
+    ]
     assert talked[0].isdisjoint(talked[1])

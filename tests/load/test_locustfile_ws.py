@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,10 @@ import pytest
 from fixtures.services.base import REPO_ROOT
 from load.journal.reader import ColumnReader
 from load.report import account_for
-from tests.load.doubled import ADMIN, SECRET, Double, a_double, two_workers
+from tests.load.doubled import ADMIN, SECRET, Double, two_workers
 from verifier.model.verdict import ExitCode, Verdict
 
 JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
-
-
-@pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    """One server for all runs."""
-    with a_double() as running:
-        yield running
 
 
 def _locust(double: Double, out: Path, *more: str) -> subprocess.Popen[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from load.experiments.plans import read_plan, run_plan
-from load.post_run_checks import Aftermath, verify
+from load.post_run_checks import PostRunVerdict, verify
 from load.report import Account
 from tests.load.doubled import ADMIN, SECRET, a_double
 from verifier.judges.delivery import DeliveryReport, Tally
@@ -75,13 +75,13 @@ def test_a_run_with_a_profile_ends_with_the_verifier(tmp_path: Path, asked: bool
     ("after", "code", "says"),
     [
         (None, ExitCode.HOLDS, "accounted for"),
-        (Aftermath(exit_code=ExitCode.HOLDS, headline="40 hold"), ExitCode.HOLDS, "40 hold"),
-        (Aftermath(exit_code=ExitCode.VIOLATED, headline="1", broken=("MSG-01 x",)), ExitCode.VIOLATED, "does not hold"),
-        (Aftermath(exit_code=ExitCode.INCONCLUSIVE, headline="1", unknown=("MSG-01: no",)), ExitCode.INCONCLUSIVE, "MSG-01: no"),
+        (PostRunVerdict(exit_code=ExitCode.HOLDS, headline="40 hold"), ExitCode.HOLDS, "40 hold"),
+        (PostRunVerdict(exit_code=ExitCode.VIOLATED, headline="1", broken=("MSG-01 x",)), ExitCode.VIOLATED, "does not hold"),
+        (PostRunVerdict(exit_code=ExitCode.INCONCLUSIVE, headline="1", unknown=("MSG-01: no",)), ExitCode.INCONCLUSIVE, "MSG-01: no"),
     ],
     ids=["not asked", "holds", "violated", "inconclusive"],
 )  # fmt: skip
-def test_the_worse_of_both_counts(after: Aftermath | None, code: ExitCode, says: str) -> None:
+def test_the_worse_of_both_counts(after: PostRunVerdict | None, code: ExitCode, says: str) -> None:
     """No lost message makes good for a leak."""
     header = Header(run_id="r", kind="load", stack="s", time_ns=1, monotonic_ns=1)
     seen = Tally(expected=1, received=1)

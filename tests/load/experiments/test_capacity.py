@@ -5,13 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from load.experiments.capacity import TRIALS_MOST, Capacity, Trial, search
-from load.experiments.plans import PlanRun
-from load.experiments.trials import told
 from verifier.model.verdict import ExitCode
 
 
@@ -91,21 +88,3 @@ def test_the_text_says_how_sure_it_is() -> None:
     assert "37%" in text
     assert "send_p99_ms: 900" in text
     assert Capacity().exit_code is ExitCode.VIOLATED
-
-
-@pytest.mark.parametrize(
-    ("report", "broken", "outcome"),
-    [
-        ({}, (), "held"),
-        ({}, ("send_p99_ms: 900, asked for 5",), "broke"),
-        ({"judgements": {"delivery": {"verdict": "violated", "problems_total": 3}}}, (), "broke"),
-        ({"delivery": {"unknown_sends": 1}}, (), "broke"),
-        ({"delivery": {"refused": 1}}, (), "broke"),
-        ({"doubts": ["the run was aborted: backlog"]}, (), "broke"),
-        ({"doubts": ["5 messages were due and never sent: their users' queues were full"]}, (), "broke"),
-        ({"doubts": ["the generator used 98% of a core"]}, ("send_p99_ms: 900",), "generator"),
-    ],
-)
-def test_what_a_run_says_of_its_rate(report: dict[str, Any], broken: tuple[str, ...], outcome: str) -> None:
-    """The server's failures break a rate; the generator's say nothing of it, whatever was measured."""
-    assert told(PlanRun(code=ExitCode.HOLDS, broken=broken, report=report), 1).outcome == outcome

@@ -11,7 +11,7 @@ from load.journal.layout import FAIL, INFO, OK, Kind
 from load.journal.reader import ColumnReader
 from load.judging.loading import load_run
 from load.judging.receipts import judge_receipts
-from tests.load.judging.test_account import CHATS, SECOND, USERS, writer
+from tests.load.journals import CHATS, SECOND, USERS, writer
 
 moments = st.integers(1, 20)
 events = st.lists(

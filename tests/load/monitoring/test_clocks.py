@@ -5,20 +5,17 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import gevent
 import pytest
 
 from load.journal.layout import OK, Kind
 from load.journal.reader import Clock, ColumnReader
-from load.monitoring.clocks import ASK, Comparing
+from load.monitoring.clocks import CLOCK_REQUEST, ClockComparison
 from load.report import account_for
-from tests.load.judging.test_account import writer
+from tests.load.journals import writer
 from verifier.model.verdict import ExitCode
-
-if TYPE_CHECKING:
-    from locust.runners import Runner
 
 SKEW_NS = 5_000_000_000
 MS = 1_000_000
@@ -28,11 +25,11 @@ class Master:
     """Answers after a while, some questions twice, and some never."""
 
     def __init__(self, *, answers: bool = True) -> None:
-        self.answers, self.comparing = answers, cast("Comparing", None)
+        self.answers, self.comparison = answers, cast("ClockComparison", None)
         self._rng = random.Random(7)  # noqa: S311 - delays
 
     def send_message(self, kind: str, data: dict[str, Any]) -> None:
-        assert kind == ASK
+        assert kind == CLOCK_REQUEST
         if self.answers:
             gevent.spawn(self._tell, data["asked"])
 
@@ -40,21 +37,21 @@ class Master:
         gevent.sleep(self._rng.uniform(0, 0.01))
         time_ns = time.time_ns()
         gevent.sleep(self._rng.uniform(0, 0.01))
-        self.comparing.hear(asked, time_ns)
+        self.comparison.reply(asked, time_ns)
         # What belongs to an earlier question says nothing of this one.
-        self.comparing.hear(asked - 1, time_ns - 10**12)
+        self.comparison.reply(asked - 1, time_ns - 10**12)
 
 
 def _compare(master: Master) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
-    comparing = Comparing(
-        cast("Runner", master), lambda: time.time_ns() - SKEW_NS, lambda ns, error_ns: found.append((ns, error_ns))
+    comparison = ClockComparison(
+        master.send_message, lambda: time.time_ns() - SKEW_NS, lambda ns, error_ns: found.append((ns, error_ns))
     )
-    master.comparing = comparing
+    master.comparison = comparison
     with gevent.Timeout(5, False):
         while not found:
             gevent.sleep(0.02)
-    comparing.stop()
+    comparison.stop()
     return found
 
 
@@ -66,7 +63,7 @@ def test_the_offset_is_found_within_its_own_bound() -> None:
 
 def test_no_answer_is_no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
     """A master that says nothing (an older one) leaves the clock as it is."""
-    monkeypatch.setattr("load.monitoring.clocks._WITHIN_S", 0.05)
+    monkeypatch.setattr("load.monitoring.clocks._TIMEOUT_S", 0.05)
     assert _compare(Master(answers=False)) == []
 
 
@@ -89,12 +86,12 @@ def test_times_are_corrected_by_what_the_journal_says(tmp_path: Path) -> None:
     assert sum(map(len, reader.batches())) == 2 + 3
     assert reader.clock == Clock((38 + 51) * MS // 2, (51 - 38) * MS // 2)
     assert reader.wall_shift_ns - before_ns == (38 + 51) * MS // 2
-    assert "44.5 ms behind the master's, give or take 6.5 ms" in " ".join(reader.notes)
+    assert "44.5 ms behind the master's, plus or minus 6.5 ms" in " ".join(reader.notes)
 
 
 @pytest.mark.parametrize(("error_ms", "doubted"), [(99, False), (101, True)])
 def test_a_clock_that_is_only_roughly_known_is_doubted(tmp_path: Path, error_ms: int, doubted: bool) -> None:
     """What happened on different machines is then not put in one order without saying so."""
     account = account_for([_run(tmp_path / "a.columns", (0, error_ms * MS))], settle_s=0)
-    assert any("is known to 101 ms only" in doubt for doubt in account.doubts) is doubted
+    assert any("is known to 101 ms only" in warning for warning in account.warnings) is doubted
     assert not doubted or account.exit_code is ExitCode.INCONCLUSIVE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.doubled import Double, Drive, a_double, poisson
+from tests.load.doubled import Double, Drive, poisson
 from verifier.model.invariant import Problem
 from verifier.model.verdict import Verdict
 
@@ -17,17 +17,7 @@ SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in 
 SECONDS, PER_S = 1.0, 60.0
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    """One server for all runs; each run has users of its own."""
-    with a_double() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _honest_again(double: Double) -> Iterator[None]:
-    yield
-    double.faults()
+pytestmark = pytest.mark.usefixtures("honest_afterwards")
 
 
 def named(problems: Sequence[Problem], what: str) -> set[str]:
@@ -48,7 +38,7 @@ def drive(double: Double, path: Path, seed: int, seconds: float = SECONDS) -> Dr
 def test_an_honest_server_is_accused_of_nothing(tmp_path: Path, double: Double, sdk_type: str, gzipped: bool) -> None:
     """All switches off, both encodings, plain and compressed: everything acknowledged, read back and pushed to both."""
     seed = 100 + 2 * gzipped + (sdk_type == "js")
-    run = Drive(double, tmp_path / "a.columns", seed=seed, sdk_type=sdk_type, gzipped=gzipped, window=4)
+    run = Drive(double, tmp_path / "a.columns", seed=seed, sdk_type=sdk_type, gzip=gzipped, window=4)
     run.start(poisson(PER_S, SECONDS, after_s=0.1))
     time.sleep(SECONDS + 0.3)
     judged = run.judge()

@@ -1,4 +1,4 @@
-"""The search for what is sustained: right on a server that is simulated, with and without noise; and the trials' own words."""
+"""The capacity search on simulated servers, with and without noise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _server(limit_per_s: float, *, generator_per_s: float = float("inf")) -> Any
 
 @given(st.floats(1, 1e6), st.floats(1, 1e6), st.sampled_from([0.02, 0.1, 0.5]))
 def test_a_sharp_limit_is_found(limit_per_s: float, start_per_s: float, precision: float) -> None:
-    """From wherever the search starts, both ends lie round the limit, close enough, and the lower one was tried again."""
+    """From any start the interval contains the limit, is narrow enough, and its lower end was repeated."""
     found = search(_server(limit_per_s), start_per_s=start_per_s, precision=precision)
     assert found.sustained_per_s is not None
     assert found.broken_per_s is not None
@@ -34,8 +34,8 @@ def test_a_sharp_limit_is_found(limit_per_s: float, start_per_s: float, precisio
 
 
 @given(st.floats(100, 1e4), st.integers(0, 2**32))
-def test_noise_never_leaves_a_rate_that_broke_within_what_is_sustained(limit_per_s: float, seed: int) -> None:
-    """Near its limit a server holds at times and at times not: no rate at or below the answer ever broke, and the search ends."""
+def test_no_rate_at_or_below_the_sustained_one_ever_broke(limit_per_s: float, seed: int) -> None:
+    """Near its limit a server holds only sometimes; the search still ends."""
     rng = random.Random(seed)  # noqa: S311 - a simulated server
 
     def measure(per_s: float) -> Trial:
@@ -50,8 +50,8 @@ def test_noise_never_leaves_a_rate_that_broke_within_what_is_sustained(limit_per
 
 
 @given(st.floats(10, 1e4))
-def test_a_generator_that_gives_up_first_is_no_answer(generator_per_s: float) -> None:
-    """The server may sustain more: inconclusive, and it says whose limit that is."""
+def test_a_generator_at_its_limit_makes_the_result_inconclusive(generator_per_s: float) -> None:
+    """The server may sustain more, and the text says that the generator is the limit."""
     found = search(_server(1e9, generator_per_s=generator_per_s), start_per_s=5)
     assert found.exit_code is ExitCode.INCONCLUSIVE
     assert found.sustained_per_s is not None
@@ -60,7 +60,7 @@ def test_a_generator_that_gives_up_first_is_no_answer(generator_per_s: float) ->
 
 
 def test_a_rate_that_breaks_on_a_repeat_is_not_sustained() -> None:
-    """Once is no proof: the search goes on below, until a rate holds every time."""
+    """The search continues below, until a rate holds in every trial."""
     seen: list[float] = []
 
     def measure(per_s: float) -> Trial:
@@ -74,15 +74,15 @@ def test_a_rate_that_breaks_on_a_repeat_is_not_sustained() -> None:
     assert found.passes(found.sustained_per_s) == 3
 
 
-def test_a_server_that_sustains_nothing() -> None:
-    """No rate held: violated, in words."""
+def test_a_server_that_sustains_no_rate_is_a_violation() -> None:
+    """The text says that no rate held."""
     found = search(_server(0), start_per_s=10)
     assert found.exit_code is ExitCode.VIOLATED
     assert "No rate held" in found.to_text()
 
 
-def test_the_text_says_how_sure_it_is() -> None:
-    """Three of three is not much, and that is said."""
+def test_the_text_states_the_confidence() -> None:
+    """Three of three trials give a probability of 37 % only."""
     text = search(_server(100), start_per_s=10).to_text()
     assert "in 3 of 3 trials" in text
     assert "37%" in text

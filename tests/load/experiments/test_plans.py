@@ -1,4 +1,4 @@
-"""Runs that are written down: the command they stand for, thresholds, and the generator's own fitness."""
+"""Load plans: running them, thresholds, and plans that are wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.load.doubled import ADMIN, SECRET, a_double
 from verifier.model.verdict import ExitCode
 
 
-def test_a_plan_is_run_and_held_to_its_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An honest server within reach: exit 0; the same run with a threshold that nothing can reach: exit 1, named."""
+def test_a_plan_is_run_and_compared_with_its_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that reaches its thresholds ends with 0; with a threshold that cannot be reached it ends with 1 and names it."""
     monkeypatch.setenv("OPENIM_SECRET", SECRET)
     monkeypatch.setenv("OPENIM_ADMIN", ADMIN)
     with a_double() as double:
@@ -54,16 +54,16 @@ def test_a_plan_is_run_and_held_to_its_thresholds(tmp_path: Path, monkeypatch: p
         ("[target", "is not TOML"),
     ],
 )
-def test_a_plan_that_does_not_fit_is_refused_with_the_field(tmp_path: Path, text: str, says: str) -> None:
-    """A sentence that names the place, no traceback."""
+def test_a_wrong_plan_is_refused_with_the_key(tmp_path: Path, text: str, says: str) -> None:
+    """The message names the key; there is no traceback."""
     path = tmp_path / "plan.toml"
     path.write_text(text)
     with pytest.raises(SettingsError, match=says):
         read_plan(path)
 
 
-def test_a_number_that_is_not_there_is_not_reached() -> None:
-    """A threshold is never passed for want of a measurement."""
+def test_a_missing_number_does_not_reach_a_threshold() -> None:
+    """A threshold is never passed without a measurement."""
     assert Thresholds(push_p99_ms=5).broken_by({"latency_ms": {}}) == [
         "push_p99_ms: the report does not contain this number"
     ]

@@ -10,8 +10,8 @@ from load.engine.figures import Latency
 from load.monitoring.generator_health import GeneratorHealth
 
 
-def test_a_generator_that_cannot_keep_up_says_so() -> None:
-    """Late by its own fault, or messages that were never sent: doubts; a quick one has none."""
+def test_a_generator_that_falls_behind_is_a_warning() -> None:
+    """Lateness, or messages that were never sent, cause a warning; a generator on time causes none."""
     quick, late = Latency(), Latency()
     quick.add_ns(array("q", [1_000_000] * 100))
     late.add_ns(array("q", [200_000_000] * 100))
@@ -23,13 +23,13 @@ def test_a_generator_that_cannot_keep_up_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu_s", "late_ms", "doubted"),
+    ("cpu_s", "late_ms", "warned"),
     [(0.97, 1, False), (0.97, 20, True), (0.97, None, True), (0.8, 20, False), (0.8, None, False)],
 )
-def test_a_busy_generator_is_doubted_where_it_shows(
-    monkeypatch: pytest.MonkeyPatch, cpu_s: float, late_ms: int | None, doubted: bool
+def test_a_busy_generator_is_a_warning_if_messages_are_late(
+    monkeypatch: pytest.MonkeyPatch, cpu_s: float, late_ms: int | None, warned: bool
 ) -> None:
-    """So much of each second of processor time: a fault where messages leave late, or where nothing else can tell (closed model)."""
+    """A busy processor alone is no warning, except in the closed model, where there is no lateness."""
     clock = [0.0, 0.0]
     monkeypatch.setattr("load.monitoring.generator_health.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("load.monitoring.generator_health.time.process_time", lambda: clock[1])
@@ -37,8 +37,8 @@ def test_a_busy_generator_is_doubted_where_it_shows(
     if late_ms is not None:
         late.add_ns(array("q", [late_ms * 1_000_000] * 100))
     for second in range(50):
-        # Connecting takes as long as the load, and costs little.
+        # Connecting takes as long as the load, and needs little processor time.
         clock[0], clock[1] = clock[0] + 0.2, clock[1] + (0.2 * cpu_s if second > 20 else 0.01)
         health.sample(backlog=0, lag_ms=0.0, unsent=0)
-    assert bool(health.warnings(late)) is doubted
+    assert bool(health.warnings(late)) is warned
     assert f"{cpu_s:.0%} of a core" in health.summary()

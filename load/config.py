@@ -57,10 +57,10 @@ def option(
     return Field(default, description=description, json_schema_extra=extra, **more)
 
 
-class Target(Section):
+class TargetOptions(Section):
     """The server under load, and how users connect to it."""
 
-    profile: str | None = option(None, "stack.toml with [roles.openim] or [roles.gateway]", locusts=True)
+    profile: str | None = option(None, "path of a profile with [roles.openim] or [roles.gateway]", locusts=True)
     host: str | None = option(None, "URL of OpenIM's REST API, if no profile names it", locusts=True)
     ws_url: str = option("", "URL of OpenIM's WebSocket gateway, for --transport ws")
     transport: Transport = option("rest", "transport of the messages: OpenIM's WebSocket or its REST API")
@@ -159,7 +159,7 @@ class Credentials(Section):
 class RunOptions(Section):
     """All options of a run."""
 
-    target: Target = Target()
+    target: TargetOptions = TargetOptions()
     load: Traffic = Traffic()
     abort: AbortLimits = AbortLimits()
     after: After = After()
@@ -219,6 +219,11 @@ class Option:
         return bool(self._extra.get("negated"))
 
     @property
+    def unit(self) -> str:
+        """The unit of a number; empty without one."""
+        return str(self._extra.get("unit") or "")
+
+    @property
     def of_locust(self) -> bool:
         """Whether locust itself declares it."""
         return bool(self._extra.get("locusts"))
@@ -251,7 +256,7 @@ class Option:
     def help(self) -> str:
         """The description with unit, bounds and default."""
         default = self.field.default
-        facts = [str(self._extra.get("unit") or ""), self.bounds]
+        facts = [self.unit, self.bounds]
         if not self.field.is_required() and self.kind is not bool and default not in (None, ""):
             facts.append(f"default {default:g}" if isinstance(default, float) else f"default {default}")
         shown = ", ".join(fact for fact in facts if fact)

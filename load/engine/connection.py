@@ -75,7 +75,7 @@ class LoadConnection(WSListener):
             try:
                 await self._connect()
             except (OSError, WSError, TimeoutError, ConnectionLost) as error:
-                self._figures.trouble(f"connect: {short(error)}")
+                self._figures.count_error(f"connect: {short(error)}")
             else:
                 attempt = 0
                 await self._until_ended()
@@ -136,7 +136,7 @@ class LoadConnection(WSListener):
             try:
                 await self._warmed_up()
             except ConnectionLost as error:
-                self._figures.trouble(f"begin: {short(error)}")
+                self._figures.count_error(f"begin: {short(error)}")
                 self.abort()
         await self._ended.wait()
 
@@ -165,13 +165,13 @@ class LoadConnection(WSListener):
             return
         waiting_since_ns = self._waiting_since_ns()
         if waiting_since_ns is not None and now_ns - waiting_since_ns > self._record.ack_deadline_ns:
-            self._figures.trouble("no answer to a send in time: connection closed")
+            self._figures.count_error("no answer to a send in time: connection closed")
             self.abort()
         elif now_ns - self._pinged_ns > PING_S * 1e9:
             self._pinged_ns = now_ns
             self._transport.send_ping(b"")
         elif self._received_ns < self._pinged_ns and now_ns - self._pinged_ns > _PONG_S * 1e9:
-            self._figures.trouble("no answer to a ping in time: connection closed")
+            self._figures.count_error("no answer to a ping in time: connection closed")
             self.abort()
 
     # called by picows
@@ -184,7 +184,7 @@ class LoadConnection(WSListener):
             try:
                 self._handle_frame(frame.get_payload_as_bytes())
             except EnvelopeError as error:
-                self._figures.trouble(f"a frame that cannot be decoded: {short(error)}")
+                self._figures.count_error(f"a frame that cannot be decoded: {short(error)}")
         elif kind == _CLOSE:
             transport.disconnect()
 

@@ -113,19 +113,10 @@ class LoadEngine:
         self._soon(self._task, self._finish(future, settle_s, deadline_s))
         return future
 
-    def abandon(self) -> None:
-        """End at once: open sends stay open. Thread-safe."""
-        self._soon(lambda: self._end.set() if self._end else None)
-
     @property
     def backlog(self) -> int:
         """How many due messages wait, over all users. Thread-safe."""
         return sum(user.backlog for user in tuple(self.users.values()))
-
-    @property
-    def connected(self) -> int:
-        """How many users are ready. Thread-safe."""
-        return sum(user.ready for user in tuple(self.users.values()))
 
     def _soon(self, call: Callable[..., Any], *arguments: Any) -> None:
         if self._loop is None:
@@ -199,7 +190,7 @@ class LoadEngine:
             for user in self.users.values():
                 user.sending = False
         else:
-            self._figures.trouble(f"engine: {type(error).__name__}: {error}"[:200])
+            self._figures.count_error(f"engine: {type(error).__name__}: {error}"[:200])
 
     def _add(self, plan: UserPlan) -> None:
         try:

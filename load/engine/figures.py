@@ -24,7 +24,7 @@ class Figures:
         lag_ns: the longest delay of the event loop.
         late_ns: for each message, the delay from its due time to its send.
         connect_ns: durations of handshakes.
-        troubles: errors, counted by a short text.
+        errors: counts by a short text.
     """
 
     sent: int = 0
@@ -42,11 +42,11 @@ class Figures:
     push_ns: array[int] = field(default_factory=lambda: array("q"))
     late_ns: array[int] = field(default_factory=lambda: array("q"))
     connect_ns: array[int] = field(default_factory=lambda: array("q"))
-    troubles: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
 
-    def trouble(self, what: str) -> None:
+    def count_error(self, what: str) -> None:
         """Count an error."""
-        self.troubles[what] = self.troubles.get(what, 0) + 1
+        self.errors[what] = self.errors.get(what, 0) + 1
 
 
 class Latency:

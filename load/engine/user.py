@@ -192,7 +192,7 @@ class EngineUser(LoadConnection):
         else:
             self._figures.unknown += 1
             self._record.unsure.add(number)
-        self._figures.trouble(f"send: errCode {err_code}")
+        self._figures.count_error(f"send: errCode {err_code}")
 
     def received(self, number: int, seq: int, message_id: int, due_ns: int, altered: bool) -> None:
         """A message of the run was pushed."""
@@ -208,7 +208,7 @@ class EngineUser(LoadConnection):
         """An answer to another request, or a frame that is not the run's."""
         if answer.req_identifier == ReqIdentifier.KICKED:
             # A connection with another token replaced it; reconnecting would kick that one [F107].
-            self._figures.trouble("kicked by another connection")
+            self._figures.count_error("kicked by another connection")
             self.keep = False
         else:
             self.rpc.answered(answer)

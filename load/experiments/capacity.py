@@ -16,7 +16,7 @@ from verifier.model.verdict import ExitCode
 FORMAT: Final = "openim-ssot load capacity"
 GROWTH: Final = 2.0
 CONFIDENCE: Final = 0.95
-TRIALS_MOST: Final = 40
+TRIALS_MAX: Final = 40
 _LEAST_PER_S: Final = 0.01
 
 Outcome = Literal["held", "broke", "generator"]
@@ -117,7 +117,7 @@ class _Search:
 
     def run(self, start_per_s: float) -> Capacity:
         """Widen, narrow, and repeat the lower end; a rate that breaks on a repeat becomes the upper end."""
-        while len(self.found.trials) < TRIALS_MOST and (following := self._following(start_per_s)) is not None:
+        while len(self.found.trials) < TRIALS_MAX and (following := self._following(start_per_s)) is not None:
             self._try(following)
         return self.found
 

@@ -24,7 +24,7 @@ from load.config import (
     After,
     Section,
     SettingsError,
-    Target,
+    TargetOptions,
     Traffic,
     Transport,
     option,
@@ -35,7 +35,7 @@ from verifier.model.verdict import ExitCode
 _LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 
 
-class PlannedTarget(Target):
+class PlannedTarget(TargetOptions):
     """The server under load."""
 
     # The default differs from the command line's, which is older than the WebSocket users.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from load.journal.layout import FAIL, INFO, NO_SEQ, OK, Column
-from load.judging.groups import Pairs, several_positions
+from load.judging.groups import PairTable, several_positions
 from load.judging.run_data import RunData
 from verifier.judges.delivery import Tally
 
@@ -45,7 +45,7 @@ class Delivered:
         return sum(len(found[0]) for found in (self.lost, self.duplicated, self.altered, self.unexpected))
 
 
-def judge_columns(run: RunData, pairs: Pairs, *, settle_s: float) -> Delivered | None:
+def judge_columns(run: RunData, pairs: PairTable, *, settle_s: float) -> Delivered | None:
     """Judge a run; None if nothing was sent and nothing received."""
     if not (run.phase > 0).any() and not len(run.received):
         return None
@@ -53,7 +53,7 @@ def judge_columns(run: RunData, pairs: Pairs, *, settle_s: float) -> Delivered |
 
 
 class _Judge:
-    def __init__(self, run: RunData, pairs: Pairs, settle_ns: int) -> None:
+    def __init__(self, run: RunData, pairs: PairTable, settle_ns: int) -> None:
         self._run, self._pairs, self._settle_ns = run, pairs, settle_ns
         self._users = max(len(run.users), 1)
         self._reads = _Reads(run)

@@ -13,7 +13,7 @@ _MOST = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
-class Pairs:
+class PairTable:
     """One row for each (message, receiver) that has a reception, by message, then receiver.
 
     `order` sorts the receptions by pair, those of one pair in the order of the file; `start` is each pair's first index
@@ -40,7 +40,7 @@ class Pairs:
         return np.repeat(np.arange(len(self.start)), self.size)
 
 
-def pairs_of(run: RunData) -> Pairs:
+def pairs_of(run: RunData) -> PairTable:
     """Group a run's receptions."""
     received = run.received
     key = received.message.astype(np.int64) * max(len(run.users), 1) + received.receiver
@@ -52,7 +52,7 @@ def pairs_of(run: RunData) -> Pairs:
     seq = received.seq[order]
     has = seq != NO_SEQ
     first = order[start]
-    return Pairs(
+    return PairTable(
         message=received.message[first],
         receiver=received.receiver[first],
         order=order,
@@ -64,7 +64,7 @@ def pairs_of(run: RunData) -> Pairs:
     )
 
 
-def several_positions(pairs: Pairs, received: Receptions) -> Column:
+def several_positions(pairs: PairTable, received: Receptions) -> Column:
     """For each pair: whether its receptions have more than one position (seq, otherwise message id, otherwise each its own)."""
     several: Column = (pairs.with_seq > 1) & (pairs.least != pairs.most)
     # A reception without a seq has another position than one with a seq; among those without, the message ids decide.

@@ -10,18 +10,18 @@ from load.engine.figures import Latency
 from load.journal.layout import OK
 from load.judging.run_data import NONE, RunData
 
-_AT_ONCE: Final = 1 << 20
+_CHUNK: Final = 1 << 20
 
 
 def latencies(run: RunData) -> dict[str, Latency]:
     """`send`: from due to acknowledgement; `push`: from due to each push, at each receiver."""
     send, push = Latency(), Latency()
-    for first in range(0, len(run.phase), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, len(run.phase), _CHUNK):
+        part = slice(first, first + _CHUNK)
         acked = run.phase[part] == OK
         send.add_ns(run.answered_ns[part][acked] - run.due_ns[part][acked])
-    for first in range(0, len(run.received), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, len(run.received), _CHUNK):
+        part = slice(first, first + _CHUNK)
         message = run.received.message[part]
         pushed = (run.received.connection[part] != NONE) & (run.phase[message] > 0)
         push.add_ns(run.received.at_ns[part][pushed] - run.due_ns[message[pushed]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from load.journal.layout import NO_SEQ, OK, Column
-from load.judging.groups import Pairs
+from load.judging.groups import PairTable
 from load.judging.run_data import RunData
 
 _MOST = np.iinfo(np.int64).max
@@ -29,7 +29,7 @@ class Ordered:
     seq_problems: int
 
 
-def judge_order_columns(run: RunData, pairs: Pairs) -> Ordered | None:
+def judge_order_columns(run: RunData, pairs: PairTable) -> Ordered | None:
     """Judge a run; None if there is nothing to compare."""
     known = run.phase[pairs.message] > 0
     lanes = _Lanes(run, pairs, known)
@@ -43,7 +43,7 @@ def judge_order_columns(run: RunData, pairs: Pairs) -> Ordered | None:
 class _Lanes:
     """The comparable positions: (lane, message, position) by seq, and by receiver where only arrival times are known."""
 
-    def __init__(self, run: RunData, pairs: Pairs, known: Column) -> None:
+    def __init__(self, run: RunData, pairs: PairTable, known: Column) -> None:
         self._run = run
         by_seq = np.flatnonzero(known & (pairs.with_seq > 0))
         # The first receiver in the order of the file determines the position.
@@ -89,7 +89,7 @@ class _Lanes:
         return len(later), message[earlier[wrong]], message[later[wrong]]
 
 
-def _seqs(run: RunData, pairs: Pairs, known: Column) -> tuple[Column, int]:
+def _seqs(run: RunData, pairs: PairTable, known: Column) -> tuple[Column, int]:
     """Messages that share a seq, or have no seq in common for all receivers; and the number of problems."""
     candidates = _suspicious(run, pairs, known)
     if not len(candidates):
@@ -112,7 +112,7 @@ def _seqs(run: RunData, pairs: Pairs, known: Column) -> tuple[Column, int]:
     return odd, int(shared.sum()) + len(apart)
 
 
-def _suspicious(run: RunData, pairs: Pairs, known: Column) -> Column:
+def _suspicious(run: RunData, pairs: PairTable, known: Column) -> Column:
     """Messages with several seqs, and messages that share their seq with another one."""
     rows = np.flatnonzero(known & (pairs.with_seq > 0))
     if not len(rows):

@@ -15,7 +15,7 @@ POINTS_MAX: Final = 300
 STEPS_S: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 CONVERSATIONS_MAX: Final = 20
 PERCENTILES: Final = (50.0, 99.0)
-_AT_ONCE: Final = 1 << 20
+_CHUNK: Final = 1 << 20
 _DECADES: Final = 8  # from 1 microsecond to 100 s
 _PER_DECADE: Final = 100
 
@@ -96,8 +96,8 @@ class _Steps:
 
 
 def _parts(size: int) -> Iterator[slice]:
-    for first in range(0, size, _AT_ONCE):
-        yield slice(first, min(first + _AT_ONCE, size))
+    for first in range(0, size, _CHUNK):
+        yield slice(first, min(first + _CHUNK, size))
 
 
 def _percentiles(histogram: Column) -> dict[str, list[float | None]]:

@@ -108,7 +108,7 @@ class StatisticsBridge:
                     entries.append(self._stats.total)
                 for entry in entries:
                     log_many(entry, getattr(figures, source), size if name == SEND else 0)
-            for what, times in figures.troubles.items():
+            for what, times in figures.errors.items():
                 self._failed(CONNECT if what.startswith("connect:") else SEND, what, times)
 
     def _failed(self, name: str, what: str, times: int) -> None:

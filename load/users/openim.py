@@ -23,7 +23,7 @@ REGISTERED_ALREADY = 1102
 SINGLE, TEXT, WEB = 1, 101, 5
 _PAGE = 100
 _WORK_GROUP = 2
-MEMBERS_AT_ONCE = 500
+MEMBERS_PER_CALL = 500
 """OpenIM refuses more than 1000 ids in one list."""
 
 
@@ -99,8 +99,8 @@ class OpenIMApi:
 
     def ensure_registered(self, user_ids: Sequence[str]) -> None:
         """Register those of these users that OpenIM does not know. Other workers may do the same at the same time."""
-        for first in range(0, len(user_ids), MEMBERS_AT_ONCE):
-            asked = list(user_ids[first : first + MEMBERS_AT_ONCE])
+        for first in range(0, len(user_ids), MEMBERS_PER_CALL):
+            asked = list(user_ids[first : first + MEMBERS_PER_CALL])
             rows = self._call("/user/account_check", {"checkUserIDs": asked})["results"] or []
             missing = [str(row["userID"]) for row in rows if row["accountStatus"] != 1]
             if missing and not self._registered(missing):
@@ -124,10 +124,10 @@ class OpenIMApi:
         info = {"groupID": group_id, "groupName": group_id, "groupType": _WORK_GROUP}
         self._call(
             "/group/create_group",
-            {"ownerUserID": owner, "memberUserIDs": rest[:MEMBERS_AT_ONCE], "groupInfo": info},
+            {"ownerUserID": owner, "memberUserIDs": rest[:MEMBERS_PER_CALL], "groupInfo": info},
         )
-        for first in range(MEMBERS_AT_ONCE, len(rest), MEMBERS_AT_ONCE):
-            invited = rest[first : first + MEMBERS_AT_ONCE]
+        for first in range(MEMBERS_PER_CALL, len(rest), MEMBERS_PER_CALL):
+            invited = rest[first : first + MEMBERS_PER_CALL]
             self._call(
                 "/group/invite_user_to_group", {"groupID": group_id, "invitedUserIDs": invited, "reason": "load"}
             )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from locust import argument_parser
 
 from fixtures.services.base import REPO_ROOT
-from load.config import RunOptions, SettingsError, Traffic, add_options, options_of
+from load.config import Option, RunOptions, SettingsError, Traffic, add_options, options_of
 from load.experiments.plans import LoadPlan, read_plan
 
 NOT_IN_PLANS = {"credentials"}
@@ -80,10 +80,21 @@ def test_the_example_plan_is_valid_and_shows_every_table() -> None:
     assert set(tomllib.loads(path.read_text())) == set(LoadPlan.model_fields)
 
 
-def test_the_documentation_names_every_option() -> None:
-    """`docs/load.md` has a row for each option."""
+def _row(one: Option) -> str:
+    """The row of an option in `docs/load.md`: flag, key, default with unit, and description with bounds and choices."""
+    default = "" if one.kind is bool or one.field.default in (None, "") else str(one.field.default).removesuffix(".0")
+    key = "" if one.section in NOT_IN_PLANS else f"`{one.name}`"
+    parts = [one.field.description or "", one.bounds]
+    if get_origin(one.kind) is Literal:
+        parts.append("one of " + ", ".join(f"`{choice}`" for choice in get_args(one.kind)))
+    meaning = ". ".join(part[0].upper() + part[1:] for part in parts if part)
+    return f"| `{one.flag}` | {key} | {f'{default} {one.unit}'.strip() if default else ''} | {meaning} |"
+
+
+def test_the_documentation_describes_every_option() -> None:
+    """`docs/load.md` has a row for each option, made from the model."""
     text = Path(REPO_ROOT / "docs" / "load.md").read_text()
-    assert [one.flag for one in options_of(RunOptions) if f"`{one.flag}`" not in text] == []
+    assert [row for one in options_of(RunOptions) if (row := _row(one)) not in text] == []
 
 
 def test_a_wrong_value_is_refused_with_its_flag() -> None:

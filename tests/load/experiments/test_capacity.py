@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.experiments.capacity import TRIALS_MOST, Capacity, Trial, search
+from load.experiments.capacity import TRIALS_MAX, Capacity, Trial, search
 from verifier.model.verdict import ExitCode
 
 
@@ -43,7 +43,7 @@ def test_no_rate_at_or_below_the_sustained_one_ever_broke(limit_per_s: float, se
         return Trial(per_s=per_s, outcome="held" if held else "broke", why=() if held else ("x",))
 
     found = search(measure, start_per_s=50)
-    assert len(found.trials) <= TRIALS_MOST
+    assert len(found.trials) <= TRIALS_MAX
     assert found.sustained_per_s is not None
     assert all(one.outcome == "held" for one in found.trials if one.per_s <= found.sustained_per_s)
     assert found.sustained_per_s < 1.2 * limit_per_s

@@ -71,7 +71,6 @@ class RunRecorder:
         if found is None:
             found = Conversation(conversation_id, members, newest_seq + 1, copy)
             self._conversations[conversation_id] = found
-            self._journal.conversation(conversation_id, members)
         return found
 
     def begin_send(

@@ -24,6 +24,7 @@ ONLY_IN_PLANS = {"thresholds"}
 
 _PARSE = """
 import json, sys
+from locust import argument_parser
 from load.config import add_options
 parser = argument_parser.get_empty_argument_parser()
 argument_parser.setup_parser_arguments(parser)

@@ -1,4 +1,4 @@
-"""`python -m load run PLAN.toml`, and `judge JOURNAL …`: account for a run again, or for one of several machines."""
+"""The commands of `python -m load`: runs that are written down, and journals and reports of runs afterwards."""
 
 from __future__ import annotations
 
@@ -11,36 +11,40 @@ from typing import Annotated
 
 import typer
 
-from load.audit import reread
-from load.command import run_command
-from load.config import settings_from
+from load.audit import read_again
+from load.config import OUT_DIR, SettingsError, Traffic
 from load.experiments.baseline import compare, save
 from load.experiments.capacity import search
 from load.experiments.plans import read_plan, run_plan
 from load.experiments.trials import stack_of, trial
 from load.report import account_for, write_json
 from load.results import CapacityResult, Trial
-from load.settings import OUT_DIR, SettingsError
+from load.target import config_from
 from load.users.openim import OpenIMApi
 from load.users.recorder import new_run_id
+from verifier.commands.exit_codes import run_command
 from verifier.judges.journal import JournalError
 from verifier.model.verdict import ExitCode
+
+Settle = Annotated[float, typer.Option(min=0, help="seconds in which an acknowledged message becomes readable")]
+OutDir = Annotated[Path, typer.Option(help="directory for the JSON report")]
+SETTLE_S = Traffic().settle_s
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def load() -> None:
-    """Load on OpenIM. Record a run with: locust -f load/locustfile.py"""
+    """Load on OpenIM. Start a run with: locust -f load/locustfile.py"""
 
 
 @app.command()
 def judge(
     journals: Annotated[list[Path], typer.Argument(help="the journals of one run, one for each worker")],
-    settle_s: Annotated[float, typer.Option(min=0, help="seconds until an acknowledged message is readable")] = 2.0,
-    out_dir: Annotated[Path, typer.Option(help="where the JSON report goes")] = OUT_DIR,
+    settle_s: Settle = SETTLE_S,
+    out_dir: OutDir = OUT_DIR,
 ) -> None:
-    """Judge recorded journals: what was sent, what arrived, what nobody can know."""
+    """Judge the journals of a run: which messages were sent, delivered, lost, or are unknown."""
     try:
         account = account_for(journals, settle_s=settle_s)
         report = out_dir / f"load-{account.header.run_id}.json"
@@ -55,7 +59,7 @@ def judge(
 
 @app.command()
 def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [load] and [thresholds]")]) -> None:
-    """Run a load that is written down; exit code 1 where it loses messages or does not reach its thresholds."""
+    """Run a load plan; exit code 1 if it loses messages or does not reach its thresholds."""
     try:
         done = run_plan(read_plan(plan))
     except SettingsError as error:
@@ -69,18 +73,18 @@ def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [l
 @app.command()
 def capacity(
     plan: Annotated[
-        Path, typer.Argument(help="a plan; its [thresholds] are the objectives, its rate the first to try")
+        Path, typer.Argument(help="a plan; its [thresholds] are the objectives, its rate is the first to try")
     ],
-    precision: Annotated[float, typer.Option(min=0.01, help="how far the ends may lie apart, as a share")] = 0.1,
-    repeats: Annotated[int, typer.Option(min=1, help="how often the sustained rate must hold")] = 3,
+    precision: Annotated[float, typer.Option(min=0.01, help="width of the interval at the end, as a share")] = 0.1,
+    repeats: Annotated[int, typer.Option(min=1, help="trials in which the sustained rate must hold")] = 3,
 ) -> None:
-    """Find the rate that is sustained: raise it until an objective breaks, narrow it down, try the edge again.
+    """Find the rate that is sustained: raise it until an objective breaks, narrow the interval, repeat its lower end.
 
-    A loss, a send without an answer and a refused one break it, too. The report is capacity-….json beside the runs.
+    A loss, an unanswered send and a refused send break an objective, too. The report is capacity-….json beside the runs.
     """
     try:
         wanted = read_plan(plan)
-        out_dir = Path(wanted.out_dir) / f"capacity-{new_run_id()}"
+        out_dir = wanted.out_dir / f"capacity-{new_run_id()}"
         out_dir.mkdir(parents=True)
 
         def measure(per_s: float) -> Trial:
@@ -108,17 +112,17 @@ def capacity(
     raise typer.Exit(found.exit_code)
 
 
-@app.command("reread")
-def read_again(
+@app.command()
+def audit(
     journals: Annotated[list[Path], typer.Argument(help="the journals of one run over the WebSocket")],
     profile: Annotated[str | None, typer.Option(help="stack.toml with [roles.openim]")] = None,
-    host: Annotated[str | None, typer.Option(help="OpenIM's REST API, where there is no profile")] = None,
-    settle_s: Annotated[float, typer.Option(min=0, help="seconds until an acknowledged message is readable")] = 2.0,
-    out_dir: Annotated[Path, typer.Option(help="where the JSON report goes")] = OUT_DIR,
+    host: Annotated[str | None, typer.Option(help="URL of OpenIM's REST API, if there is no profile")] = None,
+    settle_s: Settle = SETTLE_S,
+    out_dir: OutDir = OUT_DIR,
 ) -> None:
-    """Read a run's messages back once more, hours later, and judge the run again: were they stored, or only cached?
+    """Read a run's messages back again, hours later, and judge the run again: were they stored, or only cached?
 
-    OPENIM_SECRET and OPENIM_ADMIN say who may read.
+    OPENIM_SECRET and OPENIM_ADMIN are the credentials.
     """
     options = {
         "profile": profile,
@@ -127,39 +131,43 @@ def read_again(
         "openim_admin": os.environ.get("OPENIM_ADMIN"),
     }
     try:
-        settings = settings_from(options)
-        api = OpenIMApi(settings.api_url, secret=settings.secret, admin_user_id=settings.admin_user_id)
+        config = config_from(options)
+        api = OpenIMApi(config.api_url, secret=config.secret, admin_user_id=config.admin_user_id)
         try:
-            journals = [*journals, reread(journals, api)]
+            journals = [*journals, read_again(journals, api)]
         finally:
             api.close()
     except (SettingsError, JournalError) as error:
-        typer.echo(f"Cannot read again: {error}", err=True)
+        typer.echo(f"Cannot audit: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
     judge(journals, settle_s, out_dir)
 
 
+# The command's name in earlier versions.
+app.command("reread", hidden=True)(audit)
+
+
 @app.command("baseline")
-def keep_baseline(
+def save_baseline(
     reports: Annotated[list[Path], typer.Argument(help="load-….json of one run or, better, of several")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="where the baseline goes")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="file for the baseline")],
 ) -> None:
-    """Keep runs as what later ones are compared with."""
+    """Save runs as a baseline for `compare`."""
     try:
         save(reports, output)
     except (SettingsError, OSError) as error:
-        typer.echo(f"Cannot keep: {error}", err=True)
+        typer.echo(f"Cannot save the baseline: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
     typer.echo(f"baseline: {output} ({len(reports)} runs)")
 
 
 @app.command("compare")
-def beside_baseline(
+def compare_with_baseline(
     reports: Annotated[list[Path], typer.Argument(help="load-….json of the new runs")],
-    baseline: Annotated[Path, typer.Option("--baseline", "-b", help="what `python -m load baseline` kept")],
-    out_dir: Annotated[Path, typer.Option(help="where the JSON report goes")] = OUT_DIR,
+    baseline: Annotated[Path, typer.Option("--baseline", "-b", help="a file of `python -m load baseline`")],
+    out_dir: OutDir = OUT_DIR,
 ) -> None:
-    """Say whether these runs differ from a baseline for real; exit code 1 where they are worse."""
+    """Compare runs with a baseline; exit code 1 if they are worse by a significant difference."""
     try:
         found = compare(reports, baseline)
         report = out_dir / f"compare-{found.runs[-1]}.json"
@@ -174,11 +182,11 @@ def beside_baseline(
 
 @app.command()
 def calibrate(
-    connections: Annotated[int, typer.Option(min=2, help="how many users send, as fast as they are answered")] = 50,
-    seconds: Annotated[float, typer.Option(min=1, help="how long to measure")] = 5.0,
+    connections: Annotated[int, typer.Option(min=2, help="users; each sends when its last message is answered")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="duration of the measurement")] = 5.0,
 ) -> None:
-    """Measure what one process on this machine can generate, against a bare server that acknowledges and pushes."""
-    from load.bench.measuring import Server, drive, ours  # the server side is of no use to a run
+    """Measure what one process on this machine can generate, against a minimal server that acknowledges and pushes."""
+    from load.bench.measuring import Server, drive, ours  # the server is not needed for a run
 
     server = Server()
     try:
@@ -187,8 +195,8 @@ def calibrate(
     finally:
         server.close()
     typer.echo(
-        f"{name}, {connections} connections: {found.per_s:.0f} messages a second, {found.per_core_s:.0f} for each "
-        f"second of processor time. Plan with at most {0.7 * found.per_core_s:.0f} a second for each worker."
+        f"{name}, {connections} connections: {found.per_s:.0f} messages per second, {found.per_core_s:.0f} per second of "
+        f"processor time. Plan with at most {0.7 * found.per_core_s:.0f} messages per second for each worker."
     )
 
 

@@ -1,220 +1,305 @@
-"""Options into settings: the command line first, then the profile; what does not fit is refused before anything is sent."""
+"""The options of a load run, in one model.
+
+Each field is an option of the locustfile, a field of its web form and a key of a plan file. Its default, description,
+unit, bounds and choices are stated here alone; flag and key are made from the field's name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+import argparse
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal, Self
 
-from load.guard import refusal
-from load.monitoring.abort import Limits
-from load.monitoring.generator_health import LATE_MOST_MS
-from load.settings import BATCH_MOST, GROUP_MOST, OUT_DIR, SLOW_MOST_S, UNNAMED, Settings, SettingsError, Transport
-from load.users.arrival import Model, trace_times
-from verifier.profile import Profile, ProfileError, load_profile
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+Transport = Literal["ws", "rest"]
+ArrivalModel = Literal["even", "poisson", "ramp", "trace", "closed"]
+Scenario = Literal["pairs", "groups", "mixed"]
+SdkType = Literal["js", "go"]
+
+OUT_DIR: Final = Path("reports/out")
+GROUP_MAX: Final = 10_000
+BATCH_MAX: Final = 1_000
+_BOUNDS: Final = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
-def settings_from(options: Mapping[str, Any]) -> Settings:
-    """Settings from parsed options (names as in `locustfile.py`). Raises SettingsError."""
-    profile = _profile(options.get("profile"))
-    extra: Mapping[str, Any] = profile.canary.options if profile and profile.canary else {}
-    allowed = _texts(extra, "load_hosts")
-    transport: Transport = options.get("transport") or "rest"
-    model: Model = options.get("arrivals") or "even"
-    if model in ("closed", "trace") and transport == "rest":
-        raise SettingsError(
-            f"--arrivals {model} needs --transport ws: over REST, users send at their own, endless pace."
-        )
-    limits = _limits(options)
-    if limits and transport == "rest":
-        raise SettingsError("--abort-… needs --transport ws: over REST nobody watches.")
-    if options.get("via") == "gateway":
-        where = _through_gateway(profile, extra, allowed, transport)
-    else:
-        where = _straight(options, profile, extra, allowed, transport)
-    canaries = _texts(extra, "load_users")
-    if canaries and options.get("scenario") == "mixed":
-        raise SettingsError("--scenario mixed makes its canaries itself: leave load_users out of the profile.")
-    return Settings(
-        **where,
-        stack=profile.stack if profile else UNNAMED,
-        canaries=canaries,
-        allowed_hosts=allowed,
-        rate_per_s=_number(options, "rate", 1.0),
-        model=model,
-        text_bytes=int(_number(options, "text_bytes", 64)),
-        settle_s=_number(options, "settle_s", 2.0),
-        read_deadline_s=_number(options, "read_deadline_s", 30.0),
-        out_dir=Path(options.get("out_dir") or OUT_DIR),
-        transport=transport,
-        sdk_type=options.get("sdk_type") or "js",
-        gzipped=bool(options.get("gzip")),
-        window=int(_number(options, "window", 16)),
-        think_s=float(options.get("think_s") or 0),
-        late_most_ms=_number(options, "late_most_ms", LATE_MOST_MS),
-        ramp_from_per_s=float(options.get("ramp_from") or 0),
-        ramp_s=_number(options, "ramp_s", 60.0),
-        trace=_trace(options.get("trace")) if model == "trace" else (),
-        limits=limits,
-        batch=_batch(options, transport, canaries),
-        **_scenario(options, transport),
+class SettingsError(Exception):
+    """The run cannot start; the text says what is wrong and how to correct it. Exit code 3."""
+
+
+class Section(BaseModel):
+    """A section of the options, and a table of a plan file. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def option(
+    default: Any, description: str, *, unit: str = "", in_form: bool = False, because: str = "", **more: Any
+) -> Any:
+    """A field that is an option.
+
+    Args:
+        default: its default; `...` for one that a plan file must give.
+        description: one phrase for `--help`, the web form and the plan file's documentation.
+        unit: of a number.
+        in_form: whether the web form shows it.
+        because: why the bounds are what they are; added to the error message.
+        more: bounds (`gt`, `ge`, `lt`, `le`); `flag` where it is not made from the name; `env`, an environment variable;
+            `negated` for a flag that switches the field off; `locusts` for an option that locust itself declares.
+    """
+    shown: dict[str, Any] = {name: more.pop(name) for name in ("flag", "env", "negated", "locusts") if name in more}
+    extra: dict[str, Any] = {"unit": unit, "in_form": in_form, "because": because, **shown}
+    return Field(default, description=description, json_schema_extra=extra, **more)
+
+
+class TargetOptions(Section):
+    """The server under load, and how users connect to it."""
+
+    profile: str | None = option(None, "path of a profile with [roles.openim] or [roles.gateway]", locusts=True)
+    host: str | None = option(None, "URL of OpenIM's REST API, if no profile names it", locusts=True)
+    ws_url: str = option("", "URL of OpenIM's WebSocket gateway, for --transport ws")
+    transport: Transport = option("rest", "transport of the messages: OpenIM's WebSocket or its REST API")
+    via: Literal["token", "gateway"] = option(
+        "token", "sign-in over --transport ws: with OpenIM tokens, or with sessions of the platform's gateway"
     )
 
 
-def _scenario(options: Mapping[str, Any], transport: Transport) -> dict[str, Any]:
-    """Who writes to whom, and when connections end."""
-    scenario = options.get("scenario") or "pairs"
-    every_s = float(options.get("outage_every_s") or 0)
-    if transport == "rest" and (scenario != "pairs" or every_s):
-        raise SettingsError(f"--scenario {scenario} and --outage-every-s need --transport ws.")
-    if scenario != "pairs" and options.get("via") == "gateway":
-        raise SettingsError(f"--scenario {scenario} makes its groups in OpenIM itself: it needs --via token.")
-    size, connected = int(_number(options, "group_size", 100)), int(options.get("group_connected") or 0)
-    if scenario != "pairs" and not 3 <= size <= GROUP_MOST:
-        raise SettingsError(
-            f"--group-size {size}: OpenIM makes groups of 3 people and more; this harness up to {GROUP_MOST}."
+class Traffic(Section):
+    """What the users send, and when."""
+
+    rate: float = option(1.0, "Messages per second and user", gt=0, in_form=True)
+    arrivals: ArrivalModel = option("even", "When messages are due; closed: after the previous answer", in_form=True)
+    ramp_from: float = option(0.0, "First rate of --arrivals ramp, which ends at --rate", ge=0, in_form=True)
+    ramp_s: float = option(60.0, "Duration of the ramp", unit="s", gt=0, in_form=True)
+    trace: str = option("", "file for --arrivals trace: one due time per line, in seconds after the start")
+    think_s: float = option(0.0, "Pause after an answer, with --arrivals closed", unit="s", ge=0, in_form=True)
+    text_bytes: int = option(64, "Size of a message's text", unit="bytes", gt=0, in_form=True)
+    window: int = option(16, "Unanswered sends of one connection at most; further messages wait", gt=0, in_form=True)
+    sdk_type: SdkType = option("js", "encoding of the envelopes: JSON (js) or gob (go)")
+    gzip: bool = option(False, "compress every frame")
+    settle_s: float = option(
+        2.0, "Time in which an acknowledged message becomes readable", unit="s", gt=0, in_form=True
+    )
+    read_deadline_s: float = option(30.0, "Wait for the last messages at the end", unit="s", gt=0, in_form=True)
+    late_most_ms: float = option(
+        50.0, "Lateness of sends (p99) above which the run is inconclusive", unit="ms", gt=0, in_form=True
+    )
+    scenario: Scenario = option("pairs", "who writes to whom: pairs, groups, or a mix of both")
+    group_size: int = option(
+        100,
+        "Members of each group, with --scenario groups or mixed",
+        ge=3,
+        le=GROUP_MAX,
+        because="OpenIM makes groups of 3 people and more",
+        in_form=True,
+    )
+    group_connected: int = option(
+        0, "Members of each group that connect and write (0: all); the others never connect", ge=0, in_form=True
+    )
+    group_share: float = option(0.3, "Share of the users in groups, with --scenario mixed", gt=0, lt=1, in_form=True)
+    outage_every_s: float = option(0.0, "Time between forced disconnects (0: off)", unit="s", ge=0, in_form=True)
+    outage_share: float = option(1.0, "Share of the users that a forced disconnect hits", gt=0, le=1, in_form=True)
+    outage_s: float = option(
+        0.0,
+        "Time until they reconnect and read what they missed; 0: cut off without a close, they reconnect at once",
+        unit="s",
+        ge=0,
+        in_form=True,
+    )
+    outage_slow: bool = option(False, "instead of disconnecting, stop reading the socket for --outage-s")
+    receipts_every_s: float = option(
+        0.0, "Time between two read receipts of a user (0: none)", unit="s", ge=0, in_form=True
+    )
+    batch: int = option(
+        0,
+        "Receivers of each message, with --transport rest (0: one, through send_msg)",
+        ge=0,
+        le=BATCH_MAX,
+        because=f"give 1 to {BATCH_MAX} receivers, or 0 for messages to one",
+        in_form=True,
+    )
+
+
+class AbortLimits(Section):
+    """When a run ends early: a limit that is exceeded for `after_s` without interruption. True if one is set."""
+
+    after_s: float = option(10.0, "End the run when a limit is exceeded for this long", unit="s", gt=0, in_form=True)
+    error_share_most: float | None = option(
+        None, "Limit: share of refused or unanswered sends", ge=0, le=1, in_form=True
+    )
+    send_p99_ms: float | None = option(
+        None, "Limit: 99th percentile of the answer times of each second", unit="ms", gt=0, in_form=True
+    )
+    backlog_most: float | None = option(None, "Limit: messages that are due and wait", ge=0, in_form=True)
+
+    def __bool__(self) -> bool:
+        return any(limit is not None for limit in (self.error_share_most, self.send_p99_ms, self.backlog_most))
+
+
+class After(Section):
+    """What follows the load."""
+
+    verify: bool = option(
+        True, "with --profile: do not run the verifier after the load", flag="--no-verify", negated=True
+    )
+
+
+class Credentials(Section):
+    """Who may load. They come from the environment or the profile, never from a plan file."""
+
+    openim_admin: str = option("", "OpenIM admin id, used by load tests alone", env="OPENIM_ADMIN")
+    openim_secret: str = option("", "OpenIM's share.secret", env="OPENIM_SECRET", repr=False)
+
+
+class RunOptions(Section):
+    """All options of a run."""
+
+    target: TargetOptions = TargetOptions()
+    load: Traffic = Traffic()
+    abort: AbortLimits = AbortLimits()
+    after: After = After()
+    credentials: Credentials = Credentials()
+    out_dir: Path = option(OUT_DIR, "directory for journals and reports")
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Self:
+        """Options from the command line or the web form, by the names of `Option.dest`; others are ignored.
+
+        None and an empty text mean "not given". Raises SettingsError, naming the flag.
+        """
+        tree: dict[str, Any] = {}
+        for one in options_of(cls):
+            value = given.get(one.dest)
+            if value is None or value == "":
+                continue
+            place = tree.setdefault(one.section, {}) if one.section else tree
+            place[one.name] = not value if one.negated else value
+        try:
+            options = cls.model_validate(tree)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            wrong = next(one for one in options_of(cls) if (one.section, one.name) == _place(first["loc"]))
+            reason = wrong.requirement or f"{first['msg'][0].lower()}{first['msg'][1:]}"
+            raise SettingsError(f"{wrong.flag} {first['input']}: {reason}.") from None
+        return options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option: where it is in the model (`section` is empty at the top), and its face on the command line."""
+
+    section: str
+    name: str
+    field: FieldInfo
+
+    @property
+    def _extra(self) -> Mapping[str, Any]:
+        extra = self.field.json_schema_extra
+        return extra if isinstance(extra, dict) else {}
+
+    @property
+    def flag(self) -> str:
+        """The option's flag, e.g. `--outage-share`; those of [abort] begin with `--abort-`."""
+        prefix = "abort-" if self.section == "abort" else ""
+        return str(self._extra.get("flag") or f"--{prefix}{self.name.replace('_', '-')}")
+
+    @property
+    def dest(self) -> str:
+        """The attribute of the parsed options that holds its value."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def negated(self) -> bool:
+        """Whether the flag switches the field off."""
+        return bool(self._extra.get("negated"))
+
+    @property
+    def unit(self) -> str:
+        """The unit of a number; empty without one."""
+        return str(self._extra.get("unit") or "")
+
+    @property
+    def of_locust(self) -> bool:
+        """Whether locust itself declares it."""
+        return bool(self._extra.get("locusts"))
+
+    @property
+    def kind(self) -> Any:
+        """The field's type without None."""
+        found = self.field.annotation
+        if typing.get_origin(found) in (typing.Union, types.UnionType):
+            (found,) = (one for one in typing.get_args(found) if one is not type(None))
+        return found
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, e.g. `greater than 0 and at most 1`; empty without any."""
+        return " and ".join(
+            f"{words} {bound:g}"
+            for constraint in self.field.metadata
+            for name, words in _BOUNDS.items()
+            if (bound := getattr(constraint, name, None)) is not None
         )
-    if connected > size or connected == 1:
-        raise SettingsError(f"--group-connected {connected} does not fit a group of {size}: at least 2, at most all.")
-    if options.get("outage_slow") and not 0 < float(options.get("outage_s") or 0) < SLOW_MOST_S:
-        raise SettingsError(
-            f"--outage-slow needs --outage-s, below {SLOW_MOST_S:g}: who reads nothing for longer answers no ping, and is gone."
-        )
-    receipts_every_s = float(options.get("receipts_every_s") or 0)
-    if receipts_every_s and (transport == "rest" or options.get("via") == "gateway"):
-        raise SettingsError(
-            "--receipts-every-s needs --transport ws --via token: only there it is known what a user got."
-        )
-    share = float(1 if options.get("outage_share") is None else options["outage_share"])
-    if not 0 < share <= 1:
-        raise SettingsError(f"--outage-share {share:g} is no share: give more than 0, at most 1.")
-    return {
-        "scenario": scenario,
-        "group_size": size,
-        "group_connected": connected,
-        "group_share": float(options.get("group_share") or 0.3),
-        "outage_every_s": every_s,
-        "outage_share": share,
-        "outage_s": float(options.get("outage_s") or 0),
-        "outage_slow": bool(options.get("outage_slow")),
-        "receipts_every_s": receipts_every_s,
-    }
+
+    @property
+    def requirement(self) -> str:
+        """What a value must satisfy, for an error message; empty without bounds."""
+        because = self._extra.get("because")
+        return f"must be {self.bounds}{f' ({because})' if because else ''}" if self.bounds else ""
+
+    @property
+    def help(self) -> str:
+        """The description with unit, bounds and default."""
+        default = self.field.default
+        facts = [self.unit, self.bounds]
+        if not self.field.is_required() and self.kind is not bool and default not in (None, ""):
+            facts.append(f"default {default:g}" if isinstance(default, float) else f"default {default}")
+        shown = ", ".join(fact for fact in facts if fact)
+        return f"{self.field.description}{f' [{shown}]' if shown else ''}".replace("%", "%%")
+
+    def arguments(self, value: Any) -> list[str]:
+        """What a command line says to give it this value."""
+        if self.kind is bool:
+            return [self.flag] if value != self.negated else []
+        # 0 processes, and no profile or host, mean that locust's option is not given.
+        return [] if value in (None, "") or (self.of_locust and not value) else [self.flag, str(value)]
+
+    def add_to(self, parser: argparse.ArgumentParser) -> None:
+        """Declare it to locust's parser."""
+        more: dict[str, Any] = {"help": self.help, "include_in_web_ui": bool(self._extra.get("in_form"))}
+        if env := self._extra.get("env"):
+            more["env_var"] = env
+        if self.kind is bool:
+            more["action"] = "store_true"
+        elif typing.get_origin(self.kind) is Literal:
+            more |= {"choices": typing.get_args(self.kind), "default": self.field.default}
+        else:
+            text = self.kind is Path
+            more |= {"type": str if text else self.kind, "default": str(OUT_DIR) if text else self.field.default}
+        parser.add_argument(self.flag, **more)
 
 
-def _batch(options: Mapping[str, Any], transport: Transport, canaries: tuple[str, ...]) -> int:
-    batch = int(options.get("batch") or 0)
-    if batch and transport != "rest":
-        raise SettingsError(
-            "--batch needs --transport rest: over the WebSocket a message has one receiver, or a group."
-        )
-    if not 0 <= batch <= BATCH_MOST:
-        raise SettingsError(f"--batch {batch}: give 1 to {BATCH_MOST} receivers, or 0 for messages to one.")
-    if canaries and batch >= len(canaries):
-        raise SettingsError(f"--batch {batch} leaves nobody to send: load_users names {len(canaries)} canaries.")
-    return batch
+def options_of(model: type[BaseModel], section: str = "") -> Iterator[Option]:
+    """The options of a model, those of its sections included."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from options_of(field.annotation, name)
+        else:
+            yield Option(section=section, name=name, field=field)
 
 
-def _limits(options: Mapping[str, Any]) -> Limits:
-    given = {one.name: options.get(f"abort_{one.name}") for one in fields(Limits)}
-    return Limits(**{name: float(value) for name, value in given.items() if value is not None})
+def add_options(parser: argparse.ArgumentParser, **_: Any) -> None:
+    """Declare the options of the locustfile, for the command line and the web form."""
+    for one in options_of(RunOptions):
+        if not one.of_locust:
+            one.add_to(parser)
 
 
-def _straight(
-    options: Mapping[str, Any],
-    profile: Profile | None,
-    extra: Mapping[str, Any],
-    allowed: tuple[str, ...],
-    transport: Transport,
-) -> dict[str, Any]:
-    """Where OpenIM is, and how canaries get their tokens."""
-    role = profile.roles.openim if profile else None
-    secret = options.get("openim_secret") or (role.secret.get_secret_value() if role and role.secret else "")
-    admin = options.get("openim_admin") or extra.get("load_admin")
-    api_url = options.get("host") or (role.api_url if role else "")
-    if not api_url:
-        raise SettingsError("Whom to load? Give --host http://host:port of OpenIM's REST API, or --profile stack.toml.")
-    if (reason := refusal(str(api_url), allowed)) is not None:
-        raise SettingsError(reason)
-    if not secret:
-        raise SettingsError("OpenIM's secret is missing: set OPENIM_SECRET, or roles.openim.secret in the profile.")
-    if not admin:
-        raise SettingsError(
-            "An OpenIM admin id for load is missing: set OPENIM_ADMIN, or load_admin under [canary.options] in the "
-            "profile. Use one of its own: every new token cuts the life of that id's older tokens to 300 s."
-        )
-    ws_url = str(options.get("ws_url") or (role.ws_url if role else "") or "")
-    if transport == "ws":
-        _check_ws(ws_url, allowed)
-    return {
-        "api_url": str(api_url).rstrip("/"),
-        "secret": str(secret),
-        "admin_user_id": str(admin),
-        "ws_url": ws_url,
-    }
-
-
-def _through_gateway(
-    profile: Profile | None, extra: Mapping[str, Any], allowed: tuple[str, ...], transport: Transport
-) -> dict[str, Any]:
-    """Where the platform's gateway is, and who signs in there."""
-    role = profile.roles.gateway if profile else None
-    if role is None or transport != "ws":
-        raise SettingsError("--via gateway needs --transport ws and a profile with [roles.gateway] url.")
-    phones = _texts(extra, "load_phones")
-    if len(phones) < 2:
-        raise SettingsError(
-            "Who signs in? Give the phone numbers of canaries, two for each conversation, as load_phones under "
-            "[canary.options] in the profile."
-        )
-    if (reason := refusal(role.url, allowed)) is not None:
-        raise SettingsError(reason)
-    url = role.url.rstrip("/")
-    return {"api_url": url, "secret": "", "admin_user_id": "", "gateway_url": url, "phones": phones}
-
-
-def _check_ws(url: str, allowed: tuple[str, ...]) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss"):
-        raise SettingsError(
-            "Where is OpenIM's WebSocket? Give --ws-url ws://host:port of its gateway, or roles.openim.ws_url in the "
-            "profile."
-        )
-    if (reason := refusal("http" + url.removeprefix("ws"), allowed)) is not None:
-        raise SettingsError(reason)
-
-
-def _trace(path: Any) -> tuple[float, ...]:
-    if not path:
-        raise SettingsError("--arrivals trace needs --trace FILE: seconds after the start, one a line.")
-    try:
-        return tuple(trace_times(Path(str(path))))
-    except OSError as error:
-        raise SettingsError(f"The trace {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise SettingsError(f"The trace is not usable: {error}.") from error
-
-
-def _profile(path: Any) -> Profile | None:
-    if not path:
-        return None
-    try:
-        return load_profile(Path(str(path)))
-    except ProfileError as error:
-        raise SettingsError(str(error)) from error
-
-
-def _texts(extra: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = extra.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise SettingsError(f"canary.options.{name} must be a list of texts.")
-    return tuple(value)
-
-
-def _number(options: Mapping[str, Any], name: str, default: float) -> float:
-    value = options.get(name)
-    number = default if value is None else float(value)
-    if number <= 0:
-        raise SettingsError(f"--{name.replace('_', '-')} must be above 0, not {number:g}.")
-    return number
+def _place(location: tuple[int | str, ...]) -> tuple[str, str]:
+    section, name = ("", *map(str, location))[-2:]
+    return section, name

@@ -1,7 +1,7 @@
-"""After the load: has anything leaked, under stress, into the stores that should be silent? The verifier says.
+"""Checks after a run: the verifier judges whether the load leaked into stores that must stay silent.
 
-It runs as it does at night, with the profile's own history: what it remembers of the last night covers the load, too. It judges what is
-told from the stores; the canary's flights are another journal, which a load neither makes nor spoils.
+It runs as it does at night, with the profile's own history: its counter snapshots of the last run cover the load, too.
+Checks that judge the canary's journal are left out: a load run neither writes nor changes that journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -21,15 +21,15 @@ from verifier.profile import NotMapped, Profile, ProfileError, load_profile
 from verifier.proofs import Delivery
 from verifier.render.json import RunDocument
 
-_SHOWN = 10
-OLD_CANARIES = "MSG-05"
-"""It reads canaries' older journals from disk."""
-_COMMAND = (sys.executable, "-c", "from verifier.commands.cli import main; main()", "run", "--quiet")
+_SHOWN: Final = 10
+OLD_CANARIES: Final = "MSG-05"
+"""Reads canaries' older journals from disk."""
+_COMMAND: Final = (sys.executable, "-c", "from verifier.commands.cli import main; main()", "run", "--quiet")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aftermath:
-    """What the verifier said. `broken`: the invariants that do not hold, with their titles; `unknown`: those not judged, and why."""
+class PostRunVerdict:
+    """The verifier's result. `broken`: the violated invariants with titles; `unknown`: the inconclusive ones with reasons."""
 
     exit_code: ExitCode
     headline: str
@@ -38,22 +38,24 @@ class Aftermath:
     report: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the account of the run."""
+        """For the report of the run."""
         return {**asdict(self), "exit_code": int(self.exit_code)}
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        shown = [f"    violated: {name}" for name in self.broken] + [f"    not known: {name}" for name in self.unknown]
+        shown = [f"    violated: {name}" for name in self.broken] + [
+            f"    inconclusive: {name}" for name in self.unknown
+        ]
         more = [f"    and {len(shown) - _SHOWN} more ({self.report})"] if len(shown) > _SHOWN else []
         return [f"  the stack after the load: {self.headline}", *shown[:_SHOWN], *more]
 
 
-def verify(profile: str, report: Path) -> Aftermath:
-    """Run the verifier; its JSON goes to `report`. Never raises: what keeps it from judging is inconclusive, and said."""
+def verify(profile: str, report: Path) -> PostRunVerdict:
+    """Run the verifier; its JSON goes to `report`. Never raises: what prevents a run makes the result inconclusive."""
     try:
-        chosen = _told_from_the_stores(load_profile(Path(profile)))
+        chosen = _checks_of_stores(load_profile(Path(profile)))
     except ProfileError as error:
-        return Aftermath(exit_code=ExitCode.INCONCLUSIVE, headline=f"the verifier could not run: {error}")
+        return PostRunVerdict(exit_code=ExitCode.INCONCLUSIVE, headline=f"the verifier could not run: {error}")
     command = [*_COMMAND, "--profile", profile, "--json", str(report)]
     command += [part for name in chosen for part in ("--only", name)]
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +63,9 @@ def verify(profile: str, report: Path) -> Aftermath:
     try:
         document = RunDocument.model_validate_json(report.read_text("utf-8"))
     except (OSError, ValidationError):
-        said = done.stderr.strip() or f"exit code {done.returncode}"
-        return Aftermath(exit_code=ExitCode.INCONCLUSIVE, headline=f"the verifier could not run: {said}")
-    return Aftermath(
+        reason = done.stderr.strip() or f"exit code {done.returncode}"
+        return PostRunVerdict(exit_code=ExitCode.INCONCLUSIVE, headline=f"the verifier could not run: {reason}")
+    return PostRunVerdict(
         exit_code=ExitCode(document.exit_code),
         headline=document.headline,
         broken=tuple(f"{check.id} {check.title}" for check in document.checks if check.verdict is Verdict.VIOLATED),
@@ -74,7 +76,8 @@ def verify(profile: str, report: Path) -> Aftermath:
     )
 
 
-def _told_from_the_stores(profile: Profile) -> list[str]:
+def _checks_of_stores(profile: Profile) -> list[str]:
+    """The checks that apply to this profile and judge stores, not journals."""
     chosen = []
     for check in load_checks():
         try:

@@ -1,4 +1,4 @@
-"""Accounting for a run: journals in, verdict, numbers and exit code out."""
+"""The report of a run: its journals are judged, and the result is shown as text and JSON with an exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from load.journal.reader import ColumnReader, is_columns
 from load.judging.account import judge_run
-from load.post_run_checks import Aftermath
+from load.post_run_checks import PostRunVerdict
 from load.results import LoadResult
 from verifier.judges.delivery import DeliveryReport, DeliveryTally, judge_delivery
 from verifier.judges.journal import Header, JournalError
@@ -23,15 +23,15 @@ from verifier.model.verdict import ExitCode, Verdict
 
 _SHOWN = 10
 _RECEIVERS_MAX = 1000
-CLOCK_ERROR_MOST_NS = 100_000_000
+CLOCK_ERROR_MAX_NS = 100_000_000
 _EXIT = {Verdict.HOLDS: ExitCode.HOLDS, Verdict.VIOLATED: ExitCode.VIOLATED}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The result of a run. `delivery` is None where nothing was sent at all.
+    """The result of a run. `delivery` is None where nothing was sent and nothing received.
 
-    `doubts` say why its rates and latencies are the generator's own; what was lost was lost all the same.
+    `warnings` say why rates and latencies are unreliable, or which part of the run is not known. They never hide a loss.
     """
 
     header: Header
@@ -41,15 +41,15 @@ class Account:
     notes: tuple[str, ...]
     pushes: JournalJudgement | None = None
     receipts: JournalJudgement | None = None
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     timeline: Mapping[str, Any] = field(default_factory=dict)
     generator: str = ""
-    after: Aftermath | None = None
+    after: PostRunVerdict | None = None
 
     @property
     def judgements(self) -> dict[str, JournalJudgement]:
-        """The judgements by what they are about."""
+        """The judgements by name, those alone that there are."""
         found = {
             "delivery": self.delivery.judgement if self.delivery else None,
             "order": self.order,
@@ -60,12 +60,12 @@ class Account:
 
     @property
     def exit_code(self) -> ExitCode:
-        """As the verifier's: 0 all accounted for, 1 violated, 2 nothing or not all could be known."""
+        """As the verifier's: 0 all accounted for, 1 violated, 2 inconclusive."""
         verdicts = {judgement.verdict for judgement in self.judgements.values()}
         after = self.after.exit_code if self.after else ExitCode.HOLDS
         if Verdict.VIOLATED in verdicts or after is ExitCode.VIOLATED:
             return ExitCode.VIOLATED
-        if self.delivery is None or self.doubts or after is not ExitCode.HOLDS:
+        if self.delivery is None or self.warnings or after is not ExitCode.HOLDS:
             return ExitCode.INCONCLUSIVE
         if self.receipts is not None and self.receipts.verdict is not Verdict.HOLDS:
             return ExitCode.INCONCLUSIVE
@@ -77,7 +77,7 @@ class Account:
         if alone is self.exit_code:
             return _HEADLINE[alone]
         what = (
-            "the stack does not hold" if self.exit_code is ExitCode.VIOLATED else "not all of the stack can be judged"
+            "the stack does not hold" if self.exit_code is ExitCode.VIOLATED else "not every check of the stack holds"
         )
         return f"{_HEADLINE[alone]}, but {what} after the load"
 
@@ -92,7 +92,8 @@ class Account:
             "delivery": _delivery_json(self.delivery) if self.delivery else None,
             "judgements": {name: _judgement_json(item) for name, item in self.judgements.items()},
             "notes": list(self.notes),
-            "doubts": list(self.doubts),
+            # The key is that of format 1.
+            "doubts": list(self.warnings),
             "latency_ms": {name: dict(found) for name, found in self.latency_ms.items()},
             "timeline": dict(self.timeline),
             "generator": self.generator,
@@ -122,9 +123,9 @@ class Account:
             if judgement.problems_total > _SHOWN:
                 lines.append(f"    and {judgement.problems_total - _SHOWN} more (see the JSON report)")
         for name, found in self.latency_ms.items():
-            told = ", ".join(f"{percentile} {value:.1f}" for percentile, value in found.items())
-            lines.append(f"  due to {_ENDS[name]}, ms: {told}")
-        lines += [f"  not to be believed: {clean(doubt)}" for doubt in self.doubts]
+            values = ", ".join(f"{percentile} {value:.1f}" for percentile, value in found.items())
+            lines.append(f"  due to {_ENDS[name]}, ms: {values}")
+        lines += [f"  unreliable: {clean(warning)}" for warning in self.warnings]
         lines += self.after.lines() if self.after else []
         notes = [*self.notes, *(note for judgement in self.judgements.values() for note in judgement.notes)]
         return "\n".join(lines + [f"  note: {clean(note)}" for note in dict.fromkeys(notes)])
@@ -133,20 +134,23 @@ class Account:
 _ENDS = {"send": "answer", "push": "push"}
 _HEADLINE = {
     ExitCode.HOLDS: "every acknowledged message is accounted for",
-    ExitCode.VIOLATED: "messages were lost, doubled, changed or out of order, or read marks forgotten",
-    ExitCode.INCONCLUSIVE: "not everything can be accounted for",
+    ExitCode.VIOLATED: "messages were lost, duplicated, changed or out of order, or read marks were lost",
+    ExitCode.INCONCLUSIVE: "not every message can be accounted for",
 }
 
 
-def account_for(paths: Sequence[Path], *, settle_s: float, doubts: Sequence[str] = ()) -> Account:
-    """Judge the journals of one run. Raises JournalError for one that cannot be read, and for journals of two runs."""
+def account_for(paths: Sequence[Path], *, settle_s: float, warnings: Sequence[str] = ()) -> Account:
+    """Judge the journals of one run: columns, or the JSON Lines that runs over REST wrote in earlier versions.
+
+    Raises JournalError for a journal that cannot be read, and for journals of several runs.
+    """
     if not paths:
         raise JournalError("there is no journal to judge. Name the files: python -m load judge reports/out/load-RUN-*")
     in_columns = {is_columns(path) for path in paths}
     if len(in_columns) > 1:
-        raise JournalError("these journals are of two kinds, and so of two runs. Judge one at a time.")
+        raise JournalError("these journals have two formats, so they belong to several runs. Judge one run at a time.")
     if in_columns == {True}:
-        return _account_for_columns(paths, settle_s, tuple(doubts))
+        return _account_for_columns(paths, settle_s, tuple(warnings))
     readers = [JournalReader(path) for path in paths]
     _one_run(readers)
     delivery = judge_delivery(merged(readers), settle_s=settle_s)
@@ -160,16 +164,16 @@ def account_for(paths: Sequence[Path], *, settle_s: float, doubts: Sequence[str]
     )
 
 
-def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[str, ...]) -> Account:
+def _account_for_columns(paths: Sequence[Path], settle_s: float, warnings: tuple[str, ...]) -> Account:
     _one_run([ColumnReader(path) for path in paths])
     readers, judged = judge_run(paths, settle_s=settle_s)
-    # What a recorder did in its last moments is in no journal: of that nothing can be said, good or bad.
-    cut = tuple(f"the recorder of {reader.path.name} did not finish" for reader in readers if not reader.ended)
+    # The last events of a recorder that was killed are in no journal: they can be neither confirmed nor refuted.
+    killed = tuple(f"the recorder of {reader.path.name} did not finish" for reader in readers if not reader.ended)
     unsure = tuple(
-        f"the clock of {reader.path.name} is known to {reader.clock.error_ns / 1e6:.0f} ms only: what happened on different "
-        "machines cannot be put in one order. Let all of them keep time by the same server"
+        f"the clock of {reader.path.name} is known to {reader.clock.error_ns / 1e6:.0f} ms only: events of different machines "
+        "cannot be put in one order. Synchronise all machines with the same time server"
         for reader in readers
-        if reader.clock is not None and reader.clock.error_ns > CLOCK_ERROR_MOST_NS
+        if reader.clock is not None and reader.clock.error_ns > CLOCK_ERROR_MAX_NS
     )
     return Account(
         header=min((reader.header for reader in readers), key=lambda header: header.time_ns),
@@ -179,7 +183,7 @@ def _account_for_columns(paths: Sequence[Path], settle_s: float, doubts: tuple[s
         pushes=judged.pushes,
         receipts=judged.receipts,
         notes=judged.notes,
-        doubts=(*doubts, *cut, *unsure),
+        warnings=(*warnings, *killed, *unsure),
         latency_ms=judged.latency_ms,
         timeline=judged.timeline,
     )
@@ -189,12 +193,12 @@ def _one_run(readers: Sequence[JournalReader] | Sequence[ColumnReader]) -> None:
     runs = {reader.header.run_id for reader in readers}
     if len(runs) > 1:
         raise JournalError(
-            f"these journals belong to {len(runs)} runs: {', '.join(sorted(runs))}. Judge one at a time."
+            f"these journals belong to {len(runs)} runs: {', '.join(sorted(runs))}. Judge one run at a time."
         )
 
 
 def write_json(account: Account, path: Path) -> None:
-    """Write the account as JSON. Raises OSError."""
+    """Write the report as JSON. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(account.to_json(), indent=2) + "\n", encoding="utf-8")
 
@@ -202,12 +206,12 @@ def write_json(account: Account, path: Path) -> None:
 def _delivery_json(report: DeliveryReport) -> dict[str, Any]:
     names = ("sent", "acked", "refused", "unknown_sends", "recovered_sends", "failed_reads")
     counts = [one.name for one in fields(DeliveryTally)]
-    blamed = {name: asdict(tally) for name, tally in report.receivers.items() if tally.expected != tally.received}
+    short = {name: asdict(tally) for name, tally in report.receivers.items() if tally.expected != tally.received}
     return {name: getattr(report, name) for name in names} | {
         "deliveries": {name: report.count(name) for name in counts},
         "receivers": len(report.receivers),
-        # All are told where few fall short; a run in which everything failed needs no list of everybody.
-        "receivers_short": dict(list(blamed.items())[:_RECEIVERS_MAX]),
+        # A run in which everything failed needs no list of all receivers.
+        "receivers_short": dict(list(short.items())[:_RECEIVERS_MAX]),
     }
 
 

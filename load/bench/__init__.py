@@ -1,1 +1,1 @@
-"""What the generator and the judges can do on this machine: `python -m load.bench`."""
+"""Benchmarks of the generator and of the judges: `python -m load.bench`."""

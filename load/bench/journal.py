@@ -1,4 +1,4 @@
-"""A synthetic journal of any size, honest but for the faults that are asked for: `… journal FILE --events 10000000`.
+"""A synthetic journal of any size with planted losses: `python -m load.bench.journal FILE --events 10000000`.
 
 Pairs of users write to each other; each message is acknowledged, pushed to both and read back by both: six events.
 """
@@ -18,11 +18,11 @@ _PER_MESSAGE: Final = 6
 _CHUNK: Final = 100_000
 _SECOND_NS: Final = 1_000_000_000
 _LOST_EACH: Final = 100_003
-"""One in so many messages is acknowledged and nowhere."""
+"""One message of this many is acknowledged and neither pushed nor stored."""
 
 
 def write(path: Path, *, events: int, pairs: int) -> dict[str, int]:
-    """Write a journal; returns how many messages it holds and how many of them are lost."""
+    """Write a journal; returns the number of its messages and of its lost ones."""
     journal = ColumnWriter(path, run_id="synthetic", stack="synthetic", worker=0, digest="0" * 16)
     lanes = 2 * pairs
     for pair in range(pairs):
@@ -56,7 +56,7 @@ def _rows(size: int, kind: Kind) -> Events:
 
 
 def _live(count: Column, lanes: int, start_ns: int) -> Events:
-    """Sends, acknowledgements and pushes of these messages, each 1 microsecond after the one before."""
+    """Sends, acknowledgements and pushes of these messages, 1 microsecond apart."""
     lane, number, at_ns = count % lanes, count + 1, start_ns + count * 1000
     rows = np.concatenate([_rows(len(count), kind) for kind in (Kind.SEND, Kind.ACK, Kind.PUSHED, Kind.PUSHED)])
     parts = np.split(rows, 4)
@@ -86,7 +86,7 @@ def _append(journal: ColumnWriter, rows: Events) -> None:
 
 
 def main() -> None:
-    """Write one, and say what it holds."""
+    """Write a journal and print what it contains."""
     parser = argparse.ArgumentParser(prog="python -m load.bench.journal", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--events", type=int, default=10_000_000)

@@ -1,4 +1,4 @@
-"""How long ten million events take to be judged, and how much memory: `python -m load.bench.judge [FILE]`."""
+"""Time and memory for judging ten million events: `python -m load.bench.judge [FILE]`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from load.judging.account import judge_run
 
 
 def main() -> None:
-    """Write a synthetic journal where none is named, judge it, and say what it took."""
+    """Judge a journal, by default a synthetic one, and print time and memory."""
     parser = argparse.ArgumentParser(prog="python -m load.bench.judge", description=__doc__)
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--events", type=int, default=10_000_000)

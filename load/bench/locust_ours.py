@@ -1,4 +1,4 @@
-"""The engine beside locust, in gevent's native threads, its figures pumped into locust's statistics: a locustfile."""
+"""A locustfile: the engine in a native thread, its figures in locust's statistics."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ import gevent
 from locust import User, events, task
 
 from load.bench.ours import TEXT, add_users
-from load.engine.engine import Engine
+from load.config import Traffic
+from load.engine.engine import LoadEngine
 from load.engine.plan import EnginePlan
 from load.journal.writer import ColumnWriter
-from load.monitoring.pump import Latencies, Pump
+from load.monitoring.statistics_bridge import Latencies, StatisticsBridge
 
 
 class Idle(User):
-    """The engine's users are no greenlets; locust wants one."""
+    """Locust needs one user; the engine's users are not greenlets."""
 
     @task
     def nothing(self) -> None:
-        """Live."""
+        """Do nothing."""
         gevent.sleep(1)
 
 
 def begin(environment: Any, **_: Any) -> None:
     """Start the engine."""
-    plan = EnginePlan(run_id="bench", worker=0, text=TEXT, window=1, warm_up_s=0.2)
+    plan = EnginePlan(run_id="bench", worker=0, text=TEXT, traffic=Traffic(window=1), warm_up_s=0.2)
     path = Path(tempfile.mkdtemp(dir=os.environ.get("BENCH_DIR"))) / "bench.columns"
-    running = Engine(plan, ColumnWriter(path, run_id="bench", stack="bench", worker=0, digest=plan.digest))
+    running = LoadEngine(plan, ColumnWriter(path, run_id="bench", stack="bench", worker=0, digest=plan.digest))
     running.start(gevent.get_hub().threadpool.spawn)
     add_users(running, int(os.environ["BENCH_PORT"]), int(os.environ["BENCH_CONNECTIONS"]))
-    Pump(running, environment, Latencies(), lambda: None)
+    StatisticsBridge(running, environment, Latencies(), lambda: None)
 
 
 events.test_start.add_listener(begin)  # type: ignore[no-untyped-call]

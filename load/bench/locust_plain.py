@@ -1,4 +1,4 @@
-"""What one writes first: locust users with websocket-client, a greenlet and a blocking socket for each; a locustfile."""
+"""A locustfile for comparison: locust users with websocket-client, a greenlet and a blocking socket for each."""
 
 from __future__ import annotations
 

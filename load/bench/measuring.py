@@ -1,10 +1,9 @@
-"""A server on one core, a generator on another, and the counts of both: what every measurement here is made of."""
+"""One measurement: a server on one core, a generator on another, and the counts of both."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
+
+from load.experiments.plans import free_port
 
 SETTLE_S = 4.0
 _CONNECT_WITHIN_S = 120.0
@@ -30,7 +31,7 @@ class Server:
     """The benchmark's server, on its own core."""
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._process = subprocess.Popen(
             [*pinned(0), sys.executable, "-m", "load.bench.server", str(self.port)],
             stdin=subprocess.PIPE,
@@ -38,9 +39,9 @@ class Server:
         )
 
     def counts(self) -> Mapping[str, int]:
-        """What it has done so far."""
+        """The server's counts so far."""
         if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("it has pipes")
+            raise AssertionError("the server was started without pipes")
         self._process.stdin.write(b"?\n")
         self._process.stdin.flush()
         found: dict[str, int] = json.loads(self._process.stdout.readline())
@@ -52,21 +53,14 @@ class Server:
         self._process.wait(timeout=10)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def pinned(core: int) -> list[str]:
-    """How to keep a command on one core, where there are two."""
+    """The command prefix that keeps a process on one core, where there are several."""
     return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > 1 else []
 
 
 @contextmanager
 def generator(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """A generator on its own core, ended afterwards with what it started."""
+    """A generator on its own core; it is killed afterwards with its child processes."""
     process = subprocess.Popen(
         [*pinned(1), *command],
         env={**os.environ, **environment},
@@ -84,7 +78,7 @@ def generator(command: Sequence[str], environment: Mapping[str, str]) -> Iterato
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Processor time of a process and what it started."""
+    """Processor time of a process and its children."""
     return sum(sum(one.cpu_times()[:2]) for one in [process, *process.children(recursive=True)])
 
 
@@ -97,7 +91,7 @@ def drive(
     seconds: float,
     what: str,
 ) -> Measured:
-    """Start a generator, wait until all its connections stand, and measure."""
+    """Start a generator, wait until all its connections are open, and measure."""
     before = server.counts()["connections"]
     with generator(command, environment) as process:
         wait_for(server, process, before + connections)
@@ -111,11 +105,11 @@ def drive(
 
 
 def wait_for(server: Server, process: psutil.Process, connections: int) -> None:
-    """Until so many connections stand."""
+    """Wait until this many connections are open. Raises SystemExit if the generator fails."""
     until_s = time.monotonic() + _CONNECT_WITHIN_S
     while server.counts()["connections"] < connections:
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE or time.monotonic() > until_s:
-            raise SystemExit(f"{' '.join(process.cmdline() or ['a generator'])} made only part of its connections.")
+            raise SystemExit(f"{' '.join(process.cmdline() or ['a generator'])} opened only part of its connections.")
         time.sleep(0.2)
 
 

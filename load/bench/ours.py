@@ -1,6 +1,6 @@
-"""Our side of the benchmark: `… ours PORT CONNECTIONS full|static|idle` drives until it is ended.
+"""This project's generator in the benchmark: `python -m load.bench.ours PORT CONNECTIONS full|static|idle`, until it is ended.
 
-`full` is the engine as load runs use it, journal and all. `static` sends one unchanging frame, as a yardstick.
+`full` is the engine as in load runs, with its journal. `static` sends one constant frame, for comparison.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pathlib import Path
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from load.engine.engine import Engine
+from load.config import Traffic
+from load.engine.engine import LoadEngine
 from load.engine.frames import SINGLE, Peer
 from load.engine.plan import EnginePlan, Target, UserPlan
 from load.journal.writer import ColumnWriter
@@ -24,13 +25,13 @@ TEXT = "x" * 180
 
 
 class Static(WSListener):
-    """Sends the same frame with each answer."""
+    """Sends the same frame after each answer."""
 
     def __init__(self, frame: bytes) -> None:
         self._frame = frame
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """The next one."""
+        """Send the next frame."""
         if frame.msg_type == WSMsgType.BINARY:
             frame.get_payload_as_bytes()
             transport.send(WSMsgType.BINARY, self._frame)
@@ -40,25 +41,25 @@ async def static(port: int, connections: int) -> None:
     """Echoes of one frame of half a kilobyte."""
     frame = b"x" * 512
     url = f"ws://127.0.0.1:{port}/echo"
-    # All first: the later ones would wait behind the earlier ones' traffic.
+    # Connect all first: later handshakes would wait behind the traffic of earlier connections.
     transports = [(await ws_connect(lambda: Static(frame), url))[0] for _ in range(connections)]
     for transport in transports:
         transport.send(WSMsgType.BINARY, frame)
     await asyncio.Event().wait()
 
 
-def engine(port: int, connections: int, directory: Path, *, sends: bool = True) -> Engine:
-    """The engine with this many users, each writing as fast as it is answered, one message at a time."""
-    plan = EnginePlan(run_id="bench", worker=0, text=TEXT, window=1, warm_up_s=0.2)
+def engine(port: int, connections: int, directory: Path, *, sends: bool = True) -> LoadEngine:
+    """The engine with this many users; each sends when its last message is answered."""
+    plan = EnginePlan(run_id="bench", worker=0, text=TEXT, traffic=Traffic(window=1), warm_up_s=0.2)
     journal = ColumnWriter(directory / "bench.columns", run_id="bench", stack="bench", worker=0, digest=plan.digest)
-    running = Engine(plan, journal)
+    running = LoadEngine(plan, journal)
     running.start(lambda run: threading.Thread(target=run, daemon=True).start())
     add_users(running, port, connections, sends=sends)
     return running
 
 
-def add_users(running: Engine, port: int, connections: int, *, sends: bool = True) -> None:
-    """Users in pairs."""
+def add_users(running: LoadEngine, port: int, connections: int, *, sends: bool = True) -> None:
+    """Add users in pairs."""
     for number in range(connections):
         me, peer = f"canaryload{number:06d}", f"canaryload{number ^ 1:06d}"
         target = Target(peer=Peer(SINGLE, peer), conversation=f"si_{min(me, peer)}_{max(me, peer)}", members=(me, peer))
@@ -73,7 +74,7 @@ def add_users(running: Engine, port: int, connections: int, *, sends: bool = Tru
 
 
 def main() -> None:
-    """Drive until the process is ended."""
+    """Run until the process is ended."""
     port, connections, what = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     if what == "static":
         uvloop.run(static(port, connections))

@@ -1,7 +1,7 @@
-"""The server under every client of the benchmark: it acknowledges and pushes as OpenIM does, or echoes, and counts.
+"""The benchmark's server: `python -m load.bench.server PORT` acknowledges and pushes as OpenIM does, or echoes, and counts.
 
-`… server PORT`; a line on its standard input is answered with a line of counts. Frames are answered in the kind they
-come in: a client in JavaScript may use text frames, which spares it a conversion that others do not need.
+A line on its standard input is answered with a line of counts. The answer to a text frame is a text frame: a client in
+JavaScript then needs no conversion, as the other clients.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ _MESSAGE_ID: Final = "0123456789abcdef" * 2
 
 
 class Counts:
-    """What the server has done so far."""
+    """The server's counts."""
 
     def __init__(self) -> None:
         self.connections = self.acks = self.pushes = self.echoes = self.pings = 0
 
     def line(self) -> bytes:
-        """For the one who asks."""
+        """One line of JSON."""
         return json.dumps(vars(self)).encode() + b"\n"
 
 
 class Echo(WSListener):
-    """Sends everything back."""
+    """Sends every frame back."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """One more."""
+        """Count the connection."""
         self._counts.connections += 1
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """One less."""
+        """Count the end of the connection."""
         self._counts.connections -= 1
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Answer it."""
+        """Answer a frame."""
         kind = frame.msg_type
         if kind == WSMsgType.BINARY or kind == WSMsgType.TEXT:
             self.take(transport, kind, frame.get_payload_as_bytes())
@@ -59,13 +59,13 @@ class Echo(WSListener):
             transport.send_pong(frame.get_payload_as_bytes())
 
     def take(self, transport: WSTransport, kind: WSMsgType, payload: bytes) -> None:
-        """Send it back."""
+        """Send a payload back."""
         self._counts.echoes += 1
         transport.send(kind, payload)
 
 
 class Gateway(Echo):
-    """Acknowledges a message, and pushes it to its sender's connection with a seq, as OpenIM does."""
+    """Acknowledges a message, and pushes it to the sender's connection with a seq, as OpenIM does."""
 
     def __init__(self, counts: Counts) -> None:
         super().__init__(counts)
@@ -106,14 +106,14 @@ async def serve(port: int) -> None:
     def admit(request: WSUpgradeRequest) -> WSListener:
         return Echo(counts) if request.path.startswith(b"/echo") else Gateway(counts)
 
-    def asked() -> None:
+    def on_input() -> None:
         if os.read(0, 1024):
             os.write(1, counts.line())
         else:
             ended.set()
 
     server = await ws_create_server(admit, "127.0.0.1", port, enable_auto_pong=False, backlog=4096)
-    asyncio.get_running_loop().add_reader(0, asked)
+    asyncio.get_running_loop().add_reader(0, on_input)
     async with server:
         await ended.wait()
 

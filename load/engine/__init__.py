@@ -1,1 +1,1 @@
-"""The hot path of WebSocket load: an event loop of its own beside locust, with nothing of locust in it."""
+"""The hot path of WebSocket load: an asyncio event loop in a thread of its own, independent of locust."""

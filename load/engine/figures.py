@@ -1,4 +1,4 @@
-"""What the engine counted since it was last asked, and latencies in histograms that can be merged."""
+"""What the engine counts and measures, and histograms of latencies that can be merged."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9)
 
 @dataclass(slots=True)
 class Figures:
-    """Counts and latencies of a stretch of time; latencies in ns from the moment at which a message was due.
+    """Counts and latencies of a period; latencies are in ns, from the due time of a message.
 
-    `late_ns` holds how late the loop came to each due message, `connect_ns` how long handshakes took. `troubles` counts what went wrong
-    by a short text; `unsent` are messages that were due and dropped because their user's queue was full.
+    Attributes:
+        unsent: messages that were due and dropped, as their user's queue was full.
+        strays: answers that belong to no open send.
+        lag_ns: the longest delay of the event loop.
+        late_ns: for each message, the delay from its due time to its send.
+        connect_ns: durations of handshakes.
+        errors: counts by a short text.
     """
 
     sent: int = 0
@@ -37,11 +42,11 @@ class Figures:
     push_ns: array[int] = field(default_factory=lambda: array("q"))
     late_ns: array[int] = field(default_factory=lambda: array("q"))
     connect_ns: array[int] = field(default_factory=lambda: array("q"))
-    troubles: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
 
-    def trouble(self, what: str) -> None:
-        """Count one more of these."""
-        self.troubles[what] = self.troubles.get(what, 0) + 1
+    def count_error(self, what: str) -> None:
+        """Count an error."""
+        self.errors[what] = self.errors.get(what, 0) + 1
 
 
 class Latency:
@@ -51,17 +56,17 @@ class Latency:
         self._histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
 
     def add_ns(self, times_ns: array[int] | NDArray[np.int64]) -> None:
-        """Add many times at once; negative ones (clocks of two machines) count as the least."""
+        """Add many times at once; negative ones (from clocks of two machines) count as the lowest value."""
         if not len(times_ns):
             return
         us = np.clip(np.frombuffer(times_ns, np.int64) // 1000, _LOWEST_US, _HIGHEST_US)
-        # Three digits are kept: rounding first makes few values of many.
+        # Only three digits are kept: rounding first leaves fewer distinct values.
         step = np.power(10, np.maximum(np.floor(np.log10(us)).astype(np.int64) - 3, 0))
         for value, count in zip(*map(np.ndarray.tolist, np.unique(us // step * step, return_counts=True)), strict=True):
             self._histogram.record_value(value, count)
 
     def merge(self, encoded: bytes) -> None:
-        """Add what another worker's `encode` gave."""
+        """Add the result of another histogram's `encode`."""
         self._histogram.decode_and_add(encoded)
 
     def encode(self) -> bytes:
@@ -71,7 +76,7 @@ class Latency:
 
     @property
     def count(self) -> int:
-        """How many times it holds."""
+        """The number of times in it."""
         return int(self._histogram.get_total_count())
 
     def percentiles_ms(self) -> dict[float, float]:

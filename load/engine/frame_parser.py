@@ -1,7 +1,7 @@
-"""Answers and pushes read without decoding what is known.
+"""A fast parser for answers and pushes of the usual shape.
 
-What comes back is compared with what is expected at fixed places; anything else goes through the real decoders, so
-that speed never decides what is understood.
+A frame is compared with the expected bytes at fixed offsets. Any other frame goes through the full decoders, so both
+paths give the same result.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from google.protobuf.message import DecodeError
 from fixtures.wire import openim_ws_pb2 as pb
 from fixtures.wire.envelope import Answer, EnvelopeError, codec
 from fixtures.wire.identifiers import ReqIdentifier
-from load.engine.frames import CLIENT_MSG_ID, COUNT_DIGITS, EX, ID_CHARS, TAG_CHARS, WORKER_CHARS, SdkType, length
+from load.config import SdkType
+from load.engine.frames import CLIENT_MSG_ID, COUNT_DIGITS, EX, ID_CHARS, TAG_CHARS, WORKER_CHARS, length
 
 _SEQ: Final = 0x70
 _SEND_TIME: Final = 0x78
 
 
-class Seen(NamedTuple):
-    """One of the run's messages as it arrived: seq -1 where it has none, due -1 where it does not say."""
+class Reception(NamedTuple):
+    """One of the run's messages as it arrived: seq is -1 where it has none, `due_ns` is -1 where it is not given."""
 
     number: int
     seq: int
@@ -43,38 +44,38 @@ _DATA: Final = b'"data":"'
 _OTHER: Final = Answer(0)
 
 
-class Ear(Protocol):
-    """Who is told what a connection brought."""
+class FrameHandler(Protocol):
+    """What a parser calls for the frames of a connection."""
 
     def acked(self, count: int, err_code: int, message_id: int) -> None:
         """The answer to send `count`; `message_id` is the first 16 digits of OpenIM's, as a number."""
 
-    def seen(self, number: int, seq: int, message_id: int, due_ns: int, altered: bool) -> None:
-        """One of the run's messages arrived: seq -1 where it has none, due -1 where it does not say."""
+    def received(self, number: int, seq: int, message_id: int, due_ns: int, altered: bool) -> None:
+        """One of the run's messages arrived; see `Reception`."""
 
     def other(self, answer: Answer) -> None:
-        """Anything else: an answer to another request, or a push that is not of this run (`data` None)."""
+        """Any other frame: an answer to another request, or a push that is not of this run (`data` is None)."""
 
 
-class Listener:
-    """Reads what one connection brings. Stateless but for what it has learnt of the shape of pushes."""
+class FrameParser:
+    """Parses the frames of one connection. Its only state is the shape of pushes, learnt from the first one."""
 
-    def __init__(self, ear: Ear, *, sdk_type: SdkType, gzipped: bool, tag: bytes, content: bytes) -> None:
-        self._ear = ear
-        self._acked, self._seen = ear.acked, ear.seen
+    def __init__(self, handler: FrameHandler, *, sdk_type: SdkType, gzipped: bool, tag: bytes, content: bytes) -> None:
+        self._handler = handler
+        self._acked, self._received = handler.acked, handler.received
         self._codec = codec(sdk_type, gzipped=gzipped)
         self._fast = sdk_type == "js" and not gzipped
         self._mark = CLIENT_MSG_ID + tag
         self._tag = tag.decode()
         self._content = content
-        # From the clientMsgID's tag to the seq's, and which bytes before that are the content; learnt, 0 until then.
+        # Bytes from the tag of clientMsgID to the tag of seq; learnt, 0 until then.
         self._seq_from = 0
         self._content_field = b"\x62" + length(len(content)) + content
         self._content_size = len(self._content_field)
         self._least = self._most = 0
 
-    def hear(self, frame: bytes) -> None:
-        """Tell the ear what a frame says. Raises EnvelopeError for one that is no envelope."""
+    def parse(self, frame: bytes) -> None:
+        """Call the handler for a frame. Raises EnvelopeError for one that is not an envelope."""
         if self._fast:
             try:
                 if frame.startswith(_ACK_OK, _CODE_AT) and frame.startswith(_ACK_HEAD):
@@ -88,14 +89,14 @@ class Listener:
                         self._pushed(raw)
                     return
             except ValueError:
-                pass  # not of the usual shape: decode it
+                pass  # not the usual shape: decode it
         self._decoded(frame)
 
     def _quick(self, raw: bytes) -> bool:
-        """Read a push of the shape that was learnt; False for any other. Raises ValueError where digits are none."""
+        """Parse a push of the shape that was learnt; False for any other. Raises ValueError for wrong digits."""
         at = raw.find(self._mark)
         seq_at = at + self._seq_from
-        # A different size may be a second message in the same frame.
+        # Another size may mean a second message in the same frame.
         if at < 0 or not self._seq_from or not self._least <= len(raw) <= self._most or raw[seq_at] != _SEQ:
             return False
         if not raw.startswith(self._content_field, seq_at - self._content_size):
@@ -109,7 +110,7 @@ class Listener:
         if raw[end] != _SEND_TIME or not raw.startswith(EX, ex):
             return False
         number = int(raw[at + 18 : at + 22], 16) << 48 | int(raw[at + 22 : at + 34])
-        self._seen(number, seq, int(raw[at + 36 : at + 52], 16), int(raw[ex + 3 : ex + 19], 16), False)
+        self._received(number, seq, int(raw[at + 36 : at + 52], 16), int(raw[ex + 3 : ex + 19], 16), False)
         return True
 
     def _decoded(self, frame: bytes) -> None:
@@ -119,28 +120,28 @@ class Listener:
         elif answer.req_identifier == ReqIdentifier.PUSH_MSG:
             self._pushed(answer.data or b"")
         else:
-            self._ear.other(answer)
+            self._handler.other(answer)
 
     def _pushed(self, raw: bytes) -> None:
         try:
             pushed = pb.PushMessages.FromString(raw)
         except DecodeError as error:
-            raise EnvelopeError(f"a push that cannot be read: {error}") from None
-        found = [seen for pulled in pushed.msgs.values() for seen in self.messages(pulled)]
-        for seen in found:
-            self._seen(*seen)
+            raise EnvelopeError(f"a push that cannot be decoded: {error}") from None
+        found = [one for pulled in pushed.msgs.values() for one in self.messages(pulled)]
+        for one in found:
+            self._received(*one)
         if not found:
-            self._ear.other(_OTHER)
+            self._handler.other(_OTHER)
         elif len(found) == 1 and not found[0].altered:
             self._learn(raw)
 
-    def messages(self, pulled: pb.PullMsgs) -> Iterator[Seen]:
+    def messages(self, pulled: pb.PullMsgs) -> Iterator[Reception]:
         """The run's messages among those of one conversation."""
         for one in pulled.Msgs:
             name = one.clientMsgID
             if len(name) != ID_CHARS or not name.startswith(self._tag):
                 continue
-            yield Seen(
+            yield Reception(
                 int(name[TAG_CHARS : TAG_CHARS + WORKER_CHARS], 16) << 48 | int(name[TAG_CHARS + WORKER_CHARS :]),
                 one.seq or -1,
                 _number(one.serverMsgID),
@@ -153,7 +154,7 @@ class Listener:
         content_at = raw.find(self._content_field, at)
         if at >= 0 and content_at >= 0:
             self._seq_from = content_at + len(self._content_field) - at
-            # seq and the frame's own lengths may take a byte or two more another time.
+            # Another seq or length may take a byte or two more.
             self._least, self._most = len(raw) - 8, len(raw) + 8
 
 

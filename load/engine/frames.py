@@ -1,23 +1,22 @@
-"""Frames made beforehand and patched for each message.
+"""Frames from templates: everything constant is encoded once, and a send fills in the rest.
 
-A send is one byte-format operation. The fields that vary stand first in the protobuf message, padded to 63 bytes, a
-multiple of 3, so that their base64 can be joined to that of the constant rest; protobuf takes fields in any order.
-They are clientMsgID (32 characters: the run's tag, the worker, the message's count), createTime, and `ex` with the
-moment at which the message was due, as Unix nanoseconds. `operationID` is the clientMsgID, `msgIncr` the count.
+A send is one byte-format operation. The varying fields come first in the protobuf message, which allows any order of
+fields. They have 63 bytes, a multiple of 3, so that their base64 can be joined to that of the constant rest. They are
+clientMsgID (32 characters: the run's tag, the worker, the message's count), createTime, and `ex` with the due time of the
+message in Unix nanoseconds. `operationID` is the clientMsgID, `msgIncr` is the count.
 """
 
 from __future__ import annotations
 
 import json
 from binascii import b2a_base64
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from fixtures.wire import gob
 from fixtures.wire import openim_ws_pb2 as pb
 from fixtures.wire.envelope import REQUEST_FIELDS
 from fixtures.wire.identifiers import ReqIdentifier
-
-SdkType = Literal["js", "go"]
+from load.config import SdkType
 
 TAG_CHARS: Final = 16
 WORKER_CHARS: Final = 4
@@ -33,7 +32,7 @@ _USER_MADE, _TEXT = 100, 101
 
 
 class Peer(NamedTuple):
-    """Whom a message is for: a user or a group."""
+    """The receiver of a message: a user or a group, by `kind`."""
 
     kind: int
     id: str
@@ -45,7 +44,7 @@ def content_of(text: str) -> bytes:
 
 
 class Template:
-    """The sends of one user to one peer. `frame` is the hot path; counts have at most 12 digits."""
+    """The sends of one user to one peer. `frame` is on the hot path; counts have at most 12 digits."""
 
     def __init__(
         self, *, sdk_type: SdkType, tag: bytes, worker: int, sender: str, platform_id: int, peer: Peer, content: bytes
@@ -86,7 +85,7 @@ class Template:
 
 
 def _gob_frame(sender: str, prefix: bytes, rest: bytes) -> bytes:
-    """A format for one gob frame: all its lengths are constant, because all that varies has a fixed width."""
+    """A format for one gob frame. All lengths are constant, as every varying part has a fixed width."""
     shape = gob.Shape("Req", REQUEST_FIELDS)
     hole_op, hole_count, hole_data = b"\x01" * ID_CHARS, b"\x02" * COUNT_DIGITS, b"\x03" * 63
     whole = shape.encode(
@@ -103,7 +102,7 @@ def _escaped(text: bytes) -> bytes:
 
 
 def length(value: int) -> bytes:
-    """A number as protobuf writes it."""
+    """A number as a protobuf varint."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -115,5 +114,5 @@ def length(value: int) -> bytes:
 def _varint(value: int) -> bytes:
     out = length(value)
     if len(out) != _TIME_BYTES:
-        raise ValueError("the clock of this machine is decades off; set it right")
+        raise ValueError("the clock of this machine is wrong by decades; set it")
     return out

@@ -1,68 +1,67 @@
-"""Connections that end on purpose while the run is on: all at once and without a word, or some of them for a while."""
+"""Forced disconnects during a run: reconnect storms, users who are away for a while, and slow receivers."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
-from load.engine.member import Member
 from load.engine.readback import read_once
-from load.engine.rpc import Dead
-
-if TYPE_CHECKING:
-    from load.engine.engine import Engine
+from load.engine.record import RunRecord
+from load.engine.rpc import ConnectionLost
+from load.engine.user import EngineUser
 
 _POLL_S: Final = 0.02
 
 
-async def outages(engine: Engine) -> None:
-    """Until cancelled: every `outage_every_s` the chosen share of the users loses its connection for `outage_s`.
+async def outages(record: RunRecord, users: Mapping[str, EngineUser]) -> None:
+    """Until cancelled: every `outage_every_s` the chosen share of the ready users loses its connection for `outage_s`.
 
-    With `outage_slow` they keep it and read nothing meanwhile: a phone in a tunnel. Otherwise, with `outage_s` 0, the end comes as a
-    surprise: what was under way stays unknown, and they come back as fast as back-off and jitter let them (reconnect storm). Else they
-    finish what they are sending first, and read what they missed when they are back.
+    With `outage_slow` they stay connected and read nothing meanwhile, like a phone in a tunnel. With `outage_s` 0 the
+    connections are cut: the outcome of open sends is unknown, and the users reconnect as fast as back-off and jitter
+    allow (reconnect storm). Otherwise they wait for their open sends first, and read what they missed afterwards.
     """
-    plan = engine.plan
+    traffic, deadline_s = record.plan.traffic, record.plan.ack_deadline_s
     while True:
-        await asyncio.sleep(plan.outage_every_s)
-        ready = [member for member in engine.members.values() if member.ready]
-        chosen = random.sample(ready, round(len(ready) * plan.outage_share))
-        if plan.outage_slow:
-            await asyncio.gather(*(_read_nothing(member, plan.outage_s) for member in chosen))
+        await asyncio.sleep(traffic.outage_every_s)
+        ready = [user for user in users.values() if user.ready]
+        chosen = random.sample(ready, round(len(ready) * traffic.outage_share))
+        if traffic.outage_slow:
+            await asyncio.gather(*(_stop_reading(user, traffic.outage_s) for user in chosen))
         else:
-            await asyncio.gather(*(_leave(member, plan.outage_s, plan.ack_deadline_s) for member in chosen))
+            await asyncio.gather(*(_disconnect(user, traffic.outage_s, deadline_s) for user in chosen))
 
 
-async def _read_nothing(member: Member, for_s: float) -> None:
-    if (resume := member.pause_reading()) is not None:
+async def _stop_reading(user: EngineUser, for_s: float) -> None:
+    if (resume := user.pause_reading()) is not None:
         try:
             await asyncio.sleep(for_s)
         finally:
             resume()
 
 
-async def _leave(member: Member, for_s: float, within_s: float) -> None:
+async def _disconnect(user: EngineUser, for_s: float, within_s: float) -> None:
     if for_s:
-        member.resting, member.ready = True, False  # what is due from now on waits
+        user.away, user.ready = True, False  # what is due from now on waits
         until_s = time.monotonic() + within_s
         try:
-            while member.in_flight and time.monotonic() < until_s:  # noqa: ASYNC110 - counted on the hot path
+            while user.in_flight and time.monotonic() < until_s:  # noqa: ASYNC110 - counted on the hot path
                 await asyncio.sleep(_POLL_S)
         except asyncio.CancelledError:
-            # The run is over, and the connection still stands: everything is read back over it.
-            member.resting, member.ready = False, True
+            # The run is over while the connection is still up: everything is read back over it.
+            user.away, user.ready = False, True
             raise
-        member.rest_s = for_s
-    member.abort()
+        user.pause_s = for_s
+    user.abort()
 
 
-async def catch_up(engine: Engine, member: Member) -> None:
-    """Somebody is back and pulls the history, as a client does; what fails is read at the end of the run."""
-    for target in member.plan.targets:
-        if target.conversation in engine.begin:
+async def catch_up(record: RunRecord, user: EngineUser) -> None:
+    """Read what a user missed, as a client does; what fails is read at the end of the run."""
+    for target in user.plan.targets:
+        if target.conversation in record.begin:
             try:
-                await read_once(engine, member, target.conversation)
-            except Dead:
+                await read_once(record, user, target.conversation)
+            except ConnectionLost:
                 return

@@ -1,122 +1,122 @@
-"""Reading everything back over the users' own connections, so that the judges know what is stored."""
+"""The read-back over the users' own connections: it records what is stored, for the judges."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Collection
+from typing import Final, Literal
 
-from load.engine.member import Member
-from load.engine.rpc import NOTHING_YET, Dead
+from load.engine.record import RunRecord
+from load.engine.rpc import NOTHING_YET, ConnectionLost
+from load.engine.user import EngineUser
 from load.journal.layout import INFO, OK, Kind
 
-if TYPE_CHECKING:
-    from load.engine.engine import Engine
-
 _PAGE: Final = 100
-_AT_ONCE: Final = 32
+_CONCURRENT_READS: Final = 32
 _POLL_S: Final = 0.25
-_PAUSE_MOST_S: Final = 5.0
-_FAILURES_MOST: Final = 3
+_PAUSE_MAX_S: Final = 5.0
+_ATTEMPTS_MIN: Final = 3
 
 
-Place = tuple[Member, str]
-"""Who reads which conversation."""
+Reading = tuple[EngineUser, str]
+"""A user, and the conversation that it reads."""
 
 
-async def read_all_back(engine: Engine, *, settle_s: float, deadline_s: float) -> None:
-    """Let things settle; read as every member, and again what is acknowledged and not there, for up to `deadline_s`.
+async def read_all_back(
+    record: RunRecord, users: Collection[EngineUser], *, settle_s: float, deadline_s: float
+) -> None:
+    """Wait `settle_s`; read as every member, and again what is acknowledged and missing, for up to `deadline_s`.
 
-    A place that is taken and empty may fill: marking as read drops OpenIM's copy of messages that its database does not hold yet
-    (REST facts, msg). A user without a connection gets until the deadline to come back; without it a read has failed and proves nothing.
+    A read position that is taken and empty may be filled later: marking as read drops OpenIM's copy of messages that
+    its database does not hold yet [F86]. A user without a connection has until the deadline to reconnect; without it
+    its read fails and proves nothing.
     """
     await asyncio.sleep(settle_s + 0.05)
     until_s = time.monotonic() + deadline_s
-    await _wait_until_readable(engine, until_s)
-    # Nothing of this run can be where the member never was ready.
-    left: list[Place] = [
-        (member, target.conversation)
-        for member in engine.members.values()
-        for target in member.plan.targets
-        if target.conversation in engine.begin
+    await _wait_until_readable(record, users, until_s)
+    # A conversation without a beginning has no message of this run: none of its members was ever ready.
+    left: list[Reading] = [
+        (user, target.conversation)
+        for user in users
+        for target in user.plan.targets
+        if target.conversation in record.begin
     ]
-    pause_s, limit = _POLL_S, asyncio.Semaphore(_AT_ONCE)
+    pause_s, limit = _POLL_S, asyncio.Semaphore(_CONCURRENT_READS)
     for attempt in itertools.count(1):
-        found = await asyncio.gather(*(_try(engine, place, limit, until_s) for place in left))
+        found = await asyncio.gather(*(_try(record, reading, limit, until_s) for reading in left))
         over = time.monotonic() >= until_s
         left = [
-            place
-            for place, state in zip(left, found, strict=True)
-            if (state == "short" and not over) or (state == "failed" and (not over or attempt < _FAILURES_MOST))
+            reading
+            for reading, outcome in zip(left, found, strict=True)
+            if (outcome == "short" and not over) or (outcome == "failed" and (not over or attempt < _ATTEMPTS_MIN))
         ]
         if not left:
             return
         await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, _PAUSE_MOST_S)
+        pause_s = min(2 * pause_s, _PAUSE_MAX_S)
 
 
 async def _try(
-    engine: Engine, place: Place, limit: asyncio.Semaphore, until_s: float
-) -> Literal["whole", "short", "failed"]:
-    member, conversation = place
+    record: RunRecord, reading: Reading, limit: asyncio.Semaphore, until_s: float
+) -> Literal["complete", "short", "failed"]:
+    user, conversation = reading
     async with limit:
-        while not member.ready and not member.finished and time.monotonic() < until_s:  # noqa: ASYNC110 - rare
+        while not user.ready and not user.finished and time.monotonic() < until_s:  # noqa: ASYNC110 - rare
             await asyncio.sleep(_POLL_S)
         try:
-            there = await read_once(engine, member, conversation)
-        except Dead:
-            # In the journal; another may succeed on the next connection.
+            found = await read_once(record, user, conversation)
+        except ConnectionLost:
+            # Recorded in the journal; another attempt may succeed on the next connection.
             return "failed"
-    return "whole" if there >= engine.acked_in(conversation) else "short"
+    return "complete" if found >= record.acked_in(conversation) else "short"
 
 
-async def _wait_until_readable(engine: Engine, until_s: float) -> None:
-    readers: dict[str, Member] = {}
-    for member in engine.members.values():
-        if member.ready:
-            readers.update({target.conversation: member for target in member.plan.targets})
-    short = {name: acked for name in readers if (acked := engine.acked_in(name))}
+async def _wait_until_readable(record: RunRecord, users: Collection[EngineUser], until_s: float) -> None:
+    readers: dict[str, EngineUser] = {}
+    for user in users:
+        if user.ready:
+            readers.update({target.conversation: user for target in user.plan.targets})
+    short = {name: acked for name in readers if (acked := record.acked_in(name))}
     while short and time.monotonic() < until_s:
         for name in list(short):
-            member = readers[name]
+            user = readers[name]
             try:
-                newest = (await member.questions.positions([name])).get(name, NOTHING_YET).newest
-            except Dead:
-                newest = 1 << 62  # the read itself will tell
-            if newest >= engine.begin[name] - 1 + short[name]:
+                newest = (await user.rpc.positions([name])).get(name, NOTHING_YET).newest
+            except ConnectionLost:
+                newest = 1 << 62  # do not wait: the read itself fails or succeeds
+            if newest >= record.begin[name] - 1 + short[name]:
                 del short[name]
         if short:
             await asyncio.sleep(_POLL_S)
 
 
-async def read_once(engine: Engine, member: Member, conversation: str) -> int:
-    """Everything of this run that the member can see there, into the journal. Raises Dead.
+async def read_once(record: RunRecord, user: EngineUser, conversation: str) -> int:
+    """Record everything of this run that the user can read in the conversation. Raises ConnectionLost.
 
-    Returns how many messages that was, without those whose sends nobody answered.
+    Returns how many messages that was, without those whose sends were not answered.
     """
-    journal = engine.journal
+    journal = record.journal
     number, chat = journal.next_read(), journal.conversation(conversation, ())
-    begin = engine.begin[conversation]
-    journal.event(Kind.READ, time.monotonic_ns(), member.user, number, a=chat)
-    there: set[int] = set()
+    begin = record.begin[conversation]
+    journal.event(Kind.READ, time.monotonic_ns(), user.user, number, a=chat)
+    found: set[int] = set()
     try:
         asked_ns = time.monotonic_ns()
-        position = (await member.questions.positions([conversation])).get(conversation, NOTHING_YET)
-        journal.event(Kind.POSITION, asked_ns, member.user, chat, a=position.read)
+        position = (await user.rpc.positions([conversation])).get(conversation, NOTHING_YET)
+        journal.event(Kind.POSITION, asked_ns, user.user, chat, a=position.read)
         newest = position.newest
         for first in range(begin, newest + 1, _PAGE):
             last = min(first + _PAGE - 1, newest)
-            pulled = await member.questions.pull(conversation, first, last)
+            pulled = await user.rpc.pull(conversation, first, last)
             now_ns = time.monotonic_ns()
-            for seen in member.listener.messages(pulled):
-                journal.event(
-                    Kind.PULLED, now_ns, number, seen.number, OK, int(seen.altered), seen.seq, seen.message_id
-                )
-                there.add(seen.number)
-                engine.figures.pulled += 1
-    except Dead:
-        journal.event(Kind.READ_END, time.monotonic_ns(), member.user, number, INFO)
+            for one in user.parser.messages(pulled):
+                journal.event(Kind.PULLED, now_ns, number, one.number, OK, int(one.altered), one.seq, one.message_id)
+                found.add(one.number)
+                record.figures.pulled += 1
+    except ConnectionLost:
+        journal.event(Kind.READ_END, time.monotonic_ns(), user.user, number, INFO)
         raise
-    journal.event(Kind.READ_END, time.monotonic_ns(), member.user, number, OK, 1, begin, max(newest, 0))
-    return len(there - engine.unsure)
+    journal.event(Kind.READ_END, time.monotonic_ns(), user.user, number, OK, 1, begin, max(newest, 0))
+    return len(found - record.unsure)

@@ -1,4 +1,4 @@
-"""When messages are due, those of all users together: one heap, and one timer for its top."""
+"""The due times of all users' messages: one heap, and one timer for its first entry."""
 
 from __future__ import annotations
 
@@ -6,46 +6,52 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from load.engine.figures import Figures
 from verifier.judges.journal import JournalError
 
-if TYPE_CHECKING:
-    from load.engine.member import Member
-
 _IDLE_S: Final = 0.05
 
 
-class Schedule:
-    """Tells members when a message of theirs is due, and counts how late it came to that. Runs in the engine's loop.
+class Sender(Protocol):
+    """A user whose messages are scheduled."""
 
-    `fail` is told when the journal takes nothing more.
+    sending: bool
+
+    def due(self, due_ns: int) -> None:
+        """A message is due. Raises JournalError."""
+
+
+class Schedule:
+    """Calls senders when a message is due, and records how late it does so. Runs in the engine's loop.
+
+    `fail` is called when the journal cannot be written any more.
     """
 
     def __init__(self, figures: Figures, fail: Callable[[JournalError], None]) -> None:
         self._figures, self._fail = figures, fail
-        self._due: list[tuple[int, int, Member, Iterator[float] | None, int]] = []
+        self._due: list[tuple[int, int, Sender, Iterator[float] | None, int]] = []
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def follow(self, member: Member, due_s: Iterator[float], base_ns: int) -> None:
-        """A member's messages are due at these seconds after `base_ns`."""
+    def follow(self, sender: Sender, due_s: Iterator[float], base_ns: int) -> None:
+        """A sender's messages are due at these seconds after `base_ns`."""
         following = next(due_s, None)
         if following is not None:
-            self._push(base_ns + round(following * 1e9), member, due_s, base_ns)
+            self._push(base_ns + round(following * 1e9), sender, due_s, base_ns)
 
-    def once(self, member: Member, due_ns: int) -> None:
+    def once(self, sender: Sender, due_ns: int) -> None:
         """One message is due then."""
-        self._push(due_ns, member, None, 0)
+        self._push(due_ns, sender, None, 0)
 
     def clear(self) -> None:
-        """Nothing is due any more."""
+        """Drop everything that is scheduled."""
         self._due.clear()
 
-    def _push(self, due_ns: int, member: Member, due_s: Iterator[float] | None, base_ns: int) -> None:
+    def _push(self, due_ns: int, sender: Sender, due_s: Iterator[float] | None, base_ns: int) -> None:
         self._count += 1
-        heapq.heappush(self._due, (due_ns, self._count, member, due_s, base_ns))
+        heapq.heappush(self._due, (due_ns, self._count, sender, due_s, base_ns))
         if self._due[0][1] == self._count:
             self._wake(due_ns)
 
@@ -59,17 +65,17 @@ class Schedule:
         due, now_ns = self._due, time.monotonic_ns()
         self._timer = None
         while due and due[0][0] <= now_ns:
-            due_ns, _, member, due_s, base_ns = heapq.heappop(due)
+            due_ns, _, sender, due_s, base_ns = heapq.heappop(due)
             self._figures.late_ns.append(now_ns - due_ns)
             try:
-                member.due(due_ns)
+                sender.due(due_ns)
             except JournalError as error:
                 self._fail(error)
                 return
-            if due_s is not None and member.sending:
+            if due_s is not None and sender.sending:
                 following = next(due_s, None)
                 if following is not None:
                     self._count += 1
-                    heapq.heappush(due, (base_ns + round(following * 1e9), self._count, member, due_s, base_ns))
+                    heapq.heappush(due, (base_ns + round(following * 1e9), self._count, sender, due_s, base_ns))
         if due:
             self._wake(due[0][0])

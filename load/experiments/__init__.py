@@ -1,1 +1,1 @@
-"""Runs that are written down, repeated and compared: plans, capacity searches, baselines."""
+"""Experiments: load plans, capacity searches, and comparisons with a baseline."""

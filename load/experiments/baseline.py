@@ -1,9 +1,9 @@
-"""Is it slower than it was? A run beside earlier ones, with an interval instead of a look at two numbers.
+"""Comparison of runs with a baseline: the ratio of each figure, with a confidence interval.
 
-Seconds of one run resemble one another, and runs differ among themselves. So what is compared are blocks of ten seconds, and what is
-drawn again and again are runs first, and then blocks within each (a hierarchical bootstrap of a ratio of means: Kalibera and Jones,
-2013). A difference counts as real where the 95 % interval of the ratio leaves out 1, and where it is large enough to matter. With one
-run on a side the interval knows nothing of how runs differ, and says so.
+The seconds of one run are correlated, and runs differ from each other. So blocks of ten seconds are compared, and the
+bootstrap is hierarchical: it draws runs, then blocks within each run, and takes the ratio of the means (Kalibera and
+Jones, 2013). A difference is significant if the 95 % interval of the ratio excludes 1, and if it is large enough to
+matter. With one run on a side, the interval does not include the variation between runs, which a note says.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from load.config import SettingsError
 from load.results import ComparisonResult, Difference, Meaning
-from load.settings import SettingsError
 from verifier.model.verdict import ExitCode
 
 FORMAT: Final = "openim-ssot load baseline"
 BLOCK_S: Final = 10.0
 DRAWS: Final = 4000
 MATTERS: Final = 0.05
+"""Smaller relative differences do not count, however significant."""
 _SEED: Final = 20_140_101
 _LEAST_BLOCKS: Final = 3
 
@@ -38,7 +39,7 @@ FIGURES: Final = {
     "push p50 ms": "lower",
     "push p99 ms": "lower",
 }
-"""What is compared, and which way is better."""
+"""What is compared, and which direction is better."""
 
 
 def figures_of(report: Mapping[str, Any]) -> dict[str, Blocks]:
@@ -46,10 +47,10 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, Blocks]:
     timeline = report.get("timeline") or {}
     if not timeline.get("acked"):
         raise SettingsError(
-            f"the run {report.get('run_id', '?')} has no timeline: only runs over the WebSocket can be compared"
+            f"the run {report.get('run_id', '?')} has no timeline: nothing was acknowledged, or it was recorded by an earlier version over REST"
         )
     step_s = float(timeline["step_s"])
-    # The first and the last step are cut off by the run's own ends.
+    # The first and the last step are incomplete.
     acked = [count / step_s for count in timeline["acked"][1:-1]]
     found = {"acked per second": _blocks(acked, step_s)}
     for name in ("send", "push"):
@@ -60,7 +61,7 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, Blocks]:
 
 
 def save(reports: Sequence[Path], output: Path) -> None:
-    """Keep these runs as a baseline. Raises SettingsError and OSError."""
+    """Save these runs as a baseline. Raises SettingsError and OSError."""
     runs = [_read(path) for path in reports]
     document = {
         "format": FORMAT,
@@ -73,7 +74,7 @@ def save(reports: Sequence[Path], output: Path) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs beside a baseline: what differs, which runs stood on the two sides, and when the new ones were (ISO 8601)."""
+    """The result: the differences, the new runs and their times (ISO 8601), and the runs of the baseline (`beside`)."""
 
     stack: str
     started_at: str
@@ -84,7 +85,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> ExitCode:
-        """1 where something is really worse, 2 where too little was measured, else 0."""
+        """1 if a figure is significantly worse, 2 if there is not enough data, else 0."""
         meanings = {item.meaning for item in self.differences}
         if "worse" in meanings:
             return ExitCode.VIOLATED
@@ -92,10 +93,10 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What one has to know to read it."""
+        """Notes for the reader."""
         if min(len(self.runs), len(self.beside)) > 1:
             return ()
-        return ("of one run nobody knows how much it differs from the next; three or more say more",)
+        return ("with a single run on a side, the variation between runs is not included; use three or more",)
 
     def to_json(self) -> dict[str, Any]:
         """For a file, and for `python -m reports`."""
@@ -109,11 +110,11 @@ class Comparison:
 
 
 def compare(reports: Sequence[Path], baseline: Path) -> Comparison:
-    """These runs beside a baseline. Raises SettingsError."""
+    """Compare runs with a baseline. Raises SettingsError."""
     document = _read(baseline)
     if document.get("format") != FORMAT:
         raise SettingsError(
-            f"{baseline} is no baseline. Save one with: python -m load baseline RUN.json … -o {baseline}"
+            f"{baseline} is not a baseline. Save one with: python -m load baseline RUN.json … -o {baseline}"
         )
     before = _side([run["figures"] for run in document["runs"]])
     runs = [_read(path) for path in reports]
@@ -134,7 +135,7 @@ def compare(reports: Sequence[Path], baseline: Path) -> Comparison:
 
 
 def difference(figure: str, before: Sequence[Blocks], after: Sequence[Blocks]) -> Difference:
-    """What one figure says; the draws are the same every time."""
+    """Compare one figure; the random draws are the same every time."""
     rng = np.random.default_rng(_SEED)
     old, new = _mean(before), _mean(after)
     ratios = _draws(rng, after) / np.maximum(_draws(rng, before), 1e-12)
@@ -177,7 +178,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no JSON'}.") from None
+        raise SettingsError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not JSON'}.") from None
     if not isinstance(found, dict):
-        raise SettingsError(f"{path} is no report of a run.")
+        raise SettingsError(f"{path} is not the report of a run.")
     return found

@@ -1,8 +1,8 @@
-"""How much does it sustain? Raise the rate until an objective breaks, narrow it down, and try the edge again and again.
+"""The capacity search: raise the rate until an objective breaks, narrow the interval, repeat its lower end.
 
-A rate is sustained if it passed every one of its trials. That k of k passed says, at 95 % confidence, that it passes with a probability of
-at least 0.05 ** (1 / k) (Clopper and Pearson, 1934: 3 of 3 say 37 %, 10 of 10 say 74 %): both are in the report. The interval goes
-from the highest rate that was sustained to the lowest that broke an objective.
+A rate is sustained if it held in every one of its trials. If it held in k of k trials, it holds with a probability of at
+least 0.05 ** (1 / k) at 95 % confidence (Clopper and Pearson, 1934: 37 % for 3 trials, 74 % for 10). Both are in the
+report. The interval extends from the highest sustained rate to the lowest rate that broke an objective.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from verifier.model.verdict import ExitCode
 
 GROWTH: Final = 2.0
 CONFIDENCE: Final = 0.95
-TRIALS_MOST: Final = 40
+TRIALS_MAX: Final = 40
 _LEAST_PER_S: Final = 0.01
 
 
 @dataclass(kw_only=True)
 class Capacity:
-    """What was found. `sustained_per_s` None: not even the lowest rate held; `broken_per_s` None: nothing broke it."""
+    """The result. `sustained_per_s` is None if not even the lowest rate held, `broken_per_s` if no rate broke."""
 
     sustained_per_s: float | None = None
     broken_per_s: float | None = None
@@ -30,21 +30,21 @@ class Capacity:
 
     @property
     def limited_by_generator(self) -> bool:
-        """Whether the generator gave up at a rate that the server was not seen to break at."""
-        gave_up = self.lowest("generator")
-        return gave_up is not None and (self.broken_per_s is None or gave_up < self.broken_per_s)
+        """Whether the generator reached its limit below every rate at which the server broke."""
+        limit = self.lowest("generator")
+        return limit is not None and (self.broken_per_s is None or limit < self.broken_per_s)
 
     def lowest(self, *outcomes: Outcome) -> float | None:
-        """The lowest rate that ended like this."""
+        """The lowest rate with one of these outcomes."""
         return min((trial.per_s for trial in self.trials if trial.outcome in outcomes), default=None)
 
     def passes(self, per_s: float) -> int:
-        """How often this rate held."""
+        """The number of trials in which this rate held."""
         return sum(trial.per_s == per_s and trial.outcome == "held" for trial in self.trials)
 
     @property
     def exit_code(self) -> ExitCode:
-        """Inconclusive where the generator set the limit, or the search had to stop; violated where no rate held."""
+        """Inconclusive if the generator was the limit or the search ended early; violated if no rate held."""
         if self.limited_by_generator:
             return ExitCode.INCONCLUSIVE
         if self.sustained_per_s is None:
@@ -57,6 +57,7 @@ class Capacity:
             "format": CAPACITY,
             "version": 1,
             "exit_code": int(self.exit_code),
+            # The key is that of version 1.
             "told": self.to_text(),
             "sustained_per_s": self.sustained_per_s,
             "broken_per_s": self.broken_per_s,
@@ -67,13 +68,13 @@ class Capacity:
     def to_text(self) -> str:
         """For a terminal."""
         if self.sustained_per_s is None:
-            lines = ["No rate held: even the lowest that was tried broke an objective."]
+            lines = ["No rate held: the lowest rate of the search broke an objective, too."]
         else:
             held = self.passes(self.sustained_per_s)
-            sure = (1 - CONFIDENCE) ** (1 / held)
+            probability = (1 - CONFIDENCE) ** (1 / held)
             lines = [
                 f"Sustained: {self.sustained_per_s:.0f} messages per second, in {held} of {held} trials "
-                f"(so it holds with a probability of {sure:.0%} or more, at {CONFIDENCE:.0%} confidence)."
+                f"(so it holds with a probability of {probability:.0%} or more, at {CONFIDENCE:.0%} confidence)."
             ]
         if self.broken_per_s is not None:
             why = next(
@@ -81,16 +82,16 @@ class Capacity:
             )
             lines.append(f"Broken at {self.broken_per_s:.0f}: {'; '.join(why) or 'an objective was not reached'}.")
         if self.limited_by_generator:
-            lines.append("Beyond that this generator is the limit, not the server: use more workers or machines.")
+            lines.append("Above that, the generator is the limit and not the server: use more workers or machines.")
         elif self.broken_per_s is None:
-            lines.append("Nothing broke it: the search ended before it found an upper end.")
+            lines.append("No rate broke an objective: the search ended without an upper bound.")
         return "\n".join(lines)
 
 
 def search(
     measure: Callable[[float], Trial], *, start_per_s: float, precision: float = 0.1, repeats: int = 3
 ) -> Capacity:
-    """Find the capacity to `precision` (0.1: the ends lie within 10 %), its lower end tried `repeats` times."""
+    """Find the capacity to `precision` (0.1: the ends differ by 10 % at most); its lower end is tried `repeats` times."""
     return _Search(measure, precision, repeats).run(start_per_s)
 
 
@@ -100,13 +101,13 @@ class _Search:
         self.found = Capacity()
 
     def run(self, start_per_s: float) -> Capacity:
-        """Outwards, inwards, and the lower end again; one that breaks on a repeat is an upper end from then on."""
-        while len(self.found.trials) < TRIALS_MOST and (following := self._following(start_per_s)) is not None:
+        """Widen, narrow, and repeat the lower end; a rate that breaks on a repeat becomes the upper end."""
+        while len(self.found.trials) < TRIALS_MAX and (following := self._following(start_per_s)) is not None:
             self._try(following)
         return self.found
 
     def _following(self, start_per_s: float) -> float | None:
-        """The rate to try next, None where everything is known."""
+        """The rate to try next; None when the search is complete."""
         found = self.found
         low, high = found.sustained_per_s, found.lowest("broke", "generator")
         if not found.trials:
@@ -121,7 +122,7 @@ class _Search:
         return low if found.passes(low) < self._repeats else None
 
     def _try(self, per_s: float) -> None:
-        """One more trial; the ends follow from all of them, as a rate that held once may break the next time."""
+        """One more trial; both ends follow from all trials, as a rate that held once may break the next time."""
         found = self.found
         found.trials.append(self._measure(per_s))
         found.broken_per_s = found.lowest("broke")

@@ -1,33 +1,37 @@
-"""The trials of a capacity search: the plan's own run at another rate, and whether its objectives held."""
+"""The trials of a capacity search: runs of the plan at other rates, and whether their objectives held."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from load.experiments.plans import After, Plan, PlanRun, run_plan
+from load.config import After, SettingsError
+from load.experiments.plans import LoadPlan, PlanResult, run_plan
 from load.monitoring.generator_health import OF_THE_SERVER
 from load.results import Trial
-from load.settings import UNNAMED, SettingsError
+from load.target import UNNAMED
 from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError, load_profile
 
 
-def trial(plan: Plan, per_s: float, out_dir: Path) -> Trial:
-    """Run the plan at so many messages per second, all users together. Raises SettingsError where it cannot run at all."""
+def trial(plan: LoadPlan, per_s: float, out_dir: Path) -> Trial:
+    """Run the plan at a rate in messages per second, all users together. Raises SettingsError where it cannot run."""
     load = plan.load.model_copy(update={"rate": per_s / plan.load.users})
-    changed = plan.model_copy(update={"load": load, "after": After(verify=False), "out_dir": str(out_dir)})
+    changed = plan.model_copy(update={"load": load, "after": After(verify=False), "out_dir": out_dir})
     done = run_plan(changed)
     if done.code is ExitCode.USAGE:
-        raise SettingsError("The plan was refused; locust says above why.")
-    return told(done, per_s)
+        raise SettingsError("The plan was refused; see locust's message above.")
+    return outcome_of_run(done, per_s)
 
 
-def told(done: PlanRun, per_s: float) -> Trial:
-    """What a run says of its rate: losses, thresholds and what the server did not take break it; a slow generator says nothing."""
-    doubts = [str(doubt) for doubt in done.report.get("doubts", ())]
+def outcome_of_run(done: PlanResult, per_s: float) -> Trial:
+    """Whether a rate held in a run. Violations, missed thresholds, unanswered, refused and unaccepted sends break it.
+
+    If the generator was the bottleneck, the run shows nothing about the rate.
+    """
+    warnings = [str(warning) for warning in done.report.get("doubts", ())]
     judged = done.report.get("judgements") or {}
     delivery = done.report.get("delivery") or {}
-    server = [doubt for doubt in doubts if OF_THE_SERVER in doubt or doubt.startswith("the run was aborted")]
+    server = [warning for warning in warnings if OF_THE_SERVER in warning or warning.startswith("the run was aborted")]
     broken = [*done.broken, *server]
     broken += [
         f"{name}: {found['problems_total']} problems"
@@ -43,14 +47,14 @@ def told(done: PlanRun, per_s: float) -> Trial:
         for name, found in (done.report.get("latency_ms") or {}).items()
         for percentile, value in found.items()
     }
-    if len(doubts) > len(server):
-        why = tuple(doubt for doubt in doubts if doubt not in server)
+    if len(warnings) > len(server):
+        why = tuple(warning for warning in warnings if warning not in server)
         return Trial(per_s=per_s, outcome="generator", why=why, figures=figures)
     return Trial(per_s=per_s, outcome="broke" if broken else "held", why=tuple(broken), figures=figures)
 
 
-def stack_of(plan: Plan) -> str:
-    """The name of the stack that a plan loads. Raises SettingsError for a profile that cannot be read."""
+def stack_of(plan: LoadPlan) -> str:
+    """The name of the stack under load. Raises SettingsError for a profile that cannot be read."""
     try:
         return load_profile(Path(plan.target.profile)).stack if plan.target.profile else UNNAMED
     except ProfileError as error:

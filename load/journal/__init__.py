@@ -1,1 +1,1 @@
-"""The journal of a load run in compact binary columns, for rates at which a line of JSON for each event costs too much."""
+"""The journal of a load run: compact binary columns, for rates at which one line of JSON per event costs too much."""

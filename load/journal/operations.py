@@ -1,4 +1,4 @@
-"""Column journals as the operations that every judge reads: for small runs, and for naming what was found in large ones."""
+"""Column journals as operations: for the sentences of reports, and to compare both kinds of judges in tests."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 
 from load.journal.layout import NO_SEQ, PHASES, WORKER_SHIFT, Events, Kind, marker_of
 from load.journal.reader import ColumnReader
-from verifier.judges.operation import WEBSOCKET, Operation, OpPhase
+from verifier.judges.operation import Operation, OpPhase
 
 Wanted = Callable[[Events], Any]
-"""Which events of a batch are wanted, as a mask; None for all."""
+"""Selects events of a batch, as a mask."""
 
 
 def operations(readers: Sequence[ColumnReader], wanted: Wanted | None = None) -> Iterator[Operation]:
-    """The operations of one run's recorders, one file after the other.
+    """The operations of one run's journals, one file after another; all sends, reads and pushes without `wanted`.
 
-    Several recorders' times are on the wall clock, as good as the machines' clocks agree; ids carry the worker.
+    Times of several recorders are wall clock times, as exact as the machines' clocks agree. Ids contain the worker.
     """
     for reader in readers:
         shift_ns = reader.wall_shift_ns if len(readers) > 1 else 0
-        message_recorder = _Words(reader, shift_ns)
+        converter = _Converter(reader, shift_ns)
         for batch in reader.batches():
-            # What people have read is no message: it has a judge of its own.
+            # Read marks and read positions have a judge that reads arrays.
             chosen = batch[batch["kind"] <= Kind.ENDED] if wanted is None else batch[wanted(batch)]
-            # What later events refer to is learnt whether it is wanted or not.
-            message_recorder.learn(batch)
+            # Later events may refer to events that are not wanted.
+            converter.learn(batch)
             for row in chosen.tolist():
-                yield message_recorder.operation(*row)
+                yield converter.operation(*row)
 
 
-class _Words:
+class _Converter:
     def __init__(self, reader: ColumnReader, shift_ns: int) -> None:
         self._reader = reader
         self._shift_ns = shift_ns
@@ -38,7 +38,7 @@ class _Words:
         self._reads: dict[int, int] = {}
 
     def learn(self, batch: Events) -> None:
-        """Who a connection and a read-back belong to."""
+        """Note the users of connections and read-backs."""
         connected = batch[batch["kind"] == Kind.CONNECTED]
         self._connections.update(zip(connected["who"].tolist(), connected["number"].tolist(), strict=True))
         reads = batch[batch["kind"] == Kind.READ]
@@ -47,8 +47,8 @@ class _Words:
     def operation(
         self, kind: int, phase: int, code: int, who: int, number: int, at_ns: int, a: int, b: int
     ) -> Operation:
-        """One event in the words of `verifier.judges.operation`."""
-        process, op, call_id, value = self._told(kind, phase, code, who, number, at_ns, a, b)
+        """One event as an operation."""
+        process, op, call_id, value = self._parts(kind, phase, code, who, number, at_ns, a, b)
         return Operation(
             process=process,
             op=op,
@@ -59,14 +59,14 @@ class _Words:
             value=value,
         )
 
-    def _told(
+    def _parts(
         self, kind: int, phase: int, code: int, who: int, number: int, at_ns: int, a: int, b: int
     ) -> tuple[str, str, str, dict[str, Any]]:
         match kind:
             case Kind.SEND | Kind.ACK:
                 return self._send(kind, phase, code, who, number, at_ns, a, b)
             case Kind.PUSHED | Kind.PULLED:
-                return self._seen(kind, code, who, number, at_ns, a, b)
+                return self._received(kind, code, who, number, at_ns, a, b)
             case Kind.READ:
                 user = self._reader.names.users[who]
                 conversation = self._reader.names.conversations[a]
@@ -93,14 +93,14 @@ class _Words:
                 "sender": sender,
                 "receivers": [names.users[member] for member in names.members[conversation]],
                 "digest": self._reader.digest,
-                "channel": WEBSOCKET,
+                "channel": self._reader.channel,
                 "late_ms": max(0, round((at_ns - a) / 1e6)),
             }
         else:
             value = {"message_id": f"{b:016x}"} if PHASES[phase] is OpPhase.OK else {"error": f"errCode {code}"}
         return sender, "send", f"s{number & ((1 << WORKER_SHIFT) - 1)}", value
 
-    def _seen(
+    def _received(
         self, kind: int, code: int, who: int, number: int, at_ns: int, a: int, b: int
     ) -> tuple[str, str, str, dict[str, Any]]:
         pushed = kind == Kind.PUSHED
@@ -112,7 +112,7 @@ class _Words:
             "message_id": f"{b:016x}" if b else "",
             "digest": "altered" if code else self._reader.digest,
             "read": "" if pushed else f"{self._reader.worker}.r{who}",
-            "channel": WEBSOCKET if pushed else "pull",
+            "channel": self._reader.channel if pushed else "pull",
         }
         if pushed:
             value["connection"] = self._connection(who)

@@ -1,4 +1,4 @@
-"""Reading a column journal: in batches for the judges of whole runs, or one `Operation` after the other."""
+"""The reader of a column journal: events in batches, in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from load.journal.layout import (
     Kind,
 )
 from verifier.judges.journal import Header, JournalError
+from verifier.judges.operation import WEBSOCKET
 
 _BATCH_SLOTS: Final = 1 << 18
 _TEXT_MAX_BYTES: Final = 64 << 20
-_CLOCK_WORTH_TELLING_NS: Final = 1_000_000
+_CLOCK_OFFSET_NOTED_NS: Final = 1_000_000
 
 
 @dataclass(slots=True)
 class Names:
-    """What the numbers in the events stand for, by number. `members` and `lanes` hold numbers again."""
+    """The names behind the numbers in the events. `members` and `lanes` hold numbers of users and conversations."""
 
     users: list[str] = field(default_factory=list)
     conversations: list[str] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Names:
     lanes: list[tuple[int, int]] = field(default_factory=list)
 
     def take(self, line: dict[str, Any]) -> None:
-        """Learn from one line of text. Raises ValueError for one out of turn, KeyError for one that is no name."""
+        """Add a name from one line of text. Raises ValueError for a wrong number, KeyError for a line without a name."""
         if "user" in line and "id" in line:
             self.users.append(str(line["id"]))
             known, number = len(self.users), line["user"]
@@ -49,22 +50,23 @@ class Names:
             self.members.append(tuple(map(int, line["members"])))
             known, number = len(self.conversations), line["conversation"]
         if number != known - 1:
-            raise ValueError("a name stands out of turn")
+            raise ValueError("a name has the wrong number")
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far a recorder's clock was from its master's: what to add, and how wrong that may be at any time of the run."""
+    """How far the master's clock was ahead of a recorder's, and the error of that over the whole run."""
 
     offset_ns: int
     error_ns: int
 
 
 class ColumnReader:
-    """Reads a column journal in bounded memory. `header` and `worker` are known at once.
+    """Reads a column journal. Raises JournalError for a file that is not one, or is damaged.
 
-    After `batches` was walked through, `ended` says whether the recorder finished, `unfinished_bytes` how much of a
-    last slot a killed recorder left, `events` how many there were, and `names` is complete.
+    `header`, `worker`, `channel` and `digest` are known at once. After all `batches` were read: `ended` says whether the
+    recorder finished, `unfinished_bytes` is the size of an incomplete last slot, `events` is the number of events, and
+    `names` and `clock` are complete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +84,7 @@ class ColumnReader:
                 raise KeyError("journal")
         except (KeyError, TypeError):
             raise JournalError(
-                f"{path} is no journal of load. Record one with: locust -f load/locustfile.py --transport ws"
+                f"{path} is not a journal of a load run. Record one with: locust -f load/locustfile.py"
             ) from None
         if raw.get("version") != VERSION:
             raise JournalError(
@@ -92,6 +94,8 @@ class ColumnReader:
         try:
             self.worker = int(raw["worker"])
             self.digest = str(raw["digest"])
+            # Journals of earlier versions have no channel: only runs over the WebSocket wrote columns.
+            self.channel = str(raw.get("channel", WEBSOCKET))
             self.warm_up_s = float(raw["warm_up_s"])
             self.header = Header(
                 run_id=str(raw["run_id"]),
@@ -105,44 +109,44 @@ class ColumnReader:
 
     @property
     def wall_shift_ns(self) -> int:
-        """What turns this recorder's monotonic times into Unix time: its master's, where that was asked, and this was read."""
+        """Turns this recorder's monotonic times into Unix time; the master's time, once `clock` is known."""
         offset_ns = self.clock.offset_ns if self.clock else 0
         return self.header.time_ns - self.header.monotonic_ns + offset_ns
 
     @property
     def clock(self) -> Clock | None:
-        """What was found when the clocks were compared; None where they were not, or nothing was read yet."""
+        """The comparison with the master's clock; None where there was none, or before the batches were read."""
         if not self._clocks:
             return None
-        # It may have moved between the comparisons, and so far.
+        # The interval that contains all comparisons: the offset may have changed between them.
         low = min(offset_ns - error_ns for offset_ns, error_ns in self._clocks)
         high = max(offset_ns + error_ns for offset_ns, error_ns in self._clocks)
         return Clock((low + high) // 2, (high - low + 1) // 2)
 
     @property
     def last_at(self) -> datetime:
-        """When the last event was recorded; before any was read, when the recording began."""
+        """When the last event was recorded; before the batches were read, when recording began."""
         at_ns = self._last_ns + self.wall_shift_ns if self._last_ns else self.header.time_ns
         return datetime.fromtimestamp(at_ns / 1e9, UTC)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a report must say of this file, after it was read."""
+        """Notes on this file for a report, after its batches were read."""
         notes = []
         if self.unfinished_bytes:
-            notes.append(f"the last event of {self.path.name} is unfinished and left out")
+            notes.append(f"the last event of {self.path.name} is incomplete and was ignored")
         if not self.ended:
             notes.append(f"the recorder of {self.path.name} did not finish: it is still running, or it was killed")
-        if self.clock is not None and abs(self.clock.offset_ns) > max(self.clock.error_ns, _CLOCK_WORTH_TELLING_NS):
+        if self.clock is not None and abs(self.clock.offset_ns) > max(self.clock.error_ns, _CLOCK_OFFSET_NOTED_NS):
             way = "behind" if self.clock.offset_ns > 0 else "ahead of"
             notes.append(
-                f"the clock of {self.path.name} was {abs(self.clock.offset_ns) / 1e6:.1f} ms {way} the master's, give or take "
+                f"the clock of {self.path.name} was {abs(self.clock.offset_ns) / 1e6:.1f} ms {way} the master's, plus or minus "
                 f"{self.clock.error_ns / 1e6:.1f} ms: its times are corrected"
             )
         return tuple(notes)
 
     def batches(self) -> Iterator[Events]:
-        """The events in the order of the file, texts left out; names are known when an event that needs them comes."""
+        """The events in the order of the file, without texts. `names` holds every name that a batch refers to."""
         self.events, self.unfinished_bytes, self.ended, self.names, self._clocks = 0, 0, False, Names(), []
         unread = b""
         with _opened(self.path) as file:
@@ -157,18 +161,18 @@ class ColumnReader:
                 unread = self._take_texts(unread, data, texts)
                 yield self._counted(slots[slots["kind"] != Kind.TEXT])
         if self.ended and self.events != self._end:
-            raise self._damaged(f"it says that it holds {self._end} events and holds {self.events}")
+            raise self._damaged(f"it says that it holds {self._end} events, and it holds {self.events}")
 
     def _counted(self, events: Events) -> Events:
         if len(events):
             if int(events["kind"].max()) > Kind.POSITION or int(events["kind"].min()) < Kind.SEND:
-                raise self._damaged("an event of no known kind")
+                raise self._damaged("it has an event of no known kind")
             self.events += len(events)
             self._last_ns = int(events["at_ns"][-1])
         return events
 
     def _take_texts(self, unread: bytes, data: bytes, slots: Any) -> bytes:
-        """Learn the names in these slots; returns what belongs to a line that goes on in the next batch."""
+        """Read the texts in these slots; returns the beginning of a line that continues in the next batch."""
         pieces = [unread]
         for slot in slots.tolist():
             piece = data[slot * SLOT_BYTES + 1 : slot * SLOT_BYTES + 1 + TEXT_BYTES]
@@ -192,7 +196,7 @@ class ColumnReader:
                 return
             self.names.take(line)
         except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(f"a name that cannot be read ({type(error).__name__})") from error
+            raise self._damaged(f"a text cannot be read ({type(error).__name__})") from error
 
     def _damaged(self, why: str) -> JournalError:
         return JournalError(
@@ -202,7 +206,7 @@ class ColumnReader:
 
 
 def is_columns(path: Path) -> bool:
-    """Whether a file is a column journal, by its first bytes. Raises JournalError where it cannot be read."""
+    """Whether a file is a column journal, by its first byte. Raises JournalError where it cannot be read."""
     with _opened(path) as file:
         return file.read(1) == b"\xff"
 

@@ -1,7 +1,7 @@
-"""Writing a column journal: events into a buffer, the buffer to the file in batches.
+"""The writer of a column journal: events are collected in a buffer, which is written in batches.
 
-A killed recorder loses at most the batch that was not written yet: the sends in it are in no journal, and those before
-it that were still open stay open, which judges read as unknown.
+A recorder that is killed loses at most the buffer: the sends in it are in no journal, and earlier sends that were still
+unanswered stay open, which judges classify as unknown.
 """
 
 from __future__ import annotations
@@ -16,20 +16,30 @@ from typing import Final
 
 from load.journal.layout import FORMAT, PACKED, SLOT_BYTES, VERSION, Events, text_slots
 from verifier.judges.journal import Header, JournalError, create_journal
+from verifier.judges.operation import WEBSOCKET
 from verifier.judges.redaction import redact_text
 
 _BATCH_EVENTS: Final = 8_192
 
 
 class ColumnWriter:
-    """Writes a new journal at `path`; for one thread at a time. Raises JournalError where it cannot.
+    """Writes a new journal at `path`; for one thread at a time. Every method may raise JournalError.
 
-    After a failed write the file ends with the last whole event, and nothing more is taken.
+    After a failed write the file ends with the last complete event, and every further write fails.
     """
 
     def __init__(
-        self, path: Path, *, run_id: str, stack: str, worker: int, digest: str, warm_up_s: float = 1.5
+        self,
+        path: Path,
+        *,
+        run_id: str,
+        stack: str,
+        worker: int,
+        digest: str,
+        warm_up_s: float = 1.5,
+        channel: str = WEBSOCKET,
     ) -> None:
+        """`digest` is that of every message's text; see `layout` for `channel`."""
         self.path = path
         self.header = Header(
             run_id=run_id, kind="load", stack=stack, time_ns=time.time_ns(), monotonic_ns=time.monotonic_ns()
@@ -53,6 +63,7 @@ class ColumnWriter:
                 "stack": redact_text(stack),
                 "worker": worker,
                 "digest": digest,
+                "channel": channel,
                 "warm_up_s": warm_up_s,
                 "time_ns": self.header.time_ns,
                 "monotonic_ns": self.header.monotonic_ns,
@@ -62,7 +73,7 @@ class ColumnWriter:
     # names
 
     def user(self, user_id: str) -> int:
-        """The number of a user, by which events refer to it."""
+        """The number of a user; events refer to users by number."""
         known = self._users.get(user_id)
         if known is None:
             known = self._users[user_id] = len(self._users)
@@ -87,7 +98,7 @@ class ColumnWriter:
         return known
 
     def clock(self, offset_ns: int, error_ns: int) -> None:
-        """What to add to this recorder's times to get those of the run's master, give or take `error_ns`."""
+        """Record the offset of the master's clock from this one, and the error of that measurement."""
         self._text({"clock": offset_ns, "error_ns": error_ns})
 
     def next_connection(self) -> int:
@@ -129,13 +140,13 @@ class ColumnWriter:
         self.events += len(events)
 
     def flush(self) -> None:
-        """Hand what is buffered to the operating system."""
+        """Write the buffer to the file."""
         if self._used:
             used, self._used = self._used, 0
             self._write(memoryview(self._buffer)[:used])
 
     def close(self) -> None:
-        """Write the end and force the file to the disk. Closing twice is harmless."""
+        """Write the end and synchronise the file to the disk. A second call does nothing."""
         if self._fd is None:
             return
         try:
@@ -145,7 +156,7 @@ class ColumnWriter:
             os.fsync(self._fd)
         except OSError as error:
             raise JournalError(
-                f"the journal {self.path} could not be forced to the disk: {error.strerror}. "
+                f"the journal {self.path} could not be synchronised to the disk: {error.strerror}. "
                 "Free the disk and record again."
             ) from error
         finally:
@@ -153,13 +164,13 @@ class ColumnWriter:
             self._fd = None
 
     def _text(self, line: dict[str, object]) -> None:
-        # In the order of the file, so that a name stands before its first event.
+        # Events that are buffered come first, so that a name precedes its first event.
         self.flush()
         self._write(memoryview(text_slots(json.dumps(line, separators=(",", ":")).encode("ascii"))))
 
     def _write(self, data: memoryview) -> None:
         if self._fd is None:
-            raise JournalError(f"the journal {self.path} is closed; nothing more is recorded")
+            raise JournalError(f"the journal {self.path} is closed; nothing more can be recorded")
         if self._failure is not None:
             raise JournalError(self._failure)
         written = 0
@@ -167,12 +178,12 @@ class ColumnWriter:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
         except OSError as error:
-            # What stands is whole slots, so that a reader takes all of it.
+            # Keep complete slots alone, so that a reader can read all of the file.
             os.ftruncate(self._fd, self._size)
             cause = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror
             self._failure = (
                 f"the journal {self.path} cannot be continued: {cause or 'write error'}. What came after its last "
-                "whole batch is not recorded. Free the disk and record again."
+                "complete batch is not recorded. Free the disk and record again."
             )
             raise JournalError(self._failure) from error
         self._size += len(data)

@@ -1,1 +1,1 @@
-"""Judging whole runs in columns: the rules of `verifier.judges`, for tens of millions of events."""
+"""Judges of whole runs over arrays: the rules of `verifier.judges`, for tens of millions of events."""

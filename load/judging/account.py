@@ -1,4 +1,4 @@
-"""A run's column journals in, everything that is known of its messages out."""
+"""All judges over the column journals of one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from verifier.judges.judgement import JournalJudgement
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What the judges say; each None where the journals hold nothing of its kind."""
+    """The judgements; None for a judge whose events the journals do not contain."""
 
     delivery: DeliveryReport | None
     order: JournalJudgement | None
@@ -42,13 +42,13 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
     delivered = judge_columns(run, pairs, settle_s=settle_s)
     warm_up_s = max((reader.warm_up_s for reader in readers), default=0.0)
     ordered = judge_order_columns(run, pairs)
-    del pairs  # the largest thing here, and not needed any more
+    del pairs  # the largest object here, and not needed any more
     pushed = judge_pushes(run, delivered, settle_s=settle_s, warm_up_s=warm_up_s) if delivered else None
     notes = [note for reader in readers for note in reader.notes]
     if run.unwritten:
         notes.append(
-            f"{run.unwritten} messages were seen that a recorder sent and could not write down any more, or whose "
-            "journal is not here; nothing is said of them"
+            f"{run.unwritten} messages were received whose sends are in no journal: their recorder was killed, or its journal "
+            "is missing. They are not judged"
         )
     return readers, Judged(
         delivery=name_delivery(readers, run, delivered, settle_s=settle_s) if delivered else None,

@@ -1,6 +1,6 @@
 """The rules of `verifier.judges.delivery` over arrays: the same numbers, for tens of millions of events.
 
-Accusations come as pairs (message, receiver); `naming` has the sentences for as many as a report tells.
+Problems are pairs (message, receiver); `naming` makes the sentences for those that a report shows.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from load.journal.layout import FAIL, INFO, NO_SEQ, OK, Column
-from load.judging.groups import Pairs, places_over_one
-from load.judging.run import Run
+from load.judging.groups import PairTable, several_positions
+from load.judging.run_data import RunData
 from verifier.judges.delivery import DeliveryTally
 
 _Found = tuple[Column, Column]
-"""Messages and, row by row, receivers."""
+"""Messages, and their receivers row by row."""
 
 
 @dataclass(slots=True)
 class Delivered:
-    """What the rules say. Sends: `sent` = `acked` + `refused` + `unknown_sends`."""
+    """The result of the rules. `sent` is the sum of `acked`, `refused` and `unknown_sends`."""
 
     sent: int
     acked: int
@@ -35,32 +35,32 @@ class Delivered:
     stored: _Found = field(default_factory=lambda: (np.zeros(0, np.int32), np.zeros(0, np.int32)))
 
     @property
-    def accused(self) -> Column:
-        """Every message of which there is something to tell."""
+    def problem_messages(self) -> Column:
+        """Every message with a problem."""
         return np.unique(np.concatenate([self.lost[0], self.duplicated[0], self.altered[0], self.unexpected[0]]))
 
     @property
-    def accusations(self) -> int:
-        """How many problems there are, one for each pair and kind."""
+    def problems_total(self) -> int:
+        """The number of problems, one for each pair and kind."""
         return sum(len(found[0]) for found in (self.lost, self.duplicated, self.altered, self.unexpected))
 
 
-def judge_columns(run: Run, pairs: Pairs, *, settle_s: float) -> Delivered | None:
-    """Judge a run; None where nothing was sent and nothing seen."""
-    if not (run.phase > 0).any() and not len(run.seen):
+def judge_columns(run: RunData, pairs: PairTable, *, settle_s: float) -> Delivered | None:
+    """Judge a run; None if nothing was sent and nothing received."""
+    if not (run.phase > 0).any() and not len(run.received):
         return None
     return _Judge(run, pairs, round(settle_s * 1e9)).judge()
 
 
 class _Judge:
-    def __init__(self, run: Run, pairs: Pairs, settle_ns: int) -> None:
+    def __init__(self, run: RunData, pairs: PairTable, settle_ns: int) -> None:
         self._run, self._pairs, self._settle_ns = run, pairs, settle_ns
         self._users = max(len(run.users), 1)
         self._reads = _Reads(run)
         self._counts = {name: np.zeros(self._users, np.int64) for name in DeliveryTally.__slots__}
 
     def judge(self) -> Delivered:
-        """Everything, once."""
+        """Apply all rules."""
         run, pairs = self._run, self._pairs
         phase = run.phase[pairs.message]
         conversation = run.conversation[pairs.message]
@@ -70,12 +70,12 @@ class _Judge:
         recovered = member & (phase == INFO)
         self._count("unexpected", unexpected)
         self._count("recovered", recovered)
-        vanished = self._judge_seen(due, conversation)
-        twice = places_over_one(pairs, run.seen) & member
-        altered = pairs.any_of(run.seen.altered) & member
+        vanished = self._judge_received(due, conversation)
+        twice = several_positions(pairs, run.received) & member
+        altered = pairs.any_of(run.received.altered) & member
         self._count("duplicated", twice)
         self._count("altered", altered)
-        missing = self._judge_unseen(due)
+        missing = self._judge_not_received(due)
         lost = (
             np.concatenate([pairs.message[vanished], missing[0]]),
             np.concatenate([pairs.receiver[vanished], missing[1]]),
@@ -94,15 +94,15 @@ class _Judge:
             stored=(pairs.message[due & ~vanished], pairs.receiver[due & ~vanished]),
         )
 
-    def _judge_seen(self, due: Column, conversation: Column) -> Column:
-        """Acknowledged and seen: received, or gone from a later read. Returns which of the pairs vanished."""
+    def _judge_received(self, due: Column, conversation: Column) -> Column:
+        """Acknowledged and received: delivered, or missing in a later read. Returns which of the pairs vanished."""
         run, pairs = self._run, self._pairs
         read, begun_ns, begin, end = self._reads.of(conversation, pairs.receiver)
-        order = pairs.of_sightings()
-        sorted_read = run.seen.read[pairs.order]
+        order = pairs.of_receptions()
+        sorted_read = run.received.read[pairs.order]
         present = np.zeros(len(due), bool)
         present[order[(sorted_read == read[order]) & (sorted_read >= 0)]] = True
-        seq = run.seen.seq[pairs.order]
+        seq = run.received.seq[pairs.order]
         covered = np.zeros(len(due), bool)
         covered[order[(seq != NO_SEQ) & (seq >= begin[order]) & (seq <= end[order])]] = True
         covered |= pairs.with_seq == 0
@@ -113,8 +113,8 @@ class _Judge:
         self._count("lost", vanished)
         return vanished
 
-    def _judge_unseen(self, due: Column) -> tuple[Column, Column]:
-        """Acknowledged and seen by nobody or not by all: lost where a later read could have shown it, else unknown."""
+    def _judge_not_received(self, due: Column) -> tuple[Column, Column]:
+        """Acknowledged and not received by all: lost if a later read covers the message, otherwise unknown."""
         run, pairs = self._run, self._pairs
         seen_by = np.bincount(pairs.message[due], minlength=len(run.phase))
         sizes = np.array([len(members) for members in run.members] or [0], np.int64)
@@ -137,7 +137,7 @@ class _Judge:
         return np.concatenate(messages), np.concatenate(receivers)
 
     def _absent(self, messages: Column, conversation: int, member: int) -> Column:
-        """Which of these messages, that this member never saw, are lost."""
+        """Which of these messages, which this member never received, are lost."""
         latest = self._run.latest.get((conversation, member))
         lost = np.zeros(len(messages), bool)
         if latest is not None:
@@ -174,9 +174,9 @@ class _Judge:
 
 
 class _Reads:
-    """The latest complete read-back by (conversation, user), to be looked up for whole columns."""
+    """The latest complete read-back by (conversation, user), with lookups for whole columns."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunData) -> None:
         self._users = max(len(run.users), 1)
         rows = sorted((conversation * self._users + user, *found) for (conversation, user), found in run.latest.items())
         table = np.array(rows, np.int64).reshape(-1, 5)

@@ -1,4 +1,4 @@
-"""Sightings by (message, receiver): what each receiver has of each message, in arrays of one row for each pair."""
+"""Receptions by (message, receiver), in arrays of one row for each pair."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from load.journal.layout import NO_SEQ, Column
-from load.judging.run import Run, Seen
+from load.judging.run_data import Receptions, RunData
 
 _MOST = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
-class Pairs:
-    """One row for each (message, receiver) that has a sighting, by message, then receiver.
+class PairTable:
+    """One row for each (message, receiver) that has a reception, by message, then receiver.
 
-    `order` sorts the sightings by pair, those of one pair in the order of the file; `start` is each pair's first place
-    in it. `least` and `most` are seqs, over those that have one (`with_seq` of `size`).
+    `order` sorts the receptions by pair, those of one pair in the order of the file; `start` is each pair's first index
+    in it. `least` and `most` are seqs, over the receptions that have one (`with_seq` of `size`).
     """
 
     message: Column
@@ -30,31 +30,31 @@ class Pairs:
     most: Column
 
     def any_of(self, mask: Column) -> Column:
-        """For each pair: whether one of its sightings is in the mask (over the sightings, in the order of the file)."""
+        """For each pair: whether one of its receptions is in the mask, which has the order of the file."""
         if not len(self.start):
             return np.zeros(0, bool)
         return np.logical_or.reduceat(mask[self.order], self.start)
 
-    def of_sightings(self) -> Column:
-        """For each sighting in `order`: its pair."""
+    def of_receptions(self) -> Column:
+        """For each reception in `order`: its pair."""
         return np.repeat(np.arange(len(self.start)), self.size)
 
 
-def pairs_of(run: Run) -> Pairs:
-    """Group a run's sightings."""
-    seen = run.seen
-    key = seen.message.astype(np.int64) * max(len(run.users), 1) + seen.receiver
+def pairs_of(run: RunData) -> PairTable:
+    """Group a run's receptions."""
+    received = run.received
+    key = received.message.astype(np.int64) * max(len(run.users), 1) + received.receiver
     order = np.argsort(key, kind="stable").astype(np.int32)
     key = key[order]
     start = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.zeros(0, np.int64)
     del key
     size = np.diff(np.append(start, len(order)))
-    seq = seen.seq[order]
+    seq = received.seq[order]
     has = seq != NO_SEQ
     first = order[start]
-    return Pairs(
-        message=seen.message[first],
-        receiver=seen.receiver[first],
+    return PairTable(
+        message=received.message[first],
+        receiver=received.receiver[first],
         order=order,
         start=start,
         size=size,
@@ -64,14 +64,14 @@ def pairs_of(run: Run) -> Pairs:
     )
 
 
-def places_over_one(pairs: Pairs, seen: Seen) -> Column:
-    """For each pair: whether its sightings are at more than one place (seq, else message id, else each its own)."""
+def several_positions(pairs: PairTable, received: Receptions) -> Column:
+    """For each pair: whether its receptions have more than one position (seq, otherwise message id, otherwise each its own)."""
     several: Column = (pairs.with_seq > 1) & (pairs.least != pairs.most)
-    # A sighting without a seq is at another place than one with a seq; of those without, the message ids decide.
+    # A reception without a seq has another position than one with a seq; among those without, the message ids decide.
     mixed = (pairs.with_seq > 0) & (pairs.with_seq < pairs.size)
     bare = (pairs.with_seq == 0) & (pairs.size > 1)
     for at in np.flatnonzero(bare).tolist():
-        ids = seen.message_id[pairs.order[pairs.start[at] : pairs.start[at] + pairs.size[at]]]
+        ids = received.message_id[pairs.order[pairs.start[at] : pairs.start[at] + pairs.size[at]]]
         several[at] = bool((ids == 0).any()) or len(np.unique(ids)) > 1
     several |= mixed
     return several

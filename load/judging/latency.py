@@ -1,4 +1,4 @@
-"""Latencies of a whole run from its journals, from the moment at which each message was due."""
+"""Latencies of a whole run from its journals, counted from the due time of each message."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from load.engine.figures import Latency
 from load.journal.layout import OK
-from load.judging.run import NOBODY, Run
+from load.judging.run_data import NONE, RunData
 
-_AT_ONCE: Final = 1 << 20
+_CHUNK: Final = 1 << 20
 
 
-def latencies(run: Run) -> dict[str, Latency]:
-    """`send`: due to answer, of what was acknowledged; `push`: due to each push of it, at each receiver."""
+def latencies(run: RunData) -> dict[str, Latency]:
+    """`send`: from due to acknowledgement; `push`: from due to each push, at each receiver."""
     send, push = Latency(), Latency()
-    for first in range(0, len(run.phase), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
+    for first in range(0, len(run.phase), _CHUNK):
+        part = slice(first, first + _CHUNK)
         acked = run.phase[part] == OK
         send.add_ns(run.answered_ns[part][acked] - run.due_ns[part][acked])
-    for first in range(0, len(run.seen), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        message = run.seen.message[part]
-        pushed = (run.seen.connection[part] != NOBODY) & (run.phase[message] > 0)
-        push.add_ns(run.seen.at_ns[part][pushed] - run.due_ns[message[pushed]])
+    for first in range(0, len(run.received), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        message = run.received.message[part]
+        pushed = (run.received.connection[part] != NONE) & (run.phase[message] > 0)
+        push.add_ns(run.received.at_ns[part][pushed] - run.due_ns[message[pushed]])
     return {name: found for name, found in (("send", send), ("push", push)) if found.count}
 
 

@@ -9,43 +9,43 @@ import numpy as np
 
 from load.journal.layout import INFO, OK, WORKER_SHIFT, Column, Events, Kind, marker_of
 from load.journal.reader import ColumnReader
-from load.judging.run import NOBODY, Run, Seen, no_sightings
+from load.judging.run_data import NONE, Receptions, RunData, no_receptions
 from verifier.judges.journal import JournalError
 
 _COUNT_MASK: Final = np.uint64((1 << WORKER_SHIFT) - 1)
 _NEVER_NS: Final = np.iinfo(np.int64).max
 
 
-def load_run(readers: Sequence[ColumnReader]) -> Run:
-    """Read the journals of one run, twice. Raises JournalError where one number stands for two sends."""
+def load_run(readers: Sequence[ColumnReader]) -> RunData:
+    """Read the journals of one run, twice. Raises JournalError if two sends have one number."""
     return _Loading(readers).run()
 
 
 class _Loading:
     def __init__(self, readers: Sequence[ColumnReader]) -> None:
         self._readers = readers
-        self._run = Run()
+        self._run = RunData()
         self._users: dict[str, int] = {}
         self._conversations: dict[str, int] = {}
         self._counts: dict[int, int] = {}
         self._first: dict[int, int] = {}
         self._killed: set[int] = set()
         self._filled = self._total = 0
-        self._strangers: dict[int, int] = {}
+        self._unsent: dict[int, int] = {}
         self.marks: list[Column] = []
         self.positions: list[Column] = []
         self.next_connection = self.next_read = 0
 
-    def run(self) -> Run:
-        """Count, make room, fill."""
-        run, sightings = self._run, 0
+    def run(self) -> RunData:
+        """Count, allocate, fill."""
+        run, receptions = self._run, 0
         for reader in self._readers:
             newest = self._counts.get(reader.worker, 0)
             for batch in reader.batches():
                 kind = batch["kind"]
                 sent = batch["number"][kind == Kind.SEND]
                 newest = max(newest, int((sent & _COUNT_MASK).max(initial=0)))
-                sightings += int(((kind == Kind.PUSHED) | (kind == Kind.PULLED)).sum())
+                receptions += int(((kind == Kind.PUSHED) | (kind == Kind.PULLED)).sum())
             self._counts[reader.worker] = newest
             if not reader.ended:
                 self._killed.add(reader.worker)
@@ -53,7 +53,7 @@ class _Loading:
         for worker, newest in self._counts.items():
             self._first[worker] = total
             total += newest
-        # The last row is nobody's: NOBODY refers to it.
+        # NONE refers to the last row, which belongs to no message.
         run.begun_ns, run.answered_ns = np.zeros(total + 1, np.int64), np.zeros(total + 1, np.int64)
         run.due_ns = np.zeros(total + 1, np.int64)
         run.phase, run.lane = np.zeros(total + 1, np.uint8), np.zeros(total + 1, np.int32)
@@ -64,20 +64,22 @@ class _Loading:
             run.number[first : first + count] = np.arange(1, count + 1, dtype=np.uint64) | np.uint64(
                 worker << WORKER_SHIFT
             )
-        run.seen = no_sightings(sightings)
+        run.received = no_receptions(receptions)
         for reader in self._readers:
             self._read(reader)
         run.marks, run.positions = (
             np.concatenate([run.marks, *self.marks]),
             np.concatenate([run.positions, *self.positions]),
         )
-        run.seen = Seen(**{name: getattr(run.seen, name)[: self._filled] for name in Seen.__slots__})
-        self._add_strangers()
+        run.received = Receptions(
+            **{name: getattr(run.received, name)[: self._filled] for name in Receptions.__slots__}
+        )
+        self._add_unsent()
         return run
 
-    def _add_strangers(self) -> None:
+    def _add_unsent(self) -> None:
         run = self._run
-        unsent = np.array(list(self._strangers), np.uint64)
+        unsent = np.array(list(self._unsent), np.uint64)
         run.number = np.concatenate([run.number[:-1], unsent])
         for name in ("due_ns", "begun_ns", "answered_ns", "phase", "lane"):
             column = getattr(run, name)[:-1]
@@ -94,14 +96,14 @@ class _Loading:
         part.finish()
 
     def user(self, user_id: str) -> int:
-        """The run's number of a user that a journal names."""
+        """The run's number of a user of a journal."""
         if user_id not in self._users:
             self._users[user_id] = len(self._run.users)
             self._run.users.append(user_id)
         return self._users[user_id]
 
     def conversation(self, conversation_id: str, members: Sequence[str]) -> int:
-        """The run's number of a conversation; the recorder that names most members knows them."""
+        """The run's number of a conversation; the journal with the most members is right."""
         numbers = np.array(sorted({self.user(member) for member in members}), np.int32)
         known = self._conversations.get(conversation_id)
         if known is None:
@@ -113,10 +115,10 @@ class _Loading:
         return known
 
     def messages(self, numbers: Column) -> Column:
-        """The run's index of each message number; NOBODY for one that no journal holds."""
+        """The run's index of each message number; NONE for one that is in no journal."""
         worker = (numbers >> np.uint64(WORKER_SHIFT)).astype(np.int64)
         count = (numbers & _COUNT_MASK).astype(np.int64)
-        found = np.full(len(numbers), NOBODY, np.int32)
+        found = np.full(len(numbers), NONE, np.int32)
         for name in np.unique(worker).tolist():
             mine = worker == name
             if name in self._first:
@@ -124,30 +126,30 @@ class _Loading:
                 found[known] = self._first[name] + count[known] - 1
         return found
 
-    def excused(self, numbers: Column) -> Column:
-        """Which of these unknown messages a recorder that was killed, or is not here, may have sent."""
+    def maybe_sent(self, numbers: Column) -> Column:
+        """Which of these unknown messages may have been sent by a recorder that was killed or whose journal is missing."""
         worker = (numbers >> np.uint64(WORKER_SHIFT)).astype(np.int64)
         here = np.array(sorted(set(self._counts) - self._killed), np.int64)
         return ~np.isin(worker, here)
 
-    def strangers(self, numbers: Column) -> list[int]:
-        """Rows of their own for messages that were seen and never sent."""
-        rows = self._strangers
+    def unsent_rows(self, numbers: Column) -> list[int]:
+        """Rows for messages that were received and never sent."""
+        rows = self._unsent
         return [rows.setdefault(number, self._total + len(rows)) for number in numbers.tolist()]
 
     def place(self, size: int) -> slice:
-        """Room for so many sightings."""
+        """The next rows, for this many receptions."""
         self._filled += size
         return slice(self._filled - size, self._filled)
 
     @property
-    def result(self) -> Run:
-        """What is being filled."""
+    def result(self) -> RunData:
+        """The arrays under construction."""
         return self._run
 
 
 class _Part:
-    """One journal on its way into the arrays."""
+    """Fills one journal into the arrays."""
 
     def __init__(self, loading: _Loading, reader: ColumnReader, shift_ns: int) -> None:
         self._loading, self._reader, self._shift_ns = loading, reader, shift_ns
@@ -160,17 +162,17 @@ class _Part:
         self._base, self._read_base = loading.next_connection, loading.next_read
 
     def take(self, batch: Events) -> None:
-        """One batch."""
+        """Fill one batch."""
         self._learn_names()
         kind = batch["kind"]
         self._take_sends(batch[kind == Kind.SEND], batch[kind == Kind.ACK])
         self._take_connections(batch[(kind == Kind.CONNECTED) | (kind == Kind.ENDED)])
         self._take_reads(batch[(kind == Kind.READ) | (kind == Kind.READ_END)])
-        self._take_seen(batch[(kind == Kind.PUSHED) | (kind == Kind.PULLED)])
+        self._take_receptions(batch[(kind == Kind.PUSHED) | (kind == Kind.PULLED)])
         self._take_marks(batch[kind == Kind.MARKED], batch[kind == Kind.POSITION])
 
     def finish(self) -> None:
-        """The next journal's connections and reads are others."""
+        """Number the next journal's connections and reads after this one's."""
         self._learn_names()
         self._loading.next_connection += len(self._connection_user)
         self._loading.next_read += max(self._read_user, default=-1) + 1
@@ -195,33 +197,33 @@ class _Part:
             twice = at[run.phase[at] > 0] if run.phase[at].any() else at
             raise JournalError(
                 f"the marker {marker_of(int(run.number[twice[0]]))!r} belongs to two sends in {self._reader.path}. "
-                "Give every send a marker of its own."
+                "Every send needs its own marker."
             )
         run.begun_ns[at] = sends["at_ns"] + self._shift_ns
         run.due_ns[at] = sends["a"] + self._shift_ns
         run.lane[at] = sends["who"].astype(np.int32) + self._lanes_before
         run.phase[at] = INFO
-        # Of two answers the first counts: written last, it stays.
+        # Of two answers the first counts: it is written last.
         first = acks[::-1]
         at = self._loading.messages(first["number"])
-        open_ = (at != NOBODY) & (run.phase[at] == INFO) & (run.answered_ns[at] == 0)
+        open_ = (at != NONE) & (run.phase[at] == INFO) & (run.answered_ns[at] == 0)
         at, first = at[open_], first[open_]
         run.answered_ns[at] = first["at_ns"] + self._shift_ns
         run.phase[at] = first["phase"]
 
     def _take_connections(self, events: Events) -> None:
         connections = self._loading.result.connections
-        for kind, _, _, who, number, at_ns, heard_ns, _ in events.tolist():
+        for kind, _, _, who, number, at_ns, received_ns, _ in events.tolist():
             at, user = self._base + who, self._users[number]
             if kind == Kind.CONNECTED:
                 connections[at] = user, at_ns + self._shift_ns, _NEVER_NS
                 if who >= len(self._connection_user):
-                    grown = np.full(max(16, 2 * who + 2), NOBODY, np.int32)
+                    grown = np.full(max(16, 2 * who + 2), NONE, np.int32)
                     grown[: len(self._connection_user)] = self._connection_user
                     self._connection_user = grown
                 self._connection_user[who] = user
             elif at in connections:
-                connections[at] = user, connections[at][1], heard_ns + self._shift_ns
+                connections[at] = user, connections[at][1], received_ns + self._shift_ns
 
     def _take_reads(self, events: Events) -> None:
         run = self._loading.result
@@ -245,38 +247,38 @@ class _Part:
         if len(marks):
             acked = marks[marks["phase"] == OK]
             self._loading.result.unsure_marks += len(marks) - len(acked)
-            self._loading.marks.append(self._who_read(acked))
+            self._loading.marks.append(self._marks_of(acked))
         if len(positions):
-            self._loading.positions.append(self._who_read(positions))
+            self._loading.positions.append(self._marks_of(positions))
 
-    def _who_read(self, events: Events) -> Column:
+    def _marks_of(self, events: Events) -> Column:
         conversations = np.array(self._conversations, np.int64)[events["number"].astype(np.int64)]
         users = np.array(self._users, np.int64)[events["who"]]
         return np.column_stack([conversations, users, events["at_ns"] + self._shift_ns, events["a"]])
 
-    def _take_seen(self, rows: Events) -> None:
+    def _take_receptions(self, rows: Events) -> None:
         run = self._loading.result
         message = self._loading.messages(rows["number"])
-        # What a killed recorder could not write down any more was sent all the same.
-        unwritten = ((message == NOBODY) | (run.phase[message] == 0)) & self._loading.excused(rows["number"])
+        # A recorder that was killed may have sent messages that are not in its journal.
+        unwritten = ((message == NONE) | (run.phase[message] == 0)) & self._loading.maybe_sent(rows["number"])
         if unwritten.any():
             run.unwritten += len(np.unique(rows["number"][unwritten]))
             rows, message = rows[~unwritten], message[~unwritten]
-        unsent = message == NOBODY
+        unsent = message == NONE
         if unsent.any():
-            message[unsent] = self._loading.strangers(rows["number"][unsent])
-        at, seen = self._loading.place(len(rows)), run.seen
+            message[unsent] = self._loading.unsent_rows(rows["number"][unsent])
+        at, received = self._loading.place(len(rows)), run.received
         pushed = rows["kind"] == Kind.PUSHED
         who = rows["who"].astype(np.int32)
-        seen.message[at] = message
-        seen.seq[at], seen.at_ns[at] = rows["a"], rows["at_ns"] + self._shift_ns
-        seen.message_id[at], seen.altered[at] = rows["b"], rows["code"] > 0
-        seen.connection[at] = np.where(pushed, who + self._base, NOBODY)
-        seen.read[at] = np.where(pushed, NOBODY, who + self._read_base)
-        seen.receiver[at] = self._receivers(pushed, who)
+        received.message[at] = message
+        received.seq[at], received.at_ns[at] = rows["a"], rows["at_ns"] + self._shift_ns
+        received.message_id[at], received.altered[at] = rows["b"], rows["code"] > 0
+        received.connection[at] = np.where(pushed, who + self._base, NONE)
+        received.read[at] = np.where(pushed, NONE, who + self._read_base)
+        received.receiver[at] = self._receivers(pushed, who)
 
     def _receivers(self, pushed: Column, who: Column) -> Column:
-        found = np.full(len(who), NOBODY, np.int32)
+        found = np.full(len(who), NONE, np.int32)
         if pushed.any():
             found[pushed] = self._connection_user[who[pushed]]
         pulled = who[~pushed]

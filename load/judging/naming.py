@@ -1,4 +1,4 @@
-"""The sentences for what was found: the accused messages alone go through the judges that know how to tell it."""
+"""The sentences for problems: only the messages with problems go through the judges of `verifier.judges`, which make them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from load.journal.operations import operations
 from load.journal.reader import ColumnReader
 from load.judging.delivery import Delivered
 from load.judging.order import Ordered
-from load.judging.run import Run
+from load.judging.run_data import RunData
 from verifier.judges.delivery import DeliveryReport, judge_delivery
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
 from verifier.judges.operation import Operation
@@ -20,10 +20,11 @@ from verifier.model.invariant import Problem
 
 
 def name_delivery(
-    readers: Sequence[ColumnReader], run: Run, delivered: Delivered, *, settle_s: float
+    readers: Sequence[ColumnReader], run: RunData, delivered: Delivered, *, settle_s: float
 ) -> DeliveryReport:
-    """The report of a run: all numbers, and as many problems as a report tells."""
-    told = judge_delivery(_of(readers, run, delivered.accused[:PROBLEMS_MAX]), settle_s=settle_s)
+    """The delivery report of a run: all numbers, and as many problems as a report shows."""
+    messages = delivered.problem_messages[:PROBLEMS_MAX]
+    named = judge_delivery(_operations_of(readers, run, messages), settle_s=settle_s)
     return DeliveryReport(
         sent=delivered.sent,
         acked=delivered.acked,
@@ -31,20 +32,20 @@ def name_delivery(
         unknown_sends=delivered.unknown_sends,
         recovered_sends=delivered.recovered_sends,
         receivers=delivered.tallies,
-        problems=_first(told.problems if told else ()),
-        problems_total=delivered.accusations,
+        problems=_first(named.problems if named else ()),
+        problems_total=delivered.problems_total,
         failed_reads=run.failed_reads,
     )
 
 
-def name_order(readers: Sequence[ColumnReader], run: Run, ordered: Ordered) -> JournalJudgement:
-    """The same for order."""
+def name_order(readers: Sequence[ColumnReader], run: RunData, ordered: Ordered) -> JournalJudgement:
+    """The judgement of order: all numbers, and as many problems as a report shows."""
     earlier, later = ordered.inverted
     half = PROBLEMS_MAX // 2
     chosen = np.unique(np.concatenate([ordered.odd[:half], earlier[:half], later[:half]]))
-    told = judge_order(_of(readers, run, chosen))
+    named = judge_order(_operations_of(readers, run, chosen))
     return JournalJudgement(
-        problems=_first(told.problems if told else ()),
+        problems=_first(named.problems if named else ()),
         problems_total=len(later) + ordered.seq_problems,
         seen=ordered.compared,
         total=ordered.compared,
@@ -57,7 +58,7 @@ def _first(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(problems[:PROBLEMS_MAX])
 
 
-def _of(readers: Sequence[ColumnReader], run: Run, messages: Column) -> Iterator[Operation]:
+def _operations_of(readers: Sequence[ColumnReader], run: RunData, messages: Column) -> Iterator[Operation]:
     if not len(messages):
         return iter(())
     numbers = np.sort(run.number[messages])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from load.journal.layout import NO_SEQ, OK, Column
-from load.judging.groups import Pairs
-from load.judging.run import Run
+from load.judging.groups import PairTable
+from load.judging.run_data import RunData
 
 _MOST = np.iinfo(np.int64).max
 _RANK_BITS = 32
@@ -16,11 +16,11 @@ _RANK_BITS = 32
 
 @dataclass(slots=True)
 class Ordered:
-    """What the rules say.
+    """The result of the rules.
 
-    `inverted` are (earlier, later) messages: the earlier was acknowledged before the later was begun, and stands behind
-    it. `odd` are messages that share a seq with another or have different seqs for different people: `seq_problems`
-    counts what is to be told of them.
+    `inverted` are (earlier, later) messages: the earlier was acknowledged before the later was begun, and is stored
+    after it. `odd` are messages that share a seq with another one, or have different seqs for different receivers;
+    `seq_problems` is the number of their problems.
     """
 
     compared: int
@@ -29,8 +29,8 @@ class Ordered:
     seq_problems: int
 
 
-def judge_order_columns(run: Run, pairs: Pairs) -> Ordered | None:
-    """Judge a run; None where there is nothing to compare."""
+def judge_order_columns(run: RunData, pairs: PairTable) -> Ordered | None:
+    """Judge a run; None if there is nothing to compare."""
     known = run.phase[pairs.message] > 0
     lanes = _Lanes(run, pairs, known)
     compared, earlier, later = lanes.compare()
@@ -41,12 +41,12 @@ def judge_order_columns(run: Run, pairs: Pairs) -> Ordered | None:
 
 
 class _Lanes:
-    """What is comparable: (lane, message, place) for seqs, and beside them by receiver where only arrivals are known."""
+    """The comparable positions: (lane, message, position) by seq, and by receiver where only arrival times are known."""
 
-    def __init__(self, run: Run, pairs: Pairs, known: Column) -> None:
+    def __init__(self, run: RunData, pairs: PairTable, known: Column) -> None:
         self._run = run
         by_seq = np.flatnonzero(known & (pairs.with_seq > 0))
-        # The first who saw it, in the order of the file, says where it stands.
+        # The first receiver in the order of the file determines the position.
         first_seen = pairs.order[pairs.start[by_seq]]
         ranked = by_seq[np.lexsort((first_seen, pairs.message[by_seq]))]
         message = pairs.message[ranked]
@@ -54,7 +54,7 @@ class _Lanes:
         lead[1:] = message[1:] != message[:-1]
         chosen = ranked[lead]
         bare = np.flatnonzero(known & (pairs.with_seq == 0))
-        arrived = np.minimum.reduceat(run.seen.at_ns[pairs.order], pairs.start) if len(pairs.start) else pairs.start
+        arrived = np.minimum.reduceat(run.received.at_ns[pairs.order], pairs.start) if len(pairs.start) else pairs.start
         self._message = np.concatenate([pairs.message[chosen], pairs.message[bare]])
         self._place = np.concatenate([pairs.least[chosen], arrived[bare]])
         sender = run.lane[self._message].astype(np.int64)
@@ -62,11 +62,11 @@ class _Lanes:
         _, self._lane = np.unique(sender * (len(run.users) + 1) + other + 1, return_inverse=True)
 
     def compare(self) -> tuple[int, Column, Column]:
-        """How many messages have an earlier one, and the inverted (earlier, later)."""
+        """The number of messages that have an earlier one, and the inverted (earlier, later)."""
         run, message, place = self._run, self._message, self._place
         if not len(message):
             return 0, message, message
-        # Of two at one place the one that was acknowledged first counts as the further.
+        # Of two at one position, the one that was acknowledged first counts as the later.
         by_place = np.lexsort((-run.answered_ns[message], place))
         rank = np.empty(len(place), np.int64)
         rank[by_place] = np.arange(len(place))
@@ -74,7 +74,7 @@ class _Lanes:
         items = np.concatenate([acked, np.arange(len(message))])
         is_begin = np.concatenate([np.zeros(len(acked), bool), np.ones(len(message), bool)])
         at_ns = np.concatenate([run.answered_ns[message[acked]], run.begun_ns[message]])
-        # Within a lane by time; an acknowledgement of the same instant stands before a beginning.
+        # By time within a lane; at the same time an acknowledgement precedes a begin.
         order = np.lexsort((is_begin, at_ns, self._lane[items]))
         items, is_begin = items[order], is_begin[order]
         lane = self._lane[items].astype(np.int64)
@@ -89,20 +89,20 @@ class _Lanes:
         return len(later), message[earlier[wrong]], message[later[wrong]]
 
 
-def _seqs(run: Run, pairs: Pairs, known: Column) -> tuple[Column, int]:
-    """Messages that share a seq, or have none in common for everybody; and how many problems they are."""
+def _seqs(run: RunData, pairs: PairTable, known: Column) -> tuple[Column, int]:
+    """Messages that share a seq, or have no seq in common for all receivers; and the number of problems."""
     candidates = _suspicious(run, pairs, known)
     if not len(candidates):
         return candidates, 0
     mark = np.zeros(len(run.phase), bool)
     mark[candidates] = True
-    sorted_pair = pairs.of_sightings()
-    chosen = mark[run.seen.message[pairs.order]] & (run.seen.seq[pairs.order] != NO_SEQ)
+    sorted_pair = pairs.of_receptions()
+    chosen = mark[run.received.message[pairs.order]] & (run.received.seq[pairs.order] != NO_SEQ)
     pair, order = sorted_pair[chosen], pairs.order[chosen]
-    message, seq = run.seen.message[order].astype(np.int64), run.seen.seq[order]
-    # One triple for each (message, receiver, seq), in the order in which a reader meets them.
-    met = np.lexsort((order, pairs.order[pairs.start[pair]]))
-    pair, message, seq = pair[met], message[met], seq[met]
+    message, seq = run.received.message[order].astype(np.int64), run.received.seq[order]
+    # One triple for each (message, receiver, seq), in the order of the file.
+    in_order = np.lexsort((order, pairs.order[pairs.start[pair]]))
+    pair, message, seq = pair[in_order], message[in_order], seq[in_order]
     _, first = np.unique(np.stack([pair, seq]), axis=1, return_index=True)
     first.sort()
     pair, message, seq = pair[first], message[first], seq[first]
@@ -112,8 +112,8 @@ def _seqs(run: Run, pairs: Pairs, known: Column) -> tuple[Column, int]:
     return odd, int(shared.sum()) + len(apart)
 
 
-def _suspicious(run: Run, pairs: Pairs, known: Column) -> Column:
-    """Messages with several seqs, and messages whose seq another one has, too."""
+def _suspicious(run: RunData, pairs: PairTable, known: Column) -> Column:
+    """Messages with several seqs, and messages that share their seq with another one."""
     rows = np.flatnonzero(known & (pairs.with_seq > 0))
     if not len(rows):
         return np.zeros(0, np.int32)
@@ -123,12 +123,12 @@ def _suspicious(run: Run, pairs: Pairs, known: Column) -> Column:
     most = np.maximum.reduceat(pairs.most[rows], start)
     message = message[start]
     several = message[least != most]
-    # Places: the seqs of all, and every seq of those that have several.
+    # The lowest seq of every message, and all seqs of those that have several.
     mark = np.zeros(len(run.phase), bool)
     mark[several] = True
-    extra = np.flatnonzero(mark[run.seen.message] & (run.seen.seq != NO_SEQ)) if len(several) else several
-    holder = np.concatenate([message, run.seen.message[extra]])
-    seq = np.concatenate([least, run.seen.seq[extra]])
+    extra = np.flatnonzero(mark[run.received.message] & (run.received.seq != NO_SEQ)) if len(several) else several
+    holder = np.concatenate([message, run.received.message[extra]])
+    seq = np.concatenate([least, run.received.seq[extra]])
     order = np.lexsort((seq, run.conversation[holder]))
     holder, seq = holder[order], seq[order]
     conversation = run.conversation[holder]
@@ -139,8 +139,8 @@ def _suspicious(run: Run, pairs: Pairs, known: Column) -> Column:
     return np.unique(np.concatenate([several, holder[crowded[group]]]))
 
 
-def _shared(run: Run, message: Column, seq: Column) -> Column:
-    """Which triples stand at a seq that another message was met at first."""
+def _shared(run: RunData, message: Column, seq: Column) -> Column:
+    """The triples at a seq that another message has first in the order of the file."""
     place = np.unique(np.stack([run.conversation[message].astype(np.int64), seq]), axis=1, return_inverse=True)[1]
     place = place.ravel()
     _, first = np.unique(place, return_index=True)
@@ -148,8 +148,8 @@ def _shared(run: Run, message: Column, seq: Column) -> Column:
     return found
 
 
-def _same_place(run: Run, message: Column, seq: Column, shared: Column) -> Column:
-    """Which triples stand where a shared one stands."""
+def _same_place(run: RunData, message: Column, seq: Column, shared: Column) -> Column:
+    """The triples at the seq of a shared one."""
     place = np.unique(np.stack([run.conversation[message].astype(np.int64), seq]), axis=1, return_inverse=True)[1]
     place = place.ravel()
     found: Column = np.isin(place, place[shared])
@@ -157,7 +157,7 @@ def _same_place(run: Run, message: Column, seq: Column, shared: Column) -> Colum
 
 
 def _apart(pair: Column, message: Column, seq: Column) -> Column:
-    """Messages that somebody has at none of the seqs at which the first receiver has them; one entry for each of those."""
+    """Messages that a receiver has at none of the first receiver's seqs; one entry for each such receiver."""
     _, first = np.unique(message, return_index=True)
     leader = np.isin(pair, pair[first])
     keys = np.unique(np.stack([message, seq]), axis=1, return_inverse=True)[1].ravel()

@@ -1,13 +1,14 @@
-"""Did every connection that was up get each message once, and in the order of the seqs?
+"""The judge of pushes: every connection that was up received each message once, in the order of the seqs.
 
-The delivery judge asks what is stored; a message can be stored and never pushed (trap R2), pushed twice, or pushed after
-the one that follows it. So that nothing is accused that is not known:
+The delivery judge judges what is stored. A message can be stored and never pushed [F119], pushed twice, or pushed after
+a later one. The rules are conservative, so that nothing uncertain is reported:
 
 - **not pushed**: acknowledged, read back by its receiver, and not pushed on a connection of the receiver that was warm
-  (its run's `warm_up_s` old) when the send began and was heard at least `settle_s` after the acknowledgement. A connection that went
-  silent is watched up to the last that was heard of it.
-- **pushed twice**: one place (seq) came twice over one connection. One message at two seqs is stored twice: delivery's.
-- **pushed out of order**: it came over a connection after a message of the same conversation with a higher seq.
+  (`warm_up_s` old) when the send began, and received a frame at least `settle_s` after the acknowledgement. A silent
+  connection counts up to its last received frame.
+- **pushed twice**: one seq came twice over one connection. A message with two seqs is stored twice, which the delivery
+  judge reports.
+- **pushed out of order**: a message came over a connection after one of the same conversation with a higher seq.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 
 from load.journal.layout import NO_SEQ, OK, Column, marker_of
 from load.judging.delivery import Delivered
-from load.judging.run import NOBODY, Run
+from load.judging.run_data import NONE, RunData
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
 from verifier.model.invariant import Problem
 
@@ -29,7 +30,7 @@ _SEQ_BITS = 40
 
 @dataclass(slots=True)
 class Pushed:
-    """What the rules say; accusations as (message, connection)."""
+    """The result of the rules; problems are pairs (message, connection)."""
 
     due: int
     received: int
@@ -37,14 +38,14 @@ class Pushed:
     twice: tuple[Column, Column]
     late: tuple[Column, Column]
 
-    def judgement(self, run: Run) -> JournalJudgement:
-        """The same as a verdict needs it."""
+    def judgement(self, run: RunData) -> JournalJudgement:
+        """The result as a judgement."""
         kinds: Sequence[tuple[str, str, tuple[Column, Column]]] = (
             ("was stored and never pushed to", "one push", self.missing),
             ("was pushed twice to", "one push", self.twice),
             ("was pushed after a later one to", "pushes in the order of the seqs", self.late),
         )
-        told = [
+        problems = [
             _problem(run, message, connection, what, expected)
             for what, expected, (messages, connections) in kinds
             for message, connection in zip(
@@ -52,22 +53,22 @@ class Pushed:
             )
         ]
         return JournalJudgement(
-            problems=tuple(told[:PROBLEMS_MAX]),
+            problems=tuple(problems[:PROBLEMS_MAX]),
             problems_total=sum(len(found) for _, _, (found, _) in kinds),
             seen=self.due,
             total=self.due,
             unit=UNIT,
-            unseen=("pushes to connections that were not warm yet, or silent since",),
+            unseen=("pushes to connections that were not warmed up yet, or silent afterwards",),
         )
 
 
-def judge_pushes(run: Run, delivered: Delivered, *, settle_s: float, warm_up_s: float) -> Pushed | None:
-    """Judge a run; None where it had no connection."""
+def judge_pushes(run: RunData, delivered: Delivered, *, settle_s: float, warm_up_s: float) -> Pushed | None:
+    """Judge a run; None if it had no connection, as over REST."""
     if not run.connections:
         return None
-    at = np.flatnonzero(run.seen.connection != NOBODY)
-    message, connection = run.seen.message[at], run.seen.connection[at]
-    seq = run.seen.seq[at]
+    at = np.flatnonzero(run.received.connection != NONE)
+    message, connection = run.received.message[at], run.received.connection[at]
+    seq = run.received.seq[at]
     twice, first = _twice(message, connection, seq)
     missing, due, received = _missing(
         run, delivered, message, connection, round(settle_s * 1e9), round(warm_up_s * 1e9)
@@ -77,7 +78,7 @@ def judge_pushes(run: Run, delivered: Delivered, *, settle_s: float, warm_up_s: 
 
 
 def _twice(message: Column, connection: Column, seq: Column) -> tuple[Column, Column]:
-    """Which pushes are the second of their place (each place once), and, in order, which are the first."""
+    """The pushes that repeat a seq on their connection (each seq once), and the first pushes in order."""
     order = np.lexsort((seq, message, connection))
     same = (
         (message[order][1:] == message[order][:-1])
@@ -92,7 +93,7 @@ def _twice(message: Column, connection: Column, seq: Column) -> tuple[Column, Co
     return order[second], first
 
 
-def _late(run: Run, message: Column, connection: Column, seq: Column) -> tuple[Column, Column]:
+def _late(run: RunData, message: Column, connection: Column, seq: Column) -> tuple[Column, Column]:
     """Pushes that came after one of the same conversation with a higher seq."""
     known = (run.phase[message] > 0) & (seq != NO_SEQ)
     message, connection, seq = message[known], connection[known], seq[known]
@@ -107,20 +108,20 @@ def _late(run: Run, message: Column, connection: Column, seq: Column) -> tuple[C
 
 
 def _missing(
-    run: Run, delivered: Delivered, message: Column, connection: Column, settle_ns: int, warm_ns: int
+    run: RunData, delivered: Delivered, message: Column, connection: Column, settle_ns: int, warm_ns: int
 ) -> tuple[tuple[Column, Column], int, int]:
-    """(message, connection) of pushes that were due and did not come, how many were due, how many of those came."""
+    """(message, connection) of missing pushes; the number of pushes due; the number of those that came."""
     width = max(run.connections) + 1
     came = np.unique(message.astype(np.int64) * width + connection)
     stored, owner = delivered.stored
     missing_messages, missing_connections, due, received = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0, 0
     by_user = np.argsort(owner, kind="stable")
     start = np.searchsorted(owner[by_user], np.arange(len(run.users) + 1))
-    for number, (user, since_ns, heard_ns) in sorted(run.connections.items()):
+    for number, (user, since_ns, received_ns) in sorted(run.connections.items()):
         mine = stored[by_user[start[user] : start[user + 1]]]
-        up = (run.begun_ns[mine] >= since_ns + warm_ns) & (run.answered_ns[mine] <= heard_ns - settle_ns)
-        # A killed recorder's connections have no end; who knows how long they were listened to?
-        up &= (run.phase[mine] == OK) & (heard_ns != np.iinfo(np.int64).max)
+        up = (run.begun_ns[mine] >= since_ns + warm_ns) & (run.answered_ns[mine] <= received_ns - settle_ns)
+        # The connections of a recorder that was killed have no end: until when they were up is unknown.
+        up &= (run.phase[mine] == OK) & (received_ns != np.iinfo(np.int64).max)
         mine = mine[up]
         keys = mine.astype(np.int64) * width + number
         at = np.minimum(np.searchsorted(came, keys), max(len(came) - 1, 0))
@@ -131,13 +132,13 @@ def _missing(
     return (np.concatenate(missing_messages), np.concatenate(missing_connections)), due, received
 
 
-def _problem(run: Run, message: int, connection: int, what: str, expected: str) -> Problem:
+def _problem(run: RunData, message: int, connection: int, what: str, expected: str) -> Problem:
     marker, user = marker_of(int(run.number[message])), run.users[run.connections[connection][0]]
     return Problem(
         key=f"{marker} on connection {connection}",
         summary=f"message {marker} of {run.conversations[run.conversation[message]]} {what} {user} (connection {connection})",
         expected=expected,
         actual=what.removesuffix(" to"),
-        next_step="Look at the log of OpenIM's push service for this receiver at that time.",
+        next_step="Check the log of OpenIM's push service for this receiver at that time.",
         evidence={"conversation": run.conversations[run.conversation[message]], "receiver": user},
     )

@@ -1,7 +1,7 @@
-"""Does what was marked as read stay read?
+"""The judge of read receipts: an acknowledged mark is never lost.
 
-A mark that was acknowledged holds from `settle_s` later on, for ever: a position never goes down (REST facts, msg). It may be higher,
-as one's own messages count as read, and other devices read, too.
+From `settle_s` after the acknowledgement on, the read position is at least the mark: OpenIM never lowers it [F90]. It may
+be higher, as a user's own messages count as read, and its other devices read, too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from load.journal.layout import Column
-from load.judging.run import Run
+from load.judging.run_data import RunData
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.model.invariant import Problem
 
@@ -17,8 +17,8 @@ UNIT = "acknowledged read marks"
 _CHAT, _USER, _AT, _SEQ = range(4)
 
 
-def judge_receipts(run: Run, *, settle_s: float) -> JournalJudgement | None:
-    """Judge a run; None where nothing was marked."""
+def judge_receipts(run: RunData, *, settle_s: float) -> JournalJudgement | None:
+    """Judge a run; None if nothing was marked."""
     if not len(run.marks) and not run.unsure_marks:
         return None
     marks, positions = _by_reader(run, run.marks), _by_reader(run, run.positions)
@@ -38,12 +38,12 @@ def judge_receipts(run: Run, *, settle_s: float) -> JournalJudgement | None:
     return problems.judgement(seen=judged, total=len(run.marks), unit=UNIT, unseen=_unseen(run, judged))
 
 
-def _unseen(run: Run, judged: int) -> tuple[str, ...]:
-    told = [f"{len(run.marks) - judged} marks after which nobody asked"] if len(run.marks) > judged else []
-    return (*told, *((f"{run.unsure_marks} marks that were refused or not answered",) if run.unsure_marks else ()))
+def _unseen(run: RunData, judged: int) -> tuple[str, ...]:
+    unread = [f"{len(run.marks) - judged} marks after which no position was read"] if len(run.marks) > judged else []
+    return (*unread, *((f"{run.unsure_marks} marks that were refused or not answered",) if run.unsure_marks else ()))
 
 
-def _by_reader(run: Run, rows: Column) -> dict[int, Column]:
+def _by_reader(run: RunData, rows: Column) -> dict[int, Column]:
     """The rows of each user in each conversation, by time."""
     reader = rows[:, _CHAT] * max(len(run.users), 1) + rows[:, _USER]
     order = np.lexsort((rows[:, _AT], reader))
@@ -51,14 +51,14 @@ def _by_reader(run: Run, rows: Column) -> dict[int, Column]:
     return dict(zip(names.tolist(), np.split(rows[order], first[1:]), strict=True)) if len(names) else {}
 
 
-def _problem(run: Run, position: Column, due: int) -> Problem:
+def _problem(run: RunData, position: Column, due: int) -> Problem:
     user, conversation = run.users[int(position[_USER])], run.conversations[int(position[_CHAT])]
-    stands = int(position[_SEQ])
+    actual = int(position[_SEQ])
     return Problem(
         key=f"{user} in {conversation}",
-        summary=f"{user} marked {conversation} as read up to {due}, which was acknowledged, and is later said to have read up to {stands}",
+        summary=f"{user} marked {conversation} as read up to {due}, which was acknowledged; later the read position is {actual}",
         expected=f"a read position of {due} or higher",
-        actual=str(stands),
-        next_step="Look at the log of OpenIM's msg service for this user, and at its read position in Redis and in seq_user.",
+        actual=str(actual),
+        next_step="Check the log of OpenIM's msg service for this user, and its read position in Redis and in seq_user.",
         evidence={"conversation": conversation, "user": user},
     )

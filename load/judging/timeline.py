@@ -1,4 +1,4 @@
-"""How a run went over time: rates, latencies and losses, in steps of a second or more, for pictures."""
+"""The timeline of a run for charts: rates, latencies and losses, in steps of a second or more."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ import numpy as np
 
 from load.journal.layout import FAIL, INFO, OK, Column
 from load.judging.delivery import Delivered
-from load.judging.run import NOBODY, Run
+from load.judging.run_data import NONE, RunData
 
 POINTS_MAX: Final = 300
 STEPS_S: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 CONVERSATIONS_MAX: Final = 20
 PERCENTILES: Final = (50.0, 99.0)
-_AT_ONCE: Final = 1 << 20
+_CHUNK: Final = 1 << 20
 _DECADES: Final = 8  # from 1 microsecond to 100 s
 _PER_DECADE: Final = 100
 
 
-def timeline(run: Run, delivered: Delivered) -> dict[str, Any]:
-    """Counts of each step, percentiles in ms (None where there was nothing), and where what was lost had been sent.
+def timeline(run: RunData, delivered: Delivered) -> dict[str, Any]:
+    """Counts and percentiles in ms of each step (None for a step without values), and the losses by conversation.
 
-    `due`, `sent` and `lost` lie at the moment of the send, `acked`, `refused` and `pushed` when they came; `losses` has a row for
-    each of the conversations that lost most. Percentiles come from a histogram and are right to 3 %.
+    `due`, `sent` and `lost` are counted at the time of the send, `acked`, `refused` and `pushed` at their own times.
+    `losses` has a row for each of the conversations with most losses. Percentiles come from a histogram and are exact to
+    3 %.
     """
     sent = run.phase > 0
     if not sent.any():
         return {}
     began_ns = int(min(run.due_ns[sent].min(), run.begun_ns[sent].min()))
     pushed_ns = max(
-        (int(run.seen.at_ns[part][_pushed(run, part)].max(initial=0)) for part in _parts(len(run.seen))), default=0
+        (int(run.received.at_ns[part][_pushed(run, part)].max(initial=0)) for part in _parts(len(run.received))),
+        default=0,
     )
     last_ns = max(int(run.begun_ns[sent].max()), int(run.answered_ns[sent].max()), pushed_ns)
     step_s = next((step for step in STEPS_S if (last_ns - began_ns) / 1e9 < step * POINTS_MAX), STEPS_S[-1])
@@ -48,11 +50,11 @@ def timeline(run: Run, delivered: Delivered) -> dict[str, Any]:
         counts["acked"] += steps.count(answered_ns[acked])
         counts["refused"] += steps.count(answered_ns[phase == FAIL])
         steps.spread(latency["send"], answered_ns[acked], answered_ns[acked] - run.due_ns[part][acked])
-    for part in _parts(len(run.seen)):
+    for part in _parts(len(run.received)):
         pushed = _pushed(run, part)
-        at_ns = run.seen.at_ns[part][pushed]
+        at_ns = run.received.at_ns[part][pushed]
         counts["pushed"] += steps.count(at_ns)
-        steps.spread(latency["push"], at_ns, at_ns - run.due_ns[run.seen.message[part][pushed]])
+        steps.spread(latency["push"], at_ns, at_ns - run.due_ns[run.received.message[part][pushed]])
     lost = np.unique(delivered.lost[0])
     counts["lost"] += steps.count(run.begun_ns[lost])
     return {
@@ -64,9 +66,9 @@ def timeline(run: Run, delivered: Delivered) -> dict[str, Any]:
     }
 
 
-def _pushed(run: Run, part: slice) -> Column:
-    """Which of these sightings are pushes of what this run sent."""
-    found: Column = (run.seen.connection[part] != NOBODY) & (run.phase[run.seen.message[part]] > 0)
+def _pushed(run: RunData, part: slice) -> Column:
+    """The receptions that are pushes of messages of this run, as a mask."""
+    found: Column = (run.received.connection[part] != NONE) & (run.phase[run.received.message[part]] > 0)
     return found
 
 
@@ -75,17 +77,17 @@ class _Steps:
         self._began_ns, self._step_ns, self.number = began_ns, step_s * 10**9, number
 
     def of(self, at_ns: Column) -> Column:
-        """Which step each moment lies in; a worker's clock may be a little off."""
+        """The step of each time; a worker's clock may differ a little."""
         found: Column = np.clip((at_ns - self._began_ns) // self._step_ns, 0, self.number - 1)
         return found
 
     def count(self, at_ns: Column) -> Column:
-        """How many of these moments lie in each step."""
+        """The number of these times in each step."""
         found: Column = np.bincount(self.of(at_ns), minlength=self.number)
         return found
 
     def spread(self, histogram: Column, at_ns: Column, took_ns: Column) -> None:
-        """Add times to the histograms of their steps."""
+        """Add durations to the histograms of their steps."""
         us = np.maximum(took_ns / 1000, 1.0)
         bucket = np.minimum((np.log10(us) * _PER_DECADE).astype(np.int64), _DECADES * _PER_DECADE - 1)
         width = histogram.shape[1]
@@ -94,8 +96,8 @@ class _Steps:
 
 
 def _parts(size: int) -> Iterator[slice]:
-    for first in range(0, size, _AT_ONCE):
-        yield slice(first, min(first + _AT_ONCE, size))
+    for first in range(0, size, _CHUNK):
+        yield slice(first, min(first + _CHUNK, size))
 
 
 def _percentiles(histogram: Column) -> dict[str, list[float | None]]:
@@ -111,8 +113,8 @@ def _percentiles(histogram: Column) -> dict[str, list[float | None]]:
     return found
 
 
-def _losses(run: Run, lost: Column, steps: _Steps) -> list[dict[str, Any]]:
-    """The conversations that lost most: `counts` holds [step, how many] pairs."""
+def _losses(run: RunData, lost: Column, steps: _Steps) -> list[dict[str, Any]]:
+    """The conversations with most losses; `counts` holds [step, number] pairs."""
     if not len(lost):
         return []
     conversation = run.conversation[lost]
@@ -121,12 +123,12 @@ def _losses(run: Run, lost: Column, steps: _Steps) -> list[dict[str, Any]]:
     rows = []
     for one in worst[totals[worst] > 0].tolist():
         counted = steps.count(run.begun_ns[lost[conversation == one]])
-        where = np.flatnonzero(counted)
+        steps_with_losses = np.flatnonzero(counted)
         rows.append(
             {
                 "conversation": run.conversations[one],
                 "lost": int(totals[one]),
-                "counts": [[int(step), int(counted[step])] for step in where],
+                "counts": [[int(step), int(counted[step])] for step in steps_with_losses],
             }
         )
     return rows

@@ -1,1 +1,1 @@
-"""What is watched while a run is on: figures into locust's statistics, limits, the generator itself."""
+"""Monitoring during a run: statistics for locust, abort limits, progress, clocks and generator health."""

@@ -1,4 +1,4 @@
-"""Ending a run early: what has been broken for so long will not mend, and goes on costing somebody."""
+"""Abort limits: a run ends early when a limit is exceeded for long enough."""
 
 from __future__ import annotations
 
@@ -10,23 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from load.config import AbortLimits
 from load.engine.figures import Figures
 
-AFTER_S: Final = 10.0
 _WINDOW_S: Final = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a run may not exceed for `after_s` in a row; None is not asked. `error_share_most` is of the answers, 0 to 1."""
-
-    after_s: float = AFTER_S
-    error_share_most: float | None = None
-    send_p99_ms: float | None = None
-    backlog_most: float | None = None
-
-    def __bool__(self) -> bool:
-        return any(limit is not None for limit in (self.error_share_most, self.send_p99_ms, self.backlog_most))
 
 
 @dataclass(slots=True)
@@ -38,16 +25,16 @@ class _Window:
     ack_ns: array[int] = field(default_factory=lambda: array("q"))
 
 
-class Guard:
-    """Looks at one process's figures, a second at a time."""
+class AbortMonitor:
+    """Compares one process's figures with the limits, one second at a time."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: AbortLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits, self._clock = limits, clock
         self._window = _Window(clock())
         self._since_s: dict[str, float] = {}
 
-    def look(self, figures: Figures, backlog: int) -> str | None:
-        """Take one batch; why the run must end, once a limit was broken for long enough, else None."""
+    def check(self, figures: Figures, backlog: int) -> str | None:
+        """Add a batch of figures; returns why the run must end once a limit was exceeded for long enough, else None."""
         if not self._limits:
             return None
         window, now_s = self._window, self._clock()
@@ -61,7 +48,7 @@ class Guard:
         self._window = _Window(now_s)
         for name, value, limit, text in self._measured(window):
             if value is None or limit is None:
-                continue  # a second without an answer says nothing of answers, neither good nor bad
+                continue  # a second without an answer neither meets nor exceeds a limit of answers
             if value <= limit:
                 self._since_s.pop(name, None)
             elif now_s - self._since_s.setdefault(name, window.began_s) >= self._limits.after_s:

@@ -1,4 +1,4 @@
-"""One line every few seconds: how the run is getting on, for whoever waits at a terminal or reads a log."""
+"""Progress: one line every few seconds on a terminal or in a log."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 import gevent
 from locust.env import Environment
 
-from load.monitoring.pump import METHOD, PUSH, SEND, Latencies
+from load.monitoring.statistics_bridge import METHOD, PUSH, SEND, Latencies
 
 EVERY_S: Final = 5.0
 
 
-class Progress:
-    """Tells of a run until it is stopped. Over REST there are no pushes, and locust's own row of `send_msg` is told."""
+class ProgressReporter:
+    """Reports a run's progress until stopped. Over REST there are no pushes, and locust's totals are shown."""
 
     def __init__(
         self, environment: Environment, latencies: Callable[[], Latencies | None], backlog: Callable[[], int | None]
@@ -27,7 +27,7 @@ class Progress:
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Say nothing more."""
+        """Stop reporting."""
         self._greenlet.kill()
 
     def _run(self) -> None:

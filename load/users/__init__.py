@@ -1,1 +1,1 @@
-"""Who sends: users over REST and WebSocket, whom they write to, when, and how they get in."""
+"""The users of a load run, over REST and WebSocket: how they sign in, whom they write to, and when."""

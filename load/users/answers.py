@@ -1,4 +1,4 @@
-"""What an answer to a REST call that is measured says, and what locust is told of it."""
+"""The outcome of a measured REST call, and what locust counts as a failure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from verifier.judges.recorder import outcome_of
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is known of the call, OpenIM's errCode (0 where it says none), its data, and what went wrong."""
+class CallOutcome:
+    """What is known of a call: its phase, OpenIM's errCode (0 without one), its data, and the error; empty if none."""
 
     phase: OpPhase
     err_code: int
@@ -21,13 +21,13 @@ class Told:
     problem: str
 
 
-def read_answer(answer: Any) -> Told:
-    """Read an answer of locust's client that was asked for with `catch_response`; what went wrong counts as a failure."""
+def read_answer(answer: Any) -> CallOutcome:
+    """Read an answer of locust's client that was requested with `catch_response`; an error counts as a failure."""
     if answer.status_code:
         code, problem, data = envelope_of(answer.status_code, answer.content or b"")
-        told = Told(outcome_of(code), max(code, 0), data, problem)
+        outcome = CallOutcome(outcome_of(code), max(code, 0), data, problem)
     else:
-        told = Told(OpPhase.INFO, 0, {}, f"no answer: {getattr(answer, 'error', None)}")
-    if told.problem:
-        answer.failure(told.problem)
-    return told
+        outcome = CallOutcome(OpPhase.INFO, 0, {}, f"no answer: {getattr(answer, 'error', None)}")
+    if outcome.problem:
+        answer.failure(outcome.problem)
+    return outcome

@@ -1,7 +1,7 @@
-"""When the next message is due: an open model, in which a slow server does not slow the senders down.
+"""When the next message is due, in an open model: a slow server does not slow the senders down.
 
-Due times are fixed by the model alone. A sender that falls behind sends at once and says how late it is, so that a
-server's pause shows as lateness instead of vanishing from the numbers.
+Due times are fixed by the model alone. A sender that falls behind sends at once and reports how late it is, so a
+server's pause shows as lateness in the numbers instead of being omitted from them.
 """
 
 from __future__ import annotations
@@ -11,22 +11,20 @@ import random
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Literal, get_args
 
-Model = Literal["even", "poisson", "ramp", "trace", "closed"]
-MODELS: tuple[str, ...] = get_args(Model)
+from load.config import ArrivalModel
 
 
-def due_times(model: Model, rate_per_s: float, rng: random.Random) -> Iterator[float]:
-    """Seconds after the start at which messages are due, growing without end.
+def due_times(model: ArrivalModel, rate_per_s: float, rng: random.Random) -> Iterator[float]:
+    """Seconds after the start at which messages are due, ascending, without end.
 
-    `even`: equal gaps, after a first gap drawn at random so that senders do not march in step. `poisson`: independent
-    arrivals. Raises ValueError for a rate that is not positive.
+    `even`: equal gaps after a random first gap, so that senders are not synchronised. `poisson`: independent arrivals.
+    Raises ValueError for a rate that is not positive, and for other models.
     """
     if rate_per_s <= 0:
-        raise ValueError(f"a rate of {rate_per_s} messages a second is no load; give one above 0")
+        raise ValueError(f"the rate must be greater than 0 messages per second, not {rate_per_s}")
     if model not in ("even", "poisson"):
-        raise ValueError(f"the {model} model has no due times by a rate alone")
+        raise ValueError(f"the due times of the {model} model do not follow from a rate alone")
     if model == "even":
         first = rng.random() / rate_per_s
         return (first + number / rate_per_s for number in count())
@@ -41,9 +39,9 @@ def _poisson(rate_per_s: float, rng: random.Random) -> Iterator[float]:
 
 
 def ramp_times(from_per_s: float, to_per_s: float, over_s: float) -> Iterator[float]:
-    """Due times of a rate that moves evenly from one value to another, and stays there. Raises ValueError."""
+    """Due times of a rate that changes linearly from one value to another and then stays. Raises ValueError."""
     if min(from_per_s, to_per_s) < 0 or to_per_s <= 0 or over_s <= 0:
-        raise ValueError("a ramp goes from a rate of 0 or more to one above 0, in more than 0 s")
+        raise ValueError("a ramp starts at a rate of 0 or more and ends at one above 0, in more than 0 s")
     slope = (to_per_s - from_per_s) / over_s
     in_ramp = (from_per_s + to_per_s) / 2 * over_s
     for number in count(1):
@@ -57,7 +55,7 @@ def ramp_times(from_per_s: float, to_per_s: float, over_s: float) -> Iterator[fl
 
 
 def trace_times(path: Path) -> list[float]:
-    """Due times that were recorded: one number of seconds a line, in order. Raises ValueError and OSError."""
+    """Due times from a file: one number of seconds per line, ascending. Raises ValueError and OSError."""
     times = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -65,14 +63,14 @@ def trace_times(path: Path) -> list[float]:
         try:
             times.append(float(line))
         except ValueError:
-            raise ValueError(f"line {number} of {path} is no number of seconds: {line[:40]!r}") from None
+            raise ValueError(f"line {number} of {path} is not a number of seconds: {line[:40]!r}") from None
         if not math.isfinite(times[-1]) or times[-1] < (times[-2] if len(times) > 1 else 0.0):
             raise ValueError(f"line {number} of {path} goes back in time; sort the trace")
     return times
 
 
 class Pace:
-    """Walks one sender through its due times. `started_s` and `now_s` are readings of one monotonic clock."""
+    """The due times of one sender. `started_s` and `now_s` are times of one monotonic clock."""
 
     def __init__(self, due_s: Iterator[float], started_s: float) -> None:
         self._due_s = due_s
@@ -80,11 +78,11 @@ class Pace:
         self._next_s = started_s + next(due_s)
 
     def wait_s(self, now_s: float) -> float:
-        """How long until the next message is due; 0 if it is late."""
+        """Seconds until the next message is due; 0 if it is late."""
         return max(0.0, self._next_s - now_s)
 
     def take(self, now_s: float) -> float:
-        """Take the message that is due; returns how late it is, in seconds."""
+        """Advance to the next message; returns how late the current one is, in seconds."""
         late_s = max(0.0, now_s - self._next_s)
         self._next_s = self._started_s + next(self._due_s)
         return late_s

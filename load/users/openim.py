@@ -1,7 +1,7 @@
-"""The little of OpenIM's REST API that a load run needs, blocking (greenlets under locust).
+"""The part of OpenIM's REST API that a load run needs, with blocking calls (greenlets under locust).
 
-What is measured goes through locust's own client; this one registers canaries, hands out the admin token and reads
-back. It repeats nothing.
+Measured calls use locust's own client. This one registers canaries, provides the administrator's token and reads back.
+It never repeats a call.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ REGISTERED_ALREADY = 1102
 SINGLE, TEXT, WEB = 1, 101, 5
 _PAGE = 100
 _WORK_GROUP = 2
-MEMBERS_AT_ONCE = 500
+MEMBERS_PER_CALL = 500
 """OpenIM refuses more than 1000 ids in one list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as a pull returns it; `text` is empty once it was deleted, `ex` is the sender's extension field."""
+    """A message as a pull returns it; `text` is empty after a deletion, `ex` is the sender's extension field."""
 
     seq: int
     message_id: str
@@ -47,7 +47,7 @@ SEND_MSG, BATCH_SEND_MSG = "send_msg", "batch_send_msg"
 
 
 def send_body(sender: str, to: str | Sequence[str], text: str, marker: str) -> dict[str, Any]:
-    """A `send_msg` request, or a `batch_send_msg` one to several; the marker travels in `ex`, as OpenIM makes ids itself."""
+    """The body of `send_msg`, or of `batch_send_msg` with several receivers. The marker is in `ex`, as OpenIM makes the ids."""
     return {
         "sendID": sender,
         **({"recvID": to} if isinstance(to, str) else {"recvIDs": list(to)}),
@@ -60,7 +60,7 @@ def send_body(sender: str, to: str | Sequence[str], text: str, marker: str) -> d
 
 
 def envelope_of(status: int, content: bytes) -> tuple[int, str, Mapping[str, Any]]:
-    """(errCode, error text, data) of an answer; errCode -1 where there is no envelope."""
+    """(errCode, error text, data) of an answer; errCode is -1 where there is no envelope."""
     try:
         envelope = json.loads(content)
         code = int(envelope["errCode"])
@@ -72,7 +72,7 @@ def envelope_of(status: int, content: bytes) -> tuple[int, str, Mapping[str, Any
 
 
 class OpenIMApi:
-    """Blocking calls as one admin. Raises OpenIMError for a refusal and httpx.TransportError without an answer."""
+    """Blocking calls as one administrator. Raises OpenIMError for a refusal and httpx.TransportError without an answer."""
 
     def __init__(
         self, api_url: str, *, secret: str, admin_user_id: str, transport: httpx.BaseTransport | None = None
@@ -89,7 +89,7 @@ class OpenIMApi:
         self._http.close()
 
     def headers(self) -> dict[str, str]:
-        """The headers of one call: a fresh operationID and the admin token, renewed in time."""
+        """The headers of one call: a new operationID and the administrator's token, renewed in time [F28]."""
         with self._lock:
             if time.monotonic() >= self._token_until_s:
                 body = {"secret": self._secret, "userID": self._admin_user_id}
@@ -98,18 +98,18 @@ class OpenIMApi:
             return {"operationID": uuid.uuid4().hex, "token": self._token}
 
     def ensure_registered(self, user_ids: Sequence[str]) -> None:
-        """Register those of these users whom OpenIM does not know; others may be doing the same."""
-        for first in range(0, len(user_ids), MEMBERS_AT_ONCE):
-            asked = list(user_ids[first : first + MEMBERS_AT_ONCE])
+        """Register those of these users that OpenIM does not know. Other workers may do the same at the same time."""
+        for first in range(0, len(user_ids), MEMBERS_PER_CALL):
+            asked = list(user_ids[first : first + MEMBERS_PER_CALL])
             rows = self._call("/user/account_check", {"checkUserIDs": asked})["results"] or []
             missing = [str(row["userID"]) for row in rows if row["accountStatus"] != 1]
             if missing and not self._registered(missing):
-                # All or nothing: one of them was registered meanwhile.
+                # The call registers all or none: one of them was registered meanwhile.
                 for one in missing:
                     self._registered([one])
 
     def _registered(self, user_ids: Sequence[str]) -> bool:
-        """Register them; whether nobody was known already."""
+        """Register these users; False if one of them was already registered."""
         try:
             self._call("/user/user_register", {"users": [{"userID": one, "nickname": one} for one in user_ids]})
         except OpenIMError as error:
@@ -119,21 +119,21 @@ class OpenIMApi:
         return True
 
     def create_group(self, group_id: str, owner: str, members: Sequence[str]) -> None:
-        """A group whose members need not agree; in batches that OpenIM accepts."""
+        """Create a group. Members are added without an invitation, in batches that OpenIM accepts."""
         rest = [member for member in members if member != owner]
         info = {"groupID": group_id, "groupName": group_id, "groupType": _WORK_GROUP}
         self._call(
             "/group/create_group",
-            {"ownerUserID": owner, "memberUserIDs": rest[:MEMBERS_AT_ONCE], "groupInfo": info},
+            {"ownerUserID": owner, "memberUserIDs": rest[:MEMBERS_PER_CALL], "groupInfo": info},
         )
-        for first in range(MEMBERS_AT_ONCE, len(rest), MEMBERS_AT_ONCE):
-            invited = rest[first : first + MEMBERS_AT_ONCE]
+        for first in range(MEMBERS_PER_CALL, len(rest), MEMBERS_PER_CALL):
+            invited = rest[first : first + MEMBERS_PER_CALL]
             self._call(
                 "/group/invite_user_to_group", {"groupID": group_id, "invitedUserIDs": invited, "reason": "load"}
             )
 
     def user_token(self, user_id: str, platform_id: int) -> str:
-        """A new token of a canary; by OpenIM's default policy it ends the older one of that platform (trap T1)."""
+        """A new token of a canary. Under OpenIM's default policy it ends the older token of that platform [F24]."""
         return str(self._call("/auth/get_user_token", {"userID": user_id, "platformID": platform_id})["token"])
 
     def max_seq(self, user_id: str, conversation: str) -> int:
@@ -145,7 +145,7 @@ class OpenIMApi:
         return self._positions(user_id, conversations, "maxSeq")
 
     def read_seq(self, user_id: str, conversation: str) -> int:
-        """Up to which seq this user has read it; 0 before the first mark."""
+        """The seq up to which this user has read the conversation; 0 before the first mark."""
         return self._positions(user_id, [conversation], "hasReadSeq")[conversation]
 
     def _positions(self, user_id: str, conversations: Sequence[str], name: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""How a canary gets onto OpenIM's WebSocket: by a token of its own, or by a session of the platform through its gateway."""
+"""How a canary connects to OpenIM's WebSocket: with a token, or through the platform's gateway with a session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fixtures.clients.gateway import IM_SOCKET, Gateway, Session
 from fixtures.clients.signing import signed_headers
-from load.engine.frames import SdkType
+from load.config import SdkType
 from load.engine.plan import Address
 
 _NICKNAME = "Load canary"
@@ -17,7 +17,7 @@ _NICKNAME = "Load canary"
 def direct(
     ws_url: str, *, user_id: str, token: str, platform_id: int, sdk_type: SdkType = "js", gzipped: bool = False
 ) -> Address:
-    """Straight to OpenIM's gateway with an imToken, which stays the same over all connections."""
+    """The address of OpenIM's own gateway, with a token that is the same for all connections."""
     query = {"sendID": user_id, "token": token, "platformID": str(platform_id)} | _query(sdk_type, gzipped)
     url = f"{ws_url.rstrip('/')}/?{urlencode(query)}"
     return lambda: (url, {})
@@ -26,7 +26,10 @@ def direct(
 def through_gateway(
     session: Session, *, path: str = IM_SOCKET, sdk_type: SdkType = "js", gzipped: bool = False
 ) -> Address:
-    """Through the platform's gateway, which knows the user by the session and adds the imToken; signed anew each time."""
+    """The address at the platform's gateway, which identifies the user by the session and adds the imToken.
+
+    Each connection is signed anew.
+    """
     target = f"{path}?{urlencode(_query(sdk_type, gzipped))}"
     url = str(session.gateway.http.base_url).rstrip("/").replace("http", "ws", 1) + target
 
@@ -37,7 +40,7 @@ def through_gateway(
 
 
 def sign_in(gateway_url: str, phones: Sequence[str], *, platform_id: int) -> list[Session]:
-    """Sessions for these phone numbers, in order; an unknown one signs up.
+    """Sessions for these phone numbers, in order; an unknown number signs up.
 
     Runs an event loop of its own: under gevent call it in a native thread. Raises GatewayError and httpx.HTTPError.
     """

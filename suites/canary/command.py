@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fixtures.clients.actions import Adapter
-from load.command import run_command
 from suites.canary.parts import AnswerObserver, CanaryOptions, CanaryStopped
 from suites.canary.steps import CanaryRun
+from verifier.commands.exit_codes import run_command
 from verifier.judges.canary import CANARY_SETTLE_S, judge_canary_delivery, judge_canary_order
 from verifier.judges.devices import judge_two_platforms
 from verifier.judges.gateway import judge_gateway

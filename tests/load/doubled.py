@@ -1,7 +1,8 @@
-"""Runs of the engine against a double in a process of its own, whose switches and log say what is true."""
+"""Runs of the engine against a double in another process. The double's log is the ground truth of its faults."""
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -17,13 +18,16 @@ from urllib.parse import urlencode
 import httpx
 
 from fixtures.processes.ports import LOOPBACK, claim_port, release_port
-from load.engine.engine import Engine
+from load.config import Traffic
+from load.engine.engine import LoadEngine, wait_for
 from load.engine.frames import SINGLE, Peer
 from load.engine.plan import EnginePlan, Target, UserPlan
+from load.experiments.plans import read_plan, run_plan
 from load.journal.layout import marker_of, message_number
 from load.journal.writer import ColumnWriter
 from load.judging.account import Judged, judge_run
 from load.users.openim import OpenIMApi, conversation_id
+from verifier.model.verdict import ExitCode
 
 SECRET, ADMIN = "secret-of-the-test", "loadAdmin"
 WEB = 5
@@ -31,34 +35,34 @@ WEB = 5
 
 @dataclass(frozen=True)
 class Double:
-    """Where it listens."""
+    """The URLs of a running double."""
 
     api_url: str
     ws_url: str
 
     def faults(self, **switches: Any) -> None:
-        """Set the switches, and forget what was logged."""
+        """Set the fault switches and clear the log."""
         httpx.delete(f"{self.api_url}/_double/log").raise_for_status()
         answer = httpx.post(f"{self.api_url}/_double/faults", json=switches)
         assert answer.status_code == 200, answer.text
 
     def log(self, fault: str) -> list[Mapping[str, Any]]:
-        """What it did wrong of this kind."""
+        """The log entries of one fault."""
         return [entry for entry in httpx.get(f"{self.api_url}/_double/log").json()["data"] if entry["fault"] == fault]
 
     def markers(self, fault: str) -> set[str]:
-        """The messages that it did this to, as judges name them."""
+        """The markers of the messages with this fault."""
         return {marker(entry["clientMsgID"]) for entry in self.log(fault)}
 
 
 def marker(client_msg_id: str) -> str:
-    """A message's name for judges, from what travels."""
+    """A message's marker, from its clientMsgID."""
     return marker_of(message_number(int(client_msg_id[16:20], 16), int(client_msg_id[20:])))
 
 
 @contextmanager
 def a_double() -> Iterator[Double]:
-    """A double in a process of its own."""
+    """A double in another process."""
     api, ws = claim_port(), claim_port()
     command = [sys.executable, "-m", "fixtures.openim", "--port", str(api), "--ws-port", str(ws), "--faults"]
     process = subprocess.Popen([*command, "--secret", SECRET, "--admin", ADMIN])
@@ -86,7 +90,7 @@ def _answers(double: Double) -> bool:
 
 @contextmanager
 def two_workers() -> Iterator[list[str]]:
-    """Locust's options for two worker processes; their master's port is its own, as other tests run at the same time."""
+    """Locust's options for two worker processes, with a free port for their master: other tests may run at the same time."""
     port = str(claim_port())
     try:
         yield ["--processes", "2", "--master-port", port, "--master-bind-port", port]
@@ -95,26 +99,33 @@ def two_workers() -> Iterator[list[str]]:
 
 
 class Drive:
-    """One run: pairs of users of whom the first writes to the second."""
+    """One run: pairs of users, of which the first sends to the second."""
 
     def __init__(self, double: Double, path: Path, *, seed: int, pairs: int = 3, **settings: Any) -> None:
         self.double, self.path = double, path
         self.run_id = f"run-{path.name}-{seed}"
-        defaults: dict[str, Any] = {"window": 1, "warm_up_s": 0.1, "ack_deadline_s": 1.0, "backoff_s": 0.05}
-        self.plan = EnginePlan(run_id=self.run_id, worker=0, text="canary " * 20, **(defaults | settings))
+        settings = {"warm_up_s": 0.1, "ack_deadline_s": 1.0, "backoff_s": 0.05} | settings
+        traffic = {name: settings.pop(name) for name in Traffic.model_fields if name in settings}
+        self.plan = EnginePlan(
+            run_id=self.run_id,
+            worker=0,
+            text="canary " * 20,
+            traffic=Traffic(**{"window": 1, **traffic}),
+            **settings,
+        )
         self.users = [f"canaryload{seed:03d}{number:04d}" for number in range(2 * pairs)]
         self._rng = random.Random(seed)  # noqa: S311 - arrivals
         journal = ColumnWriter(
             path, run_id=self.run_id, stack="test", worker=0, digest=self.plan.digest, warm_up_s=self.plan.warm_up_s
         )
-        self.engine = Engine(self.plan, journal)
+        self.engine = LoadEngine(self.plan, journal)
         api = OpenIMApi(double.api_url, secret=SECRET, admin_user_id=ADMIN)
         api.ensure_registered(self.users)
         self._tokens = {user: api.user_token(user, WEB) for user in self.users}
         api.close()
 
     def start(self, due_s: Callable[[random.Random], Iterator[float]]) -> None:
-        """Connect everybody; the senders' messages are due so long after they are warm."""
+        """Connect all users; `due_s` gives the due times of each sender, after it is ready."""
         self.engine.start(lambda run: threading.Thread(target=run, daemon=True).start())
         for number, user in enumerate(self.users):
             self.engine.add(self._user(user, due_s(self._rng) if number % 2 == 0 else iter(())))
@@ -125,8 +136,8 @@ class Drive:
 
     def _user(self, user: str, due_s: Iterator[float]) -> UserPlan:
         query = {"sendID": user, "token": self._tokens[user], "platformID": WEB, "operationID": "connect"}
-        query |= {"isBackground": "false", "sdkType": self.plan.sdk_type}
-        query |= {"compression": "gzip"} if self.plan.gzipped else {}
+        query |= {"isBackground": "false", "sdkType": self.plan.traffic.sdk_type}
+        query |= {"compression": "gzip"} if self.plan.traffic.gzip else {}
         url = f"{self.double.ws_url}/?{urlencode(query)}"
         peer = self.users[self.users.index(user) ^ 1]
         target = Target(peer=Peer(SINGLE, peer), conversation=conversation_id(user, peer), members=sorted((user, peer)))
@@ -134,13 +145,13 @@ class Drive:
 
     def judge(self, *, deadline_s: float = 0.2) -> Judged:
         """End the run and judge it."""
-        self.engine.finish(settle_s=0.3, deadline_s=deadline_s).wait(time.sleep, 30)
+        wait_for(self.engine.finish(settle_s=0.3, deadline_s=deadline_s), time.sleep, 30)
         assert self.engine.broken is None
         return judge_run([self.path], settle_s=0.3)[1]
 
 
 def poisson(rate_per_s: float, seconds: float, *, after_s: float = 0.0) -> Callable[[random.Random], Iterator[float]]:
-    """Independent arrivals for so long."""
+    """Independent arrivals for `seconds`, from `after_s` on."""
 
     def due_s(rng: random.Random) -> Iterator[float]:
         at_s = rng.expovariate(rate_per_s)
@@ -149,3 +160,33 @@ def poisson(rate_per_s: float, seconds: float, *, after_s: float = 0.0) -> Calla
             at_s += rng.expovariate(rate_per_s)
 
     return due_s
+
+
+def run_load(
+    double: Double, directory: Path, load: str, *, read_deadline_s: float = 1, transport: str = "ws"
+) -> tuple[ExitCode, dict[str, Any]]:
+    """Run a plan with these lines in [load]; returns its exit code and its report."""
+    plan = directory / "plan.toml"
+    plan.write_text(
+        f"""
+        out_dir = "{directory}"
+        [target]
+        host = "{double.api_url}"
+        ws_url = "{double.ws_url}"
+        transport = "{transport}"
+        [load]
+        settle_s = 0.5
+        late_most_ms = 2000
+        read_deadline_s = {read_deadline_s}
+        {load}
+        """
+    )
+    code = run_plan(read_plan(plan)).code
+    report = min(directory.glob("load-*.json"), key=lambda path: len(path.name))
+    return code, json.loads(report.read_text())
+
+
+def problems(report: dict[str, Any], judge: str) -> list[dict[str, Any]]:
+    """The problems of one judge in a report."""
+    found: list[dict[str, Any]] = report["judgements"][judge]["problems"]
+    return found

@@ -1,4 +1,4 @@
-"""The locustfile as users run it, against the OpenIM double: honest, and with losses and doubles planted behind it."""
+"""The locustfile over REST, against the OpenIM double: without faults, and with planted losses and duplicates."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from fixtures.openim.model.state import ServerState
 from fixtures.openim.rest.app import create_app
 from fixtures.processes.ports import LOOPBACK, claim_port, release_port
 from fixtures.services.base import REPO_ROOT
+from load.journal.operations import operations
+from load.journal.reader import ColumnReader
 from load.report import account_for
 from tests.load.doubled import two_workers
-from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import calls
 
 SECRET = "secret-of-the-test"  # noqa: S105
@@ -34,7 +35,7 @@ LOSE_EACH, DOUBLE_EACH = 7, 10
 
 
 class Faulty:
-    """Stands before OpenIM: acknowledges each 7th message and loses it, sends each 10th twice."""
+    """A proxy in front of OpenIM that acknowledges each 7th message and loses it, and sends each 10th twice."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -75,7 +76,7 @@ def _replay(body: bytes) -> Receive:
 
 
 async def _swallow(_: Message) -> None:
-    """The answer to the second copy is nobody's."""
+    """Discard the answer to the second copy."""
 
 
 @contextmanager
@@ -129,7 +130,7 @@ def _locust(host: str, out: Path, *more: str, file_bytes_max: int | None = None)
 
 
 def _limit_files(size_bytes: int) -> None:
-    """A small disk: what would make a file larger fails."""
+    """Limit the size of files, like a small disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
 
 
@@ -139,8 +140,8 @@ def _report(out: Path) -> dict[str, Any]:
     return report
 
 
-def test_an_honest_server_is_accounted_for_and_nothing_secret_is_written(tmp_path: Path) -> None:
-    """Every acknowledged message was read back by both ends: exit 0. No token and no secret in any file."""
+def test_a_run_without_faults_is_accounted_for_and_no_secret_is_written(tmp_path: Path) -> None:
+    """Every acknowledged message is read back by both users: exit 0. No file holds a token or a secret."""
     with _served(_double()) as host:
         run = _locust(host, tmp_path, "-t", "4s", "--arrivals", "poisson")
         _, log = run.communicate(timeout=60)
@@ -148,13 +149,13 @@ def test_an_honest_server_is_accounted_for_and_nothing_secret_is_written(tmp_pat
     report = _report(tmp_path)
     assert report["delivery"]["acked"] == report["delivery"]["sent"] > 20
     assert report["delivery"]["deliveries"]["received"] == 2 * report["delivery"]["acked"]
-    written = "".join(path.read_text() for path in tmp_path.iterdir()) + log
-    assert SECRET not in written
-    assert "eyJ" not in written
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + log.encode()
+    assert SECRET.encode() not in written
+    assert b"eyJ" not in written
 
 
 def test_losses_and_doubles_behind_an_acknowledgement_are_counted_exactly(tmp_path: Path) -> None:
-    """The server acknowledges everything; the account tells what became of it: exit 1."""
+    """The server acknowledges everything; the report has the exact numbers of losses and duplicates: exit 1."""
     faulty = Faulty(_double())
     with _served(faulty) as host:
         run = _locust(host, tmp_path, "-t", "4s")
@@ -169,11 +170,11 @@ def test_losses_and_doubles_behind_an_acknowledgement_are_counted_exactly(tmp_pa
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_accounted_for_like_any_other(tmp_path: Path, sign: signal.Signals) -> None:
-    """Ctrl-C and a pipeline's SIGTERM end the run; they do not end the account."""
+    """After Ctrl-C or a pipeline's SIGTERM the run is still read back and judged."""
     with _served(_double()) as host:
         run = _locust(host, tmp_path)
         deadline = time.monotonic() + 30
-        while not any(path.stat().st_size > 5000 for path in tmp_path.glob("*.jsonl")):
+        while not any(path.stat().st_size > 5000 for path in tmp_path.glob("*.columns")):
             assert time.monotonic() < deadline
             assert run.poll() is None
             time.sleep(0.1)
@@ -184,7 +185,7 @@ def test_an_interrupted_run_is_accounted_for_like_any_other(tmp_path: Path, sign
 
 
 def test_a_foreign_host_is_refused_before_any_user_starts(tmp_path: Path) -> None:
-    """Exit 3, a sentence, and not a single request or file."""
+    """Exit 3 with a message; no request is sent and no file is written."""
     run = _locust("http://openim.example.com", tmp_path, "-t", "4s")
     _, log = run.communicate(timeout=60)
     assert run.returncode == 3
@@ -193,7 +194,7 @@ def test_a_foreign_host_is_refused_before_any_user_starts(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_ends_the_run_and_says_so(tmp_path: Path) -> None:
-    """Sending on without a record would be load that nobody can account for: exit 2."""
+    """Without a journal further sends could not be accounted for: exit 2."""
     with _served(_double()) as host:
         run = _locust(host, tmp_path, "-t", "30s", file_bytes_max=8000)
         _, log = run.communicate(timeout=25)
@@ -203,16 +204,19 @@ def test_a_full_disk_ends_the_run_and_says_so(tmp_path: Path) -> None:
 
 
 def test_workers_share_a_run_and_no_conversation(tmp_path: Path) -> None:
-    """Two worker processes: each accounts for its own journal, and together they are one run."""
+    """Each of two workers judges its own journal, and both journals are judged as one run."""
     with _served(_double()) as host, two_workers() as options:
         run = _locust(host, tmp_path, "-t", "5s", *options)
         _, log = run.communicate(timeout=60)
-    journals = sorted(tmp_path.glob("load-*.jsonl"))
+    journals = sorted(tmp_path.glob("load-*.columns"))
     assert len(journals) == 2, log
     account = account_for(journals, settle_s=0.3)
     assert account.exit_code == 0, log
     assert account.delivery is not None
     # Three users a worker are one whole pair and half of another.
     assert len(account.delivery.receivers) == 8
-    talked = [{call.invoke.text("conversation") for call in calls(JournalReader(path), "send")} for path in journals]
+    talked = [
+        {call.invoke.text("conversation") for call in calls(operations([ColumnReader(path)]), "send")}
+        for path in journals
+    ]
     assert talked[0].isdisjoint(talked[1])

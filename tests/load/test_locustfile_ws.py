@@ -1,4 +1,4 @@
-"""The locustfile over WebSocket, as users run it: one process, two workers, a worker that dies."""
+"""The locustfile over the WebSocket: one process, two workers, and a worker that is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,17 @@ import pytest
 from fixtures.services.base import REPO_ROOT
 from load.journal.reader import ColumnReader
 from load.report import account_for
-from tests.load.doubled import ADMIN, SECRET, Double, a_double, two_workers
+from tests.load.doubled import ADMIN, SECRET, Double, two_workers
 from verifier.model.verdict import ExitCode, Verdict
 
 JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
-
-
-@pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    """One server for all runs."""
-    with a_double() as running:
-        yield running
 
 
 def _locust(double: Double, out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "locust", "-f", "load/locustfile.py", "--transport", "ws", "--headless"]
     command += ["--host", double.api_url, "--ws-url", double.ws_url, "--out-dir", str(out), "--only-summary"]
     command += ["-u", "8", "-r", "50", "--rate", "20", "--settle-s", "0.4", "--read-deadline-s", "0.5"]
-    # Tests share their machine; what is late here is no news.
+    # Tests share their machine, so lateness says nothing here.
     command += ["--late-most-ms", "5000", *more]
     return subprocess.Popen(
         command,
@@ -56,10 +48,10 @@ def _report(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("options", [("--arrivals", "poisson"), ("--arrivals", "closed", "--think-s", "0.05")])
-def test_an_honest_server_is_accounted_for_and_nothing_secret_is_written(
+def test_a_run_without_faults_is_accounted_for_and_no_secret_is_written(
     tmp_path: Path, double: Double, options: tuple[str, ...]
 ) -> None:
-    """Open and closed model: everything arrived at both ends, exit 0; no token and no secret in any file."""
+    """In the open and the closed model every message reaches both users: exit 0. No file holds a token or a secret."""
     run = _locust(double, tmp_path, "-t", "5s", *options)
     _, log = run.communicate(timeout=60)
     assert run.returncode == 0, log
@@ -73,7 +65,7 @@ def test_an_honest_server_is_accounted_for_and_nothing_secret_is_written(
 
 
 def test_losses_behind_an_acknowledgement_are_counted_exactly(tmp_path: Path, double: Double) -> None:
-    """The server acknowledges everything and loses some: exit 1, with the double's own count."""
+    """The server acknowledges everything and loses some messages: exit 1, with the count of the double's log."""
     double.faults(seed=1, lose={"rate": 0.05})
     try:
         run = _locust(double, tmp_path, "-t", "4s")
@@ -86,7 +78,7 @@ def test_losses_behind_an_acknowledgement_are_counted_exactly(tmp_path: Path, do
 
 
 def test_two_workers_give_the_totals_of_their_journals(tmp_path: Path, double: Double) -> None:
-    """What the master's table shows is what the journals hold, to the message; together they are one run."""
+    """The master's table has exactly the counts of the journals, which are judged as one run."""
     with two_workers() as options:
         run = _locust(double, tmp_path, "-t", "5s", *options, "--csv", str(tmp_path / "table"))
         _, log = run.communicate(timeout=60)
@@ -109,7 +101,7 @@ def test_two_workers_give_the_totals_of_their_journals(tmp_path: Path, double: D
 
 
 def test_a_worker_that_is_killed_leaves_its_open_operations_unknown(tmp_path: Path, double: Double) -> None:
-    """No accusation, and no message of the other worker is touched."""
+    """No problem is reported, and no message of the other worker is affected."""
     with two_workers() as options:
         run = _locust(double, tmp_path, "-t", "8s", *options)
         deadline = time.monotonic() + 30

@@ -1,4 +1,4 @@
-"""After a load with a profile the verifier says whether the stack still holds, and the run's verdict counts it."""
+"""After a load with a profile the verifier judges the stack, and its verdict counts in the run's exit code."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from load.experiments.plans import read_plan, run_plan
-from load.post_run_checks import Aftermath, verify
+from load.post_run_checks import PostRunVerdict, verify
 from load.report import Account
 from tests.load.doubled import ADMIN, SECRET, a_double
 from verifier.judges.delivery import DeliveryReport, DeliveryTally
@@ -39,7 +39,7 @@ def _profile(path: Path, api_url: str, ws_url: str) -> Path:
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_run_with_a_profile_ends_with_the_verifier(tmp_path: Path, asked: bool) -> None:
-    """Its words are in the account, its report beside it, and what it could not judge makes the run inconclusive."""
+    """Its headline is in the report, its own report is a file, and what it could not judge makes the run inconclusive."""
     with a_double() as double:
         profile = _profile(tmp_path / "stack.toml", double.api_url, double.ws_url)
         plan = tmp_path / "plan.toml"
@@ -64,25 +64,25 @@ def test_a_run_with_a_profile_ends_with_the_verifier(tmp_path: Path, asked: bool
     if not asked:
         assert (code, report["after"]) == (ExitCode.HOLDS, None)
         return
-    told = json.loads(Path(report["after"]["report"]).read_text())
-    assert report["after"]["headline"] == told["headline"]
-    # Those are of the canary's flights, of which this run was none.
-    assert not {"GW-01", "MSG-04", "MSG-05"} & {check["id"] for check in told["checks"]}
-    assert code == report["exit_code"] == (ExitCode.HOLDS if told["exit_code"] == 0 else told["exit_code"])
+    document = json.loads(Path(report["after"]["report"]).read_text())
+    assert report["after"]["headline"] == document["headline"]
+    # These checks judge the canary's journal, which a load run does not write.
+    assert not {"GW-01", "MSG-04", "MSG-05"} & {check["id"] for check in document["checks"]}
+    assert code == report["exit_code"] == (ExitCode.HOLDS if document["exit_code"] == 0 else document["exit_code"])
 
 
 @pytest.mark.parametrize(
     ("after", "code", "says"),
     [
         (None, ExitCode.HOLDS, "accounted for"),
-        (Aftermath(exit_code=ExitCode.HOLDS, headline="40 hold"), ExitCode.HOLDS, "40 hold"),
-        (Aftermath(exit_code=ExitCode.VIOLATED, headline="1", broken=("MSG-01 x",)), ExitCode.VIOLATED, "does not hold"),
-        (Aftermath(exit_code=ExitCode.INCONCLUSIVE, headline="1", unknown=("MSG-01: no",)), ExitCode.INCONCLUSIVE, "MSG-01: no"),
+        (PostRunVerdict(exit_code=ExitCode.HOLDS, headline="40 hold"), ExitCode.HOLDS, "40 hold"),
+        (PostRunVerdict(exit_code=ExitCode.VIOLATED, headline="1", broken=("MSG-01 x",)), ExitCode.VIOLATED, "does not hold"),
+        (PostRunVerdict(exit_code=ExitCode.INCONCLUSIVE, headline="1", unknown=("MSG-01: no",)), ExitCode.INCONCLUSIVE, "MSG-01: no"),
     ],
     ids=["not asked", "holds", "violated", "inconclusive"],
 )  # fmt: skip
-def test_the_worse_of_both_counts(after: Aftermath | None, code: ExitCode, says: str) -> None:
-    """No lost message makes good for a leak."""
+def test_the_worse_verdict_counts(after: PostRunVerdict | None, code: ExitCode, says: str) -> None:
+    """A run without losses does not hide a leak."""
     header = Header(run_id="r", kind="load", stack="s", time_ns=1, monotonic_ns=1)
     seen = DeliveryTally(expected=1, received=1)
     sends = {"sent": 1, "acked": 1, "refused": 0, "unknown_sends": 0, "recovered_sends": 0, "failed_reads": 0}
@@ -92,8 +92,8 @@ def test_the_worse_of_both_counts(after: Aftermath | None, code: ExitCode, says:
     assert says in account.to_text()
 
 
-def test_a_verifier_that_cannot_run_is_no_silence(tmp_path: Path) -> None:
-    """A profile that is not there: its sentence, and inconclusive."""
+def test_a_verifier_that_cannot_run_makes_the_run_inconclusive(tmp_path: Path) -> None:
+    """A missing profile is named in the headline."""
     after = verify(str(tmp_path / "none.toml"), tmp_path / "verifier.json")
     assert after.exit_code is ExitCode.INCONCLUSIVE
     assert "none.toml" in after.headline

@@ -1,4 +1,4 @@
-"""The judge of read marks: what it says is what a plain reading of its rule says."""
+"""The judge of read receipts agrees with a direct application of its rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from load.journal.layout import FAIL, INFO, OK, Kind
 from load.journal.reader import ColumnReader
 from load.judging.loading import load_run
 from load.judging.receipts import judge_receipts
-from tests.load.judging.test_account import CHATS, SECOND, USERS, writer
+from tests.load.journals import CHATS, SECOND, USERS, writer
 
 moments = st.integers(1, 20)
 events = st.lists(
@@ -30,8 +30,8 @@ Events = list[tuple[str, str, str, int, int, int]]
 
 @given(events)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_position_below_an_acknowledged_mark_is_accused_and_nothing_else(tmp_path: Path, found: Events) -> None:
-    """A mark counts from its answer and the settling on; refused and unanswered ones never do; each reader is told once."""
+def test_only_a_position_below_an_acknowledged_mark_is_reported(tmp_path: Path, found: Events) -> None:
+    """A mark counts from its acknowledgement plus the settle time; other marks never count; each reader is reported once."""
     path = tmp_path / "marks.columns"
     path.unlink(missing_ok=True)
     journal = writer(path)
@@ -50,12 +50,12 @@ def test_a_position_below_an_acknowledged_mark_is_accused_and_nothing_else(tmp_p
         assert judgement is None
         return
     assert judgement is not None
-    blamed = {
+    expected = {
         (reader, chat)
         for _, reader, chat, at_s, seq, _ in positions
         if any(mark[1:3] == (reader, chat) and mark[3] + 2 <= at_s and mark[4] > seq for mark in acked)
     }
-    assert {(one.evidence["user"], one.evidence["conversation"]) for one in judgement.problems} == blamed
+    assert {(one.evidence["user"], one.evidence["conversation"]) for one in judgement.problems} == expected
     assert judgement.problems_total == len(judgement.problems)
     judged = [mark for mark in acked if any(one[1:3] == mark[1:3] and mark[3] + 2 <= one[3] for one in positions)]
     assert (judgement.seen, judgement.total) == (len(judged), len(acked))

@@ -1,4 +1,4 @@
-"""How a run went over time: the same counts as by hand, from the journal's own events."""
+"""The timeline of a run has the same counts as the events of its journal."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MS = 1_000_000
 
 sent = st.tuples(
     st.integers(0, 20_000),  # due, ms
-    st.integers(0, 3_000),  # begun so much later
+    st.integers(0, 3_000),  # begun later by
     st.sampled_from([OK, OK, FAIL, INFO]),
-    st.integers(1, 4_000),  # answered so much later
-    st.lists(st.integers(1, 5_000), max_size=2),  # pushed so long after it was due
+    st.integers(1, 4_000),  # answered later by
+    st.lists(st.integers(1, 5_000), max_size=2),  # pushed after due by
     st.booleans(),  # readable at the end
 )
 
@@ -60,7 +60,7 @@ def _recorded(path: Path, messages: list[tuple[int, int, int, int, list[int], bo
 @given(st.lists(sent, min_size=1, max_size=30))
 @settings(max_examples=60, deadline=None)
 def test_every_event_is_in_its_second(messages: list[tuple[int, int, int, int, list[int], bool]]) -> None:
-    """Counted one after the other; a loss lies where its message was sent, and percentiles are right to 3 %."""
+    """Every event is counted in its second; a loss is counted where its message was sent, and percentiles are exact to 3 %."""
     with tempfile.TemporaryDirectory() as directory:
         found = _recorded(Path(directory) / "a.columns", messages)
     began = min(due for due, *_ in messages)
@@ -94,7 +94,7 @@ def test_every_event_is_in_its_second(messages: list[tuple[int, int, int, int, l
 
 
 def test_a_long_run_has_few_points(tmp_path: Path) -> None:
-    """A day becomes steps of minutes."""
+    """A day has steps of minutes."""
     day = [(hour * 3_600_000, 0, OK, 1, [2], True) for hour in range(25)]
     found = _recorded(tmp_path / "a.columns", day)
     assert found["step_s"] == 300

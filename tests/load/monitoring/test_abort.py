@@ -1,4 +1,4 @@
-"""A run ends early when a limit was broken for long enough, and not before; it is judged as far as it went."""
+"""Abort limits: a run ends early when a limit was exceeded for long enough, and is judged as far as it went."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from load.config import settings_from
+from load.config import AbortLimits
 from load.engine.figures import Figures
 from load.experiments.plans import read_plan, run_plan
-from load.monitoring.abort import Guard, Limits
-from load.settings import SettingsError
+from load.monitoring.abort import AbortMonitor
 from tests.load.doubled import ADMIN, SECRET, a_double
 from verifier.model.verdict import ExitCode
 
@@ -25,20 +24,20 @@ def _figures(*, acked: int = 0, refused: int = 0, ms: float = 1.0) -> Figures:
     return Figures(acked=acked, refused=refused, ack_ns=array("q", [round(ms * 1e6)] * acked))
 
 
-def _ended_at(guard_limits: Limits, seconds: list[tuple[Figures, int]]) -> int | None:
-    """In which second of these a guard gives up."""
+def _ended_at(limits: AbortLimits, seconds: list[tuple[Figures, int]]) -> int | None:
+    """The second in which the monitor ends the run."""
     now = [0.0]
-    guard = Guard(guard_limits, clock=lambda: now[0])
+    monitor = AbortMonitor(limits, clock=lambda: now[0])
     for second, (figures, backlog) in enumerate(seconds):
         now[0] = second + 1.0
-        if guard.look(figures, backlog) is not None:
+        if monitor.check(figures, backlog) is not None:
             return second
     return None
 
 
 @given(st.lists(st.sampled_from(["good", "bad", "silent"]), max_size=40))
-def test_only_what_is_broken_in_a_row_ends_a_run(seconds: list[str]) -> None:
-    """A good second begins the count anew; one without an answer neither counts nor begins it."""
+def test_only_an_uninterrupted_excess_ends_a_run(seconds: list[str]) -> None:
+    """A second within the limit restarts the count; a second without an answer neither counts nor restarts it."""
     made = {"good": _figures(acked=9, ms=10), "bad": _figures(acked=9, ms=900), "silent": _figures()}
     expected, since = None, None
     for second, what in enumerate(seconds):
@@ -49,35 +48,35 @@ def test_only_what_is_broken_in_a_row_ends_a_run(seconds: list[str]) -> None:
             if second + 1 - since >= AFTER_S:
                 expected = second
                 break
-    limits = Limits(after_s=AFTER_S, send_p99_ms=500)
+    limits = AbortLimits(after_s=AFTER_S, send_p99_ms=500)
     assert _ended_at(limits, [(made[what], 0) for what in seconds]) == expected
 
 
 @pytest.mark.parametrize(
     ("limits", "bad", "says"),
     [
-        (Limits(after_s=1, error_share_most=0.1), (_figures(acked=1, refused=1), 0), "errors 50.0% of the answers, for 1 s above 10.0%"),
-        (Limits(after_s=1, backlog_most=10), (_figures(), 11), "backlog 11 messages, for 1 s above 10 messages"),
-        (Limits(after_s=1, send_p99_ms=5), (_figures(acked=1, ms=7), 0), "send-p99 7 ms, for 1 s above 5 ms"),
+        (AbortLimits(after_s=1, error_share_most=0.1), (_figures(acked=1, refused=1), 0), "errors 50.0% of the answers, for 1 s above 10.0%"),
+        (AbortLimits(after_s=1, backlog_most=10), (_figures(), 11), "backlog 11 messages, for 1 s above 10 messages"),
+        (AbortLimits(after_s=1, send_p99_ms=5), (_figures(acked=1, ms=7), 0), "send-p99 7 ms, for 1 s above 5 ms"),
     ],
 )  # fmt: skip
-def test_each_limit_says_what_was_broken(limits: Limits, bad: tuple[Figures, int], says: str) -> None:
-    """With the value, the limit, and for how long."""
+def test_the_reason_names_the_limit(limits: AbortLimits, bad: tuple[Figures, int], says: str) -> None:
+    """The reason has the value, the limit, and the duration."""
     now = [0.0]
-    guard = Guard(limits, clock=lambda: now[0])
+    monitor = AbortMonitor(limits, clock=lambda: now[0])
     now[0] = 1.0
-    assert says in (guard.look(*bad) or "")
+    assert says in (monitor.check(*bad) or "")
 
 
 def test_without_limits_nothing_is_kept() -> None:
-    """A soak may go on for days."""
-    guard = Guard(Limits())
-    assert [guard.look(_figures(acked=1000, ms=1e6), 10**6) for _ in range(3)] == [None] * 3
-    assert not guard._window.ack_ns
+    """Memory does not grow in a run of days."""
+    monitor = AbortMonitor(AbortLimits())
+    assert [monitor.check(_figures(acked=1000, ms=1e6), 10**6) for _ in range(3)] == [None] * 3
+    assert not monitor._window.ack_ns
 
 
-def test_an_aborted_run_is_judged_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long before its time is over; nothing was lost, and yet it is inconclusive."""
+def test_an_aborted_run_is_judged_and_inconclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends long before its time; the report has the reason, although nothing was lost."""
     monkeypatch.setenv("OPENIM_SECRET", SECRET)
     monkeypatch.setenv("OPENIM_ADMIN", ADMIN)
     plan = tmp_path / "plan.toml"
@@ -106,9 +105,3 @@ def test_an_aborted_run_is_judged_and_says_why(tmp_path: Path, monkeypatch: pyte
     assert report["doubts"][0].startswith("the run was aborted: send-p99")
     assert report["delivery"]["acked"] == report["delivery"]["sent"] > 0
     assert report["delivery"]["deliveries"]["lost"] == 0
-
-
-def test_limits_need_somebody_who_watches() -> None:
-    """Over REST they are refused, with the way out."""
-    with pytest.raises(SettingsError, match="--transport ws"):
-        settings_from({"host": "http://127.0.0.1:1", "transport": "rest", "abort_backlog_most": 5})

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.services.base import REPO_ROOT
-from load.command import run_command
 from suites.canary import command as canary
 from suites.canary import declared as canary_declared
 from suites.canary import steps as canary_steps
 from tests.suites.canary.platforms import IM_TOKEN
+from verifier.commands.exit_codes import run_command
 from verifier.judges.journal_reader import JournalReader
 from verifier.model.verdict import Verdict
 from verifier.profile import load_profile

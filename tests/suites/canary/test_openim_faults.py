@@ -13,8 +13,8 @@ import pytest
 from fixtures.clients.world import WorldConfig
 from fixtures.stack.profile import profile_text, write_profile
 from fixtures.stack.stack import Stack
-from load.command import run_command
 from suites.canary import command as canary
+from verifier.commands.exit_codes import run_command
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import WEBSOCKET, OpPhase, calls
 from verifier.model.verdict import Verdict

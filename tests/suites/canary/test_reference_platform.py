@@ -15,8 +15,8 @@ from fixtures.faults.edits import Edit, put_all
 from fixtures.services.webhook_sink import running
 from fixtures.stack.profile import profile_text
 from fixtures.stack.stack import Stack
-from load.command import run_command
 from suites.canary import command as canary
+from verifier.commands.exit_codes import run_command
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import OpPhase, calls
 

@@ -1,4 +1,4 @@
-"""The locustfile under locust's web UI: runs that are started, stopped and started again from the browser."""
+"""Several runs in one process: they are started and stopped from locust's web UI."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _sent(browser: httpx.Client) -> int:
 
 
 def test_runs_are_started_and_stopped_from_the_browser(tmp_path: Path) -> None:
-    """Each run has its journal and its verdict, with the numbers that the form gave; a foreign host is refused; then the process ends."""
+    """Each run has its own journal and verdict and uses the numbers of the form; a host that is not allowed is refused."""
     with a_double() as double, _web_ui(double, tmp_path) as (browser, run):
         for number in (1, 2):
             form = {"user_count": 4, "spawn_rate": 10, "host": double.api_url, "rate": 20, "settle_s": 0.3}

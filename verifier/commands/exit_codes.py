@@ -1,4 +1,4 @@
-"""Running a Typer application under our exit codes; also used by the canary."""
+"""Run a Typer application with the project's exit codes; used by the load and the canary commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifier.model.verdict import ExitCode
 
 
 def run_command(app: typer.Typer) -> int:
-    """Run an application; returns its exit code. Typer's own code for usage (2) means "inconclusive" with us: 3 instead."""
+    """Run an application and return its exit code. A usage error is 3: Typer's own 2 means "inconclusive" here."""
     try:
         return int(app(standalone_mode=False) or ExitCode.HOLDS)
     except TyperException as error:

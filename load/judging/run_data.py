@@ -1,6 +1,6 @@
-"""A run's journals as arrays: one row for each message, one for each sighting, tables for the rest.
+"""A run's journals as arrays: one row for each message, one for each reception, tables for the rest.
 
-Memory: about 60 bytes for a message and 45 for a sighting, beside a batch of the file.
+Memory: about 60 bytes for a message and 45 for a reception, and one batch of the file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 from load.journal.layout import Column
 
-NOBODY: Final = -1
+NONE: Final = -1
 
 
 @dataclass(slots=True)
-class Seen:
-    """Who saw what, in the order of the files. `read` or `connection` is NOBODY where it was the other way."""
+class Receptions:
+    """Receptions, in the order of the files. `read` is NONE for a push, `connection` is NONE for a read-back."""
 
     message: Column
     receiver: Column
@@ -33,12 +33,17 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Run:
-    """Everything that the judges compare. Messages are numbered from 0; `phase` 0 is a number that was never sent.
+class RunData:
+    """Everything that the judges compare. Messages are numbered from 0.
 
-    `latest` holds, for (conversation, user), the complete read-back that began last: its number, its beginning, its
-    seqs. Connections are (user, since, last heard). `marks` are those that were acknowledged, `positions` what was read back, both with
-    rows of (conversation, user, when, read up to); `unsure_marks` were refused or not answered.
+    Attributes:
+        phase: of each message; 0 for one whose send is in no journal.
+        latest: for (conversation, user), the complete read-back that began last: number, begin time, first and last seq.
+        connections: (user, since, time of the last received frame) by number.
+        marks: acknowledged read marks; rows of (conversation, user, time, seq).
+        positions: read positions, with the same columns.
+        unsure_marks: number of marks that were refused or not answered.
+        unwritten: number of messages that were received and whose recorder was killed, or whose journal is missing.
     """
 
     users: list[str] = field(default_factory=list)
@@ -52,7 +57,7 @@ class Run:
     phase: Column = field(default_factory=lambda: np.empty(0, np.uint8))
     lane: Column = field(default_factory=lambda: np.empty(0, np.int32))
     number: Column = field(default_factory=lambda: np.empty(0, np.uint64))
-    seen: Seen = field(default_factory=lambda: no_sightings(0))
+    received: Receptions = field(default_factory=lambda: no_receptions(0))
     latest: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
     connections: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     marks: Column = field(default_factory=lambda: np.empty((0, 4), np.int64))
@@ -67,8 +72,8 @@ class Run:
         return self.lane_conversation[self.lane]
 
 
-def no_sightings(size: int) -> Seen:
-    """Room for so many."""
+def no_receptions(size: int) -> Receptions:
+    """Uninitialised rows for this many receptions."""
     kinds: dict[str, Any] = {"message": "i4", "receiver": "i4", "seq": "i8", "read": "i4", "connection": "i4"}
     kinds |= {"at_ns": "i8", "message_id": "u8", "altered": "?"}
-    return Seen(**{name: np.empty(size, kind) for name, kind in kinds.items()})
+    return Receptions(**{name: np.empty(size, kind) for name, kind in kinds.items()})

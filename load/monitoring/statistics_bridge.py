@@ -1,4 +1,4 @@
-"""From the engine's figures into locust's statistics, five times a second and many messages at a time."""
+"""The engine's figures as locust statistics: five times a second, many messages at a time."""
 
 from __future__ import annotations
 
@@ -12,90 +12,94 @@ import numpy as np
 from locust.env import Environment
 from locust.stats import StatsEntry, bucket_response_time
 
-from load.engine.engine import BATCH_S, Engine
+from load.engine.engine import BATCH_S, LoadEngine
 from load.engine.figures import Figures, Latency
-from load.monitoring.abort import Guard
-from load.monitoring.generator_health import Fitness
+from load.monitoring.abort import AbortMonitor
+from load.monitoring.generator_health import GeneratorHealth
 
 METHOD: Final = "WS"
 SEND, PUSH, CONNECT, LATE = "send", "push", "connect", "late"
 _FIELDS: Final = {SEND: "ack_ns", PUSH: "push_ns", CONNECT: "connect_ns", LATE: "late_ns"}
 _IN_TOTAL: Final = frozenset({SEND, CONNECT})
-"""A push is nobody's request, and how late a message left is no answer: both have rows of their own, not in the total."""
+"""Pushes answer no request, and lateness is no response time: both have rows, but are not in the total."""
 
 
 class Latencies:
-    """Histograms by name, over all workers where this is the master."""
+    """Histograms by name; on the master those of all workers."""
 
     def __init__(self) -> None:
         self.by_name = {name: Latency() for name in _FIELDS}
-        self._fresh = {name: Latency() for name in _FIELDS}
+        self._unreported = {name: Latency() for name in _FIELDS}
 
     def add(self, figures: Figures) -> None:
-        """Take what one batch measured."""
+        """Add the latencies of a batch."""
         for name, source in _FIELDS.items():
             times_ns: array[int] = getattr(figures, source)
             self.by_name[name].add_ns(times_ns)
-            self._fresh[name].add_ns(times_ns)
+            self._unreported[name].add_ns(times_ns)
 
     def report(self) -> dict[str, str]:
         """What was added since the last report, for the master."""
-        given, self._fresh = self._fresh, {name: Latency() for name in _FIELDS}
+        given, self._unreported = self._unreported, {name: Latency() for name in _FIELDS}
         return {name: latency.encode().decode("ascii") for name, latency in given.items() if latency.count}
 
     def merge(self, report: Mapping[str, str]) -> None:
-        """Add a worker's report; what cannot be read is left out, as the journals tell the truth in the end."""
+        """Add a worker's report. What cannot be read is left out: the journals are decisive at the end."""
         for name, encoded in report.items():
             if name in self.by_name and base64.b64decode(encoded, validate=True):
                 self.by_name[name].merge(encoded.encode("ascii"))
 
 
-class Pump:
-    """Carries figures from one engine to one environment until it is stopped."""
+class StatisticsBridge:
+    """Copies figures from an engine to locust's statistics until stopped.
+
+    `broken` is called once the engine's journal cannot be written; `aborted`, with the reason, once a limit of
+    `monitor` was exceeded for long enough.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: LoadEngine,
         environment: Environment,
         latencies: Latencies,
         broken: Callable[[], None],
-        fitness: Fitness | None = None,
-        guard: Guard | None = None,
+        health: GeneratorHealth | None = None,
+        monitor: AbortMonitor | None = None,
         aborted: Callable[[str], None] = lambda _why: None,
     ) -> None:
         self._engine, self._stats = engine, environment.stats
         self._latencies = latencies
         self._broken = broken
-        self._guard, self._aborted = guard, aborted
-        self._told = self._ending = False
-        self.fitness = fitness or Fitness()
+        self._monitor, self._aborted = monitor, aborted
+        self._reported_broken = self._ending = False
+        self.health = health or GeneratorHealth()
         self._greenlet = gevent.spawn(self._run)
 
-    def end(self) -> None:
-        """Nothing more is sent: what the generator does from now on is no part of its fitness."""
+    def end_sending(self) -> None:
+        """Nothing more is sent: from now on the generator's health is not sampled."""
         self._ending = True
 
     def stop(self) -> None:
-        """Carry what is left, and end."""
+        """Copy the remaining figures, and stop."""
         self._greenlet.kill()
-        self._carry(self._engine.take())
+        self._copy(self._engine.take())
 
     def _run(self) -> None:
         while True:
             gevent.sleep(BATCH_S)
-            self._carry(self._engine.take())
-            if self._engine.broken is not None and not self._told:
-                self._told = True
+            self._copy(self._engine.take())
+            if self._engine.broken is not None and not self._reported_broken:
+                self._reported_broken = True
                 self._broken()
 
-    def _carry(self, batches: Iterable[Figures]) -> None:
+    def _copy(self, batches: Iterable[Figures]) -> None:
         for figures in batches:
             self._latencies.add(figures)
             if not self._ending:
                 backlog = self._engine.backlog
-                self.fitness.look(backlog=backlog, lag_ms=figures.lag_ns / 1e6, unsent=figures.unsent)
-                if self._guard is not None and (why := self._guard.look(figures, backlog)) is not None:
-                    self._guard = None
+                self.health.sample(backlog=backlog, lag_ms=figures.lag_ns / 1e6, unsent=figures.unsent)
+                if self._monitor is not None and (why := self._monitor.check(figures, backlog)) is not None:
+                    self._monitor = None
                     self._aborted(why)
             size = figures.sent_bytes // figures.sent if figures.sent else 0
             for name, source in _FIELDS.items():
@@ -104,7 +108,7 @@ class Pump:
                     entries.append(self._stats.total)
                 for entry in entries:
                     log_many(entry, getattr(figures, source), size if name == SEND else 0)
-            for what, times in figures.troubles.items():
+            for what, times in figures.errors.items():
                 self._failed(CONNECT if what.startswith("connect:") else SEND, what, times)
 
     def _failed(self, name: str, what: str, times: int) -> None:
@@ -117,12 +121,12 @@ class Pump:
 
 
 def log_many(entry: StatsEntry, times_ns: array[int], size: int) -> None:
-    """What `entry.log` does, for many answers of one moment; times are whole ms, as locust keeps them."""
+    """The same as `entry.log` for many response times of one moment; times are whole ms, as in locust."""
     if not times_ns:
         return
     ms, counts = np.unique(np.maximum(np.frombuffer(times_ns, np.int64), 0) // 1_000_000, return_counts=True)
     values: list[int] = ms.tolist()
-    # The first one looks after everything that goes by the second.
+    # The first one updates everything that is kept by the second.
     entry.log(values[0], size)
     number = len(times_ns)
     rest: list[int] = counts.tolist()
@@ -138,7 +142,7 @@ def log_many(entry: StatsEntry, times_ns: array[int], size: int) -> None:
 
 
 def attach(events: Any, current: Callable[[], Latencies | None]) -> None:
-    """Let workers' histograms travel with their reports to the master."""
+    """Send workers' histograms to the master with their reports."""
 
     def to_master(data: dict[str, Any], **_: Any) -> None:
         if (latencies := current()) is not None:

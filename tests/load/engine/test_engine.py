@@ -1,4 +1,4 @@
-"""The verdict of a run over WebSocket names exactly the messages that the double says it lost, doubled or moved."""
+"""The judgement of a run over the WebSocket reports exactly the messages that the double lost, duplicated or reordered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.load.doubled import Double, Drive, a_double, poisson
+from tests.load.doubled import Double, Drive, poisson
 from verifier.model.invariant import Problem
 from verifier.model.verdict import Verdict
 
@@ -17,26 +17,16 @@ SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in 
 SECONDS, PER_S = 1.0, 60.0
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    """One server for all runs; each run has users of its own."""
-    with a_double() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _honest_again(double: Double) -> Iterator[None]:
-    yield
-    double.faults()
+pytestmark = pytest.mark.usefixtures("honest_afterwards")
 
 
 def named(problems: Sequence[Problem], what: str) -> set[str]:
-    """The messages that are accused of this."""
+    """The messages with a problem of this kind."""
     return {(problem.key or "").split(" ")[0] for problem in problems if what in problem.summary}
 
 
 def drive(double: Double, path: Path, seed: int, seconds: float = SECONDS) -> Drive:
-    """A run that has been sent, and is not judged yet."""
+    """A run after its last send, before it is judged."""
     run = Drive(double, path, seed=seed)
     run.start(poisson(PER_S, seconds, after_s=0.1))
     time.sleep(seconds + 0.8)
@@ -45,10 +35,10 @@ def drive(double: Double, path: Path, seed: int, seconds: float = SECONDS) -> Dr
 
 @pytest.mark.parametrize("sdk_type", ["js", "go"])
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_an_honest_server_is_accused_of_nothing(tmp_path: Path, double: Double, sdk_type: str, gzipped: bool) -> None:
-    """All switches off, both encodings, plain and compressed: everything acknowledged, read back and pushed to both."""
+def test_without_faults_no_problem_is_reported(tmp_path: Path, double: Double, sdk_type: str, gzipped: bool) -> None:
+    """In both encodings, plain and compressed, every message is acknowledged, read back and pushed to both users."""
     seed = 100 + 2 * gzipped + (sdk_type == "js")
-    run = Drive(double, tmp_path / "a.columns", seed=seed, sdk_type=sdk_type, gzipped=gzipped, window=4)
+    run = Drive(double, tmp_path / "a.columns", seed=seed, sdk_type=sdk_type, gzip=gzipped, window=4)
     run.start(poisson(PER_S, SECONDS, after_s=0.1))
     time.sleep(SECONDS + 0.3)
     judged = run.judge()
@@ -61,8 +51,8 @@ def test_an_honest_server_is_accused_of_nothing(tmp_path: Path, double: Double, 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_lost_are_named(tmp_path: Path, double: Double, seed: int) -> None:
-    """Acknowledged and never stored: these messages, for both ends, and no other."""
+def test_lost_messages_are_reported(tmp_path: Path, double: Double, seed: int) -> None:
+    """Messages that are acknowledged and not stored are reported for both users, and no others."""
     double.faults(seed=seed, lose={"rate": 0.1})
     judged = drive(double, tmp_path / "a.columns", seed).judge()
     assert judged.delivery is not None
@@ -72,8 +62,8 @@ def test_the_lost_are_named(tmp_path: Path, double: Double, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_burst_that_was_thrown_away_is_named(tmp_path: Path, double: Double, seed: int) -> None:
-    """A batch too large is acknowledged and lost whole (trap R1): exactly its messages are lost, and no seq tells."""
+def test_a_lost_burst_is_reported(tmp_path: Path, double: Double, seed: int) -> None:
+    """A batch that is too large is acknowledged and lost as a whole [F67]: exactly its messages are reported, without a gap in the seqs."""
     double.faults(seed=seed, burst={"limit": 10, "windowMs": 100})
 
     def bursts(rng: random.Random) -> Iterator[float]:
@@ -90,8 +80,8 @@ def test_a_burst_that_was_thrown_away_is_named(tmp_path: Path, double: Double, s
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_was_stored_twice_is_named(tmp_path: Path, double: Double, seed: int) -> None:
-    """One send, two seqs: these messages, for both ends, and no other."""
+def test_messages_that_are_stored_twice_are_reported(tmp_path: Path, double: Double, seed: int) -> None:
+    """Messages with one send and two seqs are reported for both users, and no others."""
     double.faults(seed=seed, storeTwice={"rate": 0.1})
     judged = drive(double, tmp_path / "a.columns", seed).judge()
     assert judged.delivery is not None
@@ -100,8 +90,8 @@ def test_what_was_stored_twice_is_named(tmp_path: Path, double: Double, seed: in
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_was_stored_out_of_order_is_named(tmp_path: Path, double: Double, seed: int) -> None:
-    """Acknowledged before the next one was begun, and stored behind it: these messages, and delivery holds."""
+def test_messages_that_are_stored_out_of_order_are_reported(tmp_path: Path, double: Double, seed: int) -> None:
+    """Messages that were acknowledged before the next one was begun and are stored after it are reported; delivery holds."""
     double.faults(seed=seed, reorder={"rate": 0.1})
     judged = drive(double, tmp_path / "a.columns", seed).judge()
     assert judged.delivery is not None
@@ -119,24 +109,22 @@ def test_what_was_stored_out_of_order_is_named(tmp_path: Path, double: Double, s
         ("notPushed", "was stored and never pushed"),
     ],
 )
-def test_wrong_pushes_of_what_is_stored_are_named(
-    tmp_path: Path, double: Double, seed: int, fault: str, sentence: str
-) -> None:
-    """Pushed twice, late, or never: these messages on both ends' connections; what is stored holds."""
+def test_wrong_pushes_are_reported(tmp_path: Path, double: Double, seed: int, fault: str, sentence: str) -> None:
+    """Messages that are pushed twice, late or never are reported for both connections; delivery and order hold."""
     double.faults(seed=seed, **{fault: {"rate": 0.1}})
     judged = drive(double, tmp_path / "a.columns", seed).judge()
     assert judged.delivery is not None
     assert judged.order is not None
     assert judged.pushes is not None
-    struck = double.markers(fault)
-    assert named(judged.pushes.problems, sentence) == struck != set()
-    assert judged.pushes.problems_total == 2 * len(struck)
+    affected = double.markers(fault)
+    assert named(judged.pushes.problems, sentence) == affected != set()
+    assert judged.pushes.problems_total == 2 * len(affected)
     assert {judged.delivery.judgement.verdict, judged.order.verdict} == {Verdict.HOLDS}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_push_gap_is_told_where_it_outlasts_the_warm_up(tmp_path: Path, double: Double, seed: int) -> None:
-    """Messages that a young connection was not pushed: all of them where the run believed it warm, none otherwise."""
+def test_a_push_gap_is_reported_if_it_is_longer_than_the_warm_up(tmp_path: Path, double: Double, seed: int) -> None:
+    """Missing pushes to a new connection are reported after the warm-up, and not before."""
     double.faults(pushGapS=0.8)
     judged = drive(double, tmp_path / "a.columns", seed).judge()
     assert judged.pushes is not None
@@ -152,16 +140,16 @@ def test_a_push_gap_is_told_where_it_outlasts_the_warm_up(tmp_path: Path, double
 
 @pytest.mark.parametrize("processed", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_half_open_connections_accuse_nobody(tmp_path: Path, double: Double, seed: int, processed: bool) -> None:
-    """What a silent connection did not answer is unknown, recovered where it arrived; nothing else is touched."""
+def test_half_open_connections_cause_no_problem(tmp_path: Path, double: Double, seed: int, processed: bool) -> None:
+    """Sends on a silent connection are unknown, or recovered if they arrived; nothing else is affected."""
     run = Drive(double, tmp_path / "a.columns", seed=seed)
     run.start(poisson(PER_S, 3.0, after_s=0.3))
     double.faults(seed=seed, halfOpen={"rate": 0.05, "limit": 2, "processed": processed, "users": run.users[::2]})
     time.sleep(4.5)
     judged = run.judge(deadline_s=2.0)
     assert judged.delivery is not None
-    struck = double.log("halfOpen")
-    assert len(struck) == 2
+    affected = double.log("halfOpen")
+    assert len(affected) == 2
     assert judged.delivery.unknown_sends == 2
     assert judged.delivery.recovered_sends == (2 if processed else 0)
     assert judged.delivery.acked == judged.delivery.sent - 2

@@ -8,7 +8,7 @@ import pytest
 
 from suites.contract.openim.document.pages import PAGES
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[5] / "docs"
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from load.config import RunOptions, SettingsError, Traffic
-from load.users.arrival import due_times, ramp_times, trace_times
+from load.engine.arrival import due_times, ramp_times, trace_times
 from verifier.profile import Profile, ProfileError, load_profile
 
 CANARY_PREFIX: Final = "canaryload"

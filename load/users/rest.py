@@ -13,9 +13,9 @@ from locust import FastHttpUser, task
 from locust.exception import StopUser
 
 from fixtures.clients.openim_calls import OpenIMError
+from load.engine.arrival import Pace
 from load.target import LoadConfig
 from load.users.answers import CallOutcome, read_answer
-from load.users.arrival import Pace
 from load.users.openim import BATCH_SEND_MSG, SEND_MSG, OpenIMApi, conversation_id, send_body
 from load.users.pairs import Batches, Pairs
 from load.users.recorder import Conversation, RunRecorder, journal_path

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from load.config import ArrivalModel
-from load.users.arrival import Pace, due_times, ramp_times, trace_times
+from load.engine.arrival import Pace, due_times, ramp_times, trace_times
 
 
 @given(st.sampled_from(["even", "poisson"]), st.floats(0.01, 1000), st.integers())

@@ -1,10 +1,10 @@
-# Everything a newcomer types. Each target sets up what it needs, in .venv, from the locked requirements.
+# The commands of the project. Each target first creates .venv from the locked requirements if it is missing or out of date.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help demo test scorecard bench bench-load deps docs proto lock clean
+.PHONY: help demo check style test scorecard bench bench-load deps docs proto lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,14 +17,19 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(VENV)/ready ## watch a platform move to OpenIM, and read the verdicts
+demo: $(VENV)/ready ## a platform moves to OpenIM and is broken on purpose; two verdict tables and an HTML report
 	$(BIN)/python -m fixtures demo
 
-test: $(VENV)/ready ## the harness's own tests, and the checks of style, types and arrows
+style: $(VENV)/ready ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: style ## style, types, import rules, and the tests that need no server
+	$(BIN)/pytest tests --no-servers --numprocesses $(WORKERS) --quiet
+
+test: style ## the same, and every test on real servers
 	$(BIN)/pytest tests suites --numprocesses $(WORKERS) --dist loadfile
 
 scorecard: $(VENV)/ready ## every known breach, look-alike and unknowable under traffic: what was found, and what was not

@@ -30,7 +30,7 @@ Settle = Annotated[float, typer.Option(min=0, help="seconds in which an acknowle
 OutDir = Annotated[Path, typer.Option(help="directory for the JSON report")]
 SETTLE_S = Traffic().settle_s
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -25,7 +25,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from verifier.version import __version__
+from verifier.model.version import __version__
 
 if TYPE_CHECKING:
     from verifier.checks.registry import NotApplicable, check

@@ -44,8 +44,8 @@ def disabled(check_ids: Sequence[str]) -> Iterator[None]:
     """Replace the proofs of these checks by `AlwaysHolds`, for the length of a block."""
     load_checks()
     always_holds = cast("Any", lambda _profile: AlwaysHolds())
-    blind = {item: replace(REGISTRY[item], build=always_holds) for item in check_ids}
-    with patch.dict(REGISTRY._checks, blind):
+    replaced = {item: replace(REGISTRY[item], build=always_holds) for item in check_ids}
+    with patch.dict(REGISTRY._checks, replaced):
         yield
 
 

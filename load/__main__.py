@@ -73,12 +73,12 @@ def run(plan: Annotated[Path, typer.Argument(help="a TOML file with [target], [l
 @app.command()
 def capacity(
     plan: Annotated[
-        Path, typer.Argument(help="a plan; its [thresholds] are the objectives, its rate is the first to try")
+        Path, typer.Argument(help="a plan; its [thresholds] apply to each trial, its rate is the first to try")
     ],
     precision: Annotated[float, typer.Option(min=0.01, help="width of the interval at the end, as a share")] = 0.1,
     repeats: Annotated[int, typer.Option(min=1, help="trials in which the sustained rate must hold")] = 3,
 ) -> None:
-    """Find the rate that is sustained: raise it until an objective breaks, narrow the interval, repeat its lower end.
+    """Find the rate that is sustained: raise it until a threshold is missed, narrow the interval, repeat its lower end.
 
     A loss, an unanswered send and a refused send break an objective, too. The report is capacity-….json beside the runs.
     """

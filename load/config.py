@@ -1,6 +1,6 @@
 """The options of a load run, in one model.
 
-Each field is an option of the locustfile, a field of its web form and a key of a plan file. Its default, description,
+Each field is an option of the locustfile and a key of a plan file; some are fields of the web form. Its default, description,
 unit, bounds and choices are stated here alone; flag and key are made from the field's name.
 """
 
@@ -106,7 +106,7 @@ class Traffic(Section):
     outage_share: float = option(1.0, "Share of the users that a forced disconnect hits", gt=0, le=1, in_form=True)
     outage_s: float = option(
         0.0,
-        "Time until they reconnect and read what they missed; 0: cut off without a close, they reconnect at once",
+        "Time until the users reconnect and read what they missed; 0: cut without a close frame, they reconnect at once",
         unit="s",
         ge=0,
         in_form=True,

@@ -12,7 +12,7 @@ from verifier.model.redact import clean
 from verifier.model.verdict import Coverage, ExitCode, Judgement, Outcome, RunResult, Verdict
 from verifier.render.html import Picture, ReportSection
 
-_OUTCOMES: Final = {"held": "held", "broke": "broke an objective", "generator": "limit of the generator"}
+_OUTCOMES: Final = {"held": "held", "broke": "missed a threshold", "generator": "limit of the generator"}
 _VERDICTS: Final = {ExitCode.HOLDS: Verdict.HOLDS, ExitCode.VIOLATED: Verdict.VIOLATED}
 
 

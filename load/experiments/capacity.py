@@ -1,8 +1,8 @@
-"""The capacity search: raise the rate until an objective breaks, narrow the interval, repeat its lower end.
+"""The capacity search: raise the rate until a threshold is missed, narrow the interval, repeat its lower end.
 
 A rate is sustained if it held in every one of its trials. If it held in k of k trials, it holds with a probability of at
 least 0.05 ** (1 / k) at 95 % confidence (Clopper and Pearson, 1934: 37 % for 3 trials, 74 % for 10). Both are in the
-report. The interval extends from the highest sustained rate to the lowest rate that broke an objective.
+report. The interval extends from the highest sustained rate to the lowest rate that missed a threshold.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Capacity:
     def to_text(self) -> str:
         """For a terminal."""
         if self.sustained_per_s is None:
-            lines = ["No rate held: the lowest rate of the search broke an objective, too."]
+            lines = ["No rate held: the lowest rate of the search missed a threshold, too."]
         else:
             held = self.passes(self.sustained_per_s)
             probability = (1 - CONFIDENCE) ** (1 / held)
@@ -80,11 +80,11 @@ class Capacity:
             why = next(
                 trial.why for trial in self.trials if trial.per_s == self.broken_per_s and trial.outcome == "broke"
             )
-            lines.append(f"Broken at {self.broken_per_s:.0f}: {'; '.join(why) or 'an objective was not reached'}.")
+            lines.append(f"Broken at {self.broken_per_s:.0f}: {'; '.join(why) or 'a threshold was not reached'}.")
         if self.limited_by_generator:
             lines.append("Above that, the generator is the limit and not the server: use more workers or machines.")
         elif self.broken_per_s is None:
-            lines.append("No rate broke an objective: the search ended without an upper bound.")
+            lines.append("No rate missed a threshold: the search ended without an upper bound.")
         return "\n".join(lines)
 
 

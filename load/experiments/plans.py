@@ -38,7 +38,8 @@ _LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 class PlannedTarget(TargetOptions):
     """The server under load."""
 
-    # The default differs from the command line's, which is older than the WebSocket users.
+    # A plan describes a load as clients cause it, so its default is the WebSocket. The command line keeps REST as its
+    # default, so that existing scripts do what they did.
     transport: Transport = option("ws", "transport of the messages: OpenIM's WebSocket or its REST API")
 
 

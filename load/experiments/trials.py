@@ -1,4 +1,4 @@
-"""The trials of a capacity search: runs of the plan at other rates, and whether their objectives held."""
+"""The trials of a capacity search: runs of the plan at other rates, and whether they reached the thresholds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from load.config import After, SettingsError
 from load.experiments.plans import LoadPlan, PlanResult, run_plan
-from load.monitoring.generator_health import OF_THE_SERVER
+from load.monitoring.generator_health import SERVER_CAUSED
 from load.results import Trial
 from load.target import UNNAMED
 from verifier.model.verdict import ExitCode
@@ -31,7 +31,7 @@ def outcome_of_run(done: PlanResult, per_s: float) -> Trial:
     warnings = [str(warning) for warning in done.report.get("doubts", ())]
     judged = done.report.get("judgements") or {}
     delivery = done.report.get("delivery") or {}
-    server = [warning for warning in warnings if OF_THE_SERVER in warning or warning.startswith("the run was aborted")]
+    server = [warning for warning in warnings if SERVER_CAUSED in warning or warning.startswith("the run was aborted")]
     broken = [*done.broken, *server]
     broken += [
         f"{name}: {found['problems_total']} problems"

@@ -16,9 +16,9 @@ CPU_MAX: Final = 0.9
 BUSY_LATE_MS: Final = 5.0
 """A busy processor counts only with this lateness (p99): an event loop is busy long before it falls behind."""
 
-OF_THE_SERVER: Final = "were due and never sent"
+SERVER_CAUSED: Final = "were due and never sent"
 """Marks the one warning that the server causes: it did not accept the messages."""
-_LAG_PER_LATE: Final = 5.0
+_PAUSE_PER_LATENESS: Final = 5.0
 """A single pause may be this many times longer than the limit of the p99 lateness."""
 
 
@@ -70,10 +70,10 @@ class GeneratorHealth:
                 f"one message in a hundred was sent {late_ms:.0f} ms or more after it was due, because of the generator. "
                 "Use more workers, or a machine with less other load"
             )
-        if self.lag_ms > _LAG_PER_LATE * self.late_most_ms and not found:
+        if self.lag_ms > _PAUSE_PER_LATENESS * self.late_most_ms and not found:
             found.append(f"the generator paused for {self.lag_ms:.0f} ms. Use a machine with less other load")
         if self.unsent:
-            found.append(f"{self.unsent} messages {OF_THE_SERVER}: their users' queues were full")
+            found.append(f"{self.unsent} messages {SERVER_CAUSED}: their users' queues were full")
         return found
 
     def summary(self) -> str:

@@ -70,12 +70,12 @@ def test_a_capacity_search_shows_its_rates_and_a_chart(tmp_path: Path) -> None:
         "Sustained: 100 messages per second",
         "asked for 50",
         "objective: send_p99_ms 50",
-        "broke an objective",
+        "missed a threshold",
     ):
         assert text in page, text
     (svg,) = re.findall(r"<svg class=.chart.*?</svg>", page, re.S)
     tooltips = [item.findtext("title") for item in ElementTree.fromstring(svg) if "mark" in item.attrib["class"]]  # noqa: S314
-    assert tooltips[:2] == ["100.0 per second: 4.0 ms, held", "200.0 per second: 90.0 ms, broke an objective"]
+    assert tooltips[:2] == ["100.0 per second: 4.0 ms, held", "200.0 per second: 90.0 ms, missed a threshold"]
     assert "<b>busy" not in page
 
 

@@ -91,7 +91,8 @@ def doctor(profile: ProfileOption = DEFAULT_PROFILE) -> None:
 
     A credential that can write is refused, unless the profile allows it.
 
-    Exit codes: 0 no problems, 2 something could not be checked, 3 a credential is refused.
+    Exit codes: 0 no problems, 2 a store or relation cannot be read or a privilege is missing, 3 a credential is
+    refused.
     """
     from verifier.commands.doctor import examine
 

@@ -17,7 +17,7 @@ ProfileOption = Annotated[
 ]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="ID", help="Run only this check or family, such as USR-01 or USR. Repeatable."),
+    typer.Option("--only", metavar="ID", help="Limit to this check or family, such as USR-01 or USR. Repeatable."),
 ]
 ChecksOption = Annotated[
     list[Path] | None,

@@ -72,7 +72,7 @@ def judge_gate(
     `runs`: past runs, newest first; only as many are read as needed. `known`: IDs of all registered checks. `accepted`: IDs
     of checks whose inconclusive verdict the profile accepts. `canary`: None if no canary is configured.
     """
-    row, ended_by, newest = _row(profile.phase, runs, len(known), accepted)
+    row, ended_by, newest = _green_streak(profile.phase, runs, len(known), accepted)
     return [
         _newest(profile, newest, known, accepted, now),
         _greens(profile, row, ended_by),
@@ -84,7 +84,7 @@ def judge_gate(
     ]
 
 
-def _row(
+def _green_streak(
     phase: Phase, runs: Iterable[PastRun], complete: int, accepted: frozenset[str]
 ) -> tuple[list[RunResult], str, RunResult | None]:
     """The latest consecutive green runs, newest first; why there are no more; and the newest complete run."""

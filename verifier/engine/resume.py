@@ -11,8 +11,8 @@ from typing import Any
 from verifier.engine.plan import Plan
 from verifier.history.records import InterruptedRun
 from verifier.model.text import duration_text
-from verifier.profile.models import Profile
 from verifier.model.version import __version__
+from verifier.profile.models import Profile
 
 _CHANGEABLE = {"budgets", "schedule", "gate", "history"}
 """Settings that may change before a run is resumed: they decide how fast the stores are read, not what is judged."""

@@ -80,7 +80,7 @@ def capacity(
 ) -> None:
     """Find the rate that is sustained: raise it until a threshold is missed, narrow the interval, repeat its lower end.
 
-    A loss, an unanswered send and a refused send break an objective, too. The report is capacity-….json beside the runs.
+    A loss, an unanswered send and a refused send miss a threshold, too. The report is capacity-….json beside the runs.
     """
     try:
         wanted = read_plan(plan)

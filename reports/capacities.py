@@ -23,7 +23,7 @@ def read_capacity(raw: dict[str, Any]) -> ReportSection:
     coverage = Coverage(
         seen=sum(trial.outcome == "held" for trial in tried), total=len(tried), unit="trials at this rate"
     )
-    objectives = [f"objective: {name} {value:g}" for name, value in found.objectives.items()]
+    thresholds = [f"threshold: {name} {value:g}" for name, value in found.objectives.items()]
     rows = [
         [f"{trial.per_s:,.1f}", _OUTCOMES[trial.outcome], "; ".join(map(clean, trial.why))] for trial in found.trials
     ]
@@ -35,7 +35,7 @@ def read_capacity(raw: dict[str, Any]) -> ReportSection:
             "The highest rate that the server sustains is known",
             reason=found.told.splitlines()[-1],
             coverage=coverage,
-            notes=objectives,
+            notes=thresholds,
         ),
         exit_code=ExitCode(found.exit_code),
         prose="\n\n".join(clean(line) for line in found.told.splitlines()),

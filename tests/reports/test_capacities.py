@@ -63,13 +63,13 @@ def _comparison(path: Path) -> Path:
 
 
 def test_a_capacity_search_shows_its_rates_and_a_chart(tmp_path: Path) -> None:
-    """The summary, each rate with its outcome, a mark for each measurement, and the objectives."""
+    """The summary, each rate with its outcome, a mark for each measurement, and the thresholds."""
     write_joined([_capacity(tmp_path / "capacity-a.json")], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     for text in (
         "Sustained: 100 messages per second",
         "asked for 50",
-        "objective: send_p99_ms 50",
+        "threshold: send_p99_ms 50",
         "missed a threshold",
     ):
         assert text in page, text

@@ -36,14 +36,16 @@ def test_journals_of_earlier_versions_are_judged(tmp_path: Path, delivered: bool
     """Runs over REST wrote JSON Lines once."""
     path = tmp_path / "load-r1-000.jsonl"
     journal = JournalWriter(path, run_id="r1", kind="load", stack="test")
-    scribe = MessageRecorder(journal)
-    sent = scribe.begin_send("a", marker="r1.0.1", conversation="si_a_b", receivers=("a", "b"), text=TEXT)
-    scribe.end_send("a", sent, OpPhase.OK, message_id="id1")
+    message_recorder = MessageRecorder(journal)
+    sent = message_recorder.begin_send("a", marker="r1.0.1", conversation="si_a_b", receivers=("a", "b"), text=TEXT)
+    message_recorder.end_send("a", sent, OpPhase.OK, message_id="id1")
     for user in ("a", "b"):
-        read = scribe.begin_read(user, "si_a_b")
+        read = message_recorder.begin_read(user, "si_a_b")
         if delivered:
-            scribe.saw(user, marker="r1.0.1", conversation="si_a_b", text=TEXT, seq=1, message_id="id1", read=read)
-        scribe.end_read(user, read, begin=1, end=1, complete=True)
+            message_recorder.saw(
+                user, marker="r1.0.1", conversation="si_a_b", text=TEXT, seq=1, message_id="id1", read=read
+            )
+        message_recorder.end_read(user, read, begin=1, end=1, complete=True)
     journal.close()
     assert account_for([path], settle_s=0).exit_code is code
     with pytest.raises(JournalError, match="two formats"):

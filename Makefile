@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+UNIT_TESTS := tests/test_imports.py tests/docs tests/examples tests/load tests/reports tests/verifier
 
 .PHONY: help demo check style test scorecard bench bench-load deps docs proto lock clean
 .DEFAULT_GOAL := help
@@ -26,11 +27,11 @@ style: $(VENV)/ready ## style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: style ## style, types, import rules, and the tests that need no server
-	$(BIN)/pytest tests --no-servers --numprocesses $(WORKERS) --quiet
+check: style ## style, types, import rules, and the unit tests that need no server
+	$(BIN)/pytest $(UNIT_TESTS) --quick --numprocesses $(WORKERS) --quiet
 
 test: style ## the same, and every test on real servers
-	$(BIN)/pytest tests suites --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest tests suites --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 scorecard: $(VENV)/ready ## every known breach, look-alike and unknowable under traffic: what was found, and what was not
 	$(BIN)/python -m suites.scorecard $(ARGS)

@@ -17,7 +17,7 @@ from tests.load.doubled import ADMIN, SECRET, Double, Drive, a_double, marker, p
 from tests.load.rest_runs import recorded, stored
 from verifier.model.verdict import ExitCode
 
-pytestmark = pytest.mark.usefixtures("credentials")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("credentials")]
 
 
 def _recorded(double: Double, path: Path, seed: int) -> Drive:

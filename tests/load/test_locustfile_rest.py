@@ -30,6 +30,8 @@ from load.report import account_for
 from tests.load.doubled import two_workers
 from verifier.judges.operation import calls
 
+pytestmark = pytest.mark.long
+
 SECRET = "secret-of-the-test"  # noqa: S105
 LOSE_EACH, DOUBLE_EACH = 7, 10
 

@@ -22,6 +22,8 @@ from load.report import account_for
 from tests.load.doubled import ADMIN, SECRET, Double, two_workers
 from verifier.model.verdict import ExitCode, Verdict
 
+pytestmark = pytest.mark.long
+
 JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 

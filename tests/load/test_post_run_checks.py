@@ -15,6 +15,8 @@ from verifier.judges.delivery import DeliveryReport, DeliveryTally
 from verifier.judges.journal import Header
 from verifier.model.verdict import ExitCode
 
+pytestmark = pytest.mark.long
+
 
 def _profile(path: Path, api_url: str, ws_url: str) -> Path:
     path.write_text(

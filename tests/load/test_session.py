@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from fixtures.processes.ports import LOOPBACK, claim_port, release_port
 from fixtures.services.base import REPO_ROOT
 from tests.load.doubled import ADMIN, SECRET, Double, a_double
+
+pytestmark = pytest.mark.long
 
 
 @contextmanager

@@ -9,6 +9,8 @@ import pytest
 from reports.models.suites import Ending, SuitesDocument
 from tests.reports.sessions import run_session
 
+pytestmark = pytest.mark.long
+
 SESSION = '''
 """Every way to end."""
 

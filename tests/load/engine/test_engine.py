@@ -17,7 +17,7 @@ SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in 
 SECONDS, PER_S = 1.0, 60.0
 
 
-pytestmark = pytest.mark.usefixtures("honest_afterwards")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("honest_afterwards")]
 
 
 def named(problems: Sequence[Problem], what: str) -> set[str]:

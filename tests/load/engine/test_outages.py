@@ -9,7 +9,7 @@ import pytest
 from tests.load.doubled import Double, run_load
 from verifier.model.verdict import ExitCode
 
-pytestmark = pytest.mark.usefixtures("credentials", "honest_afterwards")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("credentials", "honest_afterwards")]
 
 
 def test_a_reconnect_storm_loses_nothing(tmp_path: Path, double: Double) -> None:

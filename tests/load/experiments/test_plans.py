@@ -12,6 +12,8 @@ from load.experiments.plans import Thresholds, read_plan, run_plan
 from tests.load.doubled import ADMIN, SECRET, a_double
 from verifier.model.verdict import ExitCode
 
+pytestmark = pytest.mark.long
+
 
 def test_a_plan_is_run_and_compared_with_its_thresholds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that reaches its thresholds ends with 0; with a threshold that cannot be reached it ends with 1 and names it."""

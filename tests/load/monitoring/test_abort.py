@@ -17,6 +17,8 @@ from load.monitoring.abort import AbortMonitor
 from tests.load.doubled import ADMIN, SECRET, a_double
 from verifier.model.verdict import ExitCode
 
+pytestmark = pytest.mark.long
+
 AFTER_S = 5
 
 

@@ -17,6 +17,8 @@ from load.report import account_for
 from tests.load.journals import writer
 from verifier.model.verdict import ExitCode
 
+pytestmark = pytest.mark.long
+
 SKEW_NS = 5_000_000_000
 MS = 1_000_000
 

@@ -9,7 +9,7 @@ import pytest
 from tests.load.doubled import Double, run_load
 from verifier.model.verdict import ExitCode
 
-pytestmark = pytest.mark.usefixtures("credentials", "honest_afterwards")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("credentials", "honest_afterwards")]
 
 
 def test_a_group_message_reaches_every_connected_member(tmp_path: Path, double: Double) -> None:
@@ -20,7 +20,7 @@ def test_a_group_message_reaches_every_connected_member(tmp_path: Path, double: 
     code, report = run_load(
         double,
         tmp_path,
-        'users = 7\nduration_s = 4\nrate = 8\nscenario = "groups"\ngroup_size = 600\ngroup_connected = 3',
+        'users = 7\nduration_s = 7\nrate = 8\nscenario = "groups"\ngroup_size = 600\ngroup_connected = 3',
     )
     deliveries = report["delivery"]["deliveries"]
     assert code is ExitCode.HOLDS

@@ -10,7 +10,7 @@ from load.users.openim import OpenIMApi
 from tests.load.doubled import ADMIN, SECRET, Double, problems, run_load
 from verifier.model.verdict import ExitCode
 
-pytestmark = pytest.mark.usefixtures("credentials", "honest_afterwards")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("credentials", "honest_afterwards")]
 
 
 def test_a_storm_of_read_receipts_loses_nothing(tmp_path: Path, double: Double) -> None:

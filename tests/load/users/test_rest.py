@@ -13,7 +13,7 @@ from load.users.openim import OpenIMApi
 from tests.load.doubled import ADMIN, SECRET, Double, problems, run_load
 from verifier.model.verdict import ExitCode
 
-pytestmark = pytest.mark.usefixtures("credentials", "honest_afterwards")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("credentials", "honest_afterwards")]
 
 
 def test_copies_of_a_batch_are_separate_messages(tmp_path: Path, double: Double) -> None:

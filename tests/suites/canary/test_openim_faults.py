@@ -20,6 +20,8 @@ from verifier.judges.operation import WEBSOCKET, OpPhase, calls
 from verifier.model.verdict import Verdict
 from verifier.profile import load_profile
 
+pytestmark = pytest.mark.long
+
 USERS = ("+4930111111201", "+4930111111202")
 
 

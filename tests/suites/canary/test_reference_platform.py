@@ -20,6 +20,8 @@ from verifier.commands.exit_codes import run_command
 from verifier.judges.journal_reader import JournalReader
 from verifier.judges.operation import OpPhase, calls
 
+pytestmark = pytest.mark.long
+
 BEFORE, AFTER = "beforeSendSingleMsg", "afterSendSingleMsg"
 USERS = ("+4930111111101", "+4930111111102")
 

@@ -9,7 +9,7 @@ import pytest
 from fixtures.stack.stack import Stack
 from suites.scorecard.churn import churn
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(200)]
 
 
 def test_a_used_platform_has_no_findings(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from suites.scorecard.mutate import disabled
 from suites.scorecard.score import Card, Case
 from verifier.model.verdict import Verdict
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(200)]
 
 V, L = "USR-01/never-registered", "KEEP-01/other-keys"
 

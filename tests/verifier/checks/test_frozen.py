@@ -19,7 +19,7 @@ from tests.verifier.checks.verdicts import (
 )
 from verifier.model.invariant import Phase
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 COUNTED = "counters of the server"
 KNOWN_BY = {

@@ -10,7 +10,7 @@ from fixtures.stack.stack import Stack
 from tests.verifier.checks.verdicts import LEFT_OUT, demand, demand_clean, demand_explanations, demand_rounds, faults_of
 from verifier.model.invariant import Phase
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(200)]
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.verifier.commands.command_line import UNREACHABLE, verifier
 from verifier.checks.catalogue import load_checks
 from verifier.history import History
+
+pytestmark = pytest.mark.long
 
 
 def test_pending_checks_are_listed_and_accepted(tmp_path: Path) -> None:

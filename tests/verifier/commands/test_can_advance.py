@@ -15,6 +15,8 @@ from verifier.checks.catalogue import load_checks
 from verifier.history import History, RunKind
 from verifier.model.verdict import RunResult
 
+pytestmark = pytest.mark.long
+
 TEXT = """
 stack = "s"
 phase = "cutover"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.verifier.commands.command_line import UNREACHABLE, verifier
 from tests.verifier.history.samples import finding, one_run, violated
 from verifier.history import History
+
+pytestmark = pytest.mark.long
 
 
 def test_runs_and_findings_are_listed(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from verifier.history import RunKind
 from verifier.model.verdict import ExitCode
 from verifier.profile import Profile, ProfileError, parse_profile
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class Moving:
@@ -96,7 +98,7 @@ def test_the_draft_works(moving: Moving, tmp_path: Path, capsys: pytest.CaptureF
     assert {"USR-01", "TOK-01", "KEEP-01"} <= {item.check_id for item in result.outcomes if item.verdict == "holds"}
 
 
-def test_the_second_shape(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_platform(stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A platform with other names: the file loads, maps nothing that does not exist, and lists what exists."""
     output = tmp_path / "stack.toml"
     with stack.new_world(platform=False) as world:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.verifier.commands.command_line import UNREACHABLE, verifier
 from tests.verifier.history.samples import finding, one_run, violated
 from verifier.history import History
+
+pytestmark = pytest.mark.long
 
 
 def test_an_unknown_fingerprint_is_exit_code_3(tmp_path: Path) -> None:

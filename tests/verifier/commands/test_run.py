@@ -17,6 +17,8 @@ from tests.verifier.history.samples import outcome, result
 from verifier.model.invariant import Severity
 from verifier.model.verdict import ExitCode, RunResult, Verdict
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 PROFILE = 'stack = "s"\nphase = "baseline"\nhistory = "history.db"\ntiming.settle_s = 0\n[roles]\n'
 OWN = """

@@ -9,7 +9,7 @@ import pytest
 from fixtures.stack.stack import Stack
 from tests.verifier.engine.killing import Arena, arena, compare
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 POINTS, SEED = 4, 20261125
 

@@ -17,6 +17,8 @@ import pytest
 from tests.verifier.history.samples import START, finding, outcome, violated
 from verifier.history import History, HistoryError
 
+pytestmark = pytest.mark.long
+
 
 def test_new_files_are_readable_only_by_their_owner(tmp_path: Path) -> None:
     """The database, its write-ahead log and its lock file have mode 0600."""

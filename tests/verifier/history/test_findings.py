@@ -11,6 +11,8 @@ from tests.verifier.history.samples import START, at, finding, one_run, outcome,
 from verifier.history import Changes, FindingState, History, RunKind
 from verifier.model.verdict import Verdict
 
+pytestmark = pytest.mark.long
+
 keys = st.sets(st.sampled_from(["a", "b", "c", "d"]))
 checks = st.sampled_from(["USR-01", "MSG-01"])
 

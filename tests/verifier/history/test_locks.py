@@ -15,6 +15,8 @@ import pytest
 from tests.verifier.history.samples import START, finding, one_run, outcome, violated
 from verifier.history import FindingState, History, HistoryBusy, HistoryError, LockLost, RunState
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

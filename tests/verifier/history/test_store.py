@@ -12,6 +12,8 @@ from verifier.history import AmbiguousFingerprint, FindingState, History, Histor
 from verifier.history.retention import prune
 from verifier.model.verdict import Verdict
 
+pytestmark = pytest.mark.long
+
 HOSTILE = [
     "a_b%c",
     "with:colons and spaces",

@@ -29,7 +29,7 @@ TEXTS = {
         )
     ),
     "example": EXAMPLE.read_text(encoding="utf-8"),
-    "second shape": (REPO_ROOT / "fixtures/blueprints/second_shape.toml").read_text(encoding="utf-8"),
+    "second platform": (REPO_ROOT / "fixtures/blueprints/second_platform.toml").read_text(encoding="utf-8"),
 }
 
 

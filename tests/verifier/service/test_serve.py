@@ -24,6 +24,8 @@ from fixtures.stack.stack import Stack
 from verifier.history import History, RunState
 from verifier.profile.template import TimingValues
 
+pytestmark = pytest.mark.long
+
 SERVE = (sys.executable, "-c", "from verifier.commands.cli import main; main()", "serve", "--port", "0")
 PATIENCE_S = 30.0
 QUICK = TimingValues(settle_s=0, observe_s=0.2, counter_flush_s=0)

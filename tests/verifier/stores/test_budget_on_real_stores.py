@@ -32,7 +32,7 @@ from verifier.stores.redis.observer import KeysObserver
 from verifier.stores.redis.store import RedisStore
 from verifier.stores.redis.taps import Tap
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

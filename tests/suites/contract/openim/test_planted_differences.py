@@ -30,6 +30,8 @@ from suites.contract.openim.rest import recording
 from suites.contract.openim.shared import target
 from tests.suites.contract.openim.recorded_sessions import SESSIONS
 
+pytestmark = pytest.mark.long
+
 CASES = recording.load()
 _PATIENCE_S = 0.7
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -191,7 +193,7 @@ def a_seq_too_many(patch: pytest.MonkeyPatch) -> None:
 
 def no_push_of_read_marks(patch: pytest.MonkeyPatch) -> None:
     """Read marks are not pushed."""
-    patch.setattr(marks, "_tell_read", lambda *_: None)
+    patch.setattr(marks, "_notify_read", lambda *_: None)
 
 
 def a_notification_missing_in_the_chat(patch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import base64
 import json
 from pathlib import Path
 
+import pytest
+
 from fixtures.services.openim_double import ADMIN, SECRET, running_double
 from suites.contract.openim.record import record_ws
 from suites.contract.openim.server import DEFAULT_SECRET, Server
@@ -14,6 +16,8 @@ from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.recorded_result import result_from_recording
 from suites.contract.openim.ws.replay import opener, replay_all
 from tests.suites.contract.openim.recorded_sessions import SESSIONS, wrong
+
+pytestmark = pytest.mark.long
 
 _JWT_START = "eyJhbGciOiJ"
 NUMBERS = ("07", "14", "30", "32", "41", "45")

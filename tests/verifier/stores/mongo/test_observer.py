@@ -23,7 +23,7 @@ from verifier.stores.mongo.observer import MongoObserver
 from verifier.stores.mongo.stream import NoStream, Place
 from verifier.stores.protocols import CounterSnapshot, Witness
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
 
 def operations(found: list[Witness]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from fixtures.stack.stack import Stack
 from tests.verifier.stores.postgres.world import PostgresWorld, open_postgres_world
 from verifier.model.verdict import Judgement, Verdict
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
 SECONDS = 30
 WRITE = "INSERT INTO members (id, group_id, created_at) VALUES (1000, 'moved', '2025-01-01')"

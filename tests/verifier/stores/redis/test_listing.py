@@ -7,7 +7,7 @@ import pytest
 from tests.verifier.stores.redis.world import CHANNEL, RedisWorld
 from verifier.stores.redis.listing import subscribers
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
 
 LISTENERS: dict[str, tuple[str, str]] = {

@@ -14,7 +14,7 @@ from verifier.model.verdict import Verdict
 from verifier.profile.relations import Channel, Relation
 from verifier.stores.errors import Denied
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
 
 NAME = CHANNEL.name

@@ -13,7 +13,7 @@ from verifier.model.query import Rows
 from verifier.model.verdict import Verdict
 from verifier.proofs.absence.proof import Absence
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
 
 async def _renamed(client: Any) -> None:

@@ -23,6 +23,8 @@ from suites.contract.openim.conformance.sample_data import FORGED
 from suites.contract.openim.document import openapi
 from suites.contract.openim.server import Server
 
+pytestmark = pytest.mark.long
+
 Handler = Callable[[Call, Any], Any]
 
 

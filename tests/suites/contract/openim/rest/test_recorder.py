@@ -6,8 +6,12 @@ import asyncio
 import json
 from dataclasses import asdict
 
+import pytest
+
 from suites.contract.openim.rest import recording
 from suites.contract.openim.rest.recorder import record_rest
+
+pytestmark = pytest.mark.long
 
 _JWT_START = "eyJhbGciOiJ"
 FLOW = "account-check"

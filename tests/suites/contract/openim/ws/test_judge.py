@@ -12,6 +12,8 @@ from fixtures.clients.raw_websocket import Frame, Opcode
 from suites.contract.openim.ws.player import SessionResult
 from tests.suites.contract.openim.recorded_sessions import SESSIONS, as_recorded, in_push, index_of, rewrite, wrong
 
+pytestmark = pytest.mark.long
+
 _PLACES = 5
 
 

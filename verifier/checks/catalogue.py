@@ -57,4 +57,7 @@ def _load_file(path: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ProfileError(f"--checks {path} cannot be loaded: {type(error).__name__}: {error}") from error
+        hint = ""
+        if isinstance(error, ImportError) and (error.name or "").startswith("verifier"):
+            hint = ". Import from the package `verifier` alone, as examples/custom_check.py does"
+        raise ProfileError(f"--checks {path} cannot be loaded: {type(error).__name__}: {error}{hint}") from error

@@ -73,3 +73,11 @@ def test_help_loads_no_driver() -> None:
     code = f"import sys, verifier.commands.cli; print([name for name in {HEAVY!r} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_check_file_with_an_old_import_says_where_to_import_from(tmp_path: Path) -> None:
+    """Modules inside `verifier` move; the package itself exports what a check needs."""
+    (tmp_path / "mine.py").write_text("from verifier.check import check\n")
+    answer = verifier("list", "--checks", "mine.py", cwd=tmp_path)
+    assert answer.returncode == 3
+    assert "Import from the package `verifier` alone" in answer.stderr

@@ -153,7 +153,7 @@ class OverviewRow:
 
 
 def _overview(sections: Sequence[ReportSection]) -> list[OverviewRow]:
-    """Every check that a section judged or planned, in the order of the runs."""
+    """Every check that a section judged or planned, by ID."""
     outcomes = [{item.check_id: item for item in section.result.outcomes} for section in sections]
     names: dict[str, str] = {}
     for section, judged in zip(sections, outcomes, strict=True):
@@ -168,7 +168,7 @@ def _overview(sections: Sequence[ReportSection]) -> list[OverviewRow]:
                 for section, judged in zip(sections, outcomes, strict=True)
             ),
         )
-        for check_id, title in names.items()
+        for check_id, title in sorted(names.items())
     ]
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 
-from fixtures.processes.ports import LOOPBACK, claim_port, release_port
+from fixtures.processes.ports import claim_port, release_port
+from fixtures.services.openim_double import running_double
 from load.config import Traffic
 from load.engine.engine import LoadEngine, wait_for
 from load.engine.frames import SINGLE, Peer
@@ -63,29 +63,11 @@ def marker(client_msg_id: str) -> str:
 @contextmanager
 def a_double() -> Iterator[Double]:
     """A double in another process."""
-    api, ws = claim_port(), claim_port()
-    command = [sys.executable, "-m", "fixtures.openim", "--port", str(api), "--ws-port", str(ws), "--faults"]
-    process = subprocess.Popen([*command, "--secret", SECRET, "--admin", ADMIN])
-    double = Double(f"http://{LOOPBACK}:{api}", f"ws://{LOOPBACK}:{ws}")
-    try:
-        deadline = time.monotonic() + 20
-        while not _answers(double):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield double
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        release_port(api)
-        release_port(ws)
-
-
-def _answers(double: Double) -> bool:
-    try:
-        return httpx.get(f"{double.api_url}/_double/log").status_code == 200
-    except httpx.TransportError:
-        return False
+    with (
+        TemporaryDirectory() as directory,
+        running_double(Path(directory) / "log", "--faults", secret=SECRET, admin=ADMIN) as process,
+    ):
+        yield Double(process.api_url, process.ws_url.replace("http", "ws", 1))
 
 
 @contextmanager

@@ -10,27 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.verifier.commands.command_line import verifier
+from tests.verifier.gate_profile import TEXT
 from tests.verifier.history.samples import outcome
 from verifier.checks.catalogue import load_checks
 from verifier.history import History, RunKind
 from verifier.model.verdict import RunResult
 
 pytestmark = pytest.mark.long
-
-TEXT = """
-stack = "s"
-phase = "cutover"
-scope.kind = "all"
-since = { cutover = 2026-11-01T00:00:00Z }
-[roles]
-[canary]
-journal = "canary"
-[[waivers]]
-check = "USR-01"
-owner = "ann"
-reason = "import runs"
-expires = 2027-06-01
-"""
 
 
 def _write(tmp_path: Path, runs: int) -> None:

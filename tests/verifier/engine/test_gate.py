@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.verifier.gate_profile import TEXT
 from tests.verifier.history.samples import outcome
 from verifier.engine.gate import CanaryAge, Condition, PastRun, Readiness, exit_code, judge_gate
 from verifier.model.verdict import Coverage, ExitCode, Outcome, RunResult, Verdict
@@ -15,20 +16,6 @@ from verifier.profile import parse_profile
 
 NOW = datetime(2026, 11, 25, 3, tzinfo=UTC)
 KNOWN = ("USR-01", "PUB-01", "META-01")
-TEXT = """
-stack = "s"
-phase = "cutover"
-scope.kind = "all"
-since = { cutover = 2026-11-01T00:00:00Z }
-[roles]
-[canary]
-journal = "canary"
-[[waivers]]
-check = "USR-01"
-owner = "ann"
-reason = "import runs"
-expires = 2027-06-01
-"""
 
 
 def run(

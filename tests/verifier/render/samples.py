@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from verifier.history.records import FindingState, StoredFinding
 from verifier.model.finding import Finding
 from verifier.model.invariant import Severity
 from verifier.model.verdict import Coverage, Judgement, Outcome, RunResult, Verdict
@@ -297,4 +298,20 @@ def healthy_result() -> RunResult:
         ended_at=START - timedelta(seconds=80),
         outcomes=outcomes,
         reads={"user_db": 30, "openim": 21},
+    )
+
+
+def stored_finding(*, raw_key: str = "") -> StoredFinding:
+    """BACKDATED as the history has it: in its fourth run, first seen three days before START."""
+    return StoredFinding(
+        fingerprint=BACKDATED.fingerprint,
+        check_id="MSG-01",
+        severity=Severity.CRITICAL,
+        state=FindingState.PERSISTING,
+        first_seen_at=START - timedelta(days=3),
+        last_seen_at=START,
+        healed_at=None,
+        times_seen=4,
+        raw_key=raw_key,
+        finding=BACKDATED,
     )

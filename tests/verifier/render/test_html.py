@@ -8,8 +8,17 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
-from tests.verifier.render.samples import BACKDATED, START, finding, healthy_result, mixed_result, outcome, violated
-from verifier.history.records import FindingState, RunKind, RunState, RunSummary, StoredFinding
+from tests.verifier.render.samples import (
+    BACKDATED,
+    START,
+    finding,
+    healthy_result,
+    mixed_result,
+    outcome,
+    stored_finding,
+    violated,
+)
+from verifier.history.records import RunKind, RunState, RunSummary
 from verifier.model.invariant import Severity
 from verifier.model.verdict import Coverage, Judgement, RunResult, Verdict
 from verifier.render.html import ReportSection, render_html
@@ -151,18 +160,7 @@ def test_planned_verdicts_are_compared() -> None:
 
 def test_the_history_is_shown() -> None:
     """The age of findings, and earlier runs as a chart and as a table."""
-    stored = StoredFinding(
-        fingerprint=BACKDATED.fingerprint,
-        check_id="MSG-01",
-        severity=Severity.CRITICAL,
-        state=FindingState.PERSISTING,
-        first_seen_at=START - timedelta(days=3),
-        last_seen_at=START,
-        healed_at=None,
-        times_seen=4,
-        raw_key="the raw key",
-        finding=BACKDATED,
-    )
+    stored = stored_finding(raw_key="the raw key")
     trend = [
         RunSummary(
             run_id=f"r{number}",

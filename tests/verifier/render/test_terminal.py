@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from tests.verifier.render.samples import BACKDATED, START, healthy_result, mixed_result
-from verifier.history.records import FindingState, StoredFinding
+from tests.verifier.render.samples import BACKDATED, healthy_result, mixed_result, stored_finding
+from verifier.history.records import FindingState
 from verifier.model.events import CheckFinished, CheckStarted, Event, FindingFound, Progress, RunFinished, RunStarted
 from verifier.model.invariant import Severity
 from verifier.model.verdict import RunResult
@@ -124,18 +123,7 @@ def test_markup_and_escape_sequences_are_text(terminal: bool) -> None:
 
 def test_findings_are_new_or_since_a_date() -> None:
     """A finding that an earlier run found shows since when."""
-    stored = StoredFinding(
-        fingerprint=BACKDATED.fingerprint,
-        check_id="MSG-01",
-        severity=Severity.CRITICAL,
-        state=FindingState.PERSISTING,
-        first_seen_at=START - timedelta(days=3),
-        last_seen_at=START,
-        healed_at=None,
-        times_seen=4,
-        raw_key="",
-        finding=BACKDATED,
-    )
+    stored = stored_finding()
     known = {BACKDATED.fingerprint: stored}
     assert "in 4 runs since 2026-11-20 02:17:00 UTC" in shown(mixed_result(), width=160, known=known.get)
     known = {BACKDATED.fingerprint: replace(stored, state=FindingState.NEW)}

@@ -27,7 +27,6 @@ INSERT INTO members SELECT n * 10, 'moved', 0, '2025-06-01' FROM generate_series
 INSERT = "INSERT INTO members (id, group_id, created_at) VALUES "
 FLUSH_S = 0.3
 """The writers of these tests end their sessions and so report their counts at once; an open session takes 10 s."""
-DATED = ("created_at",)
 
 _names = count(1)
 

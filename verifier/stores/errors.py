@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class StoreError(Exception):
     """A store could not answer. Base class of all errors in this module."""
@@ -30,3 +33,17 @@ class Forbidden(StoreError):
 class ContinuityLost(StoreError):
     """The remembered state no longer leads to the present one: a resume token is too old, a counter restarted. Take a new
     baseline."""
+
+
+class PartialAnswer(StoreError):
+    """A look-up was answered for some of its values only.
+
+    Attributes:
+        rows: the records of the values that were answered.
+        unanswered: the values about which nothing is known. Silence about a value does not mean that its record is absent.
+    """
+
+    def __init__(self, message: str, rows: Sequence[Any], unanswered: Sequence[Any]) -> None:
+        super().__init__(message)
+        self.rows = rows
+        self.unanswered = unanswered

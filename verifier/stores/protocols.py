@@ -38,7 +38,10 @@ class Source(Protocol):
         """All records, a bounded number at a time. A store that scans (Redis) may return a record twice."""
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records whose `column` has one of `values`, in any order. One batch: the caller bounds its size."""
+        """The records whose `column` has one of `values`, in any order. One batch: the caller bounds its size.
+
+        A value that is not among the records has none. Raises PartialAnswer where the store did not answer for every value.
+        """
 
 
 @runtime_checkable
@@ -51,6 +54,29 @@ class OrderedSource(Source, Protocol):
 
     def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
         """All records, or those after a position of an earlier reading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What a source knows about whether its reading returned every record.
+
+    * `counted`: the number of records under the same conditions, by a statement of its own; None where the store cannot count.
+    * `hidden`: mechanisms that were detected here and may hide records from this credential or connection, in words. A proof
+      over such a source does not hold; it is inconclusive.
+    * `unseen`: what such a reading never covers, in words; part of the coverage.
+    """
+
+    counted: int | None = None
+    hidden: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Accountable(Protocol):
+    """A source that can say whether its reading is complete."""
+
+    async def completeness(self) -> Completeness:
+        """Asked after a complete reading of `chunks`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,12 @@ class Profile(Section):
         "`fail`: they count at once",
         examples=["fail"],
     )
+    absent: dict[str, str] = Field(
+        default_factory=dict,
+        description="What this stack does not have, each with the reason: `relations.NAME`, `relations.NAME.columns.NAME`, `channels.NAME`, "
+        "`queues.NAME`, `roles.NAME` or `searched_for_tokens`. A critical invariant that needs something that is neither mapped nor absent is inconclusive",
+        examples=[{"relations.presence": "clients poll, there never was presence"}],
+    )
     waivers: tuple[Waiver, ...] = Field(default=(), description="Known breaches")
     accept_inconclusive: tuple[Accepted, ...] = Field(default=(), description="Known limitations")
 
@@ -106,19 +112,53 @@ class Profile(Section):
             raise ValueError("phase cutover and later need [relations.scope], or [scope] kind = 'all'")
         return self
 
+    @model_validator(mode="after")
+    def _absences(self) -> Profile:
+        for name, reason in self.absent.items():
+            if not reason.strip():
+                raise ValueError(f"absent.{name!r} needs a reason")
+            if self._is_mapped(name):
+                raise ValueError(f"{name} is under [absent], but the profile maps it")
+        return self
+
     def relation(self, name: str, *columns: str) -> Relation:
         """The mapping of a logical relation. Raises NotMapped if it, or one of the given columns, is not mapped."""
         relation = self.relations.get(name)
         if relation is None:
-            raise NotMapped(f"relation {name!r}")
+            raise NotMapped(f"relations.{name}")
         for column in columns:
             if column not in relation.columns and not self._is_virtual(name, column):
-                raise NotMapped(f"column {column!r} of relation {name!r}")
+                raise NotMapped(f"relations.{name}.columns.{column}")
         return relation
 
     def column(self, relation: str, column: str) -> Column:
         """The mapping of one logical column. Raises NotMapped."""
         return self.relation(relation, column).columns[column]
+
+    def why_absent(self, name: str) -> str | None:
+        """The reason why the stack does not have an object, by its own name or that of its relation; None if not declared."""
+        relation, _, column = name.partition(".columns.")
+        return self.absent.get(name) or (self.absent.get(relation) if column else None)
+
+    def _is_mapped(self, name: str) -> bool:
+        """Whether an object of `[absent]` is mapped. Raises ValueError for a name that is not one of an object."""
+        table, _, rest = name.partition(".")
+        entry, _, column = rest.partition(".columns.")
+        match table:
+            case "relations" if entry:
+                return entry in self.relations and (not column or column in self.relations[entry].columns)
+            case "channels" if entry:
+                return entry in self.channels
+            case "queues" if entry:
+                return entry in self.queues
+            case "roles" if entry:
+                return entry in self.roles.named()
+            case "searched_for_tokens":
+                return any(relation.searched_for_tokens for relation in self.relations.values())
+        raise ValueError(
+            f"absent.{name!r}: give relations.NAME, relations.NAME.columns.NAME, channels.NAME, queues.NAME, roles.NAME "
+            "or searched_for_tokens"
+        )
 
     def _is_virtual(self, relation: str, column: str) -> bool:
         return relation == "users" and column == "openim_user_id"
@@ -126,13 +166,13 @@ class Profile(Section):
     def channel(self, name: str) -> Channel:
         """A declared channel. Raises NotMapped."""
         if name not in self.channels:
-            raise NotMapped(f"channel {name!r}")
+            raise NotMapped(f"channels.{name}")
         return self.channels[name]
 
     def queue(self, name: str) -> Queue:
         """A declared queue. Raises NotMapped."""
         if name not in self.queues:
-            raise NotMapped(f"queue {name!r}")
+            raise NotMapped(f"queues.{name}")
         return self.queues[name]
 
     def has(self, relation: str, *columns: str) -> bool:

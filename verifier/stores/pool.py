@@ -51,7 +51,7 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
 
             return OpenIMStore(name, role, budget)
         case _:
-            raise NotMapped(f"store behind role {name!r}")
+            raise NotMapped(f"roles.{name}")
 
 
 class Stores:
@@ -89,7 +89,7 @@ class Stores:
         """
         config = self.profile.roles.get(role)
         if config is None:
-            raise NotMapped(f"role {role!r}")
+            raise NotMapped(f"roles.{role}")
         async with self._locks.setdefault(role, asyncio.Lock()):
             if role in self._failures:
                 raise self._failures[role]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from verifier.model.invariant import Phase, Severity
 from verifier.profile.errors import ProfileError
@@ -80,15 +81,17 @@ class Registry:
         self._checks[check.id] = check
 
     def select(self, only: Sequence[str] = ()) -> tuple[Check, ...]:
-        """The checks whose ID is one of `only` or starts with it, such as `USR`; all if `only` is empty.
+        """The checks that `only` names; all if it is empty.
 
-        Raises ProfileError if one of `only` matches no check.
+        Each entry is a list of IDs, families and patterns, joined by commas: `USR-01`, `USR`, `tok-0*`. Upper and lower case do
+        not matter. Raises ProfileError if one of them matches no check.
         """
         if not only:
             return tuple(self)
         chosen = []
-        for wanted in only:
-            matching = [item for item in self if item.id == wanted or item.id.startswith(f"{wanted}-")]
+        for wanted in [name.strip() for entry in only for name in entry.split(",")]:
+            name = wanted.upper()
+            matching = [item for item in self if fnmatchcase(item.id, name) or item.id.startswith(f"{name}-")]
             if not matching:
                 raise ProfileError(f"there is no check {wanted!r}; to see all checks, run: verifier list")
             chosen += matching

@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from verifier.engine.engine import Engine
 from verifier.engine.run_state import Judged
 from verifier.engine.session import commit, open_session, run_engine
+from verifier.engine.waivers import accepted_ids
 from verifier.history import RunKind
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, Verdict
+from verifier.render.console import make_console
 
 
 def take_baseline(profile_path: Path, *, only: Sequence[str], checks: Sequence[Path]) -> ExitCode:
-    """Take the baselines. Exit: 0 all taken, 2 a store could not be read, 130 interrupted. Raises ProfileError, HistoryError."""
-    console = Console()
+    """Take the baselines. Exit: 0 all taken, 2 a store could not be read, 130 interrupted. Raises ProfileError, HistoryError.
+
+    As in a run, a check that `accept_inconclusive` names does not count.
+    """
+    console = make_console()
     baselined: list[str] = []
     with open_session(profile_path, only=only, checks=checks) as session:
         profile, plan, history = session.profile, session.plan, session.history
@@ -36,7 +39,10 @@ def take_baseline(profile_path: Path, *, only: Sequence[str], checks: Sequence[P
     console.print(
         f"baseline of {profile.stack} in phase {plan.phase.value}: {len(baselined)} checks baselined ({', '.join(sorted(baselined)) or 'none'})"
     )
-    failed = [item for item in result.outcomes if item.verdict is Verdict.INCONCLUSIVE]
-    for item in failed:
-        console.print(f"no baseline: {item.check_id}: {clean(item.judgement.reason)}", style="yellow", markup=False)
+    accepted = accepted_ids(profile, datetime.now(UTC).date())
+    without = [item for item in result.outcomes if item.verdict is Verdict.INCONCLUSIVE]
+    failed = [item for item in without if item.check_id not in accepted]
+    for item in without:
+        excuse = " (accepted by the profile)" if item.check_id in accepted else ""
+        console.print(f"no baseline: {item.check_id}{excuse}: {clean(item.judgement.reason)}", style="yellow")
     return ExitCode.INTERRUPTED if result.interrupted else ExitCode.INCONCLUSIVE if failed else ExitCode.HOLDS

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +23,7 @@ from verifier.model.redact import clean
 from verifier.model.text import phase_text
 from verifier.model.verdict import ExitCode
 from verifier.profile import Profile, ProfileError, load_profile
+from verifier.render.console import make_console, print_json
 
 RUNS_MAX = 1000
 FORMAT, VERSION = "openim-ssot-verifier/gate", 1
@@ -52,7 +50,7 @@ def can_advance(profile_path: Path, *, to: str, checks: Sequence[Path], as_json:
         )
     code = exit_code(conditions)
     if as_json:
-        sys.stdout.write(json.dumps(_document(profile, target, conditions, code), indent=2, ensure_ascii=False) + "\n")
+        print_json(_document(profile, target, conditions, code))
     else:
         _show(profile, target, conditions, code)
     return code
@@ -115,7 +113,7 @@ def _document(profile: Profile, target: Phase, conditions: Sequence[Condition], 
 
 
 def _show(profile: Profile, target: Phase, conditions: Sequence[Condition], code: ExitCode) -> None:
-    console = Console(highlight=False)
+    console = make_console()
     console.print(
         Text.assemble(
             ("can-advance", "bold"),

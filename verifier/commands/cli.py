@@ -132,7 +132,9 @@ def run(
     ] = "C,H,M,I",
     max_runtime: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Stop after this time. Checks not judged by then are inconclusive."),
+        typer.Option(
+            metavar="SECONDS", min=0.1, help="Stop after this time. Checks not judged by then are inconclusive."
+        ),
     ] = None,
     pause_file: Annotated[
         Path | None,

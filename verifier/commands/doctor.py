@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import NotApplicable
@@ -20,6 +20,7 @@ from verifier.model.text import plural
 from verifier.model.verdict import ExitCode, Verdict
 from verifier.profile import NotMapped, Profile, load_profile
 from verifier.profile.roles import GatewayRole
+from verifier.render.console import make_console
 from verifier.stores.builtin.table import BUILT_IN
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores, make_store
@@ -54,7 +55,7 @@ def examine(profile_path: Path, checks: Sequence[Path] = ()) -> ExitCode:
     """
     profile = load_profile(profile_path)
     plan = make_plan(load_checks(checks), profile)
-    console = Console()
+    console = make_console()
     with console.status("checking the stack…"):
         lines = asyncio.run(_lines(profile)) + _unmapped_lines(profile, plan)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -62,7 +63,7 @@ def examine(profile_path: Path, checks: Sequence[Path] = ()) -> ExitCode:
         table.add_column(heading, overflow="fold")
     for line in lines:
         table.add_row(
-            line.role, line.what, f"[{_STYLE[line.state]}]{_WORD.get(line.state, line.state)}[/]", clean(line.detail)
+            line.role, line.what, Text(_WORD.get(line.state, line.state), style=_STYLE[line.state]), clean(line.detail)
         )
     console.print(table)
     writing = [line for line in lines if line.state == "too_many"]

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import NotApplicable
 from verifier.model.redact import clean
 from verifier.profile import NotMapped, Profile, ProfileError, load_profile
 from verifier.proofs import Proof
+from verifier.render.console import make_console
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 
@@ -23,25 +22,23 @@ def explain_check(check_id: str, profile_path: Path, files: Sequence[Path]) -> N
     if check_id not in registry:
         raise ProfileError(f"there is no check {check_id!r}; see: verifier list")
     item = registry[check_id]
-    console = Console()
-    console.print(f"{item.id}  {item.title}", style="bold", markup=False)
-    console.print(
-        f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; data ownership: {item.row}", markup=False
-    )
-    console.print(f"\n{' '.join(item.why.split())}\n", markup=False)
+    console = make_console()
+    console.print(f"{item.id}  {item.title}", style="bold")
+    console.print(f"{item.severity.label}, from {item.phase.code} {item.phase.value} on; data ownership: {item.row}")
+    console.print(f"\n{' '.join(item.why.split())}\n")
     if not profile_path.exists():
-        console.print(f"No profile at {profile_path}; with a profile, the queries are shown.", markup=False)
+        console.print(f"No profile at {profile_path}; with a profile, the queries are shown.")
         return
     profile = load_profile(profile_path)
     try:
         proofs = item.proofs(profile)
     except (NotMapped, NotApplicable) as reason:
-        console.print(f"Not applicable on {profile.stack}: {reason}.", markup=False)
+        console.print(f"Not applicable on {profile.stack}: {reason}.")
         return
     for number, proof in enumerate(proofs, 1):
-        console.print(f"Proof {number} of {len(proofs)}: {proof.technique}", style="bold", markup=False)
+        console.print(f"Proof {number} of {len(proofs)}: {proof.technique}", style="bold")
         for line in asyncio.run(_describe(proof, profile)):
-            console.print(f"  {clean(line)}", markup=False, soft_wrap=True)
+            console.print(f"  {clean(line)}", soft_wrap=True)
 
 
 async def _describe(proof: Proof, profile: Profile) -> list[str]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from verifier.engine.session import open_history
 from verifier.history import FindingState, History
-from verifier.model.redact import clean
+from verifier.model.redact import clean_line
 from verifier.model.verdict import Verdict
 from verifier.profile import load_profile
+from verifier.render.console import make_console
 
 
 def print_history(profile_path: Path, *, findings: bool, limit: int) -> None:
@@ -19,7 +19,7 @@ def print_history(profile_path: Path, *, findings: bool, limit: int) -> None:
     profile = load_profile(profile_path)
     with open_history(profile) as history:
         table = _finding_table(history, limit) if findings else _run_table(history, limit)
-    console = Console()
+    console = make_console()
     console.print(table if table.row_count else "the history is empty; next: verifier run")
 
 
@@ -52,6 +52,6 @@ def _finding_table(history: History, limit: int) -> Table:
             item.state.value,
             first,
             f"{item.times_seen}×",
-            clean(item.finding.summary),
+            clean_line(item.finding.summary),
         )
     return table

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from verifier.init.addresses import Addresses
 from verifier.init.draft import Draft, draft
@@ -16,6 +17,7 @@ from verifier.init.survey import inspect
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError, parse_profile
+from verifier.render.console import make_console
 
 __all__ = ["Addresses", "write_draft"]
 
@@ -39,7 +41,7 @@ def write_draft(output: Path, stack: str, addresses: Addresses, *, force: bool) 
     Raises ProfileError if the file exists or cannot be written.
     """
     _refuse_overwriting(output, force=force)
-    console = Console(highlight=False)
+    console = make_console()
     with console.status("inspecting the stores…"):
         survey = asyncio.run(inspect(addresses))
     written = draft(stack, addresses, survey)
@@ -48,7 +50,7 @@ def write_draft(output: Path, stack: str, addresses: Addresses, *, force: bool) 
     _write(output, written.text, force=force)
     _print_remarks(console, output, written)
     for reason in survey.failures.values():
-        console.print(f"not inspected: {clean(reason)}", style="yellow", markup=False)
+        console.print(f"not inspected: {clean(reason)}", style="yellow")
     _next_steps(console, output, written)
     return ExitCode.INCONCLUSIVE if survey.failures else ExitCode.HOLDS
 
@@ -74,11 +76,9 @@ def _print_remarks(console: Console, output: Path, written: Draft) -> None:
         for heading in ("section", "", "what was found"):
             table.add_column(heading, overflow="fold")
         for item in written.remarks:
-            table.add_row(
-                item.section, f"[{_STYLES[item.state]}]{_WORDS[item.state]}[/]", item.detail.replace("[", r"\[")
-            )
+            table.add_row(item.section, Text(_WORDS[item.state], style=_STYLES[item.state]), item.detail)
         console.print(table)
-    console.print(f"\nwrote {output}", markup=False, style="bold")
+    console.print(f"\nwrote {output}", style="bold")
 
 
 def _next_steps(console: Console, output: Path, written: Draft) -> None:
@@ -90,4 +90,4 @@ def _next_steps(console: Console, output: Path, written: Draft) -> None:
         f"verifier baseline{profile}",
         f"verifier run{profile}",
     ]
-    console.print("next:", *(f"  {step}" for step in steps if step), sep="\n", markup=False, soft_wrap=True)
+    console.print("next:", *(f"  {step}" for step in steps if step), sep="\n", soft_wrap=True)

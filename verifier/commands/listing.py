@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import Check, NotApplicable
 from verifier.engine.plan import make_plan
 from verifier.profile import NotMapped, Profile, load_profile
+from verifier.render.console import make_console
 
 
 def print_checks(profile_path: Path | None, files: Sequence[Path]) -> None:
@@ -27,7 +27,7 @@ def print_checks(profile_path: Path | None, files: Sequence[Path]) -> None:
         if profile and plan:
             cells.append(_applies(item, profile, plan.why_not(item)))
         table.add_row(*cells)
-    Console().print(table)
+    make_console().print(table)
 
 
 def _applies(item: Check, profile: Profile, why_not: str | None) -> str:

@@ -17,7 +17,11 @@ ProfileOption = Annotated[
 ]
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="ID", help="Limit to this check or family, such as USR-01 or USR. Repeatable."),
+    typer.Option(
+        "--only",
+        metavar="ID",
+        help="Limit to these checks or families: USR-01, USR or a list such as 'USR-0*,TOK-01'. Repeatable.",
+    ),
 ]
 ChecksOption = Annotated[
     list[Path] | None,

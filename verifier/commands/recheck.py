@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from verifier.checks.catalogue import load_checks
 from verifier.engine.engine import Engine
 from verifier.engine.plan import make_plan
@@ -17,6 +15,7 @@ from verifier.engine.session import open_history, run_engine
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, Verdict
 from verifier.profile import ProfileError, load_profile
+from verifier.render.console import make_console
 
 
 def recheck_finding(fingerprint: str, profile_path: Path, checks: Sequence[Path]) -> ExitCode:
@@ -26,7 +25,7 @@ def recheck_finding(fingerprint: str, profile_path: Path, checks: Sequence[Path]
     """
     profile = load_profile(profile_path)
     registry = load_checks(checks)
-    console = Console()
+    console = make_console()
     with open_history(profile) as history:
         known = history.finding(fingerprint)
         if known is None:
@@ -45,12 +44,12 @@ def recheck_finding(fingerprint: str, profile_path: Path, checks: Sequence[Path]
         again = next((item for item in outcome.judgement.findings if item.fingerprint == finding.fingerprint), None)
         if again is not None:
             history.rechecked(finding.fingerprint, again, again.confirmed_at)
-            console.print(f"still there: {clean(again.summary)}", style="red", markup=False)
+            console.print(f"still there: {clean(again.summary)}", style="red")
             return ExitCode.VIOLATED
         if outcome.verdict is Verdict.INCONCLUSIVE:
-            console.print(f"inconclusive: {clean(outcome.judgement.reason)}", style="yellow", markup=False)
+            console.print(f"inconclusive: {clean(outcome.judgement.reason)}", style="yellow")
             return ExitCode.INCONCLUSIVE
         with suppress(LookupError):
             history.rechecked(finding.fingerprint, None, datetime.now(UTC))
-        console.print(f"healed: {clean(finding.summary)}", style="green", markup=False)
+        console.print(f"healed: {clean(finding.summary)}", style="green")
         return ExitCode.HOLDS

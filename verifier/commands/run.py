@@ -6,18 +6,20 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from verifier.engine.session import Pace, open_session
+from verifier.commands.files import write_whole
+from verifier.engine.session import Pace, RunNotStored, Session, open_session
 from verifier.engine.waivers import accepted_ids
-from verifier.history import History
+from verifier.history import History, HistoryError
 from verifier.model.invariant import Severity
+from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, RunResult
+from verifier.render.console import make_console, print_json
 from verifier.render.html import render_html, section_of
 from verifier.render.terminal import TerminalRenderer
 
@@ -46,24 +48,61 @@ def run_checks(
     checks: Sequence[Path],
     outputs: Outputs,
 ) -> ExitCode:
-    """Run the checks and return the exit code. Raises ProfileError, HistoryError."""
+    """Run the checks, write the reports, show the result, and return the exit code. Raises ProfileError, HistoryError."""
     with open_session(profile_path, only=only, phase=phase, checks=checks) as session:
-        profile, history = session.profile, session.history
-        accepted = accepted_ids(profile, datetime.now(UTC).date())
+        accepted = accepted_ids(session.profile, datetime.now(UTC).date())
         renderer = TerminalRenderer(
-            Console(quiet=outputs.quiet, stderr=_is_stdout(outputs.json)),
+            make_console(quiet=outputs.quiet, stderr=_is_stdout(outputs.json)),
             verbose=outputs.verbose,
-            known=history.finding,
+            known=_unless_broken(session.history.finding, None),
             fail_on=fail_on,
             accepted=accepted,
-            healed=lambda result: [] if session.plan.what_if else history.healed_since(result.started_at),
+            healed=_unless_broken(_healed(session), []),
+            shows_result=False,
         )
         with renderer:
-            result = session.run(renderer.handle, pace)
-        code = result.exit_code(fail_on, accepted)
-        reasons = {item.check: item.reason for item in profile.accept_inconclusive if item.check in accepted}
-        delivered = _write(result, outputs, code, reasons, history)
-    return code if delivered or code is not ExitCode.HOLDS else ExitCode.UNDELIVERED
+            result, stored = _run(session, renderer, pace)
+        code = _exit_code(result, fail_on, accepted, stored=stored)
+        reasons = {item.check: item.reason for item in session.profile.accept_inconclusive if item.check in accepted}
+        if not _write(result, outputs, code, reasons, session.history) and code is ExitCode.HOLDS:
+            code = ExitCode.UNDELIVERED
+        renderer.show(result, code)
+    return code
+
+
+def _run(session: Session, renderer: TerminalRenderer, pace: Pace) -> tuple[RunResult, bool]:
+    """The result, and whether the history has it. A run whose history breaks ends with what was judged until then."""
+    try:
+        return session.run(renderer.handle, pace), True
+    except RunNotStored as error:
+        reason = clean(str(error))
+        sys.stderr.write(f"verifier: this run is not stored. {reason}\n")
+        return error.result.with_notes(f"this run is not in the history: {reason}"), False
+
+
+def _exit_code(result: RunResult, fail_on: frozenset[Severity], accepted: frozenset[str], *, stored: bool) -> ExitCode:
+    code = result.exit_code(fail_on, accepted)
+    if stored:
+        return code
+    if code is ExitCode.INTERRUPTED:  # by the history: what is missing could not be judged
+        code = replace(result, interrupted=False).exit_code(fail_on, accepted)
+        return ExitCode.INCONCLUSIVE if code is ExitCode.HOLDS else code
+    return ExitCode.UNDELIVERED if code is ExitCode.HOLDS else code
+
+
+def _healed(session: Session) -> Callable[[RunResult], Any]:
+    return lambda result: [] if session.plan.what_if else session.history.healed_since(result.started_at)
+
+
+def _unless_broken(question: Callable[[Any], Any], otherwise: Any) -> Callable[[Any], Any]:
+    """A question to the history that a broken history does not answer."""
+
+    def ask(about: Any) -> Any:
+        with suppress(HistoryError):
+            return question(about)
+        return otherwise
+
+    return ask
 
 
 def _is_stdout(path: Path | None) -> bool:
@@ -98,15 +137,13 @@ def _write(result: RunResult, outputs: Outputs, code: ExitCode, accepted: dict[s
     for path, text in wanted:
         if path is None:
             continue
-        if _is_stdout(path):
-            sys.stdout.write(text())
-            continue
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(), encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
+            if _is_stdout(path):
+                print_json(document())
+            else:
+                write_whole(path, text())
+        except (OSError, HistoryError) as error:
             delivered = False
-            sys.stderr.write(
-                f"verifier: the report {path} could not be written: {error.strerror}. The verdicts are in the history.\n"
-            )
+            cause = error.strerror if isinstance(error, OSError) else clean(str(error))
+            sys.stderr.write(f"verifier: the report {path} could not be written: {cause}.\n")
     return delivered

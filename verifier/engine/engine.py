@@ -247,13 +247,16 @@ class Engine:
             checkpoints=self._checkpoints,
         )
 
+    def _unmapped(self, item: Check, missing: NotMapped) -> Judgement:
+        return Judgement.not_applicable(str(missing)) if self.baselining else unmapped(item, self.profile, missing)
+
     async def _judge(self, item: Check, context: Context) -> Judgement:
         if (reason := self.plan.why_not(item)) is not None:
             return Judgement.not_applicable(reason)
         try:
             proofs = item.proofs(context.profile)
         except NotMapped as missing:
-            return unmapped(item, context.profile, missing)
+            return self._unmapped(item, missing)
         except NotApplicable as reason_why:
             return Judgement.not_applicable(str(reason_why))
         parts = []
@@ -264,7 +267,7 @@ class Engine:
             try:
                 parts.append(await proof.execute(context))
             except NotMapped as missing:
-                parts.append(unmapped(item, context.profile, missing))
+                parts.append(self._unmapped(item, missing))
             except StoreError as error:
                 parts.append(Judgement.inconclusive(str(error)))
             except Exception as error:  # a check that crashes is inconclusive; the other checks continue

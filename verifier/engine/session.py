@@ -18,7 +18,7 @@ from verifier.engine.pending_checks import with_pending
 from verifier.engine.plan import Plan, make_plan
 from verifier.engine.resume import plan_document, resume_note, why_not
 from verifier.engine.run_state import Judged, Unfinished
-from verifier.history import History, RunKind, RunState
+from verifier.history import History, HistoryError, LockLost, RunKind, RunState
 from verifier.model.events import Event, RunFinished
 from verifier.model.verdict import RunResult
 from verifier.profile import Profile, load_profile
@@ -119,7 +119,8 @@ def execute(
 ) -> RunResult:
     """Run a plan under the lock of the stack, and commit each check as soon as it is judged.
 
-    Only a run of kind RUN can be resumed. Raises HistoryError.
+    Only a run of kind RUN can be resumed. Raises RunNotStored if the history cannot be written during the run, and HistoryError if
+    it cannot be used.
     """
     pace = pace or Pace()
     document = plan_document(profile, plan)
@@ -143,9 +144,28 @@ def execute(
             history.begin(engine.run_id, plan.phase.value, datetime.now(UTC), kind=kind, plan=resumable)
         else:
             history.resume(engine.run_id)
-        result = run_engine(engine, handle)
-        history.finish(result)
+        try:
+            result = run_engine(engine, handle)
+            history.finish(result)
+        except LockLost:
+            raise
+        except HistoryError as error:
+            if engine.result is None:
+                raise
+            raise RunNotStored(engine.result, str(error)) from error
     return result
+
+
+class RunNotStored(HistoryError):
+    """The history could not be written while a run was in progress, for example because its disk is full.
+
+    Attributes:
+        result: what was judged until then. Checks without an outcome were not judged.
+    """
+
+    def __init__(self, result: RunResult, cause: str) -> None:
+        super().__init__(cause)
+        self.result = result
 
 
 def commit(history: History, judged: Judged) -> None:

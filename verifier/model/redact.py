@@ -38,11 +38,11 @@ _TOKEN_VALUE = re.compile(
     re.IGNORECASE,
 )
 
-# name=value and name: value pairs whose name marks a secret.
+# name=value and name: value pairs whose name marks a secret. A wildcard or placeholder is the end of a key pattern, no value.
 _NAMED = re.compile(
     r"(?P<name>(?:\b\w{0,40}?(?:password|passwd|pwd|secret|api[_-]?key|authorization|sslpassword|passphrase"
     r"|(?:im|access|refresh|admin|session|bearer)[_-]?token)|[?&](?:token|sign|signature|key))[\"']?\s{0,4}[=:]\s{0,4})"
-    r"(?P<bearer>(?:bearer|basic)\s+)?(?P<quote>[\"']?)(?!\[hidden\])[^\s\"'&,;]+(?P=quote)",
+    r"(?P<bearer>(?:bearer|basic)\s+)?(?P<quote>[\"']?)(?!\[hidden\]|(?:\*|\?|\{\w{1,40}\})(?:[\s\"'&,;:)/]|\Z))[^\s\"'&,;]+(?P=quote)",
     re.IGNORECASE,
 )
 
@@ -92,16 +92,21 @@ def clean(text: str) -> str:
     return f"{shown[:TEXT_MAX]}… ({len(text)} characters)"
 
 
+def clean_line(text: str) -> str:
+    """The same on one line: data with a line break must not look like a line of the report."""
+    return clean(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def clean_finding(finding: Finding) -> Finding:
     """A copy that may be shown. Its raw key is empty, because only the history database stores it."""
     return replace(
         finding,
-        key=clean(finding.key),
+        key=clean_line(finding.key),
         raw_key="",
-        summary=clean(finding.summary),
-        expected=clean(finding.expected),
-        actual=clean(finding.actual),
-        next_step=clean(finding.next_step),
+        summary=clean_line(finding.summary),
+        expected=clean_line(finding.expected),
+        actual=clean_line(finding.actual),
+        next_step=clean_line(finding.next_step),
         evidence=_clean_mapping(finding.evidence),
     )
 
@@ -110,9 +115,9 @@ def clean_judgement(judgement: Judgement) -> Judgement:
     """A copy that may be shown."""
     return replace(
         judgement,
-        reason=clean(judgement.reason),
+        reason=clean_line(judgement.reason),
         coverage=tuple(_clean_coverage(item) for item in judgement.coverage),
-        notes=tuple(clean(note) for note in judgement.notes),
+        notes=tuple(clean_line(note) for note in judgement.notes),
         findings=tuple(clean_finding(item) for item in judgement.findings),
         queries=tuple(clean(query) for query in judgement.queries),
     )
@@ -145,19 +150,19 @@ def _clean_footprint(footprint: Footprint) -> Footprint:
 def _clean_coverage(coverage: Coverage) -> Coverage:
     return replace(
         coverage,
-        unit=clean(coverage.unit),
-        text=clean(coverage.text),
-        unseen=tuple(clean(item) for item in coverage.unseen),
+        unit=clean_line(coverage.unit),
+        text=clean_line(coverage.text),
+        unseen=tuple(clean_line(item) for item in coverage.unseen),
     )
 
 
 def _clean_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
     # A name such as `password` can mark a value as a secret, so name and value are also checked together.
-    return {clean(name): _clean_value(name, str(value)) for name, value in mapping.items()}
+    return {clean_line(name): _clean_value(name, str(value)) for name, value in mapping.items()}
 
 
 def _clean_value(name: str, value: str) -> str:
-    cleaned = clean(value)
+    cleaned = clean_line(value)
     prefix = f"{name}: "
     paired = hide_secrets(f"{prefix}{cleaned}")
     return paired.removeprefix(prefix) if paired.startswith(prefix) else HIDDEN

@@ -27,7 +27,7 @@ def load_profile(path: Path, *, environment: Mapping[str, str] | None = None) ->
     Raises ProfileError with every fault that was found.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ProfileError(f"there is no profile at {path}. Write one with: verifier init --output {path}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -85,6 +86,15 @@ class Profile(Section):
     @classmethod
     def _aware(cls, value: dict[Phase, datetime]) -> dict[Phase, datetime]:
         return {phase: at if at.tzinfo else at.replace(tzinfo=UTC) for phase, at in value.items()}
+
+    @field_validator("since")
+    @classmethod
+    def _in_order(cls, value: dict[Phase, datetime]) -> dict[Phase, datetime]:
+        began = sorted(value, key=lambda phase: phase.order)
+        for earlier, later in itertools.pairwise(began):
+            if value[later] < value[earlier]:
+                raise ValueError(f"phase {later.value} begins before phase {earlier.value}")
+        return value
 
     @model_validator(mode="after")
     def _references(self) -> Profile:

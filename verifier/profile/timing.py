@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from verifier.profile.section import Section
 
@@ -76,3 +76,12 @@ class Schedule(Section):
     canary_cron: str | None = Field(
         default=None, description="When the canary runs. `verifier serve` runs none if not set", examples=["5 * * * *"]
     )
+
+    @field_validator("cron", "canary_cron")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            from verifier.profile.cron import cron_trigger  # slow to import, and most profiles keep the default
+
+            cron_trigger(value)
+        return value

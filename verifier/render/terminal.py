@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +26,7 @@ from verifier.model.invariant import Severity
 from verifier.model.redact import clean, clean_outcome, clean_result
 from verifier.model.text import EXIT_MEANING, MARKS, about, duration_text, headline, number, phase_text, plural
 from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
+from verifier.render.console import replace_unknown_characters
 from verifier.render.terminal_progress import LiveProgress
 from verifier.render.terminal_tables import findings_blocks, healed_block, verdict_table
 
@@ -39,6 +39,7 @@ class TerminalRenderer:
 
     `known` looks up a fingerprint in the history, for "new in this run" and "in 4 runs since …". `healed` returns the
     findings that the run no longer found. `fail_on` and `accepted` determine the exit code (see `RunResult.exit_code`).
+    Without `shows_result` the end of the run prints nothing: call `show` when the reports are written.
     """
 
     def __init__(
@@ -51,10 +52,9 @@ class TerminalRenderer:
         accepted: frozenset[str] = frozenset(),
         findings_max: int = FINDINGS_MAX,
         healed: Callable[[RunResult], Sequence[StoredFinding]] = lambda result: (),
+        shows_result: bool = True,
     ) -> None:
-        if isinstance(console.file, TextIOWrapper):
-            # Characters that the encoding lacks are replaced instead of raising.
-            console.file.reconfigure(errors="replace")
+        replace_unknown_characters(console)
         self._console = console
         self._verbose = verbose
         self._known = known
@@ -62,6 +62,7 @@ class TerminalRenderer:
         self._accepted = accepted
         self._findings_max = findings_max
         self._healed = healed
+        self._shows_result = shows_result
         self._live = LiveProgress(console) if console.is_terminal else None
         self._done = 0
         self._checks = 0
@@ -105,11 +106,16 @@ class TerminalRenderer:
             case CheckFinished(outcome=outcome):
                 self._check_finished(clean_outcome(outcome))
             case RunFinished(result=result):
-                self.close()
-                self.show(result)
+                self._run_finished(result)
 
-    def show(self, result: RunResult) -> None:
-        """Print a whole result, also one loaded from the history."""
+    def _run_finished(self, result: RunResult) -> None:
+        self.close()
+        if self._shows_result:
+            self.show(result)
+
+    def show(self, result: RunResult, code: ExitCode | None = None) -> None:
+        """Print a whole result, also one loaded from the history. `code`: the exit code, if it is not that of the verdicts."""
+        code = result.exit_code(self._fail_on, self._accepted) if code is None else code
         result = clean_result(result)
         console = self._console
         if result.outcomes:
@@ -128,7 +134,7 @@ class TerminalRenderer:
             for note in result.notes:
                 console.print(Text.assemble(("note  ", "cyan"), note))
         console.print()
-        self._print_headline(result, healed)
+        self._print_headline(result, healed, code)
 
     def _run_started(self, event: RunStarted) -> None:
         self._checks = len(event.check_ids)
@@ -158,8 +164,7 @@ class TerminalRenderer:
             soft_wrap=True,  # without a terminal, lines are not wrapped
         )
 
-    def _print_headline(self, result: RunResult, healed: Sequence[StoredFinding]) -> None:
-        code = result.exit_code(self._fail_on, self._accepted)
+    def _print_headline(self, result: RunResult, healed: Sequence[StoredFinding], code: ExitCode) -> None:
         style = {ExitCode.HOLDS: "green", ExitCode.VIOLATED: "red"}.get(code, "yellow")
         self._console.print(Text(headline(result), style=f"bold {style}"))
         if changes := self._changes(result, healed):

@@ -21,7 +21,6 @@ from verifier.model.events import CheckFinished, Event, FindingFound, RunStarted
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode, RunResult, Verdict
 from verifier.profile import Profile, ProfileError, load_profile
-from verifier.service.schedule import cron_trigger
 from verifier.service.state import Ending, ServiceState
 
 _log = logging.getLogger(__name__)
@@ -31,9 +30,6 @@ _RUNS_MAX = 50
 def read_profile(path: Path) -> Profile:
     """Load a profile and check that a service can use it. Raises ProfileError."""
     profile = load_profile(path)
-    cron_trigger(profile.schedule.cron, setting="schedule.cron")
-    if profile.schedule.canary_cron:
-        cron_trigger(profile.schedule.canary_cron, setting="schedule.canary_cron")
     if profile.history == "memory:":
         raise ProfileError(
             "a service needs a history that is kept from run to run. Set history to a file or to a postgresql:// URL."

@@ -25,10 +25,10 @@ from starlette.applications import Starlette
 from verifier.model.redact import clean
 from verifier.model.verdict import ExitCode
 from verifier.profile import ProfileError
+from verifier.profile.cron import cron_trigger
 from verifier.profile.timing import Schedule
 from verifier.service.canary import run_canary
 from verifier.service.runner import Runner
-from verifier.service.schedule import cron_trigger
 from verifier.service.web import make_app
 
 STOP_GRACE_S = 10.0
@@ -111,7 +111,7 @@ class Service:
         self._scheduled = wanted
         for name, cron, what in ((RUN, wanted.cron, self._run), (CANARY, wanted.canary_cron, self._run_canary)):
             if cron is not None:
-                self._scheduler.add_job(what, cron_trigger(cron, setting="schedule"), id=name, replace_existing=True)
+                self._scheduler.add_job(what, cron_trigger(cron), id=name, replace_existing=True)
             elif self._scheduler.get_job(name) is not None:
                 self._scheduler.remove_job(name)
 

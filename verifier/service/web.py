@@ -17,10 +17,10 @@ from verifier.engine.session import open_history
 from verifier.history import HistoryError
 from verifier.model.redact import clean
 from verifier.model.text import at_text, conclusion
+from verifier.profile.cron import cron_trigger
 from verifier.render.html import ReportSection, render_html
 from verifier.service.health import judge_health
 from verifier.service.metrics import render_metrics
-from verifier.service.schedule import cron_trigger
 from verifier.service.state import ServiceState
 
 TREND_RUNS = 30
@@ -40,7 +40,7 @@ class Pages:
     def health(self, request: Request) -> Response:
         """200 if the service is healthy, 503 with the reasons otherwise."""
         state = self._state
-        trigger = cron_trigger(state.profile.schedule.cron, setting="schedule.cron")
+        trigger = cron_trigger(state.profile.schedule.cron)
         health = judge_health(state, trigger, datetime.now(UTC))
         body = {
             "status": "ok" if health.well else "unwell",

@@ -57,3 +57,16 @@ def test_edits_change_what_they_name() -> None:
     }
     with pytest.raises(KeyError):
         drop("relations.users.where")(text)
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [
+        (["USR-01"], {"USR-01"}),
+        (["usr-01,tok-01"], {"USR-01", "TOK-01"}),
+        (["USR-0*", "META"], {f"USR-0{number}" for number in range(1, 9)} | {"META-01"}),
+    ],
+)
+def test_checks_are_selected_by_ids_families_and_patterns(only: list[str], expected: set[str]) -> None:
+    """In any case of letters, one by one or joined by commas."""
+    assert {item.id for item in load_checks().select(only)} == expected

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.verifier.commands.command_line import verifier
 from tests.verifier.history.samples import outcome, result
 from verifier.model.invariant import Severity
 from verifier.model.verdict import ExitCode, RunResult, Verdict
@@ -35,6 +36,10 @@ class Says(Rule):
         said = self.statement
         if said == "slow":
             await asyncio.sleep(60)
+        if said == "full":  # from now on no file may become larger than the journal of the history is
+            import resource
+            said = "violated"
+            resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("history.db-wal"), resource.RLIM_INFINITY))
         if said == "broken":
             raise SystemError("wires crossed")
         if said == "inconclusive":
@@ -52,6 +57,7 @@ make("X-RED", Severity.MEDIUM, "violated")
 make("X-GREY", Severity.HIGH, "inconclusive")
 make("X-CRASH", Severity.HIGH, "broken")
 make("X-SLOW", Severity.HIGH, "slow")
+make("X-FULL", Severity.HIGH, "full")
 """
 
 
@@ -156,6 +162,39 @@ def test_an_unexpected_exception_is_exit_code_70(tmp_path: Path) -> None:
     assert answer.returncode == 70
     assert "internal error: RuntimeError: wires crossed" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_the_exit_code_that_is_printed_is_the_one_that_is_returned(tmp_path: Path) -> None:
+    """Also if a report could not be written."""
+    process = start(tmp_path, *only("X-GREEN"), *UNWRITABLE)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert "exit code 4" in out
+    assert "exit code 0" not in out
+    assert "/proc/nowhere/out.json could not be written" in errors
+
+
+def test_a_full_disk_under_the_history_does_not_lose_the_reports(tmp_path: Path) -> None:
+    """The run ends, says so, and writes what was judged; what could not be stored is not a usage error."""
+    process = start(tmp_path, *only("X-FULL"), "--json", "out.json")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (1, 2), errors
+    assert "this run is not stored" in errors
+    assert "Traceback" not in errors
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert document["exit_code"] == process.returncode
+    assert any("not in the history" in note for note in document["notes"])
+
+
+def test_json_on_standard_output_is_valid_in_every_encoding(tmp_path: Path) -> None:
+    """A terminal that is not UTF-8 gets escapes."""
+    profile = PROFILE.replace('stack = "s"', 'stack = "Zürich ☃"')
+    (tmp_path / "stack.toml").write_text(profile, encoding="utf-8-sig")
+    (tmp_path / "mine.py").write_text(OWN)
+    arguments = ("run", "--checks", "mine.py", "--json", "-", "--only", "x-green,X-GREY")
+    answer = verifier(*arguments, cwd=tmp_path, encoding="latin-1")
+    assert answer.returncode == 2, answer.stderr
+    assert json.loads(answer.stdout)["stack"] == "Zürich ☃"
 
 
 def test_interrupted_takes_precedence() -> None:

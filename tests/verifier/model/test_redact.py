@@ -51,6 +51,8 @@ def test_secrets_are_hidden(text: str, secret: str) -> None:
         "http://host:8080/path mail me@example.com",
         "im:token:u1 -> missing",
         "im:token:u1: no TTL",
+        "SCAN MATCH mm:openim_token:* COUNT 100",
+        "keys mm:access_token:{user_id}, ordered",
         "counter 18 204 -> 18 205, resume token 8267…",
         "v1.2.3 of public.users, 127.0.0.1:5432",
         "nickname 王小明 👩‍🚀 Ω",

@@ -35,6 +35,10 @@ def test_the_shipped_template_loads() -> None:
         (('phase = "baseline"', 'phase = "thaw"'), "'baseline', 'registered', 'cutover'"),
         (('phase = "baseline"', 'phase = "frozen"'), "since.frozen is missing"),
         (
+            ("[since]", "[since]\ncutover = 2026-01-02\nfrozen = 2026-01-01"),
+            "phase frozen begins before phase cutover",
+        ),
+        (
             ('role = "user_db"\ntable = "public.users"', 'role = "users_db"\ntable = "public.users"'),
             "there is no role 'users_db'",
         ),

@@ -8,11 +8,11 @@ import pytest
 
 from tests.verifier.service.states import NOON, outcome, run, state
 from verifier.model.verdict import Verdict
+from verifier.profile.cron import cron_trigger
 from verifier.service.health import Health, judge_health
-from verifier.service.schedule import cron_trigger
 from verifier.service.state import ServiceState
 
-HOURLY = cron_trigger("0 * * * *", setting="schedule.cron")
+HOURLY = cron_trigger("0 * * * *")
 
 
 def health(made: ServiceState, *, after_min: float) -> Health:
@@ -67,5 +67,5 @@ def test_an_invalid_profile_is_a_warning() -> None:
 
 def test_a_schedule_that_never_fires_is_unhealthy() -> None:
     """Such as 30 February."""
-    never = cron_trigger("0 0 30 2 *", setting="schedule.cron")
+    never = cron_trigger("0 0 30 2 *")
     assert "never fires" in judge_health(state(latest=run()), never, NOON).reasons[0]

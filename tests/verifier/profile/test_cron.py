@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from verifier.profile import ProfileError
+from verifier.profile import ProfileError, parse_profile
+from verifier.profile.cron import cron_trigger
 from verifier.service.health import next_after
-from verifier.service.schedule import cron_trigger
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def fires(expression: str, count: int = 4) -> list[str]:
     """The next times after Monday 00:00, such as `Mon 05 02:17`."""
-    trigger, moment, found = cron_trigger(expression, setting="schedule.cron"), MONDAY, []
+    trigger, moment, found = cron_trigger(expression), MONDAY, []
     for _ in range(count):
         following = next_after(trigger, moment)
         assert following is not None
@@ -47,13 +47,13 @@ def test_expressions_fire_as_in_cron(expression: str, expected: list[str]) -> No
     "expression", ["", "17 2 * *", "99 2 * * *", "0 0 * * 8", "0 0 * * 5-2", "0 0 * * x", "0 0 * * 1/0"]
 )
 def test_an_invalid_expression_is_a_profile_error(expression: str) -> None:
-    """The message names the setting."""
+    """`parse_profile` names the setting, so that `doctor` and `run` refuse it, not only the service."""
     with pytest.raises(ProfileError, match=r"schedule\.cron: "):
-        cron_trigger(expression, setting="schedule.cron")
+        parse_profile(f'stack = "s"\nphase = "baseline"\n[roles]\n[schedule]\ncron = "{expression}"\n')
 
 
 def test_the_next_time_is_strictly_after() -> None:
     """A run that started at a scheduled time is followed by the next scheduled time."""
-    trigger = cron_trigger("17 2 * * *", setting="schedule.cron")
+    trigger = cron_trigger("17 2 * * *")
     began = MONDAY + timedelta(hours=2, minutes=17)
     assert next_after(trigger, began) == began + timedelta(days=1)

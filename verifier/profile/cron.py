@@ -8,18 +8,14 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
-from verifier.profile import ProfileError
-
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-def cron_trigger(expression: str, *, setting: str) -> BaseTrigger:
-    """The trigger for `minute hour day month weekday`. Raises ProfileError that names the setting."""
+def cron_trigger(expression: str) -> BaseTrigger:
+    """The trigger for `minute hour day month weekday`. Raises ValueError."""
     fields = expression.split()
     if len(fields) != 5:
-        raise ProfileError(
-            f"{setting}: {expression!r} has {len(fields)} fields; cron has five: minute hour day month weekday."
-        )
+        raise ValueError(f"{expression!r} has {len(fields)} fields; cron has five: minute hour day month weekday")
     minute, hour, day, month, weekday = fields
     try:
         if weekday == "*" or day == "*":
@@ -29,7 +25,7 @@ def cron_trigger(expression: str, *, setting: str) -> BaseTrigger:
             [_trigger(minute, hour, day, month, "*"), _trigger(minute, hour, "*", month, _weekdays(weekday))]
         )
     except ValueError as error:
-        raise ProfileError(f"{setting}: {expression!r} is not a cron expression: {error}.") from None
+        raise ValueError(f"{expression!r} is not a cron expression: {error}") from None
 
 
 def _trigger(minute: str, hour: str, day: str, month: str, weekday: str) -> CronTrigger:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from verifier.model.finding import Finding
@@ -52,8 +52,23 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _JOINERS = frozenset("\u200d\ufe0f")
 
 
+SECRET_MIN = 6
+WORD_MIN = 12
+"""Shorter secrets, and shorter ones of lower case letters alone, are not looked for: they would hide the words of the report."""
+
+_known: list[str] = []
+
+
+def hide_from_now_on(secrets: Iterable[str]) -> None:
+    """Hide these texts wherever they appear, unless they are too short for that."""
+    found = {item for item in secrets if len(item) >= (WORD_MIN if item.isalpha() and item.islower() else SECRET_MIN)}
+    _known[:] = sorted({*_known, *found}, key=len, reverse=True)  # a secret may contain another one
+
+
 def hide_secrets(text: str) -> str:
-    """Return `text` with tokens, passwords in URLs and values of secret names replaced by `[hidden]`."""
+    """Return `text` with tokens, passwords in URLs, values of secret names and known secrets replaced by `[hidden]`."""
+    for secret in _known:
+        text = text.replace(secret, HIDDEN)
     text = _DOTTED.sub(_hide_jwt, text)
     text = _USERINFO.sub(rf"\g<scheme>\g<user>:{HIDDEN}@", text)
     text = _TOKEN_VALUE.sub(rf"\g<key>{HIDDEN}", text)

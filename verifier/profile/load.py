@@ -6,12 +6,14 @@ import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
+from verifier.model.redact import hide_from_now_on
+from verifier.model.urls import passwords_in
 from verifier.profile.errors import ProfileError
 from verifier.profile.models import Profile
 from verifier.profile.secrets import resolve
@@ -58,10 +60,23 @@ def parse_profile(text: str, *, name: str = "profile", environment: Mapping[str,
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{name} is not valid TOML: {error}.") from None
     try:
-        return Profile.model_validate(resolve(raw, environment=environment))
+        profile = Profile.model_validate(resolve(raw, environment=environment))
+        hide_from_now_on(_secrets(profile))
+        return profile
     except ValidationError as error:
         faults = "\n".join(f"  {_sentence(item)}" for item in error.errors(include_url=False, include_context=False))
         raise ProfileError(f"{name} cannot be used:\n{faults}") from None
+
+
+def _secrets(profile: Profile) -> Iterator[str]:
+    """Every secret of a profile, and the passwords in its URLs."""
+    values = [getattr(role, name) for role in profile.roles.named().values() for name in type(role).model_fields]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    for text in (*secrets, profile.history):
+        if "://" in text:
+            yield from passwords_in(text)
+        elif text in secrets:
+            yield text
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

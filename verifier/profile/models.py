@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from verifier.model.invariant import Phase
+from verifier.model.urls import quoted_url
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.canary import Canary
 from verifier.profile.declared import Imports, OpenIMConfig, Webhooks
@@ -81,6 +82,11 @@ class Profile(Section):
     )
     waivers: tuple[Waiver, ...] = Field(default=(), description="Known breaches")
     accept_inconclusive: tuple[Accepted, ...] = Field(default=(), description="Known limitations")
+
+    @field_validator("history")
+    @classmethod
+    def _quoted(cls, value: str) -> str:
+        return quoted_url(value)
 
     @field_validator("since")
     @classmethod

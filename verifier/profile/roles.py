@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from verifier.model.urls import quoted_url
 from verifier.profile.section import Section
 
 _CA_FILE = "Certificates of the authorities to trust, as a PEM file. Those of the system if not set"
@@ -29,6 +30,13 @@ class Role(Section):
         "both cases",
         examples=[True],
     )
+
+    @field_validator("url", "management_url", "amqp_url", check_fields=False)
+    @classmethod
+    def _quoted(cls, value: SecretStr | str | None) -> SecretStr | str | None:
+        if isinstance(value, SecretStr):
+            return SecretStr(quoted_url(value.get_secret_value()))
+        return value if value is None else quoted_url(value)
 
 
 class PostgresRole(Role):

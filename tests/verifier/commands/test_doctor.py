@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.verifier.commands.command_line import UNREACHABLE, verifier
 
 
@@ -38,3 +40,20 @@ def test_names_that_no_check_reads_are_exit_code_3(tmp_path: Path) -> None:
     assert answer.returncode == 3, answer
     assert "relations.grups" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("password", ["pa#ss/qvx", "pa?ss@qvx", "pa%zz qvx", "pa@ss:qvx"])
+def test_a_password_with_reserved_characters_is_never_shown(tmp_path: Path, password: str) -> None:
+    """Neither the password nor a part of it. Where it cannot be told where it ends, the message says how to encode it."""
+    (tmp_path / "stack.toml").write_text(UNREACHABLE.replace("u:s3cret", f"u:{password}"))
+    for command in ("doctor", "run", "baseline"):
+        answer = verifier(command, cwd=tmp_path)
+        assert answer.returncode in (2, 3), answer
+        assert "Traceback" not in answer.stderr
+        assert not [
+            part
+            for part in ("pa#", "pa?", "pa%", "pa@", "ss/", "ss@", "ss:", "qvx")
+            if part in answer.stdout + answer.stderr
+        ]
+        if answer.returncode == 3:
+            assert "# is %23" in answer.stderr

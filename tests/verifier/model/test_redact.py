@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from verifier.model.redact import HIDDEN, TEXT_MAX, clean
+from verifier.model.redact import HIDDEN, TEXT_MAX, clean, hide_from_now_on
 
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJVc2VySUQiOiJ1MSIsIlBsYXRmb3JtSUQiOjV9.c2lnbmF0dXJl-_0"
 
@@ -102,3 +102,12 @@ def test_patterns_take_linear_time(piece: str) -> None:
 
     small = min(cpu_s(40_000) for _ in range(3))
     assert cpu_s(320_000) < max(small, 0.001) * 32
+
+
+def test_known_secrets_are_hidden_wherever_they_appear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that contains another; words that reports are made of stay."""
+    monkeypatch.setattr("verifier.model.redact._known", [])
+    hide_from_now_on(["Tr0ub4dor", "Tr0ub4dor&3", "guest", "postgres", "correcthorsebattery"])
+    assert clean("no user Tr0ub4dor&3 in postgres") == f"no user {HIDDEN} in postgres"
+    assert clean("(Tr0ub4dor)") == f"({HIDDEN})"
+    assert clean("correcthorsebattery guest") == f"{HIDDEN} guest"

@@ -60,7 +60,10 @@ def test_a_key_with_line_breaks_forges_no_line() -> None:
     forged = finding(
         "USR-01", "u1\n  recheck:  rm -rf /", "not\nregistered", "e", "a", evidence={"known\nby": "x\n\nand 0 more"}
     )
-    result = replace(mixed_result(), outcomes=(outcome("USR-01", "t", Severity.CRITICAL, violated([forged], coverage=Coverage(text="x"))),))
+    result = replace(
+        mixed_result(),
+        outcomes=(outcome("USR-01", "t", Severity.CRITICAL, violated([forged], coverage=Coverage(text="x"))),),
+    )
     text = ET.fromstring(to_junit(result)).findtext(".//failure") or ""  # noqa: S314 - our own document
     assert "u1\\n  recheck:  rm -rf /: not\\nregistered" in text
     assert len([line for line in text.splitlines() if line.strip().startswith("recheck:")]) == 1

@@ -34,12 +34,14 @@ class Judged:
     timeline: dict[str, Any]
 
 
-def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnReader], Judged]:
+def judge_run(
+    paths: Sequence[Path], *, settle_s: float, quiet_s: float | None = None
+) -> tuple[list[ColumnReader], Judged]:
     """Judge the journals of one run. Raises JournalError."""
     readers = [ColumnReader(path) for path in paths]
     run = load_run(readers)
     pairs = pairs_of(run)
-    delivered = judge_columns(run, pairs, settle_s=settle_s)
+    delivered = judge_columns(run, pairs, settle_s=settle_s, quiet_s=quiet_s)
     warm_up_s = max((reader.warm_up_s for reader in readers), default=0.0)
     ordered = judge_order_columns(run, pairs)
     del pairs  # the largest object here, and not needed any more
@@ -51,7 +53,7 @@ def judge_run(paths: Sequence[Path], *, settle_s: float) -> tuple[list[ColumnRea
             "is missing. They are not judged"
         )
     return readers, Judged(
-        delivery=name_delivery(readers, run, delivered, settle_s=settle_s) if delivered else None,
+        delivery=name_delivery(readers, run, delivered) if delivered else None,
         order=name_order(readers, run, ordered) if ordered else None,
         pushes=pushed.judgement(run) if pushed else None,
         receipts=judge_receipts(run, settle_s=settle_s),

@@ -11,6 +11,7 @@ import numpy as np
 
 from load.journal.layout import FAIL, INFO, NO_SEQ, OK, Column
 from load.judging.groups import PairTable, several_positions
+from load.judging.lateness import Lateness
 from load.judging.run_data import RunData
 from verifier.judges.delivery import DeliveryTally
 
@@ -45,16 +46,18 @@ class Delivered:
         return sum(len(found[0]) for found in (self.lost, self.duplicated, self.altered, self.unexpected))
 
 
-def judge_columns(run: RunData, pairs: PairTable, *, settle_s: float) -> Delivered | None:
-    """Judge a run; None if nothing was sent and nothing received."""
+def judge_columns(run: RunData, pairs: PairTable, *, settle_s: float, quiet_s: float | None = None) -> Delivered | None:
+    """Judge a run; None if nothing was sent and nothing received. See `judge_delivery` for the times."""
     if not (run.phase > 0).any() and not len(run.received):
         return None
-    return _Judge(run, pairs, round(settle_s * 1e9)).judge()
+    lateness = None if quiet_s is None else Lateness(run, round(quiet_s * 1e9))
+    return _Judge(run, pairs, round(settle_s * 1e9), lateness).judge()
 
 
 class _Judge:
-    def __init__(self, run: RunData, pairs: PairTable, settle_ns: int) -> None:
+    def __init__(self, run: RunData, pairs: PairTable, settle_ns: int, lateness: Lateness | None) -> None:
         self._run, self._pairs, self._settle_ns = run, pairs, settle_ns
+        self._lateness = lateness
         self._users = max(len(run.users), 1)
         self._reads = _Reads(run)
         self._counts = {name: np.zeros(self._users, np.int64) for name in DeliveryTally.__slots__}
@@ -108,6 +111,9 @@ class _Judge:
         covered |= pairs.with_seq == 0
         waited = begun_ns - run.answered_ns[pairs.message] >= self._settle_ns
         vanished: Column = due & ~present & (read >= 0) & waited & covered
+        if self._lateness is not None:
+            candidates = np.flatnonzero(vanished)
+            vanished[candidates] = self._lateness.is_ruled_out(pairs.message[candidates], read[candidates])
         self._count("expected", due)
         self._count("received", due & ~vanished)
         self._count("lost", vanished)
@@ -142,6 +148,8 @@ class _Judge:
         lost = np.zeros(len(messages), bool)
         if latest is not None:
             lost = latest[1] - self._run.answered_ns[messages] >= self._settle_ns
+            if self._lateness is not None:
+                lost &= self._lateness.is_ruled_out(messages, np.full(len(messages), latest[0], np.int64))
         self._counts["expected"][member] += len(messages)
         self._counts["lost"][member] += int(lost.sum())
         self._counts["unknown"][member] += int((~lost).sum())

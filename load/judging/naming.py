@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from load.journal.layout import Column, Events, Kind
+from load.journal.layout import Column, Events, Kind, marker_of
 from load.journal.operations import operations
 from load.journal.reader import ColumnReader
 from load.judging.delivery import Delivered
@@ -19,12 +19,10 @@ from verifier.judges.order import judge_order
 from verifier.model.invariant import Problem
 
 
-def name_delivery(
-    readers: Sequence[ColumnReader], run: RunData, delivered: Delivered, *, settle_s: float
-) -> DeliveryReport:
+def name_delivery(readers: Sequence[ColumnReader], run: RunData, delivered: Delivered) -> DeliveryReport:
     """The delivery report of a run: all numbers, and as many problems as a report shows."""
     messages = delivered.problem_messages[:PROBLEMS_MAX]
-    named = judge_delivery(_operations_of(readers, run, messages), settle_s=settle_s)
+    named = judge_delivery(_operations_of(readers, run, messages), lost=_lost_pairs(run, delivered, messages))
     return DeliveryReport(
         sent=delivered.sent,
         acked=delivered.acked,
@@ -36,6 +34,15 @@ def name_delivery(
         problems_total=delivered.problems_total,
         failed_reads=run.failed_reads,
     )
+
+
+def _lost_pairs(run: RunData, delivered: Delivered, messages: Column) -> set[tuple[str, str]]:
+    found, receivers = delivered.lost
+    chosen = np.isin(found, messages)
+    return {
+        (marker_of(int(run.number[message])), run.users[receiver])
+        for message, receiver in zip(found[chosen].tolist(), receivers[chosen].tolist(), strict=True)
+    }
 
 
 def name_order(readers: Sequence[ColumnReader], run: RunData, ordered: Ordered) -> JournalJudgement:

@@ -1,7 +1,8 @@
 """Classifies every message of a journal: was it delivered once and unchanged to each receiver, and to nobody else?
 
 - **lost**: acknowledged, and missing in the receiver's latest complete read-back that began at least `settle_s` after the
-  acknowledgement. A message that was seen earlier and is missing there is lost too.
+  acknowledgement. A message that was seen earlier and is missing there is lost too. Where the server may be behind
+  (`quiet_s`), the read-back must also rule out that the message is only late, see below.
 - **duplicated**: one send, and two places (seqs, or message ids if there is no seq) for one receiver. The same place seen
   by two read-backs or on two channels is one message.
 - **unexpected**: seen although it was never sent, although the server refused it, or by a user who is not a receiver.
@@ -9,16 +10,24 @@
 - **recovered**: the outcome of the send is unknown, and the message was seen. This is not a problem.
 - **unknown**: a send without an answer that no receiver saw, or an acknowledged message that no read-back could have
   shown. It is never counted as lost.
+
+**Late is not lost.** A server acknowledges a message when it is queued and stores it later [F66]; under load the queue grows. With
+`quiet_s`, a missing message is lost only if one of these holds for the read-back in which it is missing:
+
+- it was *overtaken*: the read-back has a message that the same sender began to send after this one was acknowledged, and no
+  hole. The queue keeps the order of a sender in a conversation, and a position that is empty may be filled later [F86].
+- the server was *quiet*: the read-back began `quiet_s` or more after the last message of the run was seen for the first time,
+  anywhere.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from verifier.judges.judgement import JournalJudgement, Problems
-from verifier.judges.messages import MessageIndex, SentMessage, index_messages
+from verifier.judges.messages import MessageIndex, ReadBack, SentMessage, index_messages
 from verifier.judges.operation import Operation, OpPhase
 from verifier.model.invariant import Problem
 
@@ -75,7 +84,9 @@ class DeliveryReport:
         if self.failed_reads:
             notes.append(f"{self.failed_reads} read-backs failed")
         if self.count("unknown"):
-            notes.append("for some messages no complete read-back began late enough; let the run end by itself")
+            notes.append(
+                f"{self.count('unknown')} deliveries were not yet readable when the read-back ended, and are not known to be lost"
+            )
         return JournalJudgement(
             problems=self.problems,
             problems_total=self.problems_total,
@@ -87,22 +98,69 @@ class DeliveryReport:
         )
 
 
-def judge_delivery(operations: Iterable[Operation], *, settle_s: float = 2.0) -> DeliveryReport | None:
+def judge_delivery(
+    operations: Iterable[Operation],
+    *,
+    settle_s: float = 2.0,
+    quiet_s: float | None = None,
+    lost: Collection[tuple[str, str]] | None = None,
+) -> DeliveryReport | None:
     """Compare the sends of a journal with what its receivers read. None if it contains no send.
 
     `settle_s` is the time in seconds that an acknowledged message may take to become readable, because OpenIM acknowledges
-    before it stores [F66]. Raises JournalError if two sends share a marker.
+    before it stores [F66]. `quiet_s`: the time in seconds without progress after which a loaded server has stored everything; None
+    for a server without load, where `settle_s` alone decides. `lost`: the lost (marker, receiver), if a judge that saw the whole
+    journal has found them. Raises JournalError if two sends share a marker.
     """
     messages = index_messages(operations)
     if not messages.sent and not messages.receptions:
         return None
-    return _DeliveryJudge(messages, settle_s).report()
+    lateness = None if quiet_s is None else _Lateness(messages, quiet_s)
+    return _DeliveryJudge(messages, settle_s, lateness, lost).report()
+
+
+class _Lateness:
+    """Whether a message that a read-back lacks may only be late."""
+
+    def __init__(self, messages: MessageIndex, quiet_s: float) -> None:
+        self._quiet_ns = round(quiet_s * 1e9)
+        latest = {read.call.invoke.id: read for read in messages.latest_read.values()}
+        first_seen: dict[str, int] = {}
+        seqs: dict[str, set[int | None]] = defaultdict(set)
+        self._begun: dict[tuple[str, str], int] = {}
+        for (marker, _), receptions in messages.receptions.items():
+            message = messages.sent.get(marker)
+            for reception in receptions:
+                read = reception.text("read")
+                if read in latest:
+                    seqs[read].add(reception.number("seq"))
+                if message is None:
+                    continue
+                first_seen[marker] = min(reception.monotonic_ns, first_seen.get(marker, reception.monotonic_ns))
+                if read in latest:
+                    key, begun_ns = (read, message.sender), message.call.invoke.monotonic_ns
+                    self._begun[key] = max(begun_ns, self._begun.get(key, begun_ns))
+        self._progress_ns = max(first_seen.values(), default=0)
+        self._whole = {
+            name
+            for name, read in latest.items()
+            if None not in seqs[name] and seqs[name] >= {*range(read.begin, read.end + 1)}
+        }
+
+    def is_ruled_out(self, message: SentMessage, read: ReadBack) -> bool:
+        """Whether the message, which this read-back lacks, cannot become readable any more."""
+        begun_ns = self._begun.get((read.call.invoke.id, message.sender))
+        overtaken = begun_ns is not None and begun_ns > message.call.last.monotonic_ns
+        quiet = read.call.invoke.monotonic_ns - self._progress_ns >= self._quiet_ns
+        return quiet or (overtaken and read.call.invoke.id in self._whole)
 
 
 @dataclass(slots=True)
 class _DeliveryJudge:
     messages: MessageIndex
     settle_s: float
+    lateness: _Lateness | None
+    lost: Collection[tuple[str, str]] | None
     problems: Problems = field(default_factory=Problems)
     tallies: dict[str, DeliveryTally] = field(default_factory=lambda: defaultdict(DeliveryTally))
     recovered: set[str] = field(default_factory=set)
@@ -140,13 +198,11 @@ class _DeliveryJudge:
 
     def _judge_presence(self, message: SentMessage, receiver: str, seen: list[Operation], tally: DeliveryTally) -> None:
         read = self.messages.latest_read.get((message.conversation, receiver))
-        ack = message.call.last
         if read is None:
             conclusive = present = False
         else:
             present = any(reception.text("read") == read.call.invoke.id for reception in seen)
-            waited_s = (read.call.invoke.monotonic_ns - ack.monotonic_ns) / 1e9
-            conclusive = waited_s >= self.settle_s and (not seen or _covers(read.begin, read.end, seen))
+            conclusive = self._is_conclusive(message, receiver, seen, read)
         if present or (seen and not conclusive):
             tally.received += 1
         elif read is None or not conclusive:
@@ -154,6 +210,17 @@ class _DeliveryJudge:
         else:
             tally.lost += 1
             self.problems.add(_lost(message, receiver, seen, read.call.last))
+
+    def _is_conclusive(self, message: SentMessage, receiver: str, seen: list[Operation], read: ReadBack) -> bool:
+        """Whether a read-back that lacks the message shows that it is lost."""
+        if self.lost is not None:
+            return (message.marker, receiver) in self.lost
+        waited_s = (read.call.invoke.monotonic_ns - message.call.last.monotonic_ns) / 1e9
+        return (
+            waited_s >= self.settle_s
+            and (not seen or _covers(read.begin, read.end, seen))
+            and (self.lateness is None or self.lateness.is_ruled_out(message, read))
+        )
 
     def _judge_copies(self, message: SentMessage, receiver: str, seen: list[Operation], tally: DeliveryTally) -> None:
         places = {_place(reception): reception for reception in reversed(seen)}

@@ -23,6 +23,11 @@ class SentMessage:
     call: Call
 
     @property
+    def sender(self) -> str:
+        """Who sent it."""
+        return self.call.invoke.text("sender") or self.call.invoke.process
+
+    @property
     def acked(self) -> bool:
         """Whether the server acknowledged the message."""
         return self.call.phase is OpPhase.OK

@@ -19,24 +19,30 @@ from verifier.judges.order import judge_order
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(sends, max_size=6), st.lists(receptions, max_size=14), st.lists(reads, max_size=6))
+@given(
+    st.lists(sends, max_size=6),
+    st.lists(receptions, max_size=14),
+    st.lists(reads, max_size=6),
+    st.sampled_from([None, 0.0, 1.0, 4.0]),
+)
 def test_judges_over_arrays_agree_with_judges_over_operations(
     tmp_path_factory: pytest.TempPathFactory,
     sent: list[Send],
     seen: list[Received],
     read: list[Read],
+    quiet_s: float | None,
 ) -> None:
     """For any small history both kinds of judges give the same numbers for each user, and the same problems."""
     path = tmp_path_factory.mktemp("j") / "a.columns"
     record(path, sent, seen, read)
     readers = [ColumnReader(path)]
-    expected, expected_order = judge_delivery(operations(readers)), judge_order(operations(readers))
+    expected, expected_order = judge_delivery(operations(readers), quiet_s=quiet_s), judge_order(operations(readers))
     run = load_run(readers)
     pairs = pairs_of(run)
-    delivered, ordered = judge_columns(run, pairs, settle_s=2.0), judge_order_columns(run, pairs)
+    delivered, ordered = judge_columns(run, pairs, settle_s=2.0, quiet_s=quiet_s), judge_order_columns(run, pairs)
     assert (delivered is None, ordered is None) == (expected is None, expected_order is None)
     if delivered is not None and expected is not None:
-        report = name_delivery(readers, run, delivered, settle_s=2.0)
+        report = name_delivery(readers, run, delivered)
         assert sorted(map(str, report.problems)) == sorted(map(str, expected.problems))
         for name in ("sent", "acked", "refused", "unknown_sends", "recovered_sends", "problems_total"):
             assert getattr(report, name) == getattr(expected, name), name

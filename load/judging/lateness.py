@@ -21,7 +21,7 @@ class Lateness:
         for read, at_ns, begin, end in run.latest.values():
             begun_ns[read], size[read] = at_ns, max(0, end - begin + 1)
             self._is_latest[read] = True
-        self._quiet = begun_ns - last_progress_ns(run) >= quiet_ns
+        self._begun_at_ns, self._quiet_ns, self._progress_ns = begun_ns, quiet_ns, last_progress_ns(run)
         rows = np.flatnonzero((run.received.read != NONE) & (run.received.read < count))
         rows = rows[self._is_latest[run.received.read[rows]]]
         self._whole = self._without_holes(rows, size)
@@ -36,7 +36,9 @@ class Lateness:
         inside = inside[self._keys[at[inside]] == key[inside]]
         overtaken = np.zeros(len(message), bool)
         overtaken[inside] = self._begun_ns[at[inside]] > run.answered_ns[message[inside]]
-        found: Column = self._quiet[read] | (overtaken & self._whole[read])
+        busy_ns = np.maximum(self._progress_ns, run.answered_ns[message])
+        quiet = self._begun_at_ns[read] - busy_ns >= self._quiet_ns
+        found: Column = quiet | (overtaken & self._whole[read])
         return found
 
     def _without_holes(self, rows: Column, size: Column) -> Column:

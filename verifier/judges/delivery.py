@@ -16,8 +16,8 @@
 
 - it was *overtaken*: the read-back has a message that the same sender began to send after this one was acknowledged, and no
   hole. The queue keeps the order of a sender in a conversation, and a position that is empty may be filled later [F86].
-- the server was *quiet*: the read-back began `quiet_s` or more after the last message of the run was seen for the first time,
-  anywhere.
+- the server was *quiet*: the read-back began `quiet_s` or more after the acknowledgement, and after the last message of the run
+  was seen for the first time, anywhere.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ class _Lateness:
         """Whether the message, which this read-back lacks, cannot become readable any more."""
         begun_ns = self._begun.get((read.call.invoke.id, message.sender))
         overtaken = begun_ns is not None and begun_ns > message.call.last.monotonic_ns
-        quiet = read.call.invoke.monotonic_ns - self._progress_ns >= self._quiet_ns
+        busy_ns = max(self._progress_ns, message.call.last.monotonic_ns)
+        quiet = read.call.invoke.monotonic_ns - busy_ns >= self._quiet_ns
         return quiet or (overtaken and read.call.invoke.id in self._whole)
 
 

@@ -13,6 +13,7 @@ import typer
 
 from load.audit import read_again
 from load.config import OUT_DIR, SettingsError, Traffic
+from load.engine.patience import Patience
 from load.experiments.baseline import compare, save
 from load.experiments.capacity import search
 from load.experiments.plans import read_plan, run_plan
@@ -28,7 +29,11 @@ from verifier.model.verdict import ExitCode
 
 Settle = Annotated[float, typer.Option(min=0, help="seconds in which an acknowledged message becomes readable")]
 OutDir = Annotated[Path, typer.Option(help="directory for the JSON report")]
-SETTLE_S = Traffic().settle_s
+Quiet = Annotated[
+    float,
+    typer.Option(min=0, help="seconds without a newly readable message after which a missing one is lost, not late"),
+]
+SETTLE_S, QUIET_S, DRAIN_DEADLINE_S = Traffic().settle_s, Traffic().quiet_s, Traffic().drain_deadline_s
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -42,11 +47,12 @@ def load() -> None:
 def judge(
     journals: Annotated[list[Path], typer.Argument(help="the journals of one run, one for each worker")],
     settle_s: Settle = SETTLE_S,
+    quiet_s: Quiet = QUIET_S,
     out_dir: OutDir = OUT_DIR,
 ) -> None:
     """Judge the journals of a run: which messages were sent, delivered, lost, or are unknown."""
     try:
-        account = account_for(journals, settle_s=settle_s)
+        account = account_for(journals, settle_s=settle_s, quiet_s=quiet_s)
         report = out_dir / f"load-{account.header.run_id}.json"
         write_json(account, report)
     except (JournalError, OSError) as error:
@@ -118,6 +124,10 @@ def audit(
     profile: Annotated[str | None, typer.Option(help="stack.toml with [roles.openim]")] = None,
     host: Annotated[str | None, typer.Option(help="URL of OpenIM's REST API, if there is no profile")] = None,
     settle_s: Settle = SETTLE_S,
+    quiet_s: Quiet = QUIET_S,
+    drain_deadline_s: Annotated[
+        float, typer.Option(min=0, help="longest wait while messages become readable")
+    ] = DRAIN_DEADLINE_S,
     out_dir: OutDir = OUT_DIR,
 ) -> None:
     """Read a run's messages back again, hours later, and judge the run again: were they stored, or only cached?
@@ -134,13 +144,14 @@ def audit(
         config = config_from(options)
         api = OpenIMApi(config.api_url, secret=config.secret, admin_user_id=config.admin_user_id)
         try:
-            journals = [*journals, read_again(journals, api)]
+            patience = Patience(quiet_s=quiet_s, deadline_s=drain_deadline_s)
+            journals = [*journals, read_again(journals, api, patience)]
         finally:
             api.close()
     except (SettingsError, JournalError) as error:
         typer.echo(f"Cannot audit: {error}", err=True)
         raise typer.Exit(ExitCode.USAGE) from error
-    judge(journals, settle_s, out_dir)
+    judge(journals, settle_s, quiet_s, out_dir)
 
 
 # The command's name in earlier versions.

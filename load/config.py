@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 Transport = Literal["ws", "rest"]
@@ -37,6 +37,18 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _former_names(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        formers = {
+            extra["former"]: name
+            for name, field in cls.model_fields.items()
+            if isinstance(extra := field.json_schema_extra, dict) and isinstance(extra.get("former"), str)
+        }
+        return {formers.get(name, name): item for name, item in value.items()}
+
 
 def option(
     default: Any, description: str, *, unit: str = "", in_form: bool = False, because: str = "", **more: Any
@@ -50,9 +62,12 @@ def option(
         in_form: whether the web form shows it.
         because: why the bounds are what they are; added to the error message.
         more: bounds (`gt`, `ge`, `lt`, `le`); `flag` where it is not made from the name; `env`, an environment variable;
-            `negated` for a flag that switches the field off; `locusts` for an option that locust itself declares.
+            `negated` for a flag that switches the field off; `locusts` for an option that locust itself declares; `former`, its
+            name in earlier versions, which flags and plan files may still use.
     """
-    shown: dict[str, Any] = {name: more.pop(name) for name in ("flag", "env", "negated", "locusts") if name in more}
+    shown: dict[str, Any] = {
+        name: more.pop(name) for name in ("flag", "env", "negated", "locusts", "former") if name in more
+    }
     extra: dict[str, Any] = {"unit": unit, "in_form": in_form, "because": because, **shown}
     return Field(default, description=description, json_schema_extra=extra, **more)
 
@@ -85,7 +100,21 @@ class Traffic(Section):
     settle_s: float = option(
         2.0, "Time in which an acknowledged message becomes readable", unit="s", gt=0, in_form=True
     )
-    read_deadline_s: float = option(30.0, "Wait for the last messages at the end", unit="s", gt=0, in_form=True)
+    quiet_s: float = option(
+        30.0,
+        "At the end, time without a newly readable message after which a missing one is lost, not late",
+        unit="s",
+        gt=0,
+        in_form=True,
+    )
+    drain_deadline_s: float = option(
+        600.0,
+        "Longest wait at the end while messages become readable; what is missing then is unknown",
+        unit="s",
+        gt=0,
+        in_form=True,
+        former="read_deadline_s",
+    )
     late_most_ms: float = option(
         50.0, "Lateness of sends (p99) above which the run is inconclusive", unit="ms", gt=0, in_form=True
     )
@@ -281,7 +310,9 @@ class Option:
         else:
             text = self.kind is Path
             more |= {"type": str if text else self.kind, "default": str(OUT_DIR) if text else self.field.default}
-        parser.add_argument(self.flag, **more)
+        former = self._extra.get("former")
+        flags = [self.flag, *([f"--{str(former).replace('_', '-')}"] if former else [])]
+        parser.add_argument(*flags, **more)
 
 
 def options_of(model: type[BaseModel], section: str = "") -> Iterator[Option]:

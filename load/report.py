@@ -139,10 +139,12 @@ _HEADLINE = {
 }
 
 
-def account_for(paths: Sequence[Path], *, settle_s: float, warnings: Sequence[str] = ()) -> Account:
+def account_for(
+    paths: Sequence[Path], *, settle_s: float, quiet_s: float | None = None, warnings: Sequence[str] = ()
+) -> Account:
     """Judge the journals of one run: columns, or the JSON Lines that runs over REST wrote in earlier versions.
 
-    Raises JournalError for a journal that cannot be read, and for journals of several runs.
+    `settle_s` and `quiet_s` are those of `judge_delivery`. Raises JournalError for a journal that cannot be read, and for journals of several runs.
     """
     if not paths:
         raise JournalError("there is no journal to judge. Name the files: python -m load judge reports/out/load-RUN-*")
@@ -150,10 +152,10 @@ def account_for(paths: Sequence[Path], *, settle_s: float, warnings: Sequence[st
     if len(in_columns) > 1:
         raise JournalError("these journals have two formats, so they belong to several runs. Judge one run at a time.")
     if in_columns == {True}:
-        return _account_for_columns(paths, settle_s, tuple(warnings))
+        return _account_for_columns(paths, settle_s, quiet_s, tuple(warnings))
     readers = [JournalReader(path) for path in paths]
     _one_run(readers)
-    delivery = judge_delivery(merged(readers), settle_s=settle_s)
+    delivery = judge_delivery(merged(readers), settle_s=settle_s, quiet_s=quiet_s)
     order = judge_order(merged(readers))
     return Account(
         header=min((reader.header for reader in readers), key=lambda header: header.time_ns),
@@ -164,9 +166,11 @@ def account_for(paths: Sequence[Path], *, settle_s: float, warnings: Sequence[st
     )
 
 
-def _account_for_columns(paths: Sequence[Path], settle_s: float, warnings: tuple[str, ...]) -> Account:
+def _account_for_columns(
+    paths: Sequence[Path], settle_s: float, quiet_s: float | None, warnings: tuple[str, ...]
+) -> Account:
     _one_run([ColumnReader(path) for path in paths])
-    readers, judged = judge_run(paths, settle_s=settle_s)
+    readers, judged = judge_run(paths, settle_s=settle_s, quiet_s=quiet_s)
     # The last events of a recorder that was killed are in no journal: they can be neither confirmed nor refuted.
     killed = tuple(f"the recorder of {reader.path.name} did not finish" for reader in readers if not reader.ended)
     unsure = tuple(

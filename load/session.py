@@ -267,7 +267,7 @@ class LoadSession:
         warnings = [*self._warnings, *(one for worker in self._ended_workers.values() for one in worker["warnings"])]
         if self._aborted:
             warnings.insert(0, f"the run was aborted: {self._aborted}")
-        account = account_for(paths, settle_s=options.load.settle_s, warnings=warnings)
+        account = account_for(paths, settle_s=options.load.settle_s, quiet_s=options.load.quiet_s, warnings=warnings)
         account = replace(account, generator=self._generator)
         profile = options.target.profile
         # Once for a run: by the process that judges the whole of it.

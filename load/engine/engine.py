@@ -19,6 +19,7 @@ import uvloop
 
 from load.engine.figures import Figures
 from load.engine.outages import catch_up, outages
+from load.engine.patience import Patience
 from load.engine.plan import EnginePlan, UserPlan
 from load.engine.readback import read_all_back
 from load.engine.record import RunRecord
@@ -37,13 +38,19 @@ _HANDSHAKES: Final = 64
 
 
 class LoadEngine:
-    """One process's users, their journal and their figures. `broken`: the journal cannot be written any more, and why."""
+    """One process's users, their journal and their figures.
+
+    Attributes:
+        broken: the journal cannot be written any more, and why.
+        draining: how far the read-back at the end is; None before it.
+    """
 
     def __init__(self, plan: EnginePlan, journal: ColumnWriter) -> None:
         self.plan = plan
         self.record = RunRecord(plan, journal)
         self.users: dict[str, EngineUser] = {}
         self.broken: JournalError | None = None
+        self.draining: Patience | None = None
         self._figures = self.record.figures
         self._batches: deque[Figures] = deque(maxlen=10_000)
         self._schedule = Schedule(self._figures, self._fail)
@@ -103,14 +110,14 @@ class LoadEngine:
             found.append(self._batches.popleft())
         return found
 
-    def finish(self, *, settle_s: float, deadline_s: float) -> Future[None]:
+    def finish(self, *, settle_s: float, quiet_s: float, deadline_s: float) -> Future[None]:
         """Stop sending, wait for answers, read everything back, close. Thread-safe.
 
-        `deadline_s` is how long the read-back waits for acknowledged messages that cannot be read yet. The future
-        raises JournalError.
+        The read-back waits for acknowledged messages that cannot be read yet, while others become readable: it ends when nothing
+        did for `quiet_s`, and after `deadline_s` at the latest. `draining` shows how far it is. The future raises JournalError.
         """
         future: Future[None] = Future()
-        self._soon(self._task, self._finish(future, settle_s, deadline_s))
+        self._soon(self._task, self._finish(future, settle_s, quiet_s, deadline_s))
         return future
 
     @property
@@ -258,7 +265,7 @@ class LoadEngine:
             user.keep = False
             user.abort()
 
-    async def _finish(self, future: Future[None], settle_s: float, deadline_s: float) -> None:
+    async def _finish(self, future: Future[None], settle_s: float, quiet_s: float, deadline_s: float) -> None:
         failure: JournalError | None = None
         try:
             if self._outages is not None:
@@ -269,7 +276,8 @@ class LoadEngine:
             until_s = time.monotonic() + self.plan.ack_deadline_s + 2 * _TICK_S
             while self.record.open_sends and time.monotonic() < until_s:  # noqa: ASYNC110 - counted on the hot path
                 await asyncio.sleep(_POLL_S)
-            await read_all_back(self.record, self.users.values(), settle_s=settle_s, deadline_s=deadline_s)
+            self.draining = Patience(quiet_s=quiet_s, deadline_s=deadline_s)
+            await read_all_back(self.record, self.users.values(), self.draining, settle_s=settle_s)
             self._disconnect_all()
             await asyncio.sleep(0)
             self.record.journal.close()

@@ -6,8 +6,10 @@ import asyncio
 import itertools
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final, Literal
 
+from load.engine.patience import Patience
 from load.engine.record import RunRecord
 from load.engine.rpc import NOTHING_YET, ConnectionLost
 from load.engine.user import EngineUser
@@ -25,17 +27,18 @@ Reading = tuple[EngineUser, str]
 
 
 async def read_all_back(
-    record: RunRecord, users: Collection[EngineUser], *, settle_s: float, deadline_s: float
+    record: RunRecord, users: Collection[EngineUser], patience: Patience, *, settle_s: float
 ) -> None:
-    """Wait `settle_s`; read as every member, and again what is acknowledged and missing, for up to `deadline_s`.
+    """Wait `settle_s`, then while messages become readable; read as every member, and again what is missing.
 
-    A read position that is taken and empty may be filled later: marking as read drops OpenIM's copy of messages that
-    its database does not hold yet [F86]. A user without a connection has until the deadline to reconnect; without it
-    its read fails and proves nothing.
+    It ends when everything that was acknowledged is read, when a reading that began in a quiet server still lacks it, or at the
+    deadline. A read position that is taken and empty may be filled later: marking as read drops OpenIM's copy of messages that
+    its database does not hold yet [F86]. A user without a connection has until the deadline to reconnect; without it its read
+    fails and proves nothing. At the end every connection has received a frame `settle_s` after the last message, so that a push
+    that is missing there is known to be missing.
     """
     await asyncio.sleep(settle_s + 0.05)
-    until_s = time.monotonic() + deadline_s
-    await _wait_until_readable(record, users, until_s)
+    await _drain(record, users, patience)
     # A conversation without a beginning has no message of this run: none of its members was ever ready.
     left: list[Reading] = [
         (user, target.conversation)
@@ -43,53 +46,86 @@ async def read_all_back(
         for target in user.plan.targets
         if target.conversation in record.begin
     ]
+    most: dict[str, int] = {}
     pause_s, limit = _POLL_S, asyncio.Semaphore(_CONCURRENT_READS)
     for attempt in itertools.count(1):
-        found = await asyncio.gather(*(_try(record, reading, limit, until_s) for reading in left))
-        over = time.monotonic() >= until_s
+        began_s = time.monotonic()
+        found = await asyncio.gather(*(_try(record, reading, limit, patience, most) for reading in left))
+        _note_pushes(record, patience)
         left = [
             reading
             for reading, outcome in zip(left, found, strict=True)
-            if (outcome == "short" and not over) or (outcome == "failed" and (not over or attempt < _ATTEMPTS_MIN))
+            if (outcome == "short" and not patience.over and not patience.is_quiet(began_s))
+            or (outcome == "failed" and (not patience.over or attempt < _ATTEMPTS_MIN))
         ]
         if not left:
-            return
-        await asyncio.sleep(pause_s)
+            break
+        await asyncio.sleep(patience.pause_s(pause_s))
         pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+    await _await_pushes(record, users, settle_s)
 
 
 async def _try(
-    record: RunRecord, reading: Reading, limit: asyncio.Semaphore, until_s: float
+    record: RunRecord, reading: Reading, limit: asyncio.Semaphore, patience: Patience, most: dict[str, int]
 ) -> Literal["complete", "short", "failed"]:
     user, conversation = reading
     async with limit:
-        while not user.ready and not user.finished and time.monotonic() < until_s:  # noqa: ASYNC110 - rare
+        while not user.ready and not user.finished and not patience.over:  # noqa: ASYNC110 - rare
             await asyncio.sleep(_POLL_S)
         try:
             found = await read_once(record, user, conversation)
         except ConnectionLost:
             # Recorded in the journal; another attempt may succeed on the next connection.
             return "failed"
+    if found > most.get(conversation, 0):
+        most[conversation] = found
+        patience.progressed()
     return "complete" if found >= record.acked_in(conversation) else "short"
 
 
-async def _wait_until_readable(record: RunRecord, users: Collection[EngineUser], until_s: float) -> None:
+async def _drain(record: RunRecord, users: Collection[EngineUser], patience: Patience) -> None:
+    """Wait until every acknowledged message has a position, while positions are taken."""
     readers: dict[str, EngineUser] = {}
     for user in users:
         if user.ready:
             readers.update({target.conversation: user for target in user.plan.targets})
-    short = {name: acked for name in readers if (acked := record.acked_in(name))}
-    while short and time.monotonic() < until_s:
-        for name in list(short):
-            user = readers[name]
+    acked = {name: count for name in readers if (count := record.acked_in(name))}
+    taken = dict.fromkeys(acked, 0)
+    short, pause_s = list(acked), _POLL_S
+    while short and not patience.over:
+        for name in short:
             try:
-                newest = (await user.rpc.positions([name])).get(name, NOTHING_YET).newest
+                newest = (await readers[name].rpc.positions([name])).get(name, NOTHING_YET).newest
             except ConnectionLost:
                 newest = 1 << 62  # do not wait: the read itself fails or succeeds
-            if newest >= record.begin[name] - 1 + short[name]:
-                del short[name]
-        if short:
-            await asyncio.sleep(_POLL_S)
+            taken[name] = min(newest - record.begin[name] + 1, acked[name])
+        _note_pushes(record, patience)
+        patience.count(sum(taken.values()), sum(acked.values()))
+        short = [name for name in short if taken[name] < acked[name]]
+        if not short or patience.is_quiet():
+            return
+        await asyncio.sleep(patience.pause_s(pause_s))
+        pause_s = min(2 * pause_s, _PAUSE_MAX_S)
+
+
+def _note_pushes(record: RunRecord, patience: Patience) -> None:
+    if record.pushed_ns:
+        patience.progressed(record.pushed_ns / 1e9)
+
+
+async def _await_pushes(record: RunRecord, users: Collection[EngineUser], settle_s: float) -> None:
+    """Wait until pushes of the newest messages are due, and let every connection receive a frame after that."""
+    await asyncio.sleep(settle_s + 0.05)
+    limit = asyncio.Semaphore(_CONCURRENT_READS)
+
+    async def ask(user: EngineUser, conversation: str) -> None:
+        async with limit:
+            with suppress(ConnectionLost):
+                await user.rpc.positions([conversation])
+
+    await asyncio.gather(
+        *(ask(user, user.plan.targets[0].conversation) for user in users if user.ready and user.plan.targets)
+    )
 
 
 async def read_once(record: RunRecord, user: EngineUser, conversation: str) -> int:

@@ -17,6 +17,7 @@ class RunRecord:
         begin: for each conversation, the first seq that can be the run's.
         lane_acked: acknowledged sends by lane; `lanes_of` holds the lanes of each conversation.
         unsure: the numbers of messages whose sends were not answered clearly.
+        pushed_ns: when a message of the run was last pushed.
         number_base: a message's number is this, with its count in the lower bits.
         wall_ns: turns the journal's monotonic time into Unix time.
     """
@@ -31,6 +32,7 @@ class RunRecord:
         self.lane_acked: list[int] = []
         self.lanes_of: dict[str, list[int]] = {}
         self.unsure: set[int] = set()
+        self.pushed_ns = 0
         self.number_base = plan.worker << WORKER_SHIFT
         self.ack_deadline_ns = round(plan.ack_deadline_s * 1e9)
         self.wall_ns = journal.header.time_ns - journal.header.monotonic_ns

@@ -197,6 +197,7 @@ class EngineUser(LoadConnection):
     def received(self, number: int, seq: int, message_id: int, due_ns: int, altered: bool) -> None:
         """A message of the run was pushed."""
         now_ns, figures = self._received_ns, self._figures
+        self._record.pushed_ns = now_ns
         self._journal.event(Kind.PUSHED, now_ns, self._connection, number, OK, altered, seq, message_id)
         figures.pushes += 1
         if seq > self.newest_seq:

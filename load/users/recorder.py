@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-import httpx
-
-from fixtures.clients.openim_calls import OpenIMError
-from load.journal.layout import INFO, OK, REST, SUFFIX, Kind, code_of, id_number, message_number, phase_number
+from load.engine.patience import Patience
+from load.journal.layout import REST, SUFFIX, Kind, code_of, id_number, message_number, phase_number
 from load.journal.writer import ColumnWriter
 from load.users.openim import OpenIMApi, Stored
+from load.users.readback import Chat, Sleep, read_until_quiet
 from verifier.judges.operation import OpPhase
 from verifier.judges.recorder import digest
 
-_POLL_S: Final = 0.25
 COPIES: Final = ">"
 """The end of a marker that the copies of one message to several receivers share."""
 
@@ -62,6 +61,8 @@ class RunRecorder:
         self._journal = ColumnWriter(path, run_id=run_id, stack=stack, worker=worker, digest=self._digest, channel=REST)
         self._sent = 0
         self._conversations: dict[str, Conversation] = {}
+        self._unsure: set[int] = set()
+        self.draining: Patience | None = None
 
     def open_conversation(
         self, conversation_id: str, members: tuple[str, str], newest_seq: int, *, copy: int = 0
@@ -97,6 +98,8 @@ class RunRecorder:
         """Record the server's answer. Raises JournalError."""
         if phase is OpPhase.OK:
             conversation.acked += 1
+        else:
+            self._unsure.add(number)
         self._journal.event(
             Kind.ACK,
             time.monotonic_ns(),
@@ -109,30 +112,27 @@ class RunRecorder:
         self._journal.flush()
 
     def read_all_back(
-        self, api: OpenIMApi, *, settle_s: float, deadline_s: float, sleep: Callable[[float], None] = time.sleep
+        self, api: OpenIMApi, *, settle_s: float, quiet_s: float, deadline_s: float, sleep: Sleep = time.sleep
     ) -> None:
         """Wait `settle_s`, then read every conversation as each of its members. Raises JournalError.
 
-        Waits up to `deadline_s` more, in total, for acknowledged messages that cannot be read yet.
+        See `read_until_quiet`; `draining` shows how far it is.
         """
         sleep(settle_s)
-        until_s = time.monotonic() + deadline_s
-        for conversation in self._conversations.values():
-            while self._newest(api, conversation) < conversation.begin - 1 + conversation.acked:
-                if time.monotonic() >= until_s:
-                    break
-                sleep(_POLL_S)
-            for member in conversation.members:
-                read_back(
-                    self._journal,
-                    api,
-                    member,
-                    conversation.id,
-                    conversation.members,
-                    begin=conversation.begin,
-                    text_digest=self._digest,
-                    number_of=lambda stored, chat=conversation: self._number_of(stored, chat),  # type: ignore[misc]
-                )
+        chats = [
+            Chat(
+                id=one.id,
+                members=one.members,
+                begin=one.begin,
+                acked=one.acked,
+                unsure=self._unsure,
+                number_of=partial(self._number_of, conversation=one),
+                text_digest=self._digest,
+            )
+            for one in self._conversations.values()
+        ]
+        self.draining = Patience(quiet_s=quiet_s, deadline_s=deadline_s)
+        read_until_quiet(self._journal, api, chats, self.draining, sleep=sleep)
 
     def close(self) -> None:
         """Finish the journal. Raises JournalError."""
@@ -150,46 +150,3 @@ class RunRecorder:
         copy = conversation.copy if count.endswith(COPIES) else 0
         count = count.removesuffix(COPIES)
         return message_number(int(worker), int(count) + copy) if worker.isdecimal() and count.isdecimal() else None
-
-    def _newest(self, api: OpenIMApi, conversation: Conversation) -> int:
-        try:
-            return api.max_seq(conversation.members[0], conversation.id)
-        except (OpenIMError, httpx.HTTPError):
-            # The read that follows fails, too, and is recorded.
-            return conversation.begin - 1
-
-
-def read_back(
-    journal: ColumnWriter,
-    api: OpenIMApi,
-    member: str,
-    conversation: str,
-    members: Sequence[str],
-    *,
-    begin: int,
-    text_digest: str,
-    number_of: Callable[[Stored], int | None],
-    position: bool = False,
-) -> None:
-    """Record everything from seq `begin` on that a member can read in a conversation. Raises JournalError.
-
-    `number_of` returns a message's number, and None for a message that is not the run's. With `position` the member's
-    read position is recorded, too. A read that fails is recorded as failed: it proves nothing.
-    """
-    chat, user, read = journal.conversation(conversation, members), journal.user(member), journal.next_read()
-    journal.event(Kind.READ, time.monotonic_ns(), user, read, a=chat)
-    try:
-        if position:
-            asked_ns = time.monotonic_ns()
-            journal.event(Kind.POSITION, asked_ns, user, chat, a=api.read_seq(member, conversation))
-        newest = api.max_seq(member, conversation)
-        for stored in api.pull(member, conversation, begin=begin, end=newest):
-            if (number := number_of(stored)) is not None:
-                altered = int(digest(stored.text) != text_digest)
-                message_id = id_number(stored.message_id)
-                journal.event(Kind.PULLED, time.monotonic_ns(), read, number, OK, altered, stored.seq, message_id)
-    except (OpenIMError, httpx.HTTPError):
-        journal.event(Kind.READ_END, time.monotonic_ns(), user, read, INFO)
-    else:
-        journal.event(Kind.READ_END, time.monotonic_ns(), user, read, OK, 1, begin, max(newest, 0))
-    journal.flush()

@@ -49,7 +49,9 @@ class RestRun:
         """Read everything back and close the journal. Raises JournalError."""
         traffic = self.config.traffic
         try:
-            self.recorder.read_all_back(self.api, settle_s=traffic.settle_s, deadline_s=traffic.read_deadline_s)
+            self.recorder.read_all_back(
+                self.api, settle_s=traffic.settle_s, quiet_s=traffic.quiet_s, deadline_s=traffic.drain_deadline_s
+            )
             self.recorder.close()
         finally:
             self.api.close()

@@ -32,6 +32,7 @@ _READY_WITHIN_S: Final = 30.0
 _POLL_S: Final = 0.1
 _IDLE_S: Final = 1.0
 _FINISH_MAX_S: Final = 600
+_REPORT_EVERY_S: Final = 5.0
 _IN_GROUPS: Final = 500_000
 """The number of the first canary in a group, where others are in pairs."""
 _log = logging.getLogger(__name__)
@@ -124,12 +125,24 @@ class WebSocketRun:
                 self._signed_in |= dict(zip(new, found, strict=True))
         return [self._signed_in[phone] for phone in phones]
 
+    def _report_draining(self) -> None:
+        while True:
+            gevent.sleep(_REPORT_EVERY_S)
+            if self.engine.draining is not None:
+                _log.info("%s", self.engine.draining)
+
     def finish(self) -> None:
         """Read everything back and close the journal. Raises JournalError and TimeoutError."""
         traffic = self.config.traffic
-        limit_s = traffic.settle_s + traffic.read_deadline_s + _FINISH_MAX_S
-        finished = self.engine.finish(settle_s=traffic.settle_s, deadline_s=traffic.read_deadline_s)
-        wait_for(finished, gevent.sleep, limit_s)
+        limit_s = traffic.settle_s + traffic.quiet_s + traffic.drain_deadline_s + _FINISH_MAX_S
+        finished = self.engine.finish(
+            settle_s=traffic.settle_s, quiet_s=traffic.quiet_s, deadline_s=traffic.drain_deadline_s
+        )
+        reporting = gevent.spawn(self._report_draining)
+        try:
+            wait_for(finished, gevent.sleep, limit_s)
+        finally:
+            reporting.kill()
         self.api.close()
         if self.receipts is not None:
             self.receipts.close()

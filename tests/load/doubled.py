@@ -125,11 +125,11 @@ class Drive:
         target = Target(peer=Peer(SINGLE, peer), conversation=conversation_id(user, peer), members=sorted((user, peer)))
         return UserPlan(user_id=user, address=lambda: (url, {}), targets=[target], due_s=due_s)
 
-    def judge(self, *, deadline_s: float = 0.2) -> Judged:
+    def judge(self, *, deadline_s: float = 5, quiet_s: float = 0.5) -> Judged:
         """End the run and judge it."""
-        wait_for(self.engine.finish(settle_s=0.3, deadline_s=deadline_s), time.sleep, 30)
+        wait_for(self.engine.finish(settle_s=0.3, quiet_s=quiet_s, deadline_s=deadline_s), time.sleep, 30)
         assert self.engine.broken is None
-        return judge_run([self.path], settle_s=0.3)[1]
+        return judge_run([self.path], settle_s=0.3, quiet_s=quiet_s)[1]
 
 
 def poisson(rate_per_s: float, seconds: float, *, after_s: float = 0.0) -> Callable[[random.Random], Iterator[float]]:
@@ -145,7 +145,7 @@ def poisson(rate_per_s: float, seconds: float, *, after_s: float = 0.0) -> Calla
 
 
 def run_load(
-    double: Double, directory: Path, load: str, *, read_deadline_s: float = 1, transport: str = "ws"
+    double: Double, directory: Path, load: str, *, drain_deadline_s: float = 20, transport: str = "ws"
 ) -> tuple[ExitCode, dict[str, Any]]:
     """Run a plan with these lines in [load]; returns its exit code and its report."""
     plan = directory / "plan.toml"
@@ -159,7 +159,8 @@ def run_load(
         [load]
         settle_s = 0.5
         late_most_ms = 2000
-        read_deadline_s = {read_deadline_s}
+        quiet_s = 0.5
+        drain_deadline_s = {drain_deadline_s}
         {load}
         """
     )

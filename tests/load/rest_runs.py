@@ -36,7 +36,9 @@ def recorded(path: Path, *, sends: int, stored: list[Stored], broken: bool = Fal
     for _ in range(sends):
         _, (number,) = recorder.begin_send("a", [conversation], late_s=0.001)
         recorder.end_send("a", conversation, number, OpPhase.OK, message_id=f"{number:032x}", err_code=0)
-    recorder.read_all_back(StoredMessages(stored, broken=broken), settle_s=0, deadline_s=0, sleep=lambda _: None)
+    recorder.read_all_back(
+        StoredMessages(stored, broken=broken), settle_s=0, quiet_s=0, deadline_s=0, sleep=lambda _: None
+    )
     recorder.close()
     return path
 

@@ -114,7 +114,9 @@ def _locust(host: str, out: Path, *more: str, file_bytes_max: int | None = None)
         "10",
         "--settle-s",
         "0.3",
-        "--read-deadline-s",
+        "--quiet-s",
+        "0.5",
+        "--drain-deadline-s",
         "1",
         "--out-dir",
         str(out),
@@ -212,7 +214,7 @@ def test_workers_share_a_run_and_no_conversation(tmp_path: Path) -> None:
         _, log = run.communicate(timeout=60)
     journals = sorted(tmp_path.glob("load-*.columns"))
     assert len(journals) == 2, log
-    account = account_for(journals, settle_s=0.3)
+    account = account_for(journals, settle_s=0.3, quiet_s=0.5)
     assert account.exit_code == 0, log
     assert account.delivery is not None
     # Three users a worker are one whole pair and half of another.

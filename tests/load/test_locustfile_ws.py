@@ -30,7 +30,20 @@ JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 def _locust(double: Double, out: Path, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "locust", "-f", "load/locustfile.py", "--transport", "ws", "--headless"]
     command += ["--host", double.api_url, "--ws-url", double.ws_url, "--out-dir", str(out), "--only-summary"]
-    command += ["-u", "8", "-r", "50", "--rate", "20", "--settle-s", "0.4", "--read-deadline-s", "0.5"]
+    command += [
+        "-u",
+        "8",
+        "-r",
+        "50",
+        "--rate",
+        "20",
+        "--settle-s",
+        "0.4",
+        "--quiet-s",
+        "0.5",
+        "--drain-deadline-s",
+        "10",
+    ]
     # Tests share their machine, so lateness says nothing here.
     command += ["--late-most-ms", "5000", *more]
     return subprocess.Popen(
@@ -86,7 +99,7 @@ def test_two_workers_give_the_totals_of_their_journals(tmp_path: Path, double: D
         _, log = run.communicate(timeout=60)
     journals = sorted(tmp_path.glob("load-*.columns"))
     assert len(journals) == 2, log
-    account = account_for(journals, settle_s=0.4)
+    account = account_for(journals, settle_s=0.4, quiet_s=0.5)
     assert account.exit_code == 0, log
     assert account.delivery is not None
     assert account.pushes is not None
@@ -120,11 +133,11 @@ def test_a_worker_that_is_killed_leaves_its_open_operations_unknown(tmp_path: Pa
         assert sum(map(len, reader.batches())) > 0
         ended.append(reader.ended)
     assert sorted(ended) == [False, True], log
-    account = account_for(journals, settle_s=0.4)
+    account = account_for(journals, settle_s=0.4, quiet_s=0.5)
     assert account.exit_code is ExitCode.INCONCLUSIVE
     assert [judgement.problems_total for judgement in account.judgements.values()] == [0] * 3
     (survivor,) = [path for path, done in zip(journals, ended, strict=True) if done]
-    alone = account_for([survivor], settle_s=0.4)
+    alone = account_for([survivor], settle_s=0.4, quiet_s=0.5)
     assert alone.delivery is not None
     assert account.delivery is not None
     assert alone.delivery.judgement.verdict is Verdict.HOLDS

@@ -17,7 +17,7 @@ def test_a_storm_of_read_receipts_loses_nothing(tmp_path: Path, double: Double) 
     """Marks drop cached copies that the database does not have yet [F86]: a message that is empty is read again, and not called lost."""
     double.faults(databaseLagMs=1500)
     code, report = run_load(
-        double, tmp_path, "users = 10\nduration_s = 5\nrate = 20\nreceipts_every_s = 0.2", read_deadline_s=10
+        double, tmp_path, "users = 10\nduration_s = 5\nrate = 20\nreceipts_every_s = 0.2", drain_deadline_s=10
     )
     assert code is ExitCode.HOLDS
     assert report["judgements"]["receipts"]["verdict"] == "holds"

@@ -44,7 +44,7 @@ def test_copies_of_a_batch_share_a_marker_and_have_numbers_of_their_own(tmp_path
     for chat, number in zip(chats, numbers, strict=True):
         recorder.end_send("a", chat, number, OpPhase.OK, message_id="", err_code=0)
     one_copy = StoredMessages([Stored(1, "", TEXT, marker)])
-    recorder.read_all_back(one_copy, settle_s=0, deadline_s=0, sleep=lambda _: None)
+    recorder.read_all_back(one_copy, settle_s=0, quiet_s=0, deadline_s=0, sleep=lambda _: None)
     recorder.close()
     account = account_for([recorder.path], settle_s=0)
     assert account.exit_code is ExitCode.HOLDS

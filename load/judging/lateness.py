@@ -7,7 +7,7 @@ import numpy as np
 from load.journal.layout import NO_SEQ, Column
 from load.judging.run_data import NONE, RunData
 
-_NEVER = np.iinfo(np.int64).max
+NEVER = np.iinfo(np.int64).max
 
 
 class Lateness:
@@ -70,7 +70,29 @@ class Lateness:
 
 def last_progress_ns(run: RunData) -> int:
     """When a message of the run was last seen for the first time, by anybody; 0 if none was seen."""
-    first_ns = np.full(len(run.phase), _NEVER, np.int64)
-    np.minimum.at(first_ns, run.received.message, run.received.at_ns)
-    seen = (run.phase > 0) & (first_ns != _NEVER)
+    first_ns = first_seen_ns(run)
+    seen = (run.phase > 0) & (first_ns != NEVER)
     return int(first_ns[seen].max()) if seen.any() else 0
+
+
+def first_seen_ns(run: RunData) -> Column:
+    """When each message was first seen, by anybody; NEVER if it was not."""
+    first_ns = np.full(len(run.phase), NEVER, np.int64)
+    np.minimum.at(first_ns, run.received.message, run.received.at_ns)
+    return first_ns
+
+
+def readable_since_ns(run: RunData) -> Column:
+    """The latest time at which each message became readable: when it, or a later one of its conversation, was first seen."""
+    since_ns, received = first_seen_ns(run), run.received
+    rows = np.flatnonzero((received.seq != NO_SEQ) & (run.phase[received.message] > 0))
+    if not len(rows):
+        return since_ns
+    message, seq = received.message[rows], received.seq[rows]
+    order = np.lexsort((-seq, run.conversation[message]))
+    message = message[order]
+    conversation = run.conversation[message]
+    starts = np.flatnonzero(np.append(True, conversation[1:] != conversation[:-1]))
+    for part in np.split(message, starts[1:]):
+        since_ns[part] = np.minimum.accumulate(since_ns[part])
+    return since_ns

@@ -4,8 +4,9 @@ The delivery judge judges what is stored. A message can be stored and never push
 a later one. The rules are conservative, so that nothing uncertain is reported:
 
 - **not pushed**: acknowledged, read back by its receiver, and not pushed on a connection of the receiver that was warm
-  (`warm_up_s` old) when the send began, and received a frame at least `settle_s` after the acknowledgement. A silent
-  connection counts up to its last received frame.
+  (`warm_up_s` old) when the send began, and received a frame at least `settle_s` after the message was readable. A silent
+  connection counts up to its last received frame. A message is readable when somebody first sees it, or sees a later one of
+  the conversation: a server may store long after it has acknowledged, when the connection is closed.
 - **pushed twice**: one seq came twice over one connection. A message with two seqs is stored twice, which the delivery
   judge reports.
 - **pushed out of order**: a message came over a connection after one of the same conversation with a higher seq.
@@ -20,6 +21,7 @@ import numpy as np
 
 from load.journal.layout import NO_SEQ, OK, Column, marker_of
 from load.judging.delivery import Delivered
+from load.judging.lateness import readable_since_ns
 from load.judging.run_data import NONE, RunData
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
 from verifier.model.invariant import Problem
@@ -115,11 +117,13 @@ def _missing(
     came = np.unique(message.astype(np.int64) * width + connection)
     stored, owner = delivered.stored
     missing_messages, missing_connections, due, received = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0, 0
+    readable_ns = readable_since_ns(run)
     by_user = np.argsort(owner, kind="stable")
     start = np.searchsorted(owner[by_user], np.arange(len(run.users) + 1))
     for number, (user, since_ns, received_ns) in sorted(run.connections.items()):
         mine = stored[by_user[start[user] : start[user + 1]]]
-        up = (run.begun_ns[mine] >= since_ns + warm_ns) & (run.answered_ns[mine] <= received_ns - settle_ns)
+        since_readable_ns = np.maximum(run.answered_ns[mine], readable_ns[mine])
+        up = (run.begun_ns[mine] >= since_ns + warm_ns) & (since_readable_ns <= received_ns - settle_ns)
         # The connections of a recorder that was killed have no end: until when they were up is unknown.
         up &= (run.phase[mine] == OK) & (received_ns != np.iinfo(np.int64).max)
         mine = mine[up]

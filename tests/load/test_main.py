@@ -20,7 +20,9 @@ def test_the_judge_command_and_its_exit_codes(
     bad = recorded(tmp_path / "b.columns", sends=1, stored=[])
     codes = []
     for arguments in ([str(good)], [str(bad)], [], [str(tmp_path / "absent")], ["--nonsense"]):
-        monkeypatch.setattr("sys.argv", ["load", "judge", *arguments, "--out-dir", str(tmp_path), "--settle-s", "0"])
+        monkeypatch.setattr(
+            "sys.argv", ["load", "judge", *arguments, "--out-dir", str(tmp_path), "--settle-s", "0", "--quiet-s", "0"]
+        )
         codes.append(run_command(app))
     assert codes == [0, 1, 3, 3, 3]
     assert "every acknowledged message is accounted for" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from typing import Any
 from load.journal.reader import ColumnReader, is_columns
 from load.judging.account import judge_run
 from load.post_run_checks import PostRunVerdict
-from load.results import LoadResult
+from load.results import BacklogResult, LoadResult
 from verifier.judges.delivery import DeliveryReport, DeliveryTally, judge_delivery
 from verifier.judges.journal import Header, JournalError
 from verifier.judges.journal_reader import JournalReader, merged
@@ -44,6 +44,7 @@ class Account:
     warnings: tuple[str, ...] = ()
     latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     timeline: Mapping[str, Any] = field(default_factory=dict)
+    backlog: BacklogResult | None = None
     generator: str = ""
     after: PostRunVerdict | None = None
 
@@ -96,6 +97,7 @@ class Account:
             "doubts": list(self.warnings),
             "latency_ms": {name: dict(found) for name, found in self.latency_ms.items()},
             "timeline": dict(self.timeline),
+            "backlog": self.backlog,
             "generator": self.generator,
             "after": self.after.to_json() if self.after else None,
         }
@@ -115,6 +117,8 @@ class Account:
                 f"{report.count('lost')} lost, {report.count('unknown')} unknown; {report.count('duplicated')} duplicated, "
                 f"{report.count('altered')} altered, {report.count('unexpected')} unexpected"
             )
+        if self.backlog is not None:
+            lines.append(f"  {self.backlog.to_text()}")
         for name, judgement in self.judgements.items():
             lines.append(f"  {name}: {judgement.verdict.value} ({judgement.coverage})")
             if judgement.reason:
@@ -190,6 +194,7 @@ def _account_for_columns(
         warnings=(*warnings, *killed, *unsure),
         latency_ms=judged.latency_ms,
         timeline=judged.timeline,
+        backlog=judged.backlog,
     )
 
 

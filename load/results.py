@@ -75,10 +75,44 @@ class Timeline(_Document):
     refused: tuple[int, ...]
     pushed: tuple[int, ...]
     lost: tuple[int, ...]
+    readable: tuple[int, ...] = ()
     unanswered: int = 0
     send_ms: dict[str, tuple[float | None, ...]]
     push_ms: dict[str, tuple[float | None, ...]]
     losses: tuple[LossRow, ...] = ()
+
+
+class BacklogResult(_Document):
+    """How far the server stored behind its acknowledgements.
+
+    `unstored_most` messages were acknowledged and not yet readable at the same time, `unstored_at_end` when sending ended;
+    `unreadable` never became readable and are not known to be lost. `drain_s` is the time from the last send until the last message
+    was readable (None: not all of them were), at `drained_per_s`. `growth_per_s` is how fast the backlog grew while messages were
+    sent, with half the width of its 95 % interval.
+    """
+
+    unstored_most: int
+    unstored_at_end: int
+    unreadable: int = 0
+    drain_s: float | None = None
+    drained_per_s: float | None = None
+    growth_per_s: float | None = None
+    growth_error_per_s: float | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether the backlog surely grew."""
+        if self.growth_per_s is None or self.growth_error_per_s is None:
+            return False
+        return self.growth_per_s - self.growth_error_per_s > 0
+
+    def to_text(self) -> str:
+        """One line for a terminal."""
+        text = f"acknowledged and not yet readable: at most {self.unstored_most} messages, {self.unstored_at_end} when sending ended"
+        if self.unreadable:
+            text += f"; {self.unreadable} were not readable at the end"
+            return text + (f", {self.drained_per_s:.0f} per second became readable" if self.drained_per_s else "")
+        return text + (f"; all were readable {self.drain_s:.1f} s later" if self.drain_s is not None else "")
 
 
 class LoadResult(_Document):
@@ -96,6 +130,7 @@ class LoadResult(_Document):
     doubts: tuple[str, ...] = ()
     latency_ms: dict[str, dict[str, float]] = {}
     timeline: Timeline | None = None
+    backlog: BacklogResult | None = None
     generator: str = ""
     after: AfterResult | None = None
 

@@ -62,12 +62,17 @@ class Thresholds(Section):
     sent_least: int | None = None
     refused_most: int | None = None
     unknown_most: int | None = None
+    unstored_most: int | None = None
+    drain_most_s: float | None = None
 
     def broken_by(self, report: Mapping[str, Any]) -> list[str]:
         """The thresholds that this report does not reach. A number that is missing in the report does not reach one."""
         delivery = report.get("delivery") or {}
         latency = report.get("latency_ms") or {}
+        backlog = report.get("backlog") or {}
         found: dict[str, float | None] = {
+            "unstored_most": backlog.get("unstored_most"),
+            "drain_most_s": backlog.get("drain_s"),
             "sent_least": delivery.get("sent"),
             "refused_most": delivery.get("refused"),
             "unknown_most": delivery.get("unknown_sends"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from load.journal.reader import ColumnReader
+from load.judging.backlog import backlog_of
 from load.judging.delivery import judge_columns
 from load.judging.groups import pairs_of
 from load.judging.latency import in_ms, latencies
@@ -17,6 +18,7 @@ from load.judging.order import judge_order_columns
 from load.judging.pushes import judge_pushes
 from load.judging.receipts import judge_receipts
 from load.judging.timeline import timeline
+from load.results import BacklogResult
 from verifier.judges.delivery import DeliveryReport
 from verifier.judges.judgement import JournalJudgement
 
@@ -32,6 +34,7 @@ class Judged:
     notes: tuple[str, ...]
     latency_ms: dict[str, dict[str, float]]
     timeline: dict[str, Any]
+    backlog: BacklogResult | None
 
 
 def judge_run(
@@ -60,4 +63,5 @@ def judge_run(
         notes=tuple(notes),
         latency_ms=in_ms(latencies(run)),
         timeline=timeline(run, delivered) if delivered else {},
+        backlog=backlog_of(run, delivered.lost[0]) if delivered else None,
     )

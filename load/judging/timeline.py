@@ -9,6 +9,7 @@ import numpy as np
 
 from load.journal.layout import FAIL, INFO, OK, Column
 from load.judging.delivery import Delivered
+from load.judging.lateness import NEVER, readable_since_ns
 from load.judging.run_data import NONE, RunData
 
 POINTS_MAX: Final = 300
@@ -23,7 +24,7 @@ _PER_DECADE: Final = 100
 def timeline(run: RunData, delivered: Delivered) -> dict[str, Any]:
     """Counts and percentiles in ms of each step (None for a step without values), and the losses by conversation.
 
-    `due`, `sent` and `lost` are counted at the time of the send, `acked`, `refused` and `pushed` at their own times.
+    `due`, `sent` and `lost` are counted at the time of the send, `acked`, `refused`, `pushed` and `readable` at their own times.
     `losses` has a row for each of the conversations with most losses. Percentiles come from a histogram and are exact to
     3 %.
     """
@@ -35,7 +36,11 @@ def timeline(run: RunData, delivered: Delivered) -> dict[str, Any]:
         (int(run.received.at_ns[part][_pushed(run, part)].max(initial=0)) for part in _parts(len(run.received))),
         default=0,
     )
-    last_ns = max(int(run.begun_ns[sent].max()), int(run.answered_ns[sent].max()), pushed_ns)
+    readable_ns = readable_since_ns(run)
+    came_ns = readable_ns[sent & (readable_ns != NEVER)]
+    last_ns = max(
+        int(run.begun_ns[sent].max()), int(run.answered_ns[sent].max()), pushed_ns, int(came_ns.max(initial=0))
+    )
     step_s = next((step for step in STEPS_S if (last_ns - began_ns) / 1e9 < step * POINTS_MAX), STEPS_S[-1])
     steps = _Steps(began_ns, step_s, int((last_ns - began_ns) // (step_s * 10**9)) + 1)
     counts = {name: np.zeros(steps.number, np.int64) for name in ("due", "sent", "acked", "refused", "pushed", "lost")}
@@ -55,6 +60,7 @@ def timeline(run: RunData, delivered: Delivered) -> dict[str, Any]:
         at_ns = run.received.at_ns[part][pushed]
         counts["pushed"] += steps.count(at_ns)
         steps.spread(latency["push"], at_ns, at_ns - run.due_ns[run.received.message[part][pushed]])
+    counts["readable"] = steps.count(came_ns)
     lost = np.unique(delivered.lost[0])
     counts["lost"] += steps.count(run.begun_ns[lost])
     return {

@@ -165,9 +165,15 @@ class AbortLimits(Section):
         None, "Limit: 99th percentile of the answer times of each second", unit="ms", gt=0, in_form=True
     )
     backlog_most: float | None = option(None, "Limit: messages that are due and wait", ge=0, in_form=True)
+    push_lag_ms: float | None = option(
+        None, "Limit: 99th percentile of the times from due to pushed, of each second", unit="ms", gt=0, in_form=True
+    )
+    unstored_most: float | None = option(
+        None, "Limit: messages that are acknowledged and not yet readable, of one process", ge=0, in_form=True
+    )
 
     def __bool__(self) -> bool:
-        return any(limit is not None for limit in (self.error_share_most, self.send_p99_ms, self.backlog_most))
+        return any(value is not None for name, value in self if name != "after_s")
 
 
 class After(Section):

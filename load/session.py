@@ -133,7 +133,7 @@ class LoadSession:
             self.latencies,
             lambda: self._broken(run),
             GeneratorHealth(late_most_ms=config.traffic.late_most_ms),
-            AbortMonitor(config.options.abort),
+            AbortMonitor(config.options.abort, unstored=lambda: run.engine.unstored),
             self.abort,
         )
         if isinstance(runner := self.environment.runner, WorkerRunner):

@@ -121,6 +121,18 @@ class LoadEngine:
         return future
 
     @property
+    def unstored(self) -> int:
+        """How many acknowledged messages are not known to be readable: no push of them or of a later one came. Thread-safe."""
+        newest: dict[str, int] = {}
+        for user in tuple(self.users.values()):
+            if user.plan.targets:
+                name = user.plan.targets[0].conversation
+                newest[name] = max(newest.get(name, 0), user.newest_seq)
+        record = self.record
+        readable = {name: max(0, seq - record.begin.get(name, seq + 1) + 1) for name, seq in newest.items()}
+        return sum(max(0, record.acked_in(name) - count) for name, count in readable.items())
+
+    @property
     def backlog(self) -> int:
         """How many due messages wait, over all users. Thread-safe."""
         return sum(user.backlog for user in tuple(self.users.values()))

@@ -23,13 +23,20 @@ class _Window:
     failed: int = 0
     backlog: int = 0
     ack_ns: array[int] = field(default_factory=lambda: array("q"))
+    push_ns: array[int] = field(default_factory=lambda: array("q"))
 
 
 class AbortMonitor:
-    """Compares one process's figures with the limits, one second at a time."""
+    """Compares one process's figures with the limits, one second at a time. `unstored` counts acknowledged messages that are not
+    readable; it is called only if there is a limit of them."""
 
-    def __init__(self, limits: AbortLimits, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limits, self._clock = limits, clock
+    def __init__(
+        self,
+        limits: AbortLimits,
+        clock: Callable[[], float] = time.monotonic,
+        unstored: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._limits, self._clock, self._unstored = limits, clock, unstored
         self._window = _Window(clock())
         self._since_s: dict[str, float] = {}
 
@@ -43,6 +50,7 @@ class AbortMonitor:
         window.failed += failed
         window.backlog = max(window.backlog, backlog)
         window.ack_ns.extend(figures.ack_ns)
+        window.push_ns.extend(figures.push_ns)
         if now_s - window.began_s < _WINDOW_S:
             return None
         self._window = _Window(now_s)
@@ -60,9 +68,15 @@ class AbortMonitor:
     def _measured(self, window: _Window) -> list[tuple[str, float | None, float | None, str]]:
         limits = self._limits
         share = window.failed / window.answered if window.answered else None
-        p99_ms = float(np.percentile(window.ack_ns, 99)) / 1e6 if window.ack_ns else None
+        unstored = self._unstored() if limits.unstored_most is not None else None
         return [
             ("errors", share, limits.error_share_most, "errors {:.1%} of the answers"),
-            ("p99", p99_ms, limits.send_p99_ms, "send-p99 {:.0f} ms"),
+            ("p99", _p99_ms(window.ack_ns), limits.send_p99_ms, "send-p99 {:.0f} ms"),
             ("backlog", window.backlog, limits.backlog_most, "backlog {:.0f} messages"),
+            ("push lag", _p99_ms(window.push_ns), limits.push_lag_ms, "push-lag-p99 {:.0f} ms"),
+            ("unstored", unstored, limits.unstored_most, "unstored {:.0f} messages"),
         ]
+
+
+def _p99_ms(times_ns: array[int]) -> float | None:
+    return float(np.percentile(times_ns, 99)) / 1e6 if times_ns else None

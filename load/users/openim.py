@@ -19,7 +19,6 @@ import httpx
 
 from fixtures.clients.openim_calls import ADMIN_TOKEN_MAX_AGE_S, OpenIMError
 
-REGISTERED_ALREADY = 1102
 SINGLE, TEXT, WEB = 1, 101, 5
 _PAGE = 100
 _WORK_GROUP = 2
@@ -98,25 +97,34 @@ class OpenIMApi:
             return {"operationID": uuid.uuid4().hex, "token": self._token}
 
     def ensure_registered(self, user_ids: Sequence[str]) -> None:
-        """Register those of these users that OpenIM does not know. Other workers may do the same at the same time."""
-        for first in range(0, len(user_ids), MEMBERS_PER_CALL):
-            asked = list(user_ids[first : first + MEMBERS_PER_CALL])
-            rows = self._call("/user/account_check", {"checkUserIDs": asked})["results"] or []
-            missing = [str(row["userID"]) for row in rows if row["accountStatus"] != 1]
-            if missing and not self._registered(missing):
-                # The call registers all or none: one of them was registered meanwhile.
-                for one in missing:
-                    self._registered([one])
+        """Register those of these users that OpenIM does not know. Other workers may do the same at the same time.
 
-    def _registered(self, user_ids: Sequence[str]) -> bool:
-        """Register these users; False if one of them was already registered."""
+        What a registration answers does not matter: of two callers that register one user at once, a real server answers one
+        with error 500, and a call that timed out may have registered. OpenIM is asked again, and what is missing is registered
+        one by one. Raises the last error if a user cannot be registered.
+        """
+        for first in range(0, len(user_ids), MEMBERS_PER_CALL):
+            missing = self._unregistered(user_ids[first : first + MEMBERS_PER_CALL])
+            if not missing or self._register(missing) is None:
+                continue
+            for user_id in self._unregistered(missing):
+                error = self._register([user_id])
+                if error is not None and self._unregistered([user_id]):
+                    raise error
+
+    def _unregistered(self, user_ids: Sequence[str]) -> list[str]:
+        """Those of these users that OpenIM does not know, or does not answer for."""
+        rows = self._call("/user/account_check", {"checkUserIDs": list(user_ids)})["results"] or []
+        known = {str(row["userID"]) for row in rows if str(row["accountStatus"]) in ("1", "registered")}
+        return [user_id for user_id in user_ids if user_id not in known]
+
+    def _register(self, user_ids: Sequence[str]) -> OpenIMError | httpx.HTTPError | None:
+        """Register these users, all or none; returns why it failed, if it did."""
         try:
             self._call("/user/user_register", {"users": [{"userID": one, "nickname": one} for one in user_ids]})
-        except OpenIMError as error:
-            if error.err_code != REGISTERED_ALREADY:
-                raise
-            return False
-        return True
+        except (OpenIMError, httpx.HTTPError) as error:
+            return error
+        return None
 
     def create_group(self, group_id: str, owner: str, members: Sequence[str]) -> None:
         """Create a group. Members are added without an invitation, in batches that OpenIM accepts."""

@@ -63,6 +63,8 @@ class WebSocketRun:
             self.receipts = ReadReceipts(config.api_url, self.engine, environment, every_s=every_s)
         self._signed_in: dict[str, Session] = {}
         self._signing_in = BoundedSemaphore()
+        self._registering: dict[frozenset[str], BoundedSemaphore] = {}
+        self._registered: set[frozenset[str]] = set()
         self.engine.start(gevent.get_hub().threadpool.spawn)
 
     def _assignment(self, run_id: str, worker: int, workers: int) -> Assignment:
@@ -90,12 +92,20 @@ class WebSocketRun:
         """
         config = self.config
         if not config.gateway_url:
-            self.api.ensure_registered((me, peer))
+            self._register_once(me, peer)
             return self._by_token(me, [_pair(me, peer)])
         sessions = self._sessions(me, peer)
         me, peer = (session.user_id.hex for session in sessions)
         address = through_gateway(sessions[0], sdk_type=config.traffic.sdk_type, gzipped=config.traffic.gzip)
         return self._plan(me, address, [_pair(me, peer)])
+
+    def _register_once(self, *pair: str) -> None:
+        """Both of a pair arrive at once: the first one registers both, before either of them connects."""
+        names = frozenset(pair)
+        with self._registering.setdefault(names, BoundedSemaphore()):
+            if names not in self._registered:
+                self.api.ensure_registered(pair)
+                self._registered.add(names)
 
     def _by_token(self, me: str, targets: Sequence[Target]) -> UserPlan:
         config = self.config

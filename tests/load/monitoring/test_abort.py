@@ -60,12 +60,14 @@ def test_only_an_uninterrupted_excess_ends_a_run(seconds: list[str]) -> None:
         (AbortLimits(after_s=1, error_share_most=0.1), (_figures(acked=1, refused=1), 0), "errors 50.0% of the answers, for 1 s above 10.0%"),
         (AbortLimits(after_s=1, backlog_most=10), (_figures(), 11), "backlog 11 messages, for 1 s above 10 messages"),
         (AbortLimits(after_s=1, send_p99_ms=5), (_figures(acked=1, ms=7), 0), "send-p99 7 ms, for 1 s above 5 ms"),
+        (AbortLimits(after_s=1, push_lag_ms=5), (Figures(push_ns=array("q", [9_000_000])), 0), "push-lag-p99 9 ms, for 1 s above 5 ms"),
+        (AbortLimits(after_s=1, unstored_most=5), (_figures(), 0), "unstored 7 messages, for 1 s above 5 messages"),
     ],
 )  # fmt: skip
 def test_the_reason_names_the_limit(limits: AbortLimits, bad: tuple[Figures, int], says: str) -> None:
     """The reason has the value, the limit, and the duration."""
     now = [0.0]
-    monitor = AbortMonitor(limits, clock=lambda: now[0])
+    monitor = AbortMonitor(limits, clock=lambda: now[0], unstored=lambda: 7)
     now[0] = 1.0
     assert says in (monitor.check(*bad) or "")
 

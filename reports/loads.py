@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,24 @@ def pictures(timeline: Timeline) -> list[Picture]:
             caption="due: as planned. A gap between due and sent is backlog. Each receiver's connection gets a push of its own.",
         )
     ]
+    if timeline.readable:
+        unstored = list(
+            itertools.accumulate(
+                acked - readable for acked, readable in zip(timeline.acked, timeline.readable, strict=True)
+            )
+        )
+        found.append(
+            Picture(
+                title="Acknowledged and not yet readable",
+                svg=lines(
+                    {"messages": [max(0, count) for count in unstored]},
+                    step_s=step_s,
+                    unit="messages",
+                    title="unstored messages over time",
+                ),
+                caption="The server's queue. If it grows while messages are sent, the rate is not sustained, however fast the answers are.",
+            )
+        )
     latency = {
         f"{name} {percentile}": values
         for name, line in (("send", timeline.send_ms), ("push", timeline.push_ms))
@@ -96,6 +115,11 @@ def _tables(document: LoadResult) -> list[tuple[str, list[str], list[list[str]]]
     if document.delivery is not None:
         sends = {name.replace("_", " "): count for name, count in document.delivery.items() if isinstance(count, int)}
         tables.append(("Sends", list(sends), [[f"{count:,}" for count in sends.values()]]))
+        if document.backlog is not None:
+            backlog = {name.replace("_", " "): value for name, value in document.backlog if value is not None}
+            tables.append(
+                ("Backlog of unstored messages", list(backlog), [[f"{value:,}" for value in backlog.values()]])
+            )
         if due := document.delivery.get("deliveries"):
             tables.append(("Deliveries", list(due), [[f"{count:,}" for count in due.values()]]))
     return tables

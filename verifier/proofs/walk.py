@@ -19,7 +19,9 @@ from verifier.model.invariant import Problem, Row
 from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.clocks import clocks_of, require_same_time
 from verifier.proofs.context import Context
+from verifier.proofs.open_findings import OpenFindings
 from verifier.proofs.records import RecordProof
+from verifier.stores.errors import StoreError
 from verifier.stores.protocols import OrderedSource, Source
 
 SUSPECTS_MAX = 10_000
@@ -80,6 +82,7 @@ class _Walk:
         self.seen = 0
         self.left_out = 0
         self.overflow = 0
+        self.open_findings = OpenFindings(context, proof.subject.relation) if proof.remembers else None
 
     async def open(self) -> None:
         stores = self.context.stores
@@ -106,6 +109,7 @@ class _Walk:
             return suspects
         async for chunk in self.source.chunks() if position is None else self._ordered().chunks(position):
             for item in await self.judge(chunk):
+                self._remember(item)
                 if len(suspects) < SUSPECTS_MAX or item.suspect.raw_key in suspects:
                     suspects[item.suspect.raw_key] = item.suspect
                 else:
@@ -116,6 +120,11 @@ class _Walk:
             self._checkpoint(suspects)
         self._checkpoint(suspects, done=True)
         return suspects
+
+    def _remember(self, item: _Candidate) -> None:
+        if self.open_findings is not None:
+            suspect = item.suspect
+            self.open_findings.see(suspect.raw_key, self._shown(item.row), item.problem, suspect.first_seen_at)
 
     def _ordered(self) -> OrderedSource:
         if not isinstance(self.source, OrderedSource):
@@ -147,7 +156,7 @@ class _Walk:
     def _checkpoint(self, suspects: Mapping[str, _Suspect], *, done: bool = False) -> None:
         checkpoints = self.context.checkpoints
         position = self.source.position if isinstance(self.source, OrderedSource) else None
-        if checkpoints is None or (position is None and not done):
+        if checkpoints is None or (position is None and not done and self.open_findings is None):
             return
 
         def state() -> dict[str, Any]:
@@ -159,6 +168,7 @@ class _Walk:
                 "left_out": self.left_out,
                 "overflow": self.overflow,
                 "suspects": [item.to_json() for item in suspects.values()],
+                "open": self.open_findings.state if self.open_findings is not None else {},
             }
 
         checkpoints.save(self.context.check_id, self._slot, state)
@@ -169,6 +179,8 @@ class _Walk:
         raw = checkpoints.load(self.context.check_id, self._slot) if checkpoints else None
         if raw is None or raw["question"] != self._question:
             return {}, None, False
+        if self.open_findings is not None:
+            self.open_findings.resume(raw["open"])
         if not raw["done"] and not isinstance(self.source, OrderedSource):
             return {}, None, False
         self.seen, self.left_out, self.overflow = raw["seen"], raw["left_out"], raw["overflow"]
@@ -236,6 +248,8 @@ class _Walk:
             for key, suspect in suspects.items():
                 now = again.get(key)
                 if now is None:
+                    if self.open_findings is not None:
+                        self.open_findings.forget({key})
                     continue
                 if now.suspect.facts == suspect.facts:
                     confirmed.append((now, suspect.first_seen_at))
@@ -246,19 +260,21 @@ class _Walk:
         return confirmed, len(suspects)
 
     def finding(self, candidate: _Candidate, first_seen_at: datetime) -> Finding:
-        relation = self.context.profile.relations.get(self.proof.subject.relation)
-        shown = [
-            "‹hidden›" if relation and relation.sensitive(name) else _key_text(candidate.row[name])
-            for name in self.source.key
-        ]
         return self.context.finding(
             candidate.problem,
-            key=" / ".join(shown),
+            key=self._shown(candidate.row),
             raw_key=candidate.suspect.raw_key,
             first_seen_at=first_seen_at,
             confirmed_at=candidate.suspect.first_seen_at,
             evidence={"read from": self.source.label}
             | ({"compared with": " or ".join(home.label for home, _ in self.homes)} if self.homes else {}),
+        )
+
+    def _shown(self, row: Row) -> str:
+        """A record's key for display."""
+        relation = self.context.profile.relations.get(self.proof.subject.relation)
+        return " / ".join(
+            "‹hidden›" if relation and relation.sensitive(name) else _key_text(row[name]) for name in self.source.key
         )
 
 
@@ -272,11 +288,43 @@ async def walk(proof: RecordProof, context: Context) -> Judgement:
     if context.judges_another_proof:
         return Judgement.not_applicable("another proof of this check")
     walker = _Walk(proof, context)
+    if walker.open_findings is not None:
+        return await _walk_once(walker, walker.open_findings)
+    return await _walk(walker)
+
+
+async def _walk(walker: _Walk) -> Judgement:
     await walker.open()
     suspects = await walker.first_pass()
     confirmed, unresolved = await walker.second_pass(suspects)
     findings = tuple(walker.finding(candidate, first_seen_at) for candidate, first_seen_at in confirmed)
     return _conclude(walker, findings, unresolved)
+
+
+async def _walk_once(walker: _Walk, known: OpenFindings) -> Judgement:
+    """A walk over a source that cannot be read again: what was seen there, now or in earlier runs, stays a finding."""
+    if walker.context.baselining:
+        known.accept()
+        return Judgement.not_applicable("baseline taken")
+    try:
+        judgement = await _walk(walker)
+    except StoreError as error:
+        # What was read before the failure is gone from the source.
+        judgement = Judgement.inconclusive(str(error))
+    else:
+        known.settle(walker.seen, walker.proof.settled)
+    remembered = known.findings(walker.proof.subject.relation, but={item.raw_key for item in judgement.findings})
+    if not judgement.findings and not remembered and not known.unlisted:
+        return judgement
+    return replace(
+        judgement,
+        verdict=Verdict.VIOLATED,
+        reason="",
+        notes=tuple(filter(None, (*judgement.notes, judgement.reason, known.note()))),
+        findings=(*judgement.findings, *remembered),
+        findings_total=judgement.findings_total + len(remembered) + known.unlisted,
+        partial=judgement.verdict is Verdict.INCONCLUSIVE,
+    )
 
 
 def _conclude(walker: _Walk, findings: tuple[Finding, ...], unresolved: int) -> Judgement:

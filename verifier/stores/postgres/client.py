@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -99,7 +99,7 @@ class PostgresClient:
 
         `what`: the kind of statement for the log. Raises Forbidden, or StoreError as in `verifier.stores.errors`.
         """
-        self._guard(sql)
+        self._guard(sql if parameters is None else sql.replace("%%", "%"))  # as the driver sends it
         return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len)
 
     def _guard(self, sql: str) -> None:

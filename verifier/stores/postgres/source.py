@@ -15,7 +15,7 @@ from verifier.stores.budget import ChunkSizer, TooSlow
 from verifier.stores.errors import StoreError
 from verifier.stores.postgres.client import Misfit, PostgresClient
 from verifier.stores.postgres.statements import TIES_SINCE, Statements, Types, expression, from_clause
-from verifier.stores.postgres.values import NO_EQUALITY, PLAIN, TIMESTAMP, array_literal, forms, logical
+from verifier.stores.postgres.values import NO_EQUALITY, PLAIN, RECORD, TIMESTAMP, array_literal, forms, logical
 from verifier.stores.postgres.visibility import required_columns, visibility
 from verifier.stores.protocols import Completeness
 
@@ -38,6 +38,7 @@ class PostgresSource:
         self._columns = self._sql.columns
         self.label = f"{rows.relation} ({client.role}: {relation.table or 'select'})"
         self._known: dict[str, int] = {}
+        self._arrays: set[str] = set()
         self._unread = False
         self.position: str | None = None
 
@@ -117,7 +118,7 @@ class PostgresSource:
 
     async def _equal(self, types: Types, column: str, wanted: list[str]) -> list[dict[str, Any]]:
         parameters = self._sql.parameters(types)
-        if await self._is_composed(types[column]):
+        if column in self._arrays:
             found = []
             for text in wanted:  # an array of arrays has no untyped literal
                 sql = self._sql.equal(types, column, listed=1)
@@ -152,19 +153,17 @@ class PostgresSource:
             return [text for half in halves for text in await self._fitting(types, column, half)]
         return texts
 
-    async def _is_composed(self, oid: int) -> bool:
-        """Whether a type is an array or a row type."""
-        if oid in PLAIN or oid in NO_EQUALITY:
-            return False
-        return await self._client.category(oid) in ("A", "C")
-
     async def _types(self, further: Iterable[str] = ()) -> Types:
         """The types of all columns that are read or compared. Raises StoreError where a time among them has an unknown zone."""
         wheres = (where.column for where in self._rows.where)
         wanted = [name for name in dict.fromkeys((*self._columns, *wheres, *further)) if name not in self._known]
         if wanted:
             oids = await self._client.types_of(self._sql.types(wanted))
-            self._known.update(zip(wanted, oids, strict=True))
+            for name, oid in zip(wanted, oids, strict=True):
+                category = "" if oid in PLAIN or oid in NO_EQUALITY else await self._client.category(oid)
+                self._known[name] = RECORD if category == "C" else oid
+                if category == "A":
+                    self._arrays.add(name)
             await self._require_zone()
         return self._known
 

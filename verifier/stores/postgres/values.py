@@ -32,8 +32,10 @@ TEXTS = frozenset({TEXT, VARCHAR, BPCHAR, NAME, CHAR, UNKNOWN})
 TIMES = frozenset({DATE, TIMESTAMP, TIMESTAMPTZ})
 PLAIN = TEXTS | TIMES | {BOOL, BYTEA, INT8, INT2, INT4, OID, FLOAT4, FLOAT8, NUMERIC, UUID}
 """Types whose values a column of logical type text has in Python's form. Others are read as the server's text."""
-NO_EQUALITY = frozenset({JSON, XML, 600, 601, 602, 603, 604, 628, 718, 4072})
-"""json, xml, jsonpath and the geometric types: they have no equality or no order, and are compared as text."""
+RECORD = 2249
+NO_EQUALITY = frozenset({JSON, XML, RECORD, 600, 601, 602, 603, 604, 628, 718, 4072})
+"""json, xml, row types, jsonpath and the geometric types: they have no equality, no order or no literal, and are compared as
+text."""
 _BOUNDS = {INT2: 2**15, INT4: 2**31, INT8: 2**63}
 _TRUE, _FALSE = frozenset({"true", "t", "yes", "y", "on", "1"}), frozenset({"false", "f", "no", "n", "off", "0"})
 _FAR_TEXT = re.compile(r"-?infinity\Z|\d{4,}-\d\d-\d\d(?: [\d:.]+(?:\+00)?)?(?: BC)?\Z")
@@ -145,7 +147,12 @@ def forms(oid: int, column: Column, value: Any, default_zone: str | None = None)
         found = _FORMS.get(oid, _any_text)(column.zone or default_zone, oid, value)
     except (ValueError, TypeError, InvalidOperation, OverflowError):
         return []
-    return [text for text in found if "\x00" not in text]
+    return [text for text in found if _can_be_sent(text)]
+
+
+def _can_be_sent(text: str) -> bool:
+    """A server's text has no NUL, and half of a surrogate pair is no text."""
+    return "\x00" not in text and text.encode("utf-8", "ignore").decode() == text
 
 
 def _epoch(oid: int, moment: datetime, per_s: int) -> list[str]:
@@ -182,7 +189,7 @@ def _float(_zone: str | None, oid: int, value: Any) -> list[str]:
     largest = 3.4028235e38 if oid == FLOAT4 else float("inf")
     if abs(number) == float("inf"):
         return [str(number)] if "inf" in str(value).lower() else []
-    return [str(value)] if number != number or abs(number) <= largest else []  # noqa: PLR0124 - NaN is unlike itself
+    return [str(value)] if number != number or abs(number) <= largest else []
 
 
 def _flag(_zone: str | None, _oid: int, value: Any) -> list[str]:

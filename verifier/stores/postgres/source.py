@@ -79,9 +79,9 @@ class PostgresSource:
         found = await self._client.fetch(
             self._sql.without_key(types, nullable), parameters, what=f"read {self._rows.relation}"
         )
-        self._unread = len(found) > NO_KEY_MAX
+        self._unread, found = len(found) > NO_KEY_MAX, found[:NO_KEY_MAX]
         size = self._client.config.chunk_rows
-        for start in range(0, min(len(found), NO_KEY_MAX), size):
+        for start in range(0, len(found), size):
             part = found[start : start + size]
             if start + size >= len(found):
                 self.position = _NO_KEYS

@@ -69,12 +69,12 @@ CREATE DOMAIN shout AS varchar(5) CHECK (VALUE = upper(VALUE));
 """
 
 
-def keyed(table: str, *key: str, types: dict[str, str] | None = None, **changes: Any) -> Relation:
+def keyed(place: str, *key: str, types: dict[str, str] | None = None, **changes: Any) -> Relation:
     """A relation of some key columns, and column `n`."""
     columns: dict[str, Any] = {
         name: {"column": name, "type": {"n": "integer", **(types or {})}.get(name, "text")} for name in (*key, "n")
     }
-    base = {"role": "chat_db", "table": f"public.{table}", "key": key, "columns": columns}
+    base = {"role": "chat_db", "table": f"public.{place}", "key": key, "columns": columns}
     return Relation.model_validate({**base, **changes})
 
 

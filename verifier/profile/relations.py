@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from verifier.profile.section import Section
+from verifier.profile.zones import zone_of
 
 ColumnType = Literal["text", "integer", "boolean", "timestamp", "epoch_s", "epoch_ms", "json"]
 
@@ -42,6 +43,19 @@ class Column(Section):
         description="Never show the values: in findings, evidence and logs they are hidden",
         examples=[True],
     )
+    zone: str | None = Field(
+        default=None,
+        description="PostgreSQL: the zone of a column of type `timestamp` (without time zone). `timestamp_zone` of the role if "
+        "not set",
+        examples=["Asia/Shanghai"],
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone_of(value)
+        return value
 
 
 HOME = "@"

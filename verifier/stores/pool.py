@@ -17,6 +17,7 @@ from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.profile.relations import HOME, Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
+from verifier.profile.timing import Timing
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
@@ -29,14 +30,14 @@ from verifier.stores.statement_log import StatementLog
 from verifier.stores.union import UnionSource
 
 
-def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
+def make_store(name: str, role: Role, budget: StoreBudget | None = None, timing: Timing | None = None) -> Store:
     """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed."""
-    budget = budget or StoreBudget()
+    budget, timing = budget or StoreBudget(), timing or Timing()
     match role:
         case PostgresRole():
             from verifier.stores.postgres.store import PostgresStore
 
-            return PostgresStore(name, role, budget)
+            return PostgresStore(name, role, budget, lag_max_s=timing.settle_s)
         case MongoRole():
             from verifier.stores.mongo.store import MongoStore
 
@@ -99,7 +100,7 @@ class Stores:
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config, self.profile.budget(role))
+                store = make_store(role, config, self.profile.budget(role), self.profile.timing)
                 self._all[role] = store
                 if self._pause is not None:
                     store.budget.pause = self._pause

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,8 +27,11 @@ from verifier.stores.skew import VERIFIER, Offset, apart, measure
 from verifier.stores.statement_log import StatementLog
 
 
-def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
-    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed."""
+def make_store(name: str, role: Role, budget: StoreBudget | None = None, foreign_keys: tuple[str, ...] = ()) -> Store:
+    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed.
+
+    `foreign_keys`: patterns of Redis keys that belong to others.
+    """
     budget = budget or StoreBudget()
     match role:
         case PostgresRole():
@@ -41,7 +45,7 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
         case RedisRole():
             from verifier.stores.redis.store import RedisStore
 
-            return RedisStore(name, role, budget)
+            return RedisStore(name, role, budget, foreign_keys)
         case BrokerRole():
             from verifier.stores.rabbitmq.store import RabbitMQStore
 
@@ -94,7 +98,7 @@ class Stores:
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config, self.profile.budget(role))
+                store = make_store(role, config, self.profile.budget(role), self.profile.inventory.foreign_keys)
                 self._all[role] = store
                 if self._pause is not None:
                     store.budget.pause = self._pause
@@ -132,9 +136,7 @@ class Stores:
             source: Source = store.source(relation, rows)
             return source
         names = dict.fromkeys("user_id" if name == OPENIM_USER_ID else name for name in rows.columns)
-        return with_openim_id(
-            store.source(relation, Rows(rows.relation, tuple(names), rows.where)), self.profile.identity
-        )
+        return with_openim_id(store.source(relation, replace(rows, columns=tuple(names))), self.profile.identity)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """The observer of a `relation`, `channel` or `queue` of the profile."""

@@ -28,13 +28,13 @@ def translate(error: exceptions.RedisError, label: str, role: str) -> StoreError
                 f"{label} is a node of a cluster, and another node has this key. Set roles.{role}.mode = 'cluster'; if it is set, "
                 "slots are being moved: run again when that is over."
             )
-        case exceptions.ClusterDownError():
-            return Unreachable(
-                f"{label}: the cluster is down ({text}). Some of its slots have no server. Repair the cluster, then run again."
-            )
         case exceptions.MasterDownError():
             return Unreachable(
                 f"{label} is a replica that has lost its master and serves no stale data. Repair the replication, or name the master."
+            )
+        case exceptions.ClusterDownError():
+            return Unreachable(
+                f"{label}: the cluster is down ({text}). Some of its slots have no server. Repair the cluster, then run again."
             )
         case exceptions.ReadOnlyError():
             return StoreError(f"{label} is a read-only replica: {text}. Name the master in roles.{role}.url.")

@@ -105,7 +105,8 @@ class Relation(Section):
     )
     where: str | dict[str, Any] | None = Field(
         default=None,
-        description="Only these records belong to the relation: an SQL condition, or a MongoDB filter as a table",
+        description="Only these records belong to the relation: an SQL condition, a MongoDB filter as a table, or for Redis a "
+        'table of a field of the value to its value or values, as in `{ status = "online" }`',
         examples=["revoked_at IS NULL"],
     )
     lifetime_s: float | None = Field(

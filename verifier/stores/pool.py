@@ -30,8 +30,17 @@ from verifier.stores.statement_log import StatementLog
 from verifier.stores.union import UnionSource
 
 
-def make_store(name: str, role: Role, budget: StoreBudget | None = None, timing: Timing | None = None) -> Store:
-    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed."""
+def make_store(
+    name: str,
+    role: Role,
+    budget: StoreBudget | None = None,
+    timing: Timing | None = None,
+    foreign_keys: tuple[str, ...] = (),
+) -> Store:
+    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed.
+
+    `foreign_keys`: patterns of Redis keys that belong to others.
+    """
     budget, timing = budget or StoreBudget(), timing or Timing()
     match role:
         case PostgresRole():
@@ -45,7 +54,7 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None, timing:
         case RedisRole():
             from verifier.stores.redis.store import RedisStore
 
-            return RedisStore(name, role, budget)
+            return RedisStore(name, role, budget, foreign_keys)
         case BrokerRole():
             from verifier.stores.rabbitmq.store import RabbitMQStore
 
@@ -100,7 +109,8 @@ class Stores:
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config, self.profile.budget(role), self.profile.timing)
+                budget, foreign_keys = self.profile.budget(role), self.profile.inventory.foreign_keys
+                store = make_store(role, config, budget, self.profile.timing, foreign_keys)
                 self._all[role] = store
                 if self._pause is not None:
                     store.budget.pause = self._pause
@@ -145,9 +155,7 @@ class Stores:
             source: Source = store.source(relation, rows)
             return source
         names = dict.fromkeys("user_id" if name == OPENIM_USER_ID else name for name in rows.columns)
-        return with_openim_id(
-            store.source(relation, Rows(rows.relation, tuple(names), rows.where)), self.profile.identity
-        )
+        return with_openim_id(store.source(relation, replace(rows, columns=tuple(names))), self.profile.identity)
 
     def _mapped(self, rows: Rows) -> Relation:
         """The relation, with all columns that are read or compared. Raises NotMapped; Missing where nothing says when a record

@@ -84,7 +84,7 @@ async def test_commands_that_write_are_refused_on_every_node(cluster: RedisClust
             with pytest.raises(Forbidden):
                 await node.send("SET", "a", "b")
         assert {item.state for item in await store.privileges()} == {"ok"}
-        assert "3 servers" in await store.version()
+        assert "4 servers" in await store.version()
 
 
 async def test_slots_that_move_are_hidden_and_their_keys_unanswered(cluster: RedisCluster) -> None:
@@ -123,7 +123,7 @@ async def test_a_publish_on_any_node_is_found_once(cluster: RedisCluster) -> Non
         quiet = await counted.night()
         _send(cluster, cluster.replicas[0], "PUBLISH")
         loud = await counted.night()
-    assert [(item.verdict, item.findings_total) for item in heard] == [(Verdict.VIOLATED, 1)] * 4
+    assert [(item.verdict, item.findings_total) for item in heard] == [(Verdict.VIOLATED, 1)] * 5
     assert quiet.verdict is Verdict.HOLDS
     assert loud.verdict is Verdict.VIOLATED
 

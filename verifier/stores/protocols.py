@@ -243,6 +243,10 @@ class Observer(Protocol):
         """The object's counters now. `settled`: wait until counts that the store delays have arrived, as a baseline needs
         it."""
 
+    async def recommendation(self) -> str:
+        """For `verifier doctor`: what would let every write be attributed, or "" if nothing is missing."""
+        return ""
+
     def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Every write between two snapshots that can still be found.
 

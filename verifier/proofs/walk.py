@@ -10,9 +10,8 @@ answer for, and values that cannot be read. Each of them makes the proof inconcl
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,16 +25,15 @@ from verifier.proofs.matching import exact, key_text
 from verifier.proofs.open_findings import OpenFindings
 from verifier.proofs.records import RecordProof
 from verifier.proofs.suspects import Candidate, Judged, Suspect, Suspects, Unread, facts_of, later
+from verifier.proofs.walk_state import ResumableWalk
 from verifier.proofs.whole import Tally, Whole, partner_account
-from verifier.stores.protocols import OrderedSource, Source
+from verifier.stores.protocols import Source
 
 SUSPECTS_MAX = 10_000
 PASSES_MAX = 3
-_FORMAT = 2
-"""The form of checkpoints. One of another form does not fit."""
 
 
-class Walk:
+class Walk(ResumableWalk):
     """The reading of one relation for one proof."""
 
     def __init__(self, proof: RecordProof, context: Context) -> None:
@@ -81,8 +79,6 @@ class Walk:
         partners = (*self.homes, *(home for _, home in self.also))
         return (*self.source.queries, *(query for home in partners for query in home.source.queries))
 
-    # ---- first pass ----
-
     async def first_pass(self) -> Suspects:
         """Read the relation, from the checkpoint on if there is one, and return the suspects by key."""
         if self.context.only_key is not None:
@@ -114,9 +110,9 @@ class Walk:
             self._remember(item)
             new.setdefault(text_of(item.suspect.key), item.suspect)
         new = judged.silent | new
-        room = {key: item for key, item in new.items() if key in suspects or len(suspects) < SUSPECTS_MAX}
-        room = dict(list(room.items())[: max(0, SUSPECTS_MAX - len(suspects))]) if len(room) < len(new) else room
-        self.overflow += len(new) - len(room)
+        beyond = set([key for key in new if key not in suspects][max(0, SUSPECTS_MAX - len(suspects)) :])
+        room = {key: item for key, item in new.items() if key not in beyond}
+        self.overflow += len(beyond)
         suspects |= await self._with_findable(room)
 
     async def _with_findable(self, suspects: Suspects) -> Suspects:
@@ -144,75 +140,6 @@ class Walk:
         if self.open_findings is not None:
             at = item.suspect.first_seen_at
             self.open_findings.see(self._raw_key(item.suspect), self._shown(item.row), item.problem, at)
-
-    def _ordered(self) -> OrderedSource:
-        if not isinstance(self.source, OrderedSource):
-            raise TypeError(
-                f"{self.source.label} has no order to resume in"
-            )  # pragma: no cover - only an ordered source has positions
-        return self.source
-
-    # ---- checkpoints ----
-
-    @property
-    def _slot(self) -> str:
-        return f"walk {self.context.proof_index}"
-
-    @property
-    def _question(self) -> str:
-        """A digest of what the proof asks. A checkpoint of another question does not fit."""
-        proof = self.proof
-        asked = (
-            _FORMAT,
-            type(proof).__name__,
-            self.context.phase.value,
-            self.queries,
-            proof.unit,
-            proof.statement,
-            proof.sample,
-        )
-        return hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-    def _checkpoint(self, suspects: Mapping[Any, Suspect], *, done: bool = False) -> None:
-        checkpoints = self.context.checkpoints
-        position = self.source.position if isinstance(self.source, OrderedSource) else None
-        if checkpoints is None or (position is None and not done and self.open_findings is None):
-            return
-
-        def state() -> dict[str, Any]:
-            return {
-                "question": self._question,
-                "position": position,
-                "done": done,
-                "read": self.tally.rows,
-                "seen": self.seen,
-                "left_out": self.left_out,
-                "overflow": self.overflow,
-                "without_visible_partner": self.without_visible_partner,
-                "unread": self.unread.to_json(),
-                "shortfall": self.whole.shortfall,
-                "suspects": [item.to_json() for item in suspects.values()],
-                "open": self.open_findings.state if self.open_findings is not None else {},
-            }
-
-        checkpoints.save(self.context.check_id, self._slot, state)
-
-    def _resumed(self) -> tuple[Suspects, str | None, bool]:
-        """Suspects, position and whether the reading was complete; empty if no checkpoint fits."""
-        checkpoints = self.context.checkpoints
-        raw = checkpoints.load(self.context.check_id, self._slot) if checkpoints else None
-        if raw is None or raw["question"] != self._question:
-            return {}, None, False
-        if self.open_findings is not None:
-            self.open_findings.resume(raw["open"])
-        if not raw["done"] and not isinstance(self.source, OrderedSource):
-            return {}, None, False
-        self.seen, self.left_out, self.overflow = raw["seen"], raw["left_out"], raw["overflow"]
-        self.tally.rows, self.without_visible_partner = raw["read"], raw["without_visible_partner"]
-        self.unread = Unread.from_json(raw["unread"])
-        self.whole.resumed, self.whole.shortfall = True, raw["shortfall"]
-        suspects = [Suspect.from_json(item) for item in raw["suspects"]]
-        return {text_of(item.key): item for item in suspects}, raw["position"], raw["done"]
 
     # ---- judging ----
 
@@ -342,8 +269,6 @@ class Walk:
     @property
     def _may_read_again(self) -> bool:
         return not self.proof.remembers and self.tally.rows <= REREAD_MAX
-
-    # ---- findings ----
 
     def finding(self, candidate: Candidate, first_seen_at: datetime) -> Finding:
         """The finding of a confirmed suspect."""

@@ -154,7 +154,11 @@ def test_hostile_values_are_read(empty: Empty) -> None:
     assert shown < 20_000  # a key of 5 000 characters is shown, a name of a million is not
     violated = {check for check, verdict in verdicts(result).items() if verdict is Verdict.VIOLATED}
     assert violated == {"USR-05", "TOK-04", "TOK-05", "KEEP-01"}
-    assert others.keys() == {"TOK-02", "TOK-03", "TOK-08"}  # a value that is not text may be a token that a client packed
+    assert others.keys() == {
+        "TOK-02",
+        "TOK-03",
+        "TOK-08",
+    }  # a value that is not text may be a token that a client packed
 
 
 @pytest.fixture(scope="module")

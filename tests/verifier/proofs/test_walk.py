@@ -17,7 +17,7 @@ from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 from verifier.model.values import Unreadable
 from verifier.model.verdict import Verdict
-from verifier.proofs import Reconcile, Rule, whole
+from verifier.proofs import Reconcile, Rule, walk, whole
 from verifier.proofs.reconcile import must_exist
 from verifier.stores.protocols import Completeness
 
@@ -303,3 +303,11 @@ async def test_case_is_ignored_only_if_both_stores_ignore_it(ours: bool) -> None
     table = users(*names, finds=ignores) if ours else users(*names)
     world = World(users=table, accounts=accounts("bob", str(UUID(int=0xAB)), finds=ignores))
     assert keys(await world.run(REGISTERED)) == ([] if ours else sorted(names))
+
+
+async def test_suspects_beyond_the_limit_are_counted() -> None:
+    """Each of them was seen once; the listed ones are confirmed."""
+    with patch.object(walk, "SUSPECTS_MAX", 3):
+        judgement = await World(users=bad("a", "b", "c", "d", "e")).run(RULE)
+    assert (len(judgement.findings), judgement.findings_total) == (3, 5)
+    assert any("2 more suspects" in note for note in judgement.notes)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from tests.verifier.proofs.world import Counted, Table
+from tests.verifier.stores.tables import Counted, Table
 from verifier.model.query import Rows, Where
 from verifier.model.values import FOREVER, Unreadable
 from verifier.profile import parse_profile

@@ -38,7 +38,7 @@ from fixtures.stack.stack import Stack, World
 from verifier.history import History, RunKind, RunState
 
 ROOT = Path(__file__).resolve().parents[3]
-USERS = 12
+USERS = 20
 PACE: dict[str, Any] = {
     "timing.settle_s": 0.6,
     "timing.observe_s": 1.0,

@@ -13,9 +13,10 @@ from psycopg import pq
 
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import PostgresRole
-from verifier.stores.budget import Budget, TooSlow
-from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
-from verifier.stores.postgres.connection import Connection, Connector, first_line
+from verifier.stores.budget import Budget
+from verifier.stores.errors import Forbidden, Unreachable
+from verifier.stores.postgres.connection import Connection, Connector
+from verifier.stores.postgres.failures import Overtaken, translate
 from verifier.stores.postgres.guard import require_read_only_sql
 from verifier.stores.postgres.session import Session
 from verifier.stores.statement_log import StatementLog
@@ -25,14 +26,6 @@ GRACE_S = 1.0
 """How much longer the client waits than the server, which cancels a statement itself."""
 CANCEL_S = 1.0
 LAG_MAX_S = 5.0
-
-
-class Overtaken(StoreError):
-    """A standby cancelled the statement, because it had to replay a change that the statement's snapshot must not see."""
-
-
-class Misfit(StoreError):
-    """A value does not fit the type that it is compared with."""
 
 
 class PostgresClient:
@@ -128,10 +121,10 @@ class PostgresClient:
         return self._types[sql]
 
     async def category(self, oid: int) -> str:
-        """The category of a type, as `pg_type.typcategory` has it: A is an array, C a row type, E an enum."""
+        """The category of a type, as `pg_type.typcategory` has it: A is an array, E an enum; C for a row type and every other
+        type whose values cannot be compared."""
         if oid not in self._categories:
-            sql = "SELECT typcategory::text AS category FROM pg_type WHERE oid = %(oid)s"
-            rows = await self.fetch(sql, {"oid": oid}, what="read types")
+            rows = await self.fetch(_CATEGORY, {"oid": oid}, what="read types")
             self._categories[oid] = rows[0]["category"] if rows else ""
         return self._categories[oid]
 
@@ -181,7 +174,7 @@ class PostgresClient:
             if connection is not None and not connection.closed:
                 with suppress(psycopg.Error):
                     await self._unless_cancelled(connection, _roll_back)
-            raise self._translate(error) from None
+            raise translate(error, self.label, self._limit_s) from None
         except OSError as error:
             raise Unreachable(
                 f"{self.label}: the connection broke ({error.strerror or type(error).__name__})."
@@ -219,51 +212,9 @@ class PostgresClient:
             raise
         return connection
 
-    def _translate(self, error: psycopg.Error) -> StoreError:
-        text = first_line(error)
-        match error:
-            case psycopg.errors.InsufficientPrivilege() if "row-level security" in text:
-                return Denied(
-                    f"{self.label}: {_table(text)} has row-level security, which may hide rows from the verifier's role. "
-                    "A policy does not help; let it read every row: ALTER ROLE … BYPASSRLS (for a view, its owner)."
-                )
-            case psycopg.errors.SerializationFailure() | psycopg.errors.DeadlockDetected() if "recovery" in text:
-                return Overtaken(
-                    f"{self.label} is a standby and cancelled a statement twice, to replay changes of its primary ({text}). "
-                    "Set hot_standby_feedback = on or raise max_standby_streaming_delay there, or let the URL lead to the primary."
-                )
-            case psycopg.errors.InsufficientPrivilege():
-                return Denied(f"{self.label}: {text}. Grant SELECT on it to the verifier's role.")
-            case (
-                psycopg.errors.UndefinedTable() | psycopg.errors.UndefinedColumn() | psycopg.errors.InvalidSchemaName()
-            ):
-                return Missing(
-                    f"{self.label}: {text}. Correct the relation in the profile, or remove it if the stack has none."
-                )
-            case psycopg.errors.LockNotAvailable():
-                return Unreachable(
-                    f"{self.label}: a table is locked by another session ({text}). Try again when the lock is released."
-                )
-            case psycopg.errors.QueryCanceled():
-                return TooSlow(
-                    f"{self.label} cancelled a statement after {self._limit_s:g} s ({text}). Is there an index for it?"
-                )
-            case psycopg.errors.DataError():
-                return Misfit(
-                    f"{self.label} refused a query: {text}. Check select, where and column expressions in the profile."
-                )
-            case psycopg.errors.SyntaxError() | psycopg.errors.UndefinedFunction():
-                return StoreError(
-                    f"{self.label} refused a query: {text}. Check select, where and column expressions in the profile."
-                )
-            case psycopg.OperationalError():
-                return Unreachable(f"{self.label}: the connection broke ({text}). Is the server up?")
-            case _:
-                return StoreError(f"{self.label}: {text}.")
-
     async def zones(self) -> tuple[str, ...]:
-        """The time zones other than UTC in the settings of the server, of this database and of roles, in which sessions may write
-        times without a zone."""
+        """The time zones other than UTC in the settings of the server, of this database and of roles that can insert, in which
+        sessions may write times without a zone."""
         if self._zones is None:
             rows = await self.fetch(_ZONES, what="read time zones")
             self._zones = tuple(sorted({row["zone"] for row in rows if row["zone"].lower() not in _LIKE_UTC}))
@@ -286,11 +237,21 @@ _LIKE_UTC = frozenset(
     etc/gmt+0 etc/gmt-0 0 +0 -0 00 +00 -00 +00:00 -00:00 <+00>-00 <+00>+00
     """.split()
 )
+_CATEGORY = """
+SELECT CASE WHEN typcategory = 'U' AND NOT EXISTS (
+         SELECT 1 FROM pg_operator WHERE oprname = '>' AND oprleft = t.oid AND oprright = t.oid
+       ) THEN 'C' ELSE typcategory::text END AS category
+  FROM pg_type AS t WHERE oid = %(oid)s
+"""
 _ZONES = """
 SELECT reset_val AS zone FROM pg_settings WHERE name = 'TimeZone'
 UNION
 SELECT split_part(item, '=', 2) FROM pg_db_role_setting CROSS JOIN LATERAL unnest(setconfig) AS item
  WHERE lower(item) LIKE 'timezone=%' AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+   AND (setrole = 0 OR EXISTS (
+     SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_t%'
+        AND has_table_privilege(setrole, c.oid, 'INSERT')))
 """
 
 
@@ -300,8 +261,3 @@ def _utc(value: datetime) -> datetime:
 
 async def _roll_back(connection: Connection) -> None:
     await connection.execute("ROLLBACK")
-
-
-def _table(text: str) -> str:
-    name = text.partition('"')[2].partition('"')[0]
-    return f"table {name}" if name else "a table"

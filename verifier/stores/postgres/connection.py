@@ -20,7 +20,8 @@ from psycopg.rows import dict_row
 
 from verifier.profile.roles import PostgresRole
 from verifier.stores.budget import NoAnswer
-from verifier.stores.errors import Denied, Missing, StoreError, Unreachable
+from verifier.stores.errors import StoreError, Unreachable
+from verifier.stores.postgres.failures import connection_error, first_line
 from verifier.stores.postgres.values import register_loaders
 
 Connection = psycopg.AsyncConnection[dict[str, Any]]
@@ -141,27 +142,3 @@ class Connector:
                 f"Remove the others from roles.{self._role}.url."
             )
         return {name.replace("-", "_"): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(options)}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without a full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
-def connection_error(label: str, role: str, error: psycopg.OperationalError) -> StoreError:
-    """A failure to connect, in a sentence with the next step."""
-    text = first_line(error)
-    if "password authentication failed" in text or "no password supplied" in text:
-        return Denied(
-            f"{label} refused the password of roles.{role}.url. Correct it, or the secret that it comes from."
-        )
-    if "certificate" in text or "SSL" in text:
-        reason = text.rpartition("failed: ")[2] or text
-        return Denied(
-            f"{label}: the TLS connection was refused ({reason}). Check sslmode in roles.{role}.url, and ssl_root_cert, "
-            "ssl_cert and ssl_key."
-        )
-    if "does not exist" in text and "FATAL" in text:
-        return Missing(f"{label}: {text.rpartition('FATAL:')[2].strip()}. Correct roles.{role}.url.")
-    reason = text.rpartition("failed: ")[2] or text
-    return Unreachable(f"{label} cannot be reached: {reason}. Is it up, and is roles.{role}.url right?")

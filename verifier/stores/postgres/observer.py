@@ -21,13 +21,13 @@ from typing import Any
 
 from verifier.profile.relations import Relation
 from verifier.stores.budget import ChunkSizer
-from verifier.stores.convert import to_logical
 from verifier.stores.errors import ContinuityLost, Missing, StoreError
 from verifier.stores.postgres.census import belongs_sql, census_sql, escaped, mark_sql, state_sql, with_census
 from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.parts import Part, comparable, counted, truncated
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
+from verifier.stores.postgres.values import logical
 from verifier.stores.protocols import CounterSnapshot, Observer, ScopeOf, Witness
 
 BLOCKS_PER_CHUNK = 4096
@@ -268,11 +268,12 @@ class PostgresObserver(Observer):
         return int(rows[0]["blocks"] or 0) + 1
 
     def _witness(self, row: dict[str, Any], xid: int | None, how: str) -> Witness:
-        logical = {name: to_logical(self._relation.columns[name], row[name]) for name in self._columns}
+        zone = self._client.config.timestamp_zone
+        found = {name: logical(self._relation.columns[name], row[name], zone) for name in self._columns}
         return Witness(
             operation="write",
-            key=" / ".join(str(logical[name]) for name in self._relation.key),
-            row=logical,
+            key=" / ".join(str(found[name]) for name in self._relation.key),
+            row=found,
             how=how,
             position=xid,
             mark=row["_mark"],

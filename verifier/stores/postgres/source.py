@@ -13,7 +13,8 @@ from verifier.model.query import Rows
 from verifier.profile.relations import Relation
 from verifier.stores.budget import ChunkSizer, TooSlow
 from verifier.stores.errors import StoreError
-from verifier.stores.postgres.client import Misfit, PostgresClient
+from verifier.stores.postgres.client import PostgresClient
+from verifier.stores.postgres.failures import Misfit
 from verifier.stores.postgres.statements import TIES_SINCE, Statements, Types, expression, from_clause
 from verifier.stores.postgres.values import NO_EQUALITY, PLAIN, RECORD, TIMESTAMP, array_literal, forms, logical
 from verifier.stores.postgres.visibility import required_columns, visibility

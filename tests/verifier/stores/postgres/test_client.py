@@ -22,7 +22,7 @@ from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import PostgresRole
 from verifier.stores.budget import NoAnswer, TooSlow
 from verifier.stores.errors import StoreError, Unreachable
-from verifier.stores.postgres.client import Overtaken
+from verifier.stores.postgres.failures import Overtaken
 from verifier.stores.postgres.session import Session
 from verifier.stores.postgres.store import PostgresStore
 
@@ -99,7 +99,7 @@ asyncio.run(main(sys.argv[1]))
 
 def test_the_driver_prints_nothing(postgres: PostgresWorld) -> None:
     """Warnings of the driver and of the event loop do not reach standard error."""
-    command = [sys.executable, "-X", "dev", "-W", "default::ResourceWarning", "-c", HUNG]
+    command = [sys.executable, "-W", "default::ResourceWarning", "-c", HUNG]
     done = subprocess.run(
         [*command, postgres.grant.verifier_chat_db], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )

@@ -159,7 +159,7 @@ async def test_look_ups_use_the_index(postgres: PostgresWorld, kind: str, values
         sql = source._sql.equal(await source._types(), "k")
     values_of = "{" + ",".join(f'"{row["k"]}"' for row in rows[:20]) + "}"
     with psycopg.connect(postgres.grant.chat_db) as connection:
-        plan = connection.execute("EXPLAIN " + sql, {"values": values_of}).fetchall()  # type: ignore[arg-type]
+        plan = connection.execute("EXPLAIN " + sql, {"values": values_of}).fetchall()
     assert any("Index Cond" in line[0] for line in plan), plan
 
 

@@ -28,6 +28,9 @@ Document = dict[str, Any]
 STREAM_CONNECTIONS = 4
 """Connections for change streams, in addition to those of the budget, because they wait on purpose."""
 
+GRACE_S = 1.0
+"""How much longer the client waits than the server, which cancels a query itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionFacts:
@@ -36,6 +39,7 @@ class CollectionFacts:
     kind: str
     uuid: str = ""
     capped: bool = False
+    pre_images: bool = False
 
 
 class MongoClient:
@@ -51,7 +55,11 @@ class MongoClient:
         self.max_wire_version = 0
         self.limits = budget or StoreBudget()
         self.budget = Budget(
-            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+            self.limits,
+            timeout_s=config.operation_timeout_s,
+            grace_s=GRACE_S,
+            store=self.label,
+            statement_log=self.statement_log,
         )
         self._client: pymongo.AsyncMongoClient[Document] | None = None
 
@@ -61,7 +69,7 @@ class MongoClient:
             "appname": "openim-verifier",
             "serverSelectionTimeoutMS": int(self.config.connect_timeout_s * 1000),
             "connectTimeoutMS": int(self.config.connect_timeout_s * 1000),
-            "socketTimeoutMS": int(self.config.operation_timeout_s * 1000),
+            "socketTimeoutMS": int((self.config.operation_timeout_s + GRACE_S) * 1000),
             "maxPoolSize": self.limits.max_concurrency + STREAM_CONNECTIONS,
             "event_listeners": [CommandLog(self.statement_log)],
         }
@@ -161,6 +169,8 @@ class MongoClient:
                 raise
             raise self.translate(error) from None
         except (errors.PyMongoError, OSError) as error:
+            if isinstance(error, errors.ServerSelectionTimeoutError | errors.NetworkTimeout):
+                self.budget.leave_out()
             raise self.translate(error) from None
 
     def _guard(self, require: Callable[[Any], None], what: Any) -> None:
@@ -233,7 +243,8 @@ def facts_of(entry: Mapping[str, Any]) -> CollectionFacts:
     options = entry.get("options") or {}
     kind = "timeseries" if "timeseries" in options else str(entry.get("type", "collection"))
     uuid = (entry.get("info") or {}).get("uuid")
-    return CollectionFacts(kind, str(uuid) if uuid else "", bool(options.get("capped")))
+    images = options.get("changeStreamPreAndPostImages") or {}
+    return CollectionFacts(kind, str(uuid) if uuid else "", bool(options.get("capped")), bool(images.get("enabled")))
 
 
 def operation_time(hello: Mapping[str, Any]) -> Timestamp | None:

@@ -19,9 +19,10 @@ from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRo
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
-from verifier.stores.errors import Denied, StoreError
+from verifier.stores.derived import EXPIRES_AT, with_expiry, without_expiry
+from verifier.stores.errors import Denied, Missing, StoreError
 from verifier.stores.identity import OPENIM_USER_ID, with_openim_id
-from verifier.stores.protocols import Observer, Source, Store
+from verifier.stores.protocols import Completeness, Observer, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
 from verifier.stores.statement_log import StatementLog
 
@@ -58,7 +59,8 @@ class Stores:
     """The connected stores of one run, and the sources and observers on them; call `close` when the run is over.
 
     `refuse_writers`: refuse a credential that can write, unless the profile allows it. `pause`: the pause file that all
-    stores share. `earlier`: what runs before this one sent, for relation `verifier.statements`.
+    stores share. `earlier`: what runs before this one sent, for relation `verifier.statements`. `accounts`: what the sources of
+    this run said about their completeness, by label.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Stores:
         self.earlier = earlier or EarlierRuns()
         self.began_s = time.monotonic()
         self.media_log = StatementLog()
+        self.accounts: dict[str, Completeness] = {}
         self._pause = pause
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
@@ -125,8 +128,10 @@ class Stores:
         """The records that `rows` describes, of a built-in relation or one of the profile."""
         if (built_in := BUILT_IN.get(rows.relation)) is not None:
             return await built_in.make(self, built_in, rows)
-        relation = self.profile.relation(rows.relation, *rows.columns)
+        relation = self._mapped(rows)
         store = await self.get(relation.role)
+        if relation.lifetime_s is not None:
+            return with_expiry(store.source(relation, without_expiry(rows, relation.lifetime_s)), relation.lifetime_s)
         virtual = rows.relation == "users" and OPENIM_USER_ID not in relation.columns
         if not (virtual and OPENIM_USER_ID in rows.columns):
             source: Source = store.source(relation, rows)
@@ -135,6 +140,18 @@ class Stores:
         return with_openim_id(
             store.source(relation, Rows(rows.relation, tuple(names), rows.where)), self.profile.identity
         )
+
+    def _mapped(self, rows: Rows) -> Relation:
+        """The relation, with all columns that are read or compared. Raises NotMapped; Missing where nothing says when a record
+        ends, because then nobody knows which records count."""
+        names = (*rows.columns, *(where.column for where in rows.where))
+        self.profile.relation(rows.relation)
+        if EXPIRES_AT in names and not self.profile.has(rows.relation, EXPIRES_AT):
+            raise Missing(
+                f"relation {rows.relation} of the profile does not say when its records end. Map its column {EXPIRES_AT}, or set "
+                f"relations.{rows.relation}.lifetime_s, the seconds after created_at."
+            )
+        return self.profile.relation(rows.relation, *names)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """The observer of a `relation`, `channel` or `queue` of the profile."""

@@ -117,7 +117,7 @@ def _redirected(response: httpx.Response, label: str, role: str, route: str) -> 
         target = asked.join(response.headers["location"])
     except (KeyError, httpx.InvalidURL):
         return f"{said} to nowhere. Does roles.{role}.api_url point to OpenIM's API?"
-    if target.scheme not in ("http", "https") or not target.host:
+    if target.scheme not in ("http", "https") or not target.host or "%" in target.host:
         return f"{said} to something that is no web address. Does roles.{role}.api_url point to OpenIM's API?"
     place = f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}"
     if target.host != asked.host:

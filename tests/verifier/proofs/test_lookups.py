@@ -47,7 +47,10 @@ async def found(wanted: list[Any], *homes: Home) -> list[list[Any]]:
 
 async def test_padding_of_the_store_does_not_separate_partners() -> None:
     """`char(n)` returns its values with blanks."""
-    assert await found(["abc", "x"], home("abc   ", finds=PADDED)) == [["abc   "], []]
+    padded = home("abc   ", finds=PADDED)
+    assert await found(["abc", "x"], padded) == [["abc   "], []]
+    assert isinstance(padded.source, Table)
+    assert len(padded.source.lookups) == 1
 
 
 async def test_case_separates_partners_unless_the_store_says_otherwise() -> None:

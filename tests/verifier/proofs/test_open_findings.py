@@ -78,6 +78,19 @@ async def test_a_finding_stays_when_its_message_is_gone() -> None:
         assert any("baseline --only X-1" in note for note in again.notes)
 
 
+async def test_a_finding_that_is_seen_again_keeps_the_time_of_the_first() -> None:
+    """The same message is published again."""
+    tap = Tap(["bad1"])
+    world = World(tap=tap)
+    first = await world.run(PROOF)
+    tap.waiting = ["bad1"]
+    await world.run(PROOF)
+    last = await world.run(PROOF)
+    assert last.findings[0].first_seen_at == first.findings[0].first_seen_at
+    assert last.findings[0].confirmed_at > first.findings[0].confirmed_at
+    assert last.findings_total == 1
+
+
 async def test_a_baseline_accepts_what_was_found() -> None:
     """It reads nothing: what waits in the queue is judged by the next run."""
     tap = Tap(["bad1"])

@@ -57,7 +57,7 @@ def _needs(profile: Profile, role: str) -> str:
     needs = {
         "PostgresRole": "needs: CONNECT, USAGE on the schema, SELECT on the table; counters are readable by any role",
         "MongoRole": "needs: role `read` on the database; change streams are part of it",
-        "RedisRole": "needs: an ACL user with +@read +scan +info +subscribe +ssubscribe +psubscribe +pubsub +client|list and the key patterns",
+        "RedisRole": "needs: an ACL user with +@read +scan +info +time +select +subscribe +ssubscribe +psubscribe +pubsub +client|list and the key patterns (%R~…); on a cluster +cluster|nodes, on every node",
         "BrokerRole": "needs: the tag `monitoring` and an entry without permissions in each vhost",
         "OpenIMRole": "needs: an admin user ID that nothing else uses; the allow-list of routes limits the verifier to reading",
     }

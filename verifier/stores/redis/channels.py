@@ -45,7 +45,9 @@ class ChannelObserver(Observer):
 
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The count of PUBLISH and SPUBLISH of all servers. `settled` has no effect, because it is never delayed."""
-        nodes = (await self._client.layout(fresh=True)).listening
+        layout = await self._client.layout(fresh=True)
+        nodes = layout.listening
+        dead = "; ".join(layout.hidden) if self._client.config.mode == "cluster" else ""
         continuity = await server_facts(self._client, nodes)
         at = await self._client.clock()
         limitations = list(without_run_id(continuity))
@@ -67,7 +69,12 @@ class ChannelObserver(Observer):
             published += _calls(stats, "publish") + _calls(stats, "spublish")
             heartbeats |= {f"{name}{of}": calls for name, calls in _all_calls(stats).items()}
         return CounterSnapshot(
-            at, continuity, {"publish": published}, heartbeats=heartbeats, limitations=tuple(limitations)
+            at,
+            continuity,
+            {"publish": published},
+            heartbeats=heartbeats,
+            limitations=tuple(limitations),
+            inconclusive_because=dead,
         )
 
     async def watch(self, seconds: float) -> AsyncIterator[Witness]:

@@ -45,8 +45,9 @@ async def own_places(client: RedisClient) -> Places:
     return Places(own=tuple(Place(node, node.index) for node in (await client.layout()).shards))
 
 
-async def all_places(client: RedisClient) -> Places:
-    """Every database index with keys, by INFO keyspace. Each other index is entered by SELECT on connections of its own."""
+async def all_places(client: RedisClient, *, enter: bool = True) -> Places:
+    """Every database index with keys, by INFO keyspace. With `enter`, each other index is entered by SELECT, on connections
+    of its own; without, they are only named."""
     own = (await own_places(client)).own
     if client.config.mode == "cluster":
         return Places(own=own)  # a cluster has database 0 only
@@ -62,7 +63,8 @@ async def all_places(client: RedisClient) -> Places:
                 continue
             other = Place(place.node, index)
             try:
-                await place.node.run("SELECT", other.driver.ping())
+                if enter:
+                    await place.node.run("SELECT", other.driver.ping())
                 others.append(other)
             except StoreError as error:
                 unread.append(f"keys in {other.name} ({error})")

@@ -66,7 +66,7 @@ async def _unseen(client: RedisClient, reading: Reading, everywhere: bool) -> li
     unseen = []
     if not everywhere:
         try:
-            places = await all_places(client)
+            places = await all_places(client, enter=False)
         except StoreError as error:
             return [f"keys in other database indexes ({error})"]
         if places.others:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
+from verifier.checks.chat_ways import ChatWays
 from verifier.checks.registry import NotApplicable, check
 from verifier.judges.pushes import judge_push_once, judge_push_types
 from verifier.model.invariant import Phase, Problem, Row, Severity
@@ -45,18 +46,20 @@ def _is(queue: Queue, item: StoreObject) -> bool:
 
 @check(
     "MQ-01",
-    title="The chat queue is deleted; until P4 it is empty and unbound",
+    title="The chat queue is deleted and no other takes its place; until P4 it is empty and unbound",
     severity=Severity.HIGH,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def chat_queue_gone(profile: Profile) -> Inventory:
-    """While the queue accepts messages, a service may still publish to it and assume that they are delivered."""
+    """While the queue accepts messages, a service may still publish to it and assume that they are delivered. The same is
+    true of a queue under another name to which a wildcard, an alternate exchange or dead letters lead."""
     queue = _chat_queue(profile)
     gone = profile.phase.reached(Phase.DECOMMISSIONED)
+    ways = ChatWays(profile, queue)
 
     def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
-        problems = []
+        problems = list(ways.problems(objects))
         for item in objects:
             if not _is(queue, item):
                 continue
@@ -91,12 +94,23 @@ def chat_queue_gone(profile: Profile) -> Inventory:
                 )
         return problems
 
+    def doubts(objects: Sequence[StoreObject]) -> list[str]:
+        unknown = [
+            f"whether queue {item.name} is empty is unknown: its state is {item.attributes.get('state') or 'not shown'}, and the "
+            "broker does not say how many messages it has"
+            for item in objects
+            if item.kind == "queue" and _is(queue, item) and item.attributes.get("messages") is None
+        ]
+        return [*unknown, *ways.doubts(objects)]
+
     return Inventory(
         role=queue.role,
-        kinds=("queues", "bindings"),
+        kinds=("queues", "exchanges", "bindings", "policies"),
         judge=judge,
+        doubts=doubts,
         applies=_ours(profile),
-        unit="queues and bindings of all readable vhosts",
+        unit="queues, exchanges, bindings and policies of all readable vhosts",
+        unseen=ways.unseen,
     )
 
 

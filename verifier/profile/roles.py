@@ -113,7 +113,8 @@ def _vhost_of(amqp_url: str) -> str | None:
     """The virtual host in an AMQP URL; None if it names none. A path of a single `/` is what clients write for the default
     one, although by the specification it names the empty one (https://www.rabbitmq.com/docs/uri-spec)."""
     with suppress(ValueError):
-        return unquote(urlsplit(amqp_url).path.removeprefix("/")) or None
+        url = urlsplit(amqp_url)
+        return unquote(url.path.removeprefix("/")) or None if url.scheme in ("amqp", "amqps") else None
     return None
 
 

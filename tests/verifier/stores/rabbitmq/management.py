@@ -99,7 +99,9 @@ def four(change: Callable[[Answers], None] = lambda answers: None) -> Answers:
 def management(answers: Mapping[str, Any], *, date: str | None = DATE, **role: Any) -> RabbitMQStore:
     """A store whose network is the double. A path without an answer is 404; an answer may be a response, or made from the
     request."""
-    store = RabbitMQStore("broker", BrokerRole.model_validate({"management_url": "http://me:secret@broker:15672", **role}))
+    store = RabbitMQStore(
+        "broker", BrokerRole.model_validate({"management_url": "http://me:secret@broker:15672", **role})
+    )
 
     def respond(request: httpx.Request) -> httpx.Response:
         answer = answers.get(unquote(request.url.raw_path.decode().partition("?")[0]))

@@ -43,6 +43,9 @@ class RecordProof:
     `remembers` is for a source that cannot be read again, such as a queue that reading empties. A finding then stays one in
     later runs until `verifier baseline --only ID` accepts it, or until `settled` says that a later reading proves it settled.
 
+    `any_values`: the judge takes values as they are, also those that are not of their column's type. Otherwise a record with such
+    a value is counted and not judged, and the proof is inconclusive.
+
     `unit` names what the coverage counts. `statement` adds a remark to the coverage, and `unseen` lists what the technique
     cannot see.
     """
@@ -56,6 +59,7 @@ class RecordProof:
     clocks: tuple[str, ...] | None = None
     empty_holds: bool = False
     unseen: tuple[str, ...] = ()
+    any_values: bool = False
     remembers: bool = False
     settled: Settled | None = None
 

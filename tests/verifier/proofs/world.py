@@ -57,7 +57,7 @@ class Table:
         self.before_lookup(self)
         self.lookups.append((column, list(values)))
         rows = [dict(row) for row in self.rows if any(self.finds(row[column], value) for value in values)]
-        rows = [row for row in rows if row[column] not in self.unanswered]
+        rows = [row for row in rows if all(row[column] != value for value in self.unanswered)]
         silent = [value for value in values if value in self.unanswered]
         if silent:
             raise PartialAnswer(f"{self.label} answered for some ids only", rows, silent)

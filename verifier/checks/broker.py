@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from verifier.checks.chat_ways import ChatWays
 from verifier.checks.registry import NotApplicable, check
+from verifier.judges.push_content import chat_fields, type_of
 from verifier.judges.pushes import judge_push_once, judge_push_types
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
@@ -183,35 +184,47 @@ def chat_queue_unreferenced(profile: Profile) -> Inventory:
 def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
     """OpenIM pushes chat messages. A chat message in the platform's push queue is a second notification to the user, and it contains the text."""
     profile.queue("notification_push")
-    types, fields = profile.policies.push_types, profile.policies.chat_push_fields
+    policies = profile.policies
     proofs: list[Rule | Delivery] = []
     if "push_tap" in profile.queues:
 
         def judge(row: Row) -> Problem | None:
-            body = row["body"] if isinstance(row["body"], dict) else {}
-            found = [name for name in fields if name in body]
-            if body.get("type") in types and not found:
+            found = chat_fields(map(tuple, row["fields"]), policies.chat_push_fields, policies.push_provider_objects)
+            types = [type_of(item) for item in row["body"]] if isinstance(row["body"], list) else [row["type"]]
+            # A push that could not be read leaves the check inconclusive: the source says so.
+            others = [
+                kind for kind in types if kind not in policies.push_types and not (kind is None and row["unread"])
+            ]
+            if not found and not others:
                 return None
+            kind = others[0] if others else row["type"]
             return Problem(
                 key=str(row["delivery"]),
-                summary=f"a push of type {body.get('type')!r} was published to notification.push"
+                summary=f"a push of type {kind!r} was published to notification.push"
                 + (f" with {', '.join(found)}" if found else ""),
-                expected=f"only the types {', '.join(types)}, without chat fields",
-                actual=f"type {body.get('type')!r}",
-                next_step="Remove chat from the push worker: OpenIM pushes chat messages.",
+                expected=f"only the types {', '.join(policies.push_types)}, without chat fields",
+                actual=f"type {kind!r}" + (f", with {', '.join(found)}" if found else ""),
+                next_step="Remove chat from the push worker: OpenIM pushes chat messages. Then accept what was seen: verifier baseline "
+                "--only MQ-04",
             )
 
         proofs.append(
             Rule(
-                subject=Rows("broker.push_tap", ("body",)),
+                subject=Rows("broker.push_tap", ("body", "type", "fields", "unread")),
                 judge=judge,
+                remembers=True,  # reading empties the tap
                 unit="tapped pushes",
                 unseen=("pushes published before the tap queue was bound",),
             )
         )
     proofs.append(
         Delivery(
-            judge=lambda operations: judge_push_types(operations, types=types, chat_fields=fields),
+            judge=lambda operations: judge_push_types(
+                operations,
+                types=policies.push_types,
+                chat_fields=policies.chat_push_fields,
+                providers=policies.push_provider_objects,
+            ),
             statement="pushes received by the canary's sink",
             unseen=()
             if proofs

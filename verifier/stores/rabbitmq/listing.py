@@ -38,6 +38,11 @@ async def list_objects(client: RabbitMQClient, kind: str) -> list[StoreObject]:
     return found
 
 
+async def list_vhost(client: RabbitMQClient, kind: str, vhost: str) -> list[StoreObject]:
+    """The objects of a kind in one vhost. Raises Denied or Missing where it cannot be read."""
+    return await _PER_VHOST[kind](client, vhost)
+
+
 async def _vhosts(client: RabbitMQClient) -> list[StoreObject]:
     """The vhosts, found readable or unreadable by a request: some pages (consumers) of an unreadable one are empty, not
     denied."""

@@ -28,9 +28,10 @@ class RabbitMQStore(RabbitMQClient):
         super().__init__(role, config, budget)
         self._taps: dict[str, TapSource] = {}
 
-    def tap(self, queue: Queue) -> TapSource:
-        """The messages of the operator's tap queue, the only queue that the verifier consumes from."""
-        return self._taps.setdefault(queue.name, TapSource(self, queue))
+    def tap(self, queue: Queue, tapped: Queue | None = None) -> TapSource:
+        """The messages of the operator's tap queue, the only queue that the verifier consumes from. `tapped`: the queue whose
+        messages it must get as well."""
+        return self._taps.setdefault(queue.name, TapSource(self, queue, tapped))
 
     def observer(self, queue: Queue, columns: tuple[str, ...], timing: Timing) -> QueueObserver:
         """The observer of a queue."""

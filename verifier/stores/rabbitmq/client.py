@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -264,7 +263,7 @@ def _items(response: httpx.Response) -> int:
     """The number of objects in an answer."""
     try:
         found = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     return len(found) if isinstance(found, list) else 1
 
@@ -272,5 +271,5 @@ def _items(response: httpx.Response) -> int:
 def _reason(response: httpx.Response) -> str:
     try:
         return str(response.json().get("reason") or response.json().get("error"))
-    except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+    except (ValueError, AttributeError, RecursionError):
         return response.reason_phrase or "no reason given"

@@ -11,7 +11,7 @@ from verifier.stores.protocols import StoreObject
 from verifier.stores.rabbitmq.client import RabbitMQClient, segment
 
 PAGE_SIZE = 500
-READINGS_MAX = 3
+READINGS_MAX = 4
 _QUEUE_COLUMNS = (
     "name,vhost,type,state,durable,exclusive,auto_delete,arguments,policy,operator_policy,effective_policy_definition,messages,"
     "consumers,"
@@ -85,16 +85,18 @@ def tags_of(whoami: Item) -> set[str]:
 
 async def _queues(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
     """By pages: a broker may have a hundred thousand queues. A queue that is deleted meanwhile moves the others to earlier
-    pages, so a list that is too short is read again."""
+    pages, so several pages are read again until nothing new comes."""
     items: dict[str, Item] = {}
-    total = 0
     for _ in range(READINGS_MAX):
-        items, total = await _all_pages(client, vhost, columns=_QUEUE_COLUMNS)
-        if len(items) >= total:
+        known = set(items)
+        found, total = await _all_pages(client, vhost, columns=_QUEUE_COLUMNS)
+        items |= found
+        if total <= len(found) and (len(found) <= PAGE_SIZE or set(items) == known):
             break
     else:
-        missing = f"queues of vhost {vhost}: {len(items)} of {total} were listed, because they change too fast"
-        return [StoreObject(kind="unreadable", name=missing, attributes={"vhost": vhost, "reason": missing})]
+        if len(items) < total:
+            missing = f"queues of vhost {vhost}: {len(items)} of {total} were listed, because they change too fast"
+            return [StoreObject(kind="unreadable", name=missing, attributes={"vhost": vhost, "reason": missing})]
     if any(item.get("messages") is None for item in items.values()):
         # Statistics are switched off, or the queue is seconds old. The queues themselves know how many messages they have
         # (https://www.rabbitmq.com/docs/management, "Disabling statistics"). One that is down does not answer.
@@ -107,15 +109,19 @@ async def _all_pages(client: RabbitMQClient, vhost: str, **parameters: str) -> t
     """The queues of a vhost by name, and how many the broker says there are."""
     items: dict[str, Item] = {}
     page, pages, total = 1, 1, 0
+    path = f"/api/queues/{segment(vhost)}"
     while page <= pages:
-        answer = await client.get(f"/api/queues/{segment(vhost)}", page=page, page_size=PAGE_SIZE, **parameters)
-        whole = isinstance(answer, list)  # a proxy that drops the query gets everything at once
-        for item in answer if whole else answer["items"]:
-            items[str(item["name"])] = item
-        if whole:
-            return items, len(items)
-        page, pages = page + 1, int(answer["page_count"])
-        total = int(answer.get("filtered_count", answer.get("total_count", len(items))))
+        answer = await client.get(path, page=page, page_size=PAGE_SIZE, **parameters)
+        try:
+            whole = isinstance(answer, list)  # a proxy that drops the query gets everything at once
+            for item in answer if whole else answer["items"]:
+                items[str(item["name"])] = item
+            if whole:
+                return items, len(items)
+            page, pages = page + 1, int(answer["page_count"])
+            total = max(total, int(answer.get("filtered_count", answer.get("total_count", 0))))
+        except (TypeError, KeyError, ValueError):
+            raise client.strange(path) from None
     return items, total
 
 

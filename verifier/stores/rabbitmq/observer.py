@@ -91,7 +91,7 @@ class QueueObserver(Observer):
         overview, at = await self._client.get_dated("/api/overview")
         if not isinstance(overview, dict) or "rabbitmq_version" not in overview:
             raise self._client.strange("/api/overview")
-        queue = await self._found(self._queue_path)
+        queue = await self._found(self._queue_path, self._queue.name)
         if queue is None and self._vhost not in await self._client.vhosts():
             raise Missing(
                 f"{self._client.label}: vhost {self._vhost} does not exist. Correct roles.{self._client.role}.vhost in the profile."
@@ -121,15 +121,19 @@ class QueueObserver(Observer):
 
     async def _exchange_counters(self) -> dict[str, int]:
         """The number of messages that the exchange took, and of the queues that they reached."""
-        exchange = await self._found(self._exchange_path)
+        exchange = await self._found(self._exchange_path, self._queue.exchange or "")
         if exchange is None:
             return {}
         counted = exchange.get("message_stats") or {}
         return {f"exchange_{way}": int(counted.get(f"publish_{way}", 0)) for way in ("in", "out")}
 
-    async def _found(self, path: str) -> Mapping[str, Any] | None:
+    async def _found(self, path: str, name: str) -> Mapping[str, Any] | None:
+        """The object at a path; None if there is none. Another object, or none of the broker's, is an error."""
         with suppress(Missing):
-            return await self._client.get_object(path)
+            found = await self._client.get_object(path)
+            if found.get("name") != name:
+                raise self._client.strange(path)
+            return found
         return None
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:

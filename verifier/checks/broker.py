@@ -146,8 +146,10 @@ def chat_queue_silent(profile: Profile) -> Absence:
     row=ROW,
 )
 def chat_queue_unreferenced(profile: Profile) -> Inventory:
-    """A consumer, policy, shovel or dead-letter exchange that names the queue can bring it back into use."""
+    """A consumer, policy, shovel or dead-letter exchange that names the queue can bring it back into use. A shovel that takes
+    the queue's messages from its exchange needs no queue at all."""
     queue = _chat_queue(profile)
+    ways = ChatWays(profile, queue)
     named = re.compile(rf"(?<![\w.-]){re.escape(queue.name)}(?![\w.-])")
 
     def names_it(item: StoreObject) -> bool:
@@ -155,6 +157,8 @@ def chat_queue_unreferenced(profile: Profile) -> Inventory:
             return _is(queue, item)
         if item.kind == "queue":
             return queue.name in (item.attributes.get("arguments") or {}).values() and not _is(queue, item)
+        if item.kind == "parameter" and ways.fed_by(item):
+            return True
         # Patterns are regular expressions: `^chat\.message\.notify$` names the queue too.
         return item.kind in ("policy", "parameter") and bool(named.search(str(item.attributes).replace("\\", "")))
 

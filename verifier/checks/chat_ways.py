@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from verifier.model.invariant import Problem
 from verifier.profile.models import Profile
 from verifier.profile.relations import Queue
 from verifier.stores.protocols import StoreObject
-from verifier.stores.rabbitmq.patterns import covers, is_pattern, words
+from verifier.stores.rabbitmq.patterns import covers, is_pattern, overlaps, words
 from verifier.stores.rabbitmq.routing import Route, routes
 from verifier.stores.rabbitmq.topology import Topology, topologies
 
@@ -54,6 +54,15 @@ class ChatWays:
                     )
             if not self.exchange:
                 yield from self._unnamed(topology)
+
+    def fed_by(self, item: StoreObject) -> bool:
+        """Whether a shovel takes chat messages from their exchange. Its definition has `-` in names, the page of the plugin `_`."""
+        value = item.attributes.get("value")
+        settings = value if isinstance(value, Mapping) else item.attributes
+        found = {str(name).replace("_", "-"): text for name, text in settings.items()}
+        if not self.exchange or found.get("src-exchange") != self.exchange:
+            return False
+        return overlaps(str(found.get("src-exchange-key") or "#"), self.key)
 
     def _undeclared(self, topology: Topology) -> Iterator[Route]:
         """One way to each undeclared queue, a certain one if there is any."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.verifier.stores.rabbitmq.test_routing import KEY, binding, exchange, policy, queue
-from verifier.checks.broker import chat_queue_gone
+from verifier.checks.broker import chat_queue_gone, chat_queue_unreferenced
 from verifier.profile import Profile, parse_profile
 from verifier.proofs import Inventory
 from verifier.stores.protocols import StoreObject
@@ -137,3 +137,26 @@ def test_a_vhost_of_others() -> None:
     proof = inventory_of(profile(inventory='foreign_vhosts = ["*"]'))
     items: list[Any] = [queue("v2"), StoreObject(kind="queue", name="x", attributes={"name": "v2", "vhost": "shop"})]
     assert [proof.applies(item) for item in items] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"value": {"src-exchange": "chat", "src-exchange-key": "chat.#"}}, True),
+        ({"value": {"src-exchange": "chat"}}, True),
+        ({"src_exchange": "chat", "src_exchange_key": KEY}, True),
+        ({"value": {"src-exchange": "chat", "src-exchange-key": "metrics"}}, False),
+        ({"value": {"src-exchange": "shop", "src-exchange-key": "#"}}, False),
+        ({"value": {"src-queue": KEY}}, True),
+        ({"value": {"src-queue": "billing", "dest-queue": "archive"}}, False),
+        ({"value": "text"}, False),
+    ],
+)
+def test_shovels(settings: dict[str, Any], named: bool) -> None:
+    """MQ-03: a shovel that takes chat messages, from the queue or straight from its exchange."""
+    shovel = StoreObject(
+        kind="parameter", name="shovel s", attributes={"component": "shovel", "vhost": "/", **settings}
+    )
+    proof = chat_queue_unreferenced(profile())
+    assert isinstance(proof, Inventory)
+    assert [problem.key for problem in proof.judge([shovel], None)] == (["parameter shovel s"] if named else [])

@@ -30,6 +30,7 @@ def _column(meaning: str, null: str = "") -> LogicalColumn:
 
 _CONVERSATION = _column("the legacy id of the conversation")
 _USER = _column("the platform's id of the user")
+_NEVER = 'it never ends, unless `empty_means = "expired"`'
 _TTL = _column("`@ttl_ms`: time until the key expires, in ms", "the key never expires")
 
 RELATIONS: dict[str, LogicalRelation] = {
@@ -71,7 +72,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "user_id": _USER,
             "platform": _column("OpenIM's number of the platform", "not known"),
             "created_at": _column("time of the login", "not known"),
-            "expires_at": _column("when the session ends", "not a live session"),
+            "expires_at": _column("when the session ends; without such a column, set `lifetime_s`", _NEVER),
         },
     ),
     "devices": LogicalRelation(
@@ -186,7 +187,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "code": _column("the code; mark it `sensitive`"),
             "openim_group_id": _column("OpenIM's id of the group", "the code leads to `legacy_group_id`"),
             "legacy_group_id": _column("the legacy id of the group", "a group founded in OpenIM"),
-            "expires_at": _column("when the code ends", "not judged"),
+            "expires_at": _column("when the code ends", _NEVER),
         },
     ),
     "reports": LogicalRelation(
@@ -252,3 +253,9 @@ RELATIONS: dict[str, LogicalRelation] = {
         },
     ),
 }
+
+CHANNELS = ("chat_notification",)
+"""The channels that the shipped checks use, by their names in the profile."""
+
+QUEUES = ("chat_message_notify", "notification_push", "push_tap")
+"""The queues that the shipped checks use, by their names in the profile."""

@@ -125,6 +125,19 @@ async def test_a_broker_that_never_shows_it(change: Any) -> None:
     assert "too little evidence" in judgement.reason
 
 
+@pytest.mark.parametrize("beside", [_lose_a_node, _unroutable])
+async def test_a_counted_publish_counts_beside_what_is_unknown(beside: Any) -> None:
+    """What is proven is a breach, whatever else cannot be known."""
+    answers = four(_lose_a_node) if beside is _lose_a_node else four()
+
+    def change(changed: Answers) -> None:
+        _publish(changed)
+        if beside is _unroutable:
+            beside(changed)
+
+    assert (await two_nights(change, answers=answers)).verdict is Verdict.VIOLATED
+
+
 async def test_statistics_that_were_off_are_a_new_beginning() -> None:
     """What was published before they were switched on is unknown."""
     answers = four(_switch_off)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from fixtures.services.rabbitmq import MISSING, find_rabbitmq
+from fixtures.stack.stack import Stack
 from tests.verifier.proofs.world import World
-from tests.verifier.stores.rabbitmq.world import BrokerWorld, publish
+from tests.verifier.stores.rabbitmq.world import BrokerWorld, open_broker_world, publish
 from verifier.checks.broker import push_is_not_chat
 from verifier.model.verdict import Judgement, Verdict
 from verifier.profile import parse_profile
@@ -32,6 +34,19 @@ PROFILE = parse_profile(
     """
 )
 TAP = "broker.push_tap"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of the verifier."""
+    return "asyncio"
+
+
+@pytest.fixture
+def broker(stack: Stack) -> Iterator[BrokerWorld]:
+    """An empty vhost of the shared broker."""
+    with open_broker_world(stack.rabbitmq) as world:
+        yield world
 
 
 def _rule() -> Rule:

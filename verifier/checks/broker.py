@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
+from verifier.checks.chat_ways import ChatWays
 from verifier.checks.registry import NotApplicable, check
+from verifier.judges.push_content import chat_fields, type_of
 from verifier.judges.pushes import judge_push_once, judge_push_types
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
@@ -45,18 +47,20 @@ def _is(queue: Queue, item: StoreObject) -> bool:
 
 @check(
     "MQ-01",
-    title="The chat queue is deleted; until P4 it is empty and unbound",
+    title="The chat queue is deleted and no other takes its place; until P4 it is empty and unbound",
     severity=Severity.HIGH,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def chat_queue_gone(profile: Profile) -> Inventory:
-    """While the queue accepts messages, a service may still publish to it and assume that they are delivered."""
+    """While the queue accepts messages, a service may still publish to it and assume that they are delivered. The same is
+    true of a queue under another name to which a wildcard, an alternate exchange or dead letters lead."""
     queue = _chat_queue(profile)
     gone = profile.phase.reached(Phase.DECOMMISSIONED)
+    ways = ChatWays(profile, queue)
 
     def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
-        problems = []
+        problems = list(ways.problems(objects))
         for item in objects:
             if not _is(queue, item):
                 continue
@@ -91,12 +95,23 @@ def chat_queue_gone(profile: Profile) -> Inventory:
                 )
         return problems
 
+    def doubts(objects: Sequence[StoreObject]) -> list[str]:
+        unknown = [
+            f"whether queue {item.name} is empty is unknown: its state is {item.attributes.get('state') or 'not shown'}, and the "
+            "broker does not say how many messages it has"
+            for item in objects
+            if item.kind == "queue" and _is(queue, item) and item.attributes.get("messages") is None
+        ]
+        return [*unknown, *ways.doubts(objects)]
+
     return Inventory(
         role=queue.role,
-        kinds=("queues", "bindings"),
+        kinds=("queues", "exchanges", "bindings", "policies"),
         judge=judge,
+        doubts=doubts,
         applies=_ours(profile),
-        unit="queues and bindings of all readable vhosts",
+        unit="queues, exchanges, bindings and policies of all readable vhosts",
+        unseen=ways.unseen,
     )
 
 
@@ -131,8 +146,10 @@ def chat_queue_silent(profile: Profile) -> Absence:
     row=ROW,
 )
 def chat_queue_unreferenced(profile: Profile) -> Inventory:
-    """A consumer, policy, shovel or dead-letter exchange that names the queue can bring it back into use."""
+    """A consumer, policy, shovel or dead-letter exchange that names the queue can bring it back into use. A shovel that takes
+    the queue's messages from its exchange needs no queue at all."""
     queue = _chat_queue(profile)
+    ways = ChatWays(profile, queue)
     named = re.compile(rf"(?<![\w.-]){re.escape(queue.name)}(?![\w.-])")
 
     def names_it(item: StoreObject) -> bool:
@@ -140,6 +157,8 @@ def chat_queue_unreferenced(profile: Profile) -> Inventory:
             return _is(queue, item)
         if item.kind == "queue":
             return queue.name in (item.attributes.get("arguments") or {}).values() and not _is(queue, item)
+        if item.kind == "parameter" and ways.fed_by(item):
+            return True
         # Patterns are regular expressions: `^chat\.message\.notify$` names the queue too.
         return item.kind in ("policy", "parameter") and bool(named.search(str(item.attributes).replace("\\", "")))
 
@@ -169,35 +188,47 @@ def chat_queue_unreferenced(profile: Profile) -> Inventory:
 def push_is_not_chat(profile: Profile) -> list[Rule | Delivery]:
     """OpenIM pushes chat messages. A chat message in the platform's push queue is a second notification to the user, and it contains the text."""
     profile.queue("notification_push")
-    types, fields = profile.policies.push_types, profile.policies.chat_push_fields
+    policies = profile.policies
     proofs: list[Rule | Delivery] = []
     if "push_tap" in profile.queues:
 
         def judge(row: Row) -> Problem | None:
-            body = row["body"] if isinstance(row["body"], dict) else {}
-            found = [name for name in fields if name in body]
-            if body.get("type") in types and not found:
+            found = chat_fields(map(tuple, row["fields"]), policies.chat_push_fields, policies.push_provider_objects)
+            types = [type_of(item) for item in row["body"]] if isinstance(row["body"], list) else [row["type"]]
+            # A push that could not be read leaves the check inconclusive: the source says so.
+            others = [
+                kind for kind in types if kind not in policies.push_types and not (kind is None and row["unread"])
+            ]
+            if not found and not others:
                 return None
+            kind = others[0] if others else row["type"]
             return Problem(
                 key=str(row["delivery"]),
-                summary=f"a push of type {body.get('type')!r} was published to notification.push"
+                summary=f"a push of type {kind!r} was published to notification.push"
                 + (f" with {', '.join(found)}" if found else ""),
-                expected=f"only the types {', '.join(types)}, without chat fields",
-                actual=f"type {body.get('type')!r}",
-                next_step="Remove chat from the push worker: OpenIM pushes chat messages.",
+                expected=f"only the types {', '.join(policies.push_types)}, without chat fields",
+                actual=f"type {kind!r}" + (f", with {', '.join(found)}" if found else ""),
+                next_step="Remove chat from the push worker: OpenIM pushes chat messages. Then accept what was seen: verifier baseline "
+                "--only MQ-04",
             )
 
         proofs.append(
             Rule(
-                subject=Rows("broker.push_tap", ("body",)),
+                subject=Rows("broker.push_tap", ("body", "type", "fields", "unread")),
                 judge=judge,
+                remembers=True,  # reading empties the tap
                 unit="tapped pushes",
                 unseen=("pushes published before the tap queue was bound",),
             )
         )
     proofs.append(
         Delivery(
-            judge=lambda operations: judge_push_types(operations, types=types, chat_fields=fields),
+            judge=lambda operations: judge_push_types(
+                operations,
+                types=policies.push_types,
+                chat_fields=policies.chat_push_fields,
+                providers=policies.push_provider_objects,
+            ),
             statement="pushes received by the canary's sink",
             unseen=()
             if proofs

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from verifier.judges import push_content
 from verifier.judges.judgement import JournalJudgement, Problems
 from verifier.judges.operation import WEBSOCKET, Operation, OpPhase, calls
 from verifier.judges.sockets import over_websocket
@@ -66,15 +67,17 @@ def judge_push_once(operations: Iterable[Operation]) -> JournalJudgement | None:
 
 
 def judge_push_types(
-    operations: Iterable[Operation], *, types: Sequence[str], chat_fields: Sequence[str]
+    operations: Iterable[Operation], *, types: Sequence[str], chat_fields: Sequence[str], providers: Sequence[str] = ()
 ) -> JournalJudgement | None:
-    """MQ-04: pushes have one of the declared `types` and none of `chat_fields`. None if no push with a type was recorded."""
+    """MQ-04: pushes have one of the declared `types` and none of `chat_fields`, save those of `providers`. None if no push with a
+    type was recorded. The fields are recorded by path: `data.conversation_id`."""
     problems, seen = Problems(), 0
     for item in operations:
         if item.op not in ("push", "push_type") or not item.text("type"):
             continue
         seen += 1
-        chat = [name for name in item.names("fields") if name in chat_fields]
+        paths = [tuple(name.split(".")) for name in item.names("fields")]
+        chat = push_content.chat_fields(paths, chat_fields, providers)
         if item.text("type") in types and not chat:
             continue
         problems.add(

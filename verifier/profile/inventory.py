@@ -23,8 +23,10 @@ class Inventories(Section):
     )
     queues: tuple[str, ...] = Field(
         default=(),
-        description="RabbitMQ queues that are declared. For the reader of the profile; no check reads it",
-        examples=[["billing.events"]],
+        description="RabbitMQ queues that may receive what was meant for the chat queue, with `*` for any characters: an audit "
+        "export, a catch-all behind an alternate exchange. The queues of sections `[queues.NAME]` are declared without an entry "
+        "(MQ-01)",
+        examples=[["audit.chat", "unrouted.*"]],
     )
     tables: tuple[str, ...] = Field(
         default=(),

@@ -109,6 +109,15 @@ class Policies(Section):
     )
     chat_push_fields: tuple[str, ...] = Field(
         default=("conversation_id", "message_id", "seq", "sender_id"),
-        description="Fields that mark a push as one about a chat message (MQ-04)",
-        examples=[["thread", "letter_no"]],
+        description="Fields that mark a push as one about a chat message (MQ-04). They are found at any depth, also in JSON texts "
+        "and message headers, and without regard to case and separators: `conversationId` is `conversation_id`. `thread.id` means "
+        "a field `id` in an object `thread`",
+        examples=[["thread.id", "letter_no"]],
+    )
+    push_provider_objects: tuple[str, ...] = Field(
+        default=("provider", "mail", "email", "smtp", "ses", "sms", "vendor", "transport"),
+        description="Words in the names of objects within a push that belong to a provider of mails or text messages, whose own "
+        "`message_id` is not a chat message's. A single field of `chat_push_fields` in such an object does not count; two do "
+        "(MQ-04)",
+        examples=[["provider", "carrier"]],
     )

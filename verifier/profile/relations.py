@@ -244,7 +244,7 @@ class Queue(Section):
     """
 
     role: str = Field(default="broker", description="The role whose broker has the queue", examples=["broker"])
-    name: str = Field(description="The queue's exact name", examples=["chat.message.notify"])
+    name: str = Field(min_length=1, description="The queue's exact name", examples=["chat.message.notify"])
     neighbours: str | None = Field(default=None, description="Who else may use it, in words", examples=["audit export"])
     exchange: str | None = Field(
         default=None, description="The exchange that publishers use, if they do", examples=["chat"]
@@ -252,3 +252,16 @@ class Queue(Section):
     routing_key: str | None = Field(
         default=None, description="The key of the binding between them", examples=["chat.message.notify"]
     )
+    only_queue: bool = Field(
+        default=False,
+        description="Nothing but messages for this queue is published to `exchange`. A message that the exchange takes is then "
+        "one for the queue, also when it reaches none. Otherwise such messages leave MQ-02 inconclusive, because the broker does "
+        "not show their routing keys",
+        examples=[True],
+    )
+
+    @model_validator(mode="after")
+    def _has_an_exchange(self) -> Queue:
+        if self.only_queue and not self.exchange:
+            raise ValueError("only_queue = true needs exchange: every queue receives from the default exchange")
+        return self

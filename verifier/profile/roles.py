@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -154,8 +156,36 @@ class BrokerRole(Role):
         "see; queue `push_tap` needs it",
         examples=["${RABBITMQ_AMQP_URL}"],
     )
-    vhost: str = Field(default="/", description="Virtual host of the mapped queues", examples=["chat"])
+    vhost: str = Field(
+        default="/",
+        description="Virtual host of the mapped queues, as it is and not percent-encoded. If `amqp_url` names one too, it must "
+        "be the same",
+        examples=["chat"],
+    )
     tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
+
+    @model_validator(mode="after")
+    def _one_vhost(self) -> BrokerRole:
+        if not self.vhost:
+            raise ValueError("vhost is empty; the name of the default virtual host is '/'")
+        if self.vhost.lower() == "%2f":
+            raise ValueError(f"vhost = {self.vhost!r} is percent-encoded; write vhost = '/'")
+        named = _vhost_of(self.amqp_url.get_secret_value()) if self.amqp_url else None
+        if named is not None and named != self.vhost:
+            raise ValueError(
+                f"amqp_url names the virtual host {named!r}, and vhost is {self.vhost!r}: half of the checks would look at the wrong "
+                f"one. Set vhost = {named!r}, or correct amqp_url"
+            )
+        return self
+
+
+def _vhost_of(amqp_url: str) -> str | None:
+    """The virtual host in an AMQP URL; None if it names none. A path of a single `/` is what clients write for the default
+    one, although by the specification it names the empty one (https://www.rabbitmq.com/docs/uri-spec)."""
+    with suppress(ValueError):
+        url = urlsplit(amqp_url)
+        return unquote(url.path.removeprefix("/")) or None if url.scheme in ("amqp", "amqps") else None
+    return None
 
 
 class OpenIMRole(Role):

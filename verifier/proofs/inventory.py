@@ -18,6 +18,7 @@ from verifier.stores.pool import Stores
 from verifier.stores.protocols import StoreObject
 
 Approved = frozenset[str]
+DOUBTS_SHOWN = 5
 Judge = Callable[[Sequence[StoreObject], Approved | None], Iterable[Problem]]
 
 
@@ -37,7 +38,8 @@ class Inventory:
 
     With `remembered`, the approved texts are those of the baseline, and None before there is one; `fingerprint` returns the
     text of an object. Without it they are always None. If nothing is wrong but the credential cannot read some objects, the
-    check is inconclusive. `unit`, `statement` and `unseen` are as in `RecordProof`.
+    check is inconclusive; so it is where `doubts` returns what the objects do not show, each with what to do about it.
+    `unit`, `statement` and `unseen` are as in `RecordProof`.
     """
 
     role: str
@@ -46,6 +48,7 @@ class Inventory:
     remembered: bool = False
     fingerprint: Callable[[StoreObject], str] = lambda item: item.name
     applies: Callable[[StoreObject], bool] = lambda item: True
+    doubts: Callable[[Sequence[StoreObject]], Iterable[str]] = lambda objects: ()
     unit: str = "objects"
     statement: str = ""
     unseen: tuple[str, ...] = ()
@@ -87,6 +90,11 @@ class Inventory:
         if listed.unreadable:
             reason = f"this credential cannot read: {', '.join(sorted(listed.unreadable))}"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if doubts := sorted(set(self.doubts(listed.objects))):
+            shown = "; ".join(doubts[:DOUBTS_SHOWN]) + (
+                f"; and {len(doubts) - DOUBTS_SHOWN} more" if len(doubts) > DOUBTS_SHOWN else ""
+            )
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=shown, **common)
         if self.remembered and approved is None:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=NO_BASELINE, **common)
         return Judgement(verdict=Verdict.HOLDS, **common)

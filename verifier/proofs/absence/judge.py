@@ -85,6 +85,13 @@ class SilenceJudge:
                 f"the server counted {moved['write']} writes without naming their kind, and no record shows one. When they are "
                 f"explained, run: verifier baseline --only {self.context.check_id}"
             )
+        if self.proof.kind == "queue" and self.exclusive and moved.get("publish"):
+            return ""  # counted, whatever else is unknown
+        if self.exclusive and self.tally.hints:
+            return (
+                f"{'; '.join(self.tally.hints)}. Whether a {self.proof.noun} for {self.proof.target} was among them cannot be known. "
+                f"Find out who publishes there; when it is explained, run: verifier baseline --only {self.context.check_id}"
+            )
         own_times = (self.proof.inserted_at, self.proof.updated_at)
         if now.inconclusive_because and (self.exclusive or not (now.position or any(own_times))):
             return f"too little evidence to prove silence: {now.inconclusive_because}"

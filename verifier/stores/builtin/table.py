@@ -127,7 +127,7 @@ async def _media_head(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
 
 async def _push_tap(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     queue = pool.profile.queue("push_tap")
-    source: Source = (await pool.get(queue.role)).tap(queue)
+    source: Source = (await pool.get(queue.role)).tap(queue, pool.profile.queues.get("notification_push"))
     return source
 
 
@@ -210,7 +210,9 @@ _ALL = (
     BuiltIn(name="media.head", key=("url",), columns=_texts("url", "state"), make=_media_head),
     BuiltIn(
         name="broker.push_tap", queue="push_tap", key=("delivery",), make=_push_tap,
-        columns={**_texts("delivery", "exchange", "routing_key"), "body": "json"},
+        columns={
+            **_texts("delivery", "exchange", "routing_key", "type", "unread"), "body": "json", "headers": "json", "fields": "json",
+        },
     ),
     BuiltIn(
         name="verifier.statements", key=("role",), make=_statements,

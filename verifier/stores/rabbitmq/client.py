@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -36,7 +35,13 @@ logging.getLogger("aiormq").addHandler(logging.NullHandler())
 
 
 def segment(text: str) -> str:
-    """A name as one path segment: the vhost `/` is `%2F`."""
+    """A name as one path segment: the vhost `/` is `%2F`.
+
+    Raises StoreError for `.` and `..`. HTTP clients and the broker remove such segments, encoded or not, so that the answer
+    would be about something else.
+    """
+    if text in (".", ".."):
+        raise StoreError(f"The management API has no path for an object with the name {text!r}. Rename it.")
     return quote(text, safe="")
 
 
@@ -68,6 +73,7 @@ class RabbitMQClient:
             raise StoreError(
                 f"{self.label}: roles.{role}.management_url is not a URL. Its form is http://USER:PASSWORD@HOST:15672"
             )
+        self.has_clock = True
         self._prefix = url.path.rstrip("/").removesuffix("/api")
         try:
             self._client = guarded_client(
@@ -87,7 +93,8 @@ class RabbitMQClient:
     async def connect(self) -> None:
         """Check the credential."""
         try:
-            await self.get("/api/whoami")
+            if "name" not in await self.get_object("/api/whoami"):
+                raise self.strange("/api/whoami")
         except Denied:
             raise Denied(
                 f"{self.label} refused the user or password of roles.{self.role}.management_url, or the user lacks the tag "
@@ -106,8 +113,25 @@ class RabbitMQClient:
         """
         return (await self.get_dated(path, **parameters))[0]
 
+    async def get_object(self, path: str, **parameters: str | int) -> Mapping[str, Any]:
+        """As `get`, for a path whose answer is an object."""
+        found = await self.get(path, **parameters)
+        if not isinstance(found, dict):
+            raise self.strange(path)
+        return found
+
+    async def get_list(self, path: str, **parameters: str | int) -> list[Mapping[str, Any]]:
+        """As `get`, for a path whose answer is a list of objects."""
+        found = await self.get(path, **parameters)
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise self.strange(path)
+        return found
+
     async def get_dated(self, path: str, **parameters: str | int) -> tuple[Any, datetime]:
-        """As `get`, with the broker's time of the answer."""
+        """As `get`, with the broker's time of the answer.
+
+        A proxy may remove the header Date. The time is then the verifier's own, and `has_clock` is False.
+        """
         response = await self.budget.run(
             lambda: self._send(path, parameters), kind=f"GET {self._prefix}{path}", rows=_items
         )
@@ -119,18 +143,30 @@ class RabbitMQClient:
         if response.status_code == 404:
             raise Missing(f"{self.label} has nothing at {path}.")
         if response.status_code != 200:
+            where = f", to {response.headers['location']}" if response.has_redirect_location else ""
             raise StoreError(
-                f"{self.label} answered GET {path} with HTTP {response.status_code} ({_reason(response)}). "
+                f"{self.label} answered GET {path} with HTTP {response.status_code} ({_reason(response)}{where}). "
                 f"Does roles.{self.role}.management_url point at the management plugin?"
             )
         try:
-            at = parsedate_to_datetime(response.headers["date"]).astimezone(UTC) + _HALF_SECOND
-            return response.json(), at
-        except (ValueError, KeyError):
-            raise StoreError(
-                f"{self.label} did not answer GET {path} as RabbitMQ's management API does. "
-                f"Does roles.{self.role}.management_url point at the management plugin?"
-            ) from None
+            return response.json(), self._time_of(response)
+        except (ValueError, RecursionError):
+            raise self.strange(path) from None
+
+    def _time_of(self, response: httpx.Response) -> datetime:
+        with suppress(ValueError, KeyError):
+            at = parsedate_to_datetime(response.headers["date"])
+            self.has_clock = True
+            return at.astimezone(UTC) + _HALF_SECOND
+        self.has_clock = False
+        return datetime.now(UTC)
+
+    def strange(self, path: str) -> StoreError:
+        """The error for an answer that is not one of the management API."""
+        return StoreError(
+            f"{self.label} did not answer GET {path} as RabbitMQ's management API does. "
+            f"Does roles.{self.role}.management_url point at the management plugin?"
+        )
 
     async def _send(self, path: str, parameters: Mapping[str, str | int]) -> httpx.Response:
         try:
@@ -146,17 +182,17 @@ class RabbitMQClient:
             ) from None
 
     async def clock(self) -> datetime:
-        """The broker's clock, precise to half a second."""
+        """The broker's clock, precise to half a second; the verifier's own where a proxy hides it."""
         return (await self.get_dated("/api/whoami"))[1]
 
     async def version(self) -> str:
         """`RabbitMQ 3.10.8`."""
-        overview = await self.get("/api/overview")
+        overview = await self.get_object("/api/overview")
         return f"{overview.get('product_name', 'RabbitMQ')} {overview.get('rabbitmq_version', '?')}"
 
     async def vhosts(self) -> list[str]:
         """The names of all vhosts, unreadable ones included."""
-        return sorted(str(item["name"]) for item in await self.get("/api/vhosts"))
+        return sorted(str(item["name"]) for item in await self.get_list("/api/vhosts"))
 
     async def passive_declare(self, vhost: str, name: str) -> Declared:
         """Whether a queue exists, by a passive declare, and its number of ready messages."""
@@ -167,6 +203,8 @@ class RabbitMQClient:
     async def _declare(self, vhost: str, name: str) -> Declared:
         """Declare passively, which does not create the queue. It needs an entry in the vhost without any permission."""
         try:
+            # RabbitMQ 4.2.6 and 4.3.0 want permission to configure the queue for this, later ones any permission: the answer
+            # to a user without one is then a refusal (https://github.com/rabbitmq/rabbitmq-server/pull/16272).
             async with open_channel(self, vhost) as channel:
                 self.statement_log.note("AMQP queue.declare passive")
                 queue = await channel.declare_queue(name, passive=True)
@@ -174,8 +212,8 @@ class RabbitMQClient:
             return Declared("absent")
         except exceptions.ChannelLockedResource:
             return Declared("exclusive")
-        except (StoreError, exceptions.AMQPError, OSError):
-            return Declared("unknown")
+        except (StoreError, exceptions.AMQPError, OSError, ValueError):
+            return Declared("unknown")  # ValueError: the driver refuses names with letters beyond ASCII
         return Declared("present", queue.declaration_result.message_count)
 
 
@@ -225,7 +263,7 @@ def _items(response: httpx.Response) -> int:
     """The number of objects in an answer."""
     try:
         found = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0
     return len(found) if isinstance(found, list) else 1
 
@@ -233,5 +271,5 @@ def _items(response: httpx.Response) -> int:
 def _reason(response: httpx.Response) -> str:
     try:
         return str(response.json().get("reason") or response.json().get("error"))
-    except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+    except (ValueError, AttributeError, RecursionError):
         return response.reason_phrase or "no reason given"

@@ -6,13 +6,14 @@ Three GETs are not on it: `aliveness-test` declares a queue and publishes, `defi
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 _SEGMENT = r"[^/]+"
 READ_PATHS = re.compile(
     rf"""
     /api/(?:
         overview | whoami | nodes | vhosts | permissions
-      | users/{_SEGMENT}/permissions
+      | users/{_SEGMENT}/(?:topic-)?permissions
       | (?:queues|exchanges)(?:/{_SEGMENT}){{0,2}}
       | (?:bindings|consumers|policies|operator-policies|shovels|federation-links)(?:/{_SEGMENT})?
       | parameters(?:/{_SEGMENT}){{0,2}}
@@ -24,4 +25,5 @@ READ_PATHS = re.compile(
 
 def is_read_request(method: str, path: str) -> bool:
     """Whether a request only reads. `path` is percent-encoded and without the path prefix of `management_url`."""
-    return method == "GET" and ".." not in path and READ_PATHS.fullmatch(path) is not None
+    dots = any(unquote(part) in (".", "..") for part in path.split("/"))
+    return method == "GET" and not dots and READ_PATHS.fullmatch(path) is not None

@@ -6,13 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from verifier.stores.errors import Denied, Missing
+from verifier.stores.errors import Denied, Missing, StoreError, Unreachable
 from verifier.stores.protocols import StoreObject
 from verifier.stores.rabbitmq.client import RabbitMQClient, segment
 
 PAGE_SIZE = 500
+READINGS_MAX = 4
 _QUEUE_COLUMNS = (
-    "name,vhost,type,state,durable,exclusive,auto_delete,arguments,policy,operator_policy,messages,consumers,"
+    "name,vhost,type,state,durable,exclusive,auto_delete,arguments,policy,operator_policy,effective_policy_definition,messages,"
+    "consumers,"
     "message_stats.publish"
 )
 
@@ -36,39 +38,95 @@ async def list_objects(client: RabbitMQClient, kind: str) -> list[StoreObject]:
     return found
 
 
+async def list_vhost(client: RabbitMQClient, kind: str, vhost: str) -> list[StoreObject]:
+    """The objects of a kind in one vhost. Raises Denied or Missing where it cannot be read."""
+    return await _PER_VHOST[kind](client, vhost)
+
+
 async def _vhosts(client: RabbitMQClient) -> list[StoreObject]:
     """The vhosts, found readable or unreadable by a request: some pages (consumers) of an unreadable one are empty, not
     denied."""
-    found = []
+    found = [*await _hidden_vhosts(client)]
     for name in await client.vhosts():
         try:
             await client.get(f"/api/queues/{segment(name)}", page=1, page_size=1, columns="name")
         except Missing:
             continue
-        except Denied as error:
-            attributes = {"vhost": name, "reason": str(error)}
-            found.append(StoreObject(kind="unreadable", name=f"vhost {name}", attributes=attributes))
+        except Unreachable:
+            raise
+        except StoreError as error:
+            found.append(_unreadable(name, str(error)))
         else:
             found.append(StoreObject(kind="vhost", name=name, attributes={"name": name, "vhost": name}))
     own = client.config.vhost
     if not any(item.attributes["vhost"] == own for item in found):
         # The profile's vhost was not read, so an empty list would not prove anything.
-        why = f"Vhost {own} does not exist. Correct roles.{client.role}.vhost in the profile."
-        found.append(StoreObject(kind="unreadable", name=f"vhost {own}", attributes={"vhost": own, "reason": why}))
+        found.append(_unreadable(own, f"Vhost {own} does not exist. Correct roles.{client.role}.vhost in the profile."))
     return found
 
 
+async def _hidden_vhosts(client: RabbitMQClient) -> list[StoreObject]:
+    """Without the tag monitoring, the broker lists only the vhosts in which the user has an entry."""
+    if tags_of(await client.get_object("/api/whoami")) & {"monitoring", "administrator"}:
+        return []
+    why = "The user lacks the tag monitoring, without which the broker does not list the vhosts of others."
+    return [StoreObject(kind="unreadable", name="vhosts of others", attributes={"vhost": None, "reason": why})]
+
+
+def _unreadable(vhost: str, reason: str) -> StoreObject:
+    return StoreObject(kind="unreadable", name=f"vhost {vhost}", attributes={"vhost": vhost, "reason": reason})
+
+
+def tags_of(whoami: Item) -> set[str]:
+    """A user's tags: a list since RabbitMQ 3.9, before that a comma-separated text."""
+    raw = whoami.get("tags")
+    return {str(tag).strip() for tag in (raw.split(",") if isinstance(raw, str) else raw or [])}
+
+
 async def _queues(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
-    """By pages: a broker may have a hundred thousand queues."""
-    items: list[Item] = []
-    page, pages = 1, 1
+    """By pages: a broker may have a hundred thousand queues. A queue that is deleted meanwhile moves the others to earlier
+    pages, so several pages are read again until nothing new comes."""
+    items: dict[str, Item] = {}
+    for _ in range(READINGS_MAX):
+        known = set(items)
+        found, total = await _all_pages(client, vhost, columns=_QUEUE_COLUMNS)
+        items |= found
+        if total <= len(found) and (len(found) <= PAGE_SIZE or set(items) == known):
+            break
+    else:
+        if len(items) < total:
+            missing = f"queues of vhost {vhost}: {len(items)} of {total} were listed, because they change too fast"
+            return [StoreObject(kind="unreadable", name=missing, attributes={"vhost": vhost, "reason": missing})]
+    if any(item.get("messages") is None for item in items.values()):
+        # Statistics are switched off, or the queue is seconds old. The queues themselves know how many messages they have
+        # (https://www.rabbitmq.com/docs/management, "Disabling statistics"). One that is down does not answer.
+        totals, _ = await _all_pages(client, vhost, disable_stats="true", enable_queue_totals="true")
+        items = {name: {**totals.get(name, {}), **_known(item)} for name, item in items.items()}
+    return [_queue(item) for item in items.values()]
+
+
+async def _all_pages(client: RabbitMQClient, vhost: str, **parameters: str) -> tuple[dict[str, Item], int]:
+    """The queues of a vhost by name, and how many the broker says there are."""
+    items: dict[str, Item] = {}
+    page, pages, total = 1, 1, 0
+    path = f"/api/queues/{segment(vhost)}"
     while page <= pages:
-        answer = await client.get(
-            f"/api/queues/{segment(vhost)}", page=page, page_size=PAGE_SIZE, columns=_QUEUE_COLUMNS
-        )
-        items += answer["items"]
-        page, pages = page + 1, int(answer["page_count"])
-    return [_queue(item) for item in items]
+        answer = await client.get(path, page=page, page_size=PAGE_SIZE, **parameters)
+        try:
+            whole = isinstance(answer, list)  # a proxy that drops the query gets everything at once
+            for item in answer if whole else answer["items"]:
+                items[str(item["name"])] = item
+            if whole:
+                return items, len(items)
+            page, pages = page + 1, int(answer["page_count"])
+            total = max(total, int(answer.get("filtered_count", answer.get("total_count", 0))))
+        except (TypeError, KeyError, ValueError):
+            raise client.strange(path) from None
+    return items, total
+
+
+def _known(item: Item) -> Item:
+    return {name: value for name, value in item.items() if value is not None}
 
 
 def _queue(item: Item) -> StoreObject:
@@ -84,14 +142,14 @@ async def _exchanges(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
             name=f"{item['name'] or '(default)'}@{vhost}",
             attributes={name: item.get(name) for name in ("name", "vhost", "type", "durable", "internal", "arguments")},
         )
-        for item in await client.get(f"/api/exchanges/{segment(vhost)}")
+        for item in await client.get_list(f"/api/exchanges/{segment(vhost)}")
     ]
 
 
 async def _bindings(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
     """`queue` is the destination if it is a queue; `source` is empty for bindings of the default exchange."""
     found = []
-    for item in await client.get(f"/api/bindings/{segment(vhost)}"):
+    for item in await client.get_list(f"/api/bindings/{segment(vhost)}"):
         names = ("vhost", "source", "destination", "destination_type", "routing_key", "arguments")
         attributes = {name: item.get(name) for name in names}
         attributes["queue"] = item["destination"] if item["destination_type"] == "queue" else None
@@ -103,7 +161,7 @@ async def _bindings(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
 async def _consumers(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
     """Named by queue and user, because consumer tags and connections change with each reconnect."""
     found = []
-    for item in await client.get(f"/api/consumers/{segment(vhost)}"):
+    for item in await client.get_list(f"/api/consumers/{segment(vhost)}"):
         queue, channel = item.get("queue") or {}, item.get("channel_details") or {}
         attributes = {
             "queue": queue.get("name"),
@@ -120,7 +178,7 @@ async def _consumers(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
 async def _policies(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
     found = []
     for path in ("policies", "operator-policies"):
-        for item in await client.get(f"/api/{path}/{segment(vhost)}"):
+        for item in await client.get_list(f"/api/{path}/{segment(vhost)}"):
             names = ("name", "vhost", "pattern", "apply-to", "definition", "priority")
             attributes = {name: item.get(name) for name in names} | {"operator": path == "operator-policies"}
             found.append(StoreObject(kind="policy", name=f"{item['name']}@{vhost}", attributes=attributes))
@@ -130,7 +188,7 @@ async def _policies(client: RabbitMQClient, vhost: str) -> list[StoreObject]:
 async def _parameters(client: RabbitMQClient) -> list[StoreObject]:
     """Shovels and federation upstreams; without the tag policymaker the running ones, as their plugins report them."""
     try:
-        items = await client.get("/api/parameters")
+        items = await client.get_list("/api/parameters")
     except Denied as error:
         return await _running(client, error)
     return [_parameter(item) for item in items]

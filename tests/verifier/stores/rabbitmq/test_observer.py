@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import aio_pika
 import pytest
@@ -19,7 +20,7 @@ from verifier.profile.budgets import StoreBudget
 from verifier.profile.relations import Queue
 from verifier.profile.roles import BrokerRole
 from verifier.stores.budget import Budget
-from verifier.stores.errors import ContinuityLost, Denied, Missing
+from verifier.stores.errors import ContinuityLost, Denied, Missing, StoreError
 from verifier.stores.protocols import CounterSnapshot
 from verifier.stores.rabbitmq.observer import QueueObserver
 from verifier.stores.rabbitmq.store import RabbitMQStore
@@ -93,12 +94,12 @@ async def test_unroutable_messages_of_a_dedicated_exchange(broker: BrokerWorld) 
             ),
         )
         assert await witnessed(observer, before, now) == [
-            ("unroutable", "exchange chat took 1 more messages, and no other queue is bound to it")
+            ("unroutable", "of 1 more messages that exchange chat took, at least 1 reached no queue")
         ]
 
 
 async def test_a_shared_exchange_gives_no_witness(broker: BrokerWorld) -> None:
-    """Messages of an exchange with another queue may be for that one."""
+    """Messages of an exchange that reach another queue are for that one."""
     async with broker.channel() as channel, broker.store() as store:
         exchange = await channel.declare_exchange("chat", aio_pika.ExchangeType.TOPIC)
         await (await channel.declare_queue("other")).bind(exchange, "#")
@@ -254,3 +255,33 @@ async def test_snapshots_may_be_concurrent(broker: BrokerWorld) -> None:
         observer = QueueObserver(store, QUEUE, lag_s=0)
         found = await asyncio.gather(*(observer.read() for _ in range(5)))
     assert len({item.position.partition("nodes")[0] for item in found}) == 1
+
+
+async def test_names_of_all_kinds(broker: BrokerWorld) -> None:
+    """Dots, slashes, blanks, percent signs and letters of all alphabets lead to the object of that name."""
+    vhost = f"{broker.vhost} / a..b % ü?#"
+    segment = quote(vhost, safe="")
+    broker.manage("PUT", f"/vhosts/{segment}")
+    try:
+        user = urlsplit(broker.grant.verifier_amqp).username
+        broker.manage("PUT", f"/permissions/{segment}/{user}", dict.fromkeys(("configure", "write", "read"), "^$"))
+        names = ["a..b", "a/b", "a/../b", "a b%", "ünï", "q?x=1#y", "-"]
+        for name in names:
+            broker.manage("PUT", f"/queues/{segment}/{quote(name, safe='')}", {"durable": True})
+        async with broker.store(vhost=vhost) as store:
+            for name in names:
+                observer = QueueObserver(store, Queue(name=name, exchange="amq.topic"), lag_s=0)
+                assert json.loads((await observer.read()).position)["present"], name
+                expected = (
+                    "unknown" if name in ("ünï", "q?x=1#y", "a b%") else "present"
+                )  # what the AMQP driver can send
+                assert (await store.passive_declare(vhost, name)).state == expected, name
+            assert not json.loads((await QueueObserver(store, Queue(name="b"), lag_s=0).read()).position)["present"]
+            listed = {
+                item.attributes["name"] for item in await store.listing("queues") if item.attributes["vhost"] == vhost
+            }
+            with pytest.raises(StoreError, match="no path for an object"):
+                await QueueObserver(store, Queue(name=".."), lag_s=0).read()
+        assert listed == set(names)
+    finally:
+        broker.manage("DELETE", f"/vhosts/{segment}")

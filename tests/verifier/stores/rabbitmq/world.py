@@ -42,11 +42,13 @@ class BrokerWorld:
         return self.grant.vhost
 
     def role(self, **changes: Any) -> BrokerRole:
-        """A role of the profile; by default the verifier's own credential."""
+        """A role of the profile; by default the verifier's own credential, in this vhost or in `changes["vhost"]`."""
+        vhost = changes.get("vhost", self.vhost)
+        amqp_url = urlsplit(self.grant.verifier_amqp)._replace(path="/" + quote(vhost, safe="")).geturl()
         settings: dict[str, Any] = {
             "management_url": SecretStr(self.grant.verifier_management),
-            "amqp_url": SecretStr(self.grant.verifier_amqp),
-            "vhost": self.vhost,
+            "amqp_url": SecretStr(amqp_url),
+            "vhost": vhost,
             "connect_timeout_s": 2.0,
         }
         return BrokerRole(**(settings | changes))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from verifier.checks.registry import check
+from verifier.checks.other_homes import undeclared_collections
+from verifier.checks.registry import NotApplicable, check
 from verifier.model.invariant import Phase, Problem, Severity
 from verifier.profile.models import Profile
 from verifier.profile.relations import Relation
@@ -38,7 +39,12 @@ class _Table:
 )
 def no_other_table(profile: Profile) -> Inventory:
     """Conversations that are written to `conversations_v2`, to another schema or to a materialised view still have a second home beside OpenIM."""
-    role = profile.relation("conversations").role
+    conversations = profile.relation("conversations")
+    if conversations.keys:
+        raise NotApplicable("relation conversations is in Redis, whose keys are not listed")
+    if conversations.collection:
+        return undeclared_collections(profile, [conversations], "conversations")
+    role = conversations.role
     declared = {_qualified(item.table) for item in profile.relations.values() if item.table and item.role == role}
     approved_names = profile.inventory.tables
     relations = [profile.relations[name] for name in FROZEN if name in profile.relations]

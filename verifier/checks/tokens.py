@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from verifier.checks.registry import check
 from verifier.judges.devices import judge_two_platforms
 from verifier.model.invariant import Phase, Problem, Row, Severity
+from verifier.model.platforms import ADMIN, PLATFORMS
 from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
+from verifier.profile.policies import TokenPolicy
 from verifier.proofs import Delivery, Reconcile, Rule
 from verifier.proofs.reconcile import must_exist
 from verifier.stores.openim.codes import TOKEN_CODES
@@ -48,51 +50,108 @@ def live_session_has_token(profile: Profile) -> Reconcile:
 
 @check(
     "TOK-02",
-    title="Each imToken belongs to the user of its key",
+    title="Each imToken belongs to the user of its key, on a platform on which that user is signed in",
     severity=Severity.CRITICAL,
     phase=Phase.REGISTERED,
     row=ROW,
 )
 def claims_match(profile: Profile) -> Reconcile:
-    """If the key of one user contains the token of another, the first user reads and writes as the second."""
-    column = profile.token_key_column
-    by_openim_id = profile.token.key_id == "openim"
+    """If the key of one user contains the token of another, the first user reads and writes as the second. A token of a platform
+    on which its user has no session survives every logout: nobody ends what nobody is signed in to."""
+    column, policy = profile.token_key_column, profile.token
+    signed_in = _sessions_by_platform(profile)
+    own_platform = policy.per == "platform" and profile.has("im_tokens", "platform")
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
+        users = [item for item in partners if "openim_user_id" in item]
+        if not users:
+            return None  # TOK-05 reports it
         claims, header = token_part(row["token"], "claim"), token_part(row["token"], "header")
-        wrong = _claim_fault(claims, header, str(partners[0]["openim_user_id"])) if partners else ""
-        if not wrong:
-            return None
-        return Problem(
-            summary=f"the imToken under the key of {row[column]} does not belong to that user",
-            expected="UserID = the user's OpenIM id, PlatformID 1 to 9, alg HS256",
-            actual=wrong,
-            next_step="Delete the key, let the user log in again, and find out what wrote it. Until then, treat it as an impersonation.",
-        )
+        wrong = _claim_fault(claims, header, [str(item["openim_user_id"]) for item in users], policy)
+        if wrong:
+            return Problem(
+                summary=f"the imToken under the key of {row[column]} does not belong to that user",
+                expected="UserID = the user's OpenIM id, PlatformID of a user's device, alg HS256",
+                actual=wrong,
+                next_step="Delete the key, let the user log in again, and find out what wrote it. Until then, treat it as an impersonation.",
+            )
+        if own_platform and (wrong := _key_fault(claims["PlatformID"], row["platform"], policy)):
+            return Problem(
+                summary=f"the imToken under a key of {row[column]} is one of another platform than the key's",
+                expected="PlatformID = the platform in the key",
+                actual=wrong,
+                next_step="Delete the key, let the user log in again on that platform, and find out what wrote it.",
+            )
+        return _elsewhere(row[column], claims["PlatformID"], partners, policy) if signed_in else None
 
+    unseen = ["a token of a platform on which its user has no session: sessions.platform is not mapped"]
+    if policy.per == "platform" and not own_platform:
+        unseen.append("a token under the key of another platform: im_tokens.platform is not mapped")
     return Reconcile(
-        subject=Rows("im_tokens", (column, "token")),
+        subject=Rows("im_tokens", (column, "token", *(("platform",) if own_platform else ()))),
         against=Rows("users", ("user_id", "openim_user_id")),
-        on=(column, "openim_user_id" if by_openim_id else "user_id"),
+        on=(column, "openim_user_id" if policy.key_id == "openim" else "user_id"),
+        then=(("user_id", signed_in, "user_id"),) if signed_in else (),
         judge=judge,
         unit="tokens",
         statement="claims read without the secret",
+        unseen=tuple(unseen[1:] if signed_in else unseen),
     )
 
 
-def _claim_fault(claims: Row, header: Row, openim_user_id: str) -> str:
+def _sessions_by_platform(profile: Profile) -> Rows | None:
+    """The sessions with their platform; None if the profile does not map it."""
+    if not profile.has("sessions", "user_id", "platform"):
+        return None
+    ends = ("expires_at",) if profile.has("sessions", "expires_at") else ()
+    return Rows("sessions", ("user_id", "platform", *ends))
+
+
+def _claim_fault(claims: Row, header: Row, openim_user_ids: Sequence[str], policy: TokenPolicy) -> str:
     if not claims:
         return "the value is not a JWT"
-    if claims.get("UserID") != openim_user_id:
+    if claims.get("UserID") not in openim_user_ids:
         return f"UserID is {claims.get('UserID')!r}"
     platform = claims.get("PlatformID")
-    if platform == 10:
+    if platform == ADMIN:
         return "it is an admin token (PlatformID 10)"
-    if not isinstance(platform, int) or not 1 <= platform <= 9:
+    if isinstance(platform, bool) or not isinstance(platform, int) or platform not in policy.known_platforms:
         return f"PlatformID is {platform!r}"
     if header.get("alg") != "HS256":
         return f"alg is {header.get('alg')!r}"
     return ""
+
+
+def _key_fault(platform: int, key_platform: object, policy: TokenPolicy) -> str:
+    of_key = policy.platform_of(key_platform)
+    return "" if of_key in (None, platform) else f"{_named(platform)} under the key of {_named(of_key)}"
+
+
+def _elsewhere(user: object, platform: int, partners: Sequence[Row], policy: TokenPolicy) -> Problem | None:
+    """The problem of a token of a platform on which its user is not signed in. A user without any live session is reported by
+    TOK-05. A session whose platform is not known may be on any."""
+    now = datetime.now(UTC)
+    # A session without an end is live here: it can only explain a token.
+    live = [row for row in partners if "openim_user_id" not in row and not _over(row.get("expires_at"), now)]
+    platforms = {policy.platform_of(row["platform"]) for row in live}
+    if not platforms or None in platforms or platform in platforms:
+        return None
+    return Problem(
+        summary=f"the imToken of {user} is of a platform on which the user has no live session",
+        expected=f"a token of {' or '.join(sorted(_named(item) for item in platforms))}",
+        actual=f"a token of {_named(platform)}",
+        next_step="Replace the token by one of a platform with a live session, and call force_logout for the other one. When a session "
+        "ends, pass the key on to a remaining platform or delete it. If sessions.platform holds other numbers or words than "
+        "OpenIM's, list them under token.platforms.",
+    )
+
+
+def _over(expires_at: object, now: datetime) -> bool:
+    return isinstance(expires_at, datetime) and expires_at <= now
+
+
+def _named(platform: int | None) -> str:
+    return f"platform {platform} ({PLATFORMS.get(platform or 0, 'declared')})"
 
 
 @check("TOK-03", title="No imToken key outlives its token", severity=Severity.HIGH, phase=Phase.REGISTERED, row=ROW)

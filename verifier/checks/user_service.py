@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from verifier.checks.registry import NotApplicable, check
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
+from verifier.profile.relations import Relation
+from verifier.profile.roles import MongoRole
 from verifier.proofs import Inventory, Reconcile
 from verifier.proofs.inventory import Approved
 from verifier.stores.protocols import StoreObject
@@ -21,8 +24,15 @@ from verifier.stores.protocols import StoreObject
     row="PostgreSQL (user-service)",
 )
 def schema_unchanged(profile: Profile) -> Inventory:
-    """The move adds nothing to the user-service. A new table or column is either approved or may be a second home for messages."""
-    profile.relation("users")
+    """The move adds nothing to the user-service. A new table, column or collection is either approved or may be a second home for
+    messages."""
+    users = profile.relation("users")
+    if users.keys:
+        raise NotApplicable("relation users is in Redis, which has no schema")
+    return _no_new_collection(profile, users) if users.collection else _no_new_column(profile, users)
+
+
+def _no_new_column(profile: Profile, users: Relation) -> Inventory:
     allowed = profile.inventory.tables
 
     def judge(objects: Sequence[StoreObject], approved: Approved | None) -> list[Problem]:
@@ -46,13 +56,55 @@ def schema_unchanged(profile: Profile) -> Inventory:
         return problems
 
     return Inventory(
-        role=profile.relation("users").role,
+        role=users.role,
         kinds=("columns",),
         judge=judge,
         remembered=True,
         fingerprint=column_fingerprint,
         unit="columns",
     )
+
+
+def _no_new_collection(profile: Profile, users: Relation) -> Inventory:
+    """For users in MongoDB, which has no schema: no collection beside those of the baseline, in the users' database."""
+    database = database_of(profile, users)
+    declared = {f"{database}.{item.collection}" for item in profile.relations.values() if item.collection}
+
+    def judge(objects: Sequence[StoreObject], approved: Approved | None) -> list[Problem]:
+        return [
+            Problem(
+                key=item.name,
+                summary=f"collection {item.name} is new since the baseline",
+                expected="the collections of the baseline, or an approved one",
+                actual=f"fields {', '.join(list(item.attributes.get('fields', ()))[:8]) or 'not seen'}",
+                next_step="If it is intended, approve it under inventory.collections or take a new baseline: verifier baseline --only USR-08. Message data does not belong here.",
+            )
+            for item in objects
+            if approved is not None
+            and item.name not in (approved | declared)
+            and not any(fnmatchcase(item.name, pattern) for pattern in profile.inventory.collections)
+        ]
+
+    return Inventory(
+        role=users.role,
+        kinds=("collections",),
+        judge=judge,
+        remembered=True,
+        applies=lambda item: item.kind == "limitation" or item.name.startswith(f"{database}."),
+        unit="collections",
+        unseen=("new fields in documents",),
+    )
+
+
+def qualified(table: str) -> str:
+    """A table with its schema."""
+    return table if "." in table else f"public.{table}"
+
+
+def database_of(profile: Profile, relation: Relation) -> str:
+    """The MongoDB database of a relation's role."""
+    role = profile.roles.get(relation.role)
+    return role.database if isinstance(role, MongoRole) else ""
 
 
 def column_fingerprint(item: StoreObject) -> str:

@@ -69,7 +69,9 @@ RELATIONS: dict[str, LogicalRelation] = {
         columns={
             "session_id": _column("id of the session; mark it `sensitive`"),
             "user_id": _USER,
-            "platform": _column("OpenIM's number of the platform", "not known"),
+            "platform": _column(
+                "OpenIM's number or name of the platform, or a word of `token.platforms`", "not known: it may be any"
+            ),
             "created_at": _column("time of the login", "not known"),
             "expires_at": _column("when the session ends", "not a live session"),
         },
@@ -224,6 +226,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "user_id": _column('the user of the key, for `token.key_id = "platform"`'),
             "openim_user_id": _column('the OpenIM user of the key, for `token.key_id = "openim"`'),
             "token": _column("the token, `@token`; mark it `sensitive`", "a breach: not a token"),
+            "platform": _column('the platform of the key, for `token.per = "platform"`', "not known: it may be any"),
             "ttl_ms": _TTL,
         },
     ),

@@ -70,6 +70,14 @@ async def _look_up(wanted: Sequence[Any], homes: Iterable[tuple[Source, str]]) -
     return [tuple(index.get(str(value), ())) if value is not None else () for value in wanted]
 
 
+async def _follow(partners: Sequence[Sequence[Row]], column: str, home: Source, there: str) -> list[tuple[Row, ...]]:
+    """For each record, the records of `home` that its partners lead to by their `column`."""
+    leading = [[row[column] for row in found if row.get(column) is not None] for found in partners]
+    values = list(dict.fromkeys(value for found in leading for value in found))
+    reached = dict(zip(values, await _look_up(values, [(home, there)]), strict=True))
+    return [tuple(row for value in dict.fromkeys(found) for row in reached[value]) for found in leading]
+
+
 class _Walk:
     """The reading of one relation for one proof."""
 
@@ -86,14 +94,16 @@ class _Walk:
         self.source = await stores.source(self.proof.subject)
         self.homes: list[tuple[Source, str]] = []
         self.also: list[tuple[str, Source, str]] = []
+        self.then: list[tuple[str, Source, str]] = []
         if self.partners is not None:
             self.homes = [(await stores.source(rows), column) for rows, column in self.partners.homes]
             self.also = [(here, await stores.source(rows), there) for here, rows, there in self.partners.also]
+            self.then = [(here, await stores.source(rows), there) for here, rows, there in self.partners.then]
         self.clock = await stores.clock_of(self.proof.subject.relation)
 
     @property
     def queries(self) -> tuple[str, ...]:
-        partners = (*(home for home, _ in self.homes), *(home for _, home, _ in self.also))
+        partners = (*(home for home, _ in self.homes), *(home for _, home, _ in (*self.also, *self.then)))
         return (*self.source.queries, *(query for home in partners for query in home.queries))
 
     async def first_pass(self) -> dict[str, _Suspect]:
@@ -205,6 +215,11 @@ class _Walk:
         for column, home, there in self.also:
             further = await _look_up([row[column] for row in rows], [(home, there)])
             partners = [(*found, *more) for found, more in zip(partners, further, strict=True)]
+        for column, home, there in self.then:
+            partners = [
+                (*found, *more)
+                for found, more in zip(partners, await _follow(partners, column, home, there), strict=True)
+            ]
         return partners
 
     def _raw_key(self, row: Row) -> str:

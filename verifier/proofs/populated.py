@@ -130,9 +130,7 @@ class _Look:
         queries = (*self.source.queries, *(self.beside.queries if self.beside else ()))
         coverage = Coverage(seen, None, self.proof.unit, text, self.proof.unseen)
         common: dict[str, Any] = {"coverage": (coverage,), "queries": queries}
-        return Judgement(
-            verdict=verdict, reason=reason, findings=findings, findings_total=len(findings), **common
-        )
+        return Judgement(verdict=verdict, reason=reason, findings=findings, findings_total=len(findings), **common)
 
     def _finding(self, row: Row, first_seen_at: datetime, confirmed_at: datetime) -> Finding:
         name = self.proof.subject.relation

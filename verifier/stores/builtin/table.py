@@ -111,6 +111,18 @@ async def _media_urls(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     return MediaUrlSource(await pool.get(OPENIM_MONGO), rows)
 
 
+async def _pairs(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.pairs import PairSource
+
+    return PairSource(await pool.get(OPENIM_MONGO), rows)
+
+
+async def _shared_chats(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.pairs import SharedChatSource
+
+    return SharedChatSource(await pool.get(OPENIM))
+
+
 async def _media_head(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.builtin.media import MediaSource
 
@@ -163,7 +175,11 @@ _ALL = (
     ),
     _openim("openim.tokens", "token", state="integer"),
     _openim("openim.conversation_ids", "owner_id", "conversation_id"),
-    _openim("openim.conversations", "owner_id", "conversation_id", pinned="boolean"),
+    _openim("openim.conversations", "owner_id", "conversation_id", pinned="boolean", peer_id="text"),
+    BuiltIn(
+        name="openim.shared_chats", role=OPENIM, key=("user_id", "conversation_id"), make=_shared_chats,
+        columns=_texts("user_id", "conversation_id", "pair", "other"),
+    ),
     _openim("openim.friends", "owner_id", "friend_id"),
     _openim("openim.group_members", "group_id", "user_id", level="integer", in_openim_since="timestamp"),
     _openim("openim.group_owners", "group_id", "user_id", level="integer", in_openim_since="timestamp"),
@@ -194,6 +210,7 @@ _ALL = (
         slot="integer", place="text", conversation_id="text", seq="integer", sender_id="text", sent_at="timestamp",
         content_type="integer", status="integer", digest="text", is_text="boolean", ex="text",
     ),
+    _stored("openim_mongo.msg_pair", _pairs, "conversation_id", "pair"),
     _stored(
         "openim_mongo.msg_media", _media_urls, "doc_id", "slot", "number",
         slot="integer", number="integer", place="text", url="text", bare="text",

@@ -102,7 +102,7 @@ class BlockSource(MongoSource):
         return [row for document in documents if (row := self._block(document)) is not None]
 
     def _block(self, document: Document) -> Row | None:
-        conversation, number, slots = _parts(document)
+        conversation, number, slots = parts_of(document)
         filled = [slot for slot, message in slots if message]
         if number is None or not filled:
             return None  # all of its messages were deleted, or it is not OpenIM's
@@ -145,7 +145,7 @@ class MediaUrlSource(MessageSource):
 
 
 def _media(document: Document) -> list[Row]:
-    conversation, number, slots = _parts(document)
+    conversation, number, slots = parts_of(document)
     return [
         {
             "doc_id": document["doc_id"],
@@ -162,7 +162,7 @@ def _media(document: Document) -> list[Row]:
 
 
 def _messages(document: Document) -> list[Row]:
-    conversation, number, slots = _parts(document)
+    conversation, number, slots = parts_of(document)
     if number is None:
         return []
     return [
@@ -192,7 +192,7 @@ def _described(message: Mapping[str, Any]) -> Row:
     }
 
 
-def _parts(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping[str, Any] | None]]]:
+def parts_of(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping[str, Any] | None]]]:
     """The conversation, the document's number in it (None for a document of another form), and its slots; an empty slot is
     None."""
     conversation, _, number = str(document.get("doc_id") or "").rpartition(":")

@@ -119,7 +119,12 @@ async def _conversation_ids(client: OpenIMClient, owner: str) -> list[Row]:
 async def _conversations(client: OpenIMClient, owner: str) -> list[Row]:
     data = await client.call("/conversation/get_all_conversations", {"ownerUserID": owner})
     return [
-        {"owner_id": owner, "conversation_id": item["conversationID"], "pinned": item["isPinned"]}
+        {
+            "owner_id": owner,
+            "conversation_id": item["conversationID"],
+            "pinned": item["isPinned"],
+            "peer_id": item.get("userID") or None,
+        }
         for item in (data or {}).get("conversations") or []
     ]
 

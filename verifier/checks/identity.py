@@ -55,6 +55,21 @@ def known_to_us(profile: Profile) -> Reconcile:
     )
 
 
+def by_openim_id(profile: Profile, proof: Reconcile) -> Reconcile:
+    """A proof that looks up OpenIM's records by a user's OpenIM id, for a subject that has the platform's. Where only relation
+    `users` maps the two, it is asked first; its rows, with `openim_user_id`, are then among the partners."""
+    if profile.identity.kind != "column":
+        return proof
+    here, there = proof.on
+    return replace(
+        proof,
+        against=Rows("users", ("user_id", "openim_user_id")),
+        on=(here, "user_id"),
+        convert=str,
+        then=(("openim_user_id", proof.against, there), *proof.then),
+    )
+
+
 def declared_openim_users(profile: Profile) -> tuple[str, ...]:
     """Patterns of OpenIM ids that are not users of the platform on purpose: those of the profile, and the canaries."""
     canaries = profile.canary.users if profile.canary else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -25,7 +26,7 @@ ROLES = "owners and roles that differ in OpenIM: it records no time of a change,
     title="A moved group has the members that it had when it moved",
     severity=Severity.CRITICAL,
     phase=Phase.CUTOVER,
-    until=Phase.CUTOVER,
+    until=Phase.FROZEN,
     row=ROW,
 )
 def members_moved(profile: Profile) -> list[Reconcile]:
@@ -34,18 +35,13 @@ def members_moved(profile: Profile) -> list[Reconcile]:
     joins and leaves in OpenIM after the move are not compared."""
     profile.relation("group_members", "group_id", "user_id", "joined_at")
     profile.relation("scope", "group_id", "openim_group_id", "since")
-    if profile.identity.kind == "column":
-        raise NotApplicable(
-            "identity.kind = 'column': the legacy members have no OpenIM id to look for; to have them judged, map the id into "
-            "group_members with a SELECT"
-        )
     clocks = (profile.relation("group_members").role, profile.relation("scope").role)
     return [_left_behind(profile, clocks), _let_in(profile, ("openim", clocks[1]))]
 
 
 def _left_behind(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        registered = any("user_id" in item for item in partners)
+        registered = any(set(item) == {"user_id"} for item in partners)
         conversations = {item["conversation_id"] for item in partners if "conversation_id" in item}
         there = {item["group_id"] for item in partners if "member_id" in item}
         for group_id in _moved_after(partners, row["joined_at"]):
@@ -60,19 +56,31 @@ def _left_behind(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
                 )
         return None
 
-    to_openim = profile.identity.to_openim
-    return Reconcile(
+    joined, chats, accounts = Rows("openim.joined_groups"), Rows("openim.conversation_ids"), Rows("openim.accounts")
+    members = Reconcile(
         subject=Rows("group_members", ("group_id", "user_id", "joined_at")),
-        against=Rows("openim.joined_groups"),
+        against=joined,
         on=("user_id", "member_id"),
-        or_against=((Rows("openim.conversation_ids"), "owner_id"), (Rows("openim.accounts"), "user_id")),
+        or_against=((chats, "owner_id"), (accounts, "user_id")),
         also=(("group_id", Rows("scope", ("group_id", "openim_group_id", "since")), "group_id"),),
-        convert=to_openim,
+        convert=profile.identity.to_openim,
         judge=judge,
         clocks=clocks,
         unit="legacy memberships",
         statement="groups that have not moved, joins after the move and leaves in OpenIM are not compared",
         unseen=(ROLES,),
+    )
+    if profile.identity.kind != "column":
+        return members
+    return replace(
+        members,
+        against=Rows("users", ("user_id", "openim_user_id")),
+        on=("user_id", "user_id"),
+        convert=str,
+        or_against=(),
+        then=tuple(
+            ("openim_user_id", *home) for home in ((joined, "member_id"), (chats, "owner_id"), (accounts, "user_id"))
+        ),
     )
 
 
@@ -95,9 +103,10 @@ def _let_in(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
         return None
 
     active = ("active",) if profile.has("users", "active") else ()
-    return Reconcile(
+    legacy = Rows("group_members", ("group_id", "user_id", "joined_at"))
+    members = Reconcile(
         subject=Rows("openim.group_members"),
-        against=Rows("group_members", ("group_id", "user_id", "joined_at")),
+        against=legacy,
         on=("user_id", "user_id"),
         or_against=((Rows("users", ("user_id", *active)), "user_id"),),
         also=(("group_id", Rows("scope", ("group_id", "openim_group_id", "since")), "openim_group_id"),),
@@ -108,6 +117,16 @@ def _let_in(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
         unit="memberships in OpenIM",
         statement="joins after the move are not compared",
         unseen=(UNORDERED, "members who are not active users of the platform (USR-02)"),
+    )
+    if profile.identity.kind != "column":
+        return members
+    return replace(
+        members,
+        against=Rows("users", ("user_id", "openim_user_id", *active)),
+        on=("user_id", "openim_user_id"),
+        convert=str,
+        or_against=(),
+        then=(("user_id", legacy, "user_id"),),
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from verifier.checks.identity import by_openim_id
 from verifier.checks.registry import NotApplicable, check
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
@@ -124,18 +126,27 @@ def friends_mirrored(profile: Profile) -> Reconcile:
     if profile.policies.friends != "mirrored":
         raise NotApplicable("policy: friends = 'ours'")
 
+    by_column = profile.identity.kind == "column"
+
+    def openim_ids(user_id: object, partners: Sequence[Row]) -> set[str]:
+        if not by_column:
+            return {profile.identity.to_openim(user_id)}
+        users = [item for item in partners if "openim_user_id" in item]
+        return {str(item["openim_user_id"]) for item in users if str(item["user_id"]) == str(user_id)}
+
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        wanted = profile.identity.to_openim(row["friend_id"])
-        if any(item["friend_id"] == wanted for item in partners):
+        own, wanted = openim_ids(row["user_id"], partners), openim_ids(row["friend_id"], partners)
+        theirs = [item for item in partners if "friend_id" in item and str(item["owner_id"]) in own]
+        if any(str(item["friend_id"]) in wanted for item in theirs):
             return None
         return Problem(
             summary=f"{row['friend_id']} is a friend of {row['user_id']} on the platform but not in OpenIM",
             expected="the same friend in OpenIM",
-            actual=f"{len(partners)} other friends",
+            actual=f"{len(theirs)} other friends",
             next_step="Mirror the friendship with import_friend, and find the code path that did not.",
         )
 
-    return Reconcile(
+    friends = Reconcile(
         subject=Rows("friends", ("user_id", "friend_id")),
         against=Rows("openim.friends"),
         on=("user_id", "owner_id"),
@@ -144,3 +155,7 @@ def friends_mirrored(profile: Profile) -> Reconcile:
         unit="friendships",
         unseen=("friends that exist only in OpenIM",),
     )
+    if not by_column:
+        return friends
+    users = Rows("users", ("user_id", "openim_user_id"))
+    return replace(by_openim_id(profile, friends), also=(("friend_id", users, "user_id"),))

@@ -21,6 +21,7 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description
+from verifier.stores.builtin.table import role_of
 from verifier.stores.pool import Stores
 
 MessageKey = tuple[str, int, str]
@@ -55,7 +56,7 @@ class Histories:
         """What is read on both sides."""
         return Description(
             queries=("reads relation messages, and the messages of the same conversation in OpenIM's `msg`",),
-            role="chat_mongo",
+            role=role_of("messages", profile) or "",
         )
 
 
@@ -72,6 +73,7 @@ class _Comparison:
         self.proof = proof
         self.context = context
         self.messages = 0
+        self.imported = 0
 
     async def run(self) -> Judgement:
         context = self.context
@@ -126,6 +128,7 @@ class _Comparison:
         ours = Rows("openim_mongo.msg", (), (Where("conversation_id", "=", entry["openim_id"]),))
         openim, filled, highest = await self._message_keys(ours, self.proof.openim, entry["since"])
         self.messages += legacy.total()
+        self.imported += openim.total()
         missing, surplus = legacy - openim, openim - legacy
         if not missing and not surplus:
             return None
@@ -188,6 +191,10 @@ class _Comparison:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason="conversations kept changing", **common)
         if not total:
             return Judgement.not_applicable("empty: no conversation has moved")
+        if not self.messages and not self.imported:
+            return Judgement.not_applicable(
+                "empty: no text message from before the move in the conversations of the sample"
+            )
         return Judgement(verdict=Verdict.HOLDS, **common)
 
 

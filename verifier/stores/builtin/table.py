@@ -203,7 +203,8 @@ _ALL = (
     _stored("openim_mongo.msg_document", _documents, "record", doc_id="text"),
     _stored(
         "openim_mongo.msg_block", _blocks, "doc_id",
-        conversation_id="text", number="integer", lowest="integer", highest="integer", filled="integer", before="text",
+        conversation_id="text", number="integer", lowest="integer", highest="integer", filled="integer", newest_at="timestamp",
+        before="text",
     ),
     _stored(
         "openim_mongo.msg", _messages, "doc_id", "slot",

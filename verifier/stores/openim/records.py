@@ -46,12 +46,13 @@ def _relation(collection: str, columns: Mapping[str, ColumnType]) -> Relation:
 
 
 class BlockSource(MongoSource):
-    """One row per document of `msg` that has messages: the lowest and highest seq with a message, and their number.
+    """One row per document of `msg` that has messages: the lowest and highest seq with a message, their number, and the time of
+    the newest one.
 
     Two filters are applied to the documents: `conversation_id =`, and `begun_after` (`_id` later than a time).
     """
 
-    slots: Mapping[str, int] = {"msgs.msg.seq": 1}
+    slots: Mapping[str, int] = {"msgs.msg.seq": 1, "msgs.msg.send_time": 1}
 
     def __init__(self, client: MongoClient, rows: Rows) -> None:
         plain = tuple(where for where in rows.where if where.column not in ("conversation_id", "begun_after"))
@@ -103,7 +104,8 @@ class BlockSource(MongoSource):
 
     def _block(self, document: Document) -> Row | None:
         conversation, number, slots = parts_of(document)
-        filled = [slot for slot, message in slots if message]
+        messages = {slot: message for slot, message in slots if message}
+        filled = sorted(messages)
         if number is None or not filled:
             return None  # all of its messages were deleted, or it is not OpenIM's
         return {
@@ -113,6 +115,7 @@ class BlockSource(MongoSource):
             "lowest": number * SLOTS + filled[0] + 1,
             "highest": number * SLOTS + filled[-1] + 1,
             "filled": len(filled),
+            "newest_at": _sent_at(max(int(message.get("send_time") or 0) for message in messages.values())),
             "before": f"{conversation}:{number - 1}",
         }
 
@@ -179,11 +182,15 @@ def _messages(document: Document) -> list[Row]:
     ]
 
 
+def _sent_at(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def _described(message: Mapping[str, Any]) -> Row:
     digest, is_text = message_digest(str(message.get("content") or ""))
     return {
         "sender_id": str(message.get("send_id") or ""),
-        "sent_at": datetime.fromtimestamp(int(message.get("send_time") or 0) / 1000, UTC),
+        "sent_at": _sent_at(int(message.get("send_time") or 0)),
         "content_type": int(message.get("content_type") or 0),
         "status": int(message.get("status") or 0),
         "digest": digest,

@@ -196,8 +196,12 @@ RELATIONS: dict[str, LogicalRelation] = {
         columns={
             "report_id": _column("id of the report"),
             "kind": _column("`user`, `group` or `message`", "not judged"),
-            "target_id": _column("id of what was reported", "a breach, unless archived or with a snapshot"),
-            "conversation_ref": _column("the conversation of a message", "none"),
+            "target_id": _column(
+                "id of what was reported. For a message in OpenIM also `conversation:seq`",
+                "a breach, unless archived, with a snapshot, or with `conversation_ref` and `seq`",
+            ),
+            "conversation_ref": _column("the conversation of a message, by OpenIM's id if it is there", "none"),
+            "seq": _column("the message's seq in that conversation", "the message is named by `target_id`"),
             "archived": _column("whether the report is closed for good", "not archived"),
             "snapshot": _column("a copy of what was reported", "no snapshot"),
             "created_at": _column("when it was made", "not judged"),

@@ -12,7 +12,7 @@ from verifier.model.verdict import Judgement
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description, describe_reading
-from verifier.proofs.records import Partners, RecordProof
+from verifier.proofs.records import Partners, RecordProof, ValueOf
 from verifier.proofs.walk import walk
 from verifier.stores.pool import Stores
 
@@ -32,7 +32,7 @@ class Reconcile(RecordProof):
     `on` names the two columns that are matched: the subject's, and that of `against`. `convert` maps a subject's value to
     the form of the other side, or to None if it cannot have a partner. `or_against` adds further relations, each with its
     column, in which a partner may be. `also` adds partners that match another column of the subject, with values as they
-    are: (subject's column, relation, its column). `then` adds partners of the partners: (a partner's column, relation, its
+    are: (subject's column or a function of the record, relation, its column). `then` adds partners of the partners: (a partner's column, relation, its
     column).
 
     To compare in both directions, a check returns two proofs. `RecordProof` describes the other arguments.
@@ -43,7 +43,7 @@ class Reconcile(RecordProof):
     judge: Pairing
     convert: Callable[[Any], Any] = _same
     or_against: tuple[tuple[Rows, str], ...] = ()
-    also: tuple[tuple[str, Rows, str], ...] = ()
+    also: tuple[tuple[ValueOf, Rows, str], ...] = ()
     then: tuple[tuple[str, Rows, str], ...] = ()
     technique: ClassVar[str] = (
         "reconcile: every record is looked up on the other side; a difference is confirmed in a second pass"

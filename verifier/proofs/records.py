@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 
+ValueOf = str | Callable[[Row], Any]
+"""What is looked up: a column of the record, or a function that makes the value from several; None matches nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Partners:
@@ -23,7 +26,7 @@ class Partners:
     column: str
     convert: Callable[[Any], Any]
     homes: tuple[tuple[Rows, str], ...]
-    also: tuple[tuple[str, Rows, str], ...] = ()
+    also: tuple[tuple[ValueOf, Rows, str], ...] = ()
     then: tuple[tuple[str, Rows, str], ...] = ()
 
 

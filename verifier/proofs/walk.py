@@ -19,7 +19,7 @@ from verifier.model.invariant import Problem, Row
 from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.proofs.clocks import clocks_of, require_same_time
 from verifier.proofs.context import Context
-from verifier.proofs.records import RecordProof
+from verifier.proofs.records import RecordProof, ValueOf
 from verifier.stores.protocols import OrderedSource, Source
 
 SUSPECTS_MAX = 10_000
@@ -93,7 +93,7 @@ class _Walk:
         stores = self.context.stores
         self.source = await stores.source(self.proof.subject)
         self.homes: list[tuple[Source, str]] = []
-        self.also: list[tuple[str, Source, str]] = []
+        self.also: list[tuple[ValueOf, Source, str]] = []
         self.then: list[tuple[str, Source, str]] = []
         if self.partners is not None:
             self.homes = [(await stores.source(rows), column) for rows, column in self.partners.homes]
@@ -213,7 +213,8 @@ class _Walk:
         wanted = [None if row[here] is None else convert(row[here]) for row in rows]
         partners = await _look_up(wanted, self.homes)
         for column, home, there in self.also:
-            further = await _look_up([row[column] for row in rows], [(home, there)])
+            values = [column(row) if callable(column) else row[column] for row in rows]
+            further = await _look_up(values, [(home, there)])
             partners = [(*found, *more) for found, more in zip(partners, further, strict=True)]
         for column, home, there in self.then:
             partners = [

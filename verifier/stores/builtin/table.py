@@ -117,6 +117,18 @@ async def _pairs(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     return PairSource(await pool.get(OPENIM_MONGO), rows)
 
 
+async def _message_ids(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.message_ids import MessageIdSource
+
+    return MessageIdSource(await pool.get(OPENIM_MONGO), rows)
+
+
+async def _unreadable(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.unreadable import UnreadableSource
+
+    return UnreadableSource(await pool.get(OPENIM), relation.name, relation.key)
+
+
 async def _shared_chats(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.pairs import SharedChatSource
 
@@ -176,6 +188,7 @@ _ALL = (
     _openim("openim.tokens", "token", state="integer"),
     _openim("openim.conversation_ids", "owner_id", "conversation_id"),
     _openim("openim.conversations", "owner_id", "conversation_id", pinned="boolean", peer_id="text"),
+    BuiltIn(name="openim.messages", role=OPENIM, key=("place",), make=_unreadable, columns=_texts("place")),
     BuiltIn(
         name="openim.shared_chats", role=OPENIM, key=("user_id", "conversation_id"), make=_shared_chats,
         columns=_texts("user_id", "conversation_id", "pair", "other"),
@@ -210,6 +223,10 @@ _ALL = (
         "openim_mongo.msg", _messages, "doc_id", "slot",
         slot="integer", place="text", conversation_id="text", seq="integer", sender_id="text", sent_at="timestamp",
         content_type="integer", status="integer", digest="text", is_text="boolean", ex="text",
+    ),
+    _stored(
+        "openim_mongo.msg_id", _message_ids, "place", "message_id",
+        conversation_id="text", seq="integer", status="integer",
     ),
     _stored("openim_mongo.msg_pair", _pairs, "conversation_id", "pair"),
     _stored(

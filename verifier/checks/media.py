@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 from verifier.checks.registry import NotApplicable, check
 from verifier.model.invariant import Phase, Problem, Row, Severity
@@ -13,6 +12,8 @@ from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule
 
 ROW = "Media catalog"
+THERE, NOT_ALLOWED = "there", "host not allowed"
+"""States of relation `media.head`. Others are a definite "not there"; without a definite answer there is no state."""
 CRONTASK = "openim-crontask.yml"
 DEFAULT_EXPIRY_DAYS = 180.0
 
@@ -32,8 +33,8 @@ def media_resolve(profile: Profile) -> list[Reconcile]:
         raise NotApplicable("not granted: media.allowed_hosts names no host that may receive HEAD requests")
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        state = partners[0]["state"] if partners else "host not allowed"
-        if state in ("there", "host not allowed"):
+        state = partners[0]["state"] if partners else NOT_ALLOWED
+        if state in (THERE, NOT_ALLOWED):
             return None
         return Problem(
             summary=f"media {row['media_id']} cannot be fetched",
@@ -48,6 +49,8 @@ def media_resolve(profile: Profile) -> list[Reconcile]:
         subject=Rows("media", ("url",)),
         against=Rows("media.head"),
         on=("url", "url"),
+        # A file on another host is not asked for, so it does not count as one that can be fetched.
+        applies=lambda row: profile.media.allows(str(row["url"])),
         judge=judge,
         sample=profile.media.sample,
         unit="media files",
@@ -59,10 +62,10 @@ def media_resolve(profile: Profile) -> list[Reconcile]:
 
 def _listed(profile: Profile) -> Reconcile:
     """Media of the allowed hosts in OpenIM's messages have a row in the catalogue."""
-    hosts, others = profile.media.allowed_hosts, profile.media.openim_urls
+    others = profile.media.openim_urls
 
     def ours(row: Row) -> bool:
-        return urlsplit(row["bare"]).netloc in hosts and not (others and row["url"].startswith(others))
+        return profile.media.allows(row["bare"]) and not (others and row["url"].startswith(others))
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
         if partners:

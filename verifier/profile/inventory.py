@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from pydantic import Field
 
 from verifier.profile.section import Section
@@ -59,6 +61,15 @@ class Inventories(Section):
     )
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def _place(scheme: str, host: str) -> str:
+    """Host and port in one spelling: lower case, without the default port."""
+    name, _, port = host.lower().rpartition(":")
+    return name if name and port == str(_DEFAULT_PORTS.get(scheme)) else host.lower()
+
+
 class Media(Section):
     """`[media]`: where media are, and which hosts may be asked for them."""
 
@@ -81,9 +92,25 @@ class Media(Section):
         "else OpenIM's default of 180 (MED-02)",
         examples=[365],
     )
+    tls_ca_file: str | None = Field(
+        default=None,
+        description="Certificates of the authorities to trust for these hosts, as a PEM file. Those of the system if not set",
+        examples=["/run/certs/ca.pem"],
+    )
     sample: int = Field(
         default=50,
         ge=1,
         description="How many files of the catalogue are asked for in one run (MED-01)",
         examples=[200],
     )
+
+    def allows(self, url: str) -> bool:
+        """Whether a URL is on one of the hosts that may be asked."""
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        if parts.scheme not in _DEFAULT_PORTS or not parts.netloc:
+            return False
+        here = _place(parts.scheme, parts.netloc.rpartition("@")[2])
+        return any(here == _place(parts.scheme, host) for host in self.allowed_hosts)

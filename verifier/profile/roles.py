@@ -95,7 +95,10 @@ class OpenIMRole(Role):
     needs an administrator id for itself; sharing one must be confirmed with `i_know_this_demotes_other_tokens`.
     """
 
-    api_url: str = Field(description="URL of the REST API", examples=["http://openim:10002"])
+    api_url: str = Field(
+        description="URL of the REST API, with the path of a proxy in front if it has one: `https://im.example.com/api`",
+        examples=["http://openim:10002"],
+    )
     ws_url: str | None = Field(
         default=None,
         description="URL of the WebSocket gateway. For the reader of the profile: the canary connects through the "
@@ -124,6 +127,23 @@ class OpenIMRole(Role):
         default=500, description="How many ids or records one request asks for", examples=[100]
     )
     tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
+    id_prefix: str = Field(
+        default="",
+        description="How the OpenIM user ids of this platform begin, if other applications use the same OpenIM. What belongs "
+        "to others is not judged, and its number is in the coverage. Everything is this platform's if not set",
+        examples=["shop_"],
+    )
+    group_id_prefix: str | None = Field(
+        default=None,
+        description='How the group ids of this platform begin. The same as `id_prefix` if not set; `""` if OpenIM gave the '
+        "groups their ids [F52], so that all groups are judged",
+        examples=["shop_"],
+    )
+
+    @property
+    def prefix_of_groups(self) -> str:
+        """How the group ids of this platform begin; "" if all groups are its own."""
+        return self.id_prefix if self.group_id_prefix is None else self.group_id_prefix
 
     @model_validator(mode="after")
     def _token_or_secret(self) -> OpenIMRole:

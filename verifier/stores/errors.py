@@ -30,6 +30,10 @@ class Forbidden(StoreError):
     """The allow-list refused a statement. The profile or the verifier is wrong; a retry does not help."""
 
 
+class TooLarge(StoreError):
+    """A request or its answer is larger than the server, or the verifier, accepts. Asking for less at once may succeed."""
+
+
 class ContinuityLost(StoreError):
     """The remembered state no longer leads to the present one: a resume token is too old, a counter restarted. Take a new
     baseline."""

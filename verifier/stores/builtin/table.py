@@ -16,7 +16,7 @@ from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.profile.relations import ColumnType
 from verifier.stores.builtin.statements import EarlierRuns
-from verifier.stores.protocols import Source
+from verifier.stores.protocols import OrderedSource, Source
 from verifier.stores.statement_log import StatementLog
 
 OPENIM, OPENIM_MONGO = "openim", "openim_mongo"
@@ -84,43 +84,51 @@ async def _rest(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
 async def _collection(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.records import collection_source
 
-    return collection_source(await pool.get(OPENIM_MONGO), rows, relation.columns)
+    return _ours(pool, collection_source(await pool.get(OPENIM_MONGO), rows, relation.columns))
 
 
 async def _documents(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.records import collection_source
 
-    return collection_source(await pool.get(OPENIM_MONGO), rows, relation.columns, collection="msg")
+    return _ours(pool, collection_source(await pool.get(OPENIM_MONGO), rows, relation.columns, collection="msg"))
 
 
 async def _messages(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.records import MessageSource
 
-    return MessageSource(await pool.get(OPENIM_MONGO), rows)
+    return _ours(pool, MessageSource(await pool.get(OPENIM_MONGO), rows))
 
 
 async def _blocks(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.records import BlockSource
 
-    return BlockSource(await pool.get(OPENIM_MONGO), rows)
+    return _ours(pool, BlockSource(await pool.get(OPENIM_MONGO), rows))
 
 
 async def _media_urls(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.records import MediaUrlSource
 
-    return MediaUrlSource(await pool.get(OPENIM_MONGO), rows)
+    return _ours(pool, MediaUrlSource(await pool.get(OPENIM_MONGO), rows))
+
+
+def _ours(pool: Pool, source: OrderedSource) -> Source:
+    """The records that are this platform's, where other applications use the same OpenIM."""
+    from verifier.stores.openim.ours import Ownership, OwnRecords
+
+    ownership = Ownership.of(pool.profile.roles.openim)
+    return OwnRecords(source, ownership.has) if ownership else source
 
 
 async def _pairs(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.pairs import PairSource
 
-    return PairSource(await pool.get(OPENIM_MONGO), rows)
+    return _ours(pool, PairSource(await pool.get(OPENIM_MONGO), rows))
 
 
 async def _message_ids(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.openim.message_ids import MessageIdSource
 
-    return MessageIdSource(await pool.get(OPENIM_MONGO), rows)
+    return _ours(pool, MessageIdSource(await pool.get(OPENIM_MONGO), rows))
 
 
 async def _unreadable(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:

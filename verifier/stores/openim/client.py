@@ -1,14 +1,18 @@
 """OpenIM's REST API: requests to the routes that only read.
 
-Nearly every error has HTTP status 200, so the envelope's errCode decides [F2].
+Nearly every error has HTTP status 200, so the envelope's errCode decides [F2]. Other statuses come from a proxy in front, from OpenIM's
+rate limiter or from its circuit breaker; `responses` says what they mean.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -18,9 +22,14 @@ from verifier.profile.roles import OpenIMRole
 from verifier.stores.budget import Budget
 from verifier.stores.errors import Denied, RouteClosed, StoreError, Unreachable
 from verifier.stores.http import guarded_client
+from verifier.stores.openim.answers import StrangeAnswer, mapping, text, time_ms
 from verifier.stores.openim.codes import TOKEN_CODES
 from verifier.stores.openim.guard import is_read_request
+from verifier.stores.openim.responses import Busy, envelope_of
 from verifier.stores.statement_log import StatementLog
+
+PAUSES_S = (0.25, 0.5, 1.0)
+"""Pauses before a request is repeated that was answered "busy" without a time to wait."""
 
 
 class OpenIMRefusal(StoreError):
@@ -28,8 +37,8 @@ class OpenIMRefusal(StoreError):
 
     def __init__(self, label: str, route: str, code: int, message: str, detail: str) -> None:
         self.code = code
-        text = message.splitlines()[0] if message else ""
-        super().__init__(f"{label} answered {route} with errCode {code} ({text}{': ' + detail if detail else ''}).")
+        first = message.splitlines()[0] if message else ""
+        super().__init__(f"{label} answered {route} with errCode {code} ({first}{': ' + detail if detail else ''}).")
 
 
 class OpenIMClient:
@@ -46,16 +55,30 @@ class OpenIMClient:
         self.budget = Budget(
             self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
         )
-        self._client = guarded_client(
-            config.api_url,
-            is_read_request,
-            self.statement_log,
-            timeout_s=config.operation_timeout_s,
-            connect_timeout_s=config.connect_timeout_s,
-            ca_file=config.tls_ca_file,
-        )
+        self.batch_size = config.batch_size
+        """How many ids one request asks for. It becomes smaller when a proxy refuses a request for its size."""
+        self._not_before = 0.0
+        self._in_trouble = False
+        self._jitter: Callable[[], float] = random.random
         self._token = config.admin_token.get_secret_value() if config.admin_token else ""
         self._token_lock = asyncio.Lock()
+        try:
+            # OpenIM's installers put the API behind a path of the proxy, such as /api.
+            self._prefix = httpx.URL(config.api_url).path.rstrip("/")
+            self._client = guarded_client(
+                config.api_url,
+                lambda method, path: (
+                    path.startswith(self._prefix) and is_read_request(method, path.removeprefix(self._prefix))
+                ),
+                self.statement_log,
+                timeout_s=config.operation_timeout_s,
+                connect_timeout_s=config.connect_timeout_s,
+                ca_file=config.tls_ca_file,
+            )
+        except (httpx.InvalidURL, OSError) as error:
+            raise StoreError(
+                f"{self.label}: {error}. Correct api_url or tls_ca_file of roles.{role} in the profile."
+            ) from None
 
     async def connect(self) -> None:
         """Check that OpenIM accepts the token as an administrator's."""
@@ -91,7 +114,7 @@ class OpenIMClient:
             secret = self.config.secret.get_secret_value() if self.config.secret else ""
             body = {"secret": secret, "userID": self.config.admin_user_id}
             try:
-                data = await self._post("/auth/get_admin_token", body)
+                self._token = text(mapping(await self._post("/auth/get_admin_token", body)), "token")
             except OpenIMRefusal as refusal:
                 if refusal.code in (1001, 1002, 1004):
                     raise Denied(
@@ -99,16 +122,16 @@ class OpenIMClient:
                         f"Check secret and admin_user_id of roles.{self.role}."
                     ) from None
                 raise
-            self._token = str(data["token"])
+            except StrangeAnswer as error:
+                raise self.strange("/auth/get_admin_token", error) from None
 
-    async def token_state(self, token: str) -> int:
-        """The state of a user's imToken by `parse_token`: 0 for valid, otherwise the error code. It may come from a 300 s
-        cache [F29]."""
-        try:
-            await self._post("/auth/parse_token", {"token": token})
-        except OpenIMRefusal as refusal:
-            return refusal.code
-        return 0
+    def strange(self, route: str, error: StrangeAnswer) -> StoreError:
+        """The error for an answer that cannot be OpenIM's."""
+        return StoreError(f"{self.label} answered {route} in another form than OpenIM 3.8 does: {error}.")
+
+    async def token_owner(self, token: str) -> Any:
+        """The reply of `parse_token` to a user's imToken. Raises OpenIMRefusal. It may come from a 300 s cache [F29]."""
+        return await self._post("/auth/parse_token", {"token": token})
 
     async def configuration(self, name: str) -> Any:
         """One of OpenIM's configuration files as it is in force, by name (`share.yml`) [F14]; None for an unknown name.
@@ -127,29 +150,56 @@ class OpenIMClient:
             raise
         try:
             return json.loads(data) if isinstance(data, str) else data
-        except ValueError:
+        except (ValueError, RecursionError):
             raise StoreError(f"{self.label} answered /config/get_config with something other than JSON.") from None
 
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
+        """Send a request, again while the server or a proxy is busy, for at most the role's `operation_timeout_s`."""
+        patience_until = time.monotonic() + self.config.operation_timeout_s
+        pauses = iter(() if self._in_trouble else PAUSES_S)
+        while True:
+            await self._wait()
+            try:
+                envelope = await self._ask(route, body)
+            except Busy as busy:
+                wait_s = next(pauses, None) if busy.wait_s is None else max(busy.wait_s, PAUSES_S[0])
+                if wait_s is None or time.monotonic() + wait_s > patience_until:
+                    # After one request was given up, the next ones are sent once each, so that a dead proxy costs little.
+                    self._in_trouble = True
+                    raise self._given_up(busy) from None
+                # All requests wait, and the random part keeps them from being sent at the same moment.
+                self._not_before = max(self._not_before, time.monotonic() + wait_s)
+                await asyncio.sleep(wait_s * self._jitter() / 4)
+                self.statement_log.backed_off += 1
+                continue
+            self._in_trouble = False
+            return self._data(route, envelope)
+
+    def _given_up(self, busy: Busy) -> StoreError:
+        if busy.wait_s is not None:
+            return StoreError(
+                f"{busy} It asks to wait {busy.wait_s:g} s, and the request was given up after operation_timeout_s "
+                f"({self.config.operation_timeout_s:g} s). Lower budgets.{self.role}.statements_per_s, or raise the limit for the verifier."
+            )
+        return StoreError(f"{busy} It was asked several times. Look at the proxy's log and at OpenIM behind it.")
+
+    async def _wait(self) -> None:
+        """Wait as long as the server asked all requests to wait."""
+        while (wait_s := self._not_before - time.monotonic()) > 0:
+            self.statement_log.waited_s += wait_s
+            await asyncio.sleep(wait_s)
+
+    async def _ask(self, route: str, body: dict[str, Any]) -> Mapping[str, Any]:
         headers = {"operationID": f"verifier-{uuid.uuid4().hex}", "token": self._token}
-        response = await self.budget.run(lambda: self._send(route, body, headers), kind=f"POST {route}", rows=_items)
-        if response.status_code in (403, 404, 405):
-            raise RouteClosed(
-                f"{self.label} answered {route} with HTTP {response.status_code}: the route is closed, or api_url does not "
-                "point to an OpenIM API of version 3.8."
-            )
-        if response.status_code != 200 or not response.content:
-            raise StoreError(
-                f"{self.label} answered {route} with HTTP {response.status_code}. "
-                "Does api_url point to an OpenIM API of version 3.8?"
-            )
-        try:
-            envelope = response.json()
-            code = int(envelope["errCode"])
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(
-                f"{self.label} answered {route} without OpenIM's envelope. Does api_url point to OpenIM's API?"
-            ) from None
+
+        async def ask() -> Mapping[str, Any]:
+            response = await self._send(route, body, headers)
+            return envelope_of(response, self.label, self.role, route)
+
+        return await self.budget.run(ask, kind=f"POST {self._prefix}{route}", rows=_items)
+
+    def _data(self, route: str, envelope: Mapping[str, Any]) -> Any:
+        code = envelope["errCode"]
         if code:
             raise OpenIMRefusal(
                 self.label, route, code, str(envelope.get("errMsg", "")), str(envelope.get("errDlt", ""))
@@ -161,28 +211,33 @@ class OpenIMClient:
             return await self._client.post(route, json=body, headers=headers)
         except httpx.TimeoutException:
             raise Unreachable(f"{self.label} did not answer {route} in time.") from None
-        except httpx.TransportError as error:
-            raise Unreachable(
-                f"{self.label} cannot be reached ({str(error) or type(error).__name__}). Is roles.{self.role}.api_url right?"
-            ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise StoreError(f"{self.label}: {error}. Correct roles.{self.role}.api_url.") from None
+        except httpx.HTTPError as error:
+            hint = (
+                f"Set roles.{self.role}.tls_ca_file to the authority of its certificate."
+                if "CERTIFICATE_VERIFY_FAILED" in str(error)
+                else f"Is roles.{self.role}.api_url right?"
+            )
+            raise Unreachable(
+                f"{self.label} cannot be reached ({str(error) or type(error).__name__}). {hint}"
+            ) from None
 
     async def clock(self) -> datetime:
         """OpenIM's clock."""
         data = await self.call("/msg/get_server_time", {})
-        return datetime.fromtimestamp(int(data["serverTime"]) / 1000, UTC)
+        try:
+            return time_ms(mapping(data), "serverTime")
+        except StrangeAnswer as error:
+            raise self.strange("/msg/get_server_time", error) from None
 
     async def version(self) -> str:
         """A fixed text: OpenIM's REST API does not show its version."""
         return "OpenIM (its API does not show the version)"
 
 
-def _items(response: httpx.Response) -> int:
+def _items(envelope: Mapping[str, Any]) -> int:
     """The number of records in an answer: the length of the longest list in its data."""
-    try:
-        data = response.json().get("data")
-    except (ValueError, AttributeError):
-        return 0
+    data = envelope.get("data")
     lists = data.values() if isinstance(data, dict) else ()
     return max((len(item) for item in lists if isinstance(item, list)), default=0)

@@ -13,13 +13,13 @@ READ_ROUTES = frozenset(
     group/get_groups_info group/get_groups group/get_group_member_user_id group/get_full_group_member_user_ids
     group/get_group_abstract_info group/get_group_member_list group/get_group_members_info group/get_full_join_group_ids
     conversation/get_full_conversation_ids conversation/get_owner_conversation conversation/get_all_conversations
-    friend/get_friend_id
+    friend/get_full_friend_user_ids
     msg/search_msg msg/get_server_time
-    config/get_config msg/pull_msg_by_seq
+    config/get_config msg/pull_msg_by_seq msg/get_conversations_has_read_and_max_seq
     """.split()
 )
-"""`pull_msg_by_seq` fills OpenIM's caches [F92], so only relation `openim.canary_messages` uses it, for messages of
-canaries."""
+"""`pull_msg_by_seq` and `get_conversations_has_read_and_max_seq` fill OpenIM's caches [F92], so only relation
+`openim.canary_messages` uses them, for messages of canaries."""
 
 
 def is_read_request(method: str, path: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
+from verifier.stores.errors import PartialAnswer
 from verifier.stores.mongo.client import Document, MongoClient
 from verifier.stores.openim.client import OpenIMClient
 from verifier.stores.openim.conversation_ids import Pair, conversation_of, is_ambiguous, pair_text, pairs_of
@@ -63,7 +64,13 @@ class SharedChatSource:
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The shared chats of these users. Only users are asked for whose id begins or ends with another user's id."""
-        users = list(dict.fromkeys(str(value) for value in values if "_" in str(value)))
+        try:
+            return await self._look_up(list(dict.fromkeys(str(value) for value in values if "_" in str(value))))
+        except PartialAnswer as error:
+            # What is unanswered concerns other users than those asked for, so nothing is known of any of these.
+            raise PartialAnswer(str(error), [], list(values)) from None
+
+    async def _look_up(self, users: Sequence[str]) -> list[Row]:
         parts = {user: _parts(user) for user in users}
         registered = await self._registered({part for found in parts.values() for part in found})
         doubtful = [user for user in users if parts[user] & registered]

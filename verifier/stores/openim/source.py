@@ -1,23 +1,53 @@
-"""OpenIM's REST API as built-in relations, named `openim.…`: the routes of each, and how answers become rows."""
+"""OpenIM's REST API as built-in relations, named `openim.…`."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from verifier.model.invariant import Row
-from verifier.stores.errors import StoreError
-from verifier.stores.openim.client import OpenIMClient, OpenIMRefusal
-from verifier.stores.openim.content import message_digest
+from verifier.stores.errors import PartialAnswer, StoreError
+from verifier.stores.openim import lookups
+from verifier.stores.openim.answers import StrangeAnswer
+from verifier.stores.openim.client import OpenIMClient
+from verifier.stores.openim.pages import PAGED, PagedReading
+from verifier.stores.protocols import Completeness
 
 MEMBERS = "openim.group_members"
 DISMISSED = 2
-OWNER = 100
-NO_SUCH_GROUP = (1201, 1204)
-"""Unknown, dismissed: such a group has no list of members [F47, F50]."""
+
+_BATCHED: dict[str, lookups.Batched] = {
+    "openim.accounts": lookups.accounts,
+    "openim.users": lookups.users,
+    "openim.groups": lookups.groups,
+}
+_SINGLE: dict[str, lookups.Single] = {
+    "openim.tokens": lookups.tokens,
+    "openim.conversation_ids": lookups.conversation_ids,
+    "openim.conversations": lookups.conversations,
+    "openim.friends": lookups.friends,
+    MEMBERS: lookups.members,
+    "openim.group_owners": lookups.owners,
+    "openim.joined_groups": lookups.joined,
+    "openim.canary_messages": lookups.canary_message,
+}
+_MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
+_ROUTES: dict[str, tuple[str, ...]] = {
+    "openim.accounts": ("/user/account_check",),
+    "openim.users": ("/user/get_users_info", "/user/account_check", "/user/get_users"),
+    "openim.groups": ("/group/get_groups_info", "/group/get_group_abstract_info", "/group/get_groups"),
+    "openim.tokens": ("/auth/parse_token",),
+    "openim.conversation_ids": ("/conversation/get_full_conversation_ids",),
+    "openim.conversations": ("/conversation/get_all_conversations", "/conversation/get_full_conversation_ids"),
+    "openim.friends": ("/friend/get_full_friend_user_ids",),
+    MEMBERS: _MEMBER_ROUTES,
+    "openim.group_owners": _MEMBER_ROUTES,
+    "openim.joined_groups": ("/group/get_full_join_group_ids",),
+    "openim.canary_messages": (
+        "/msg/pull_msg_by_seq", "/msg/get_conversations_has_read_and_max_seq", "/conversation/get_full_conversation_ids",
+    ),
+}  # fmt: skip
 
 
 class OpenIMSource:
@@ -28,6 +58,8 @@ class OpenIMSource:
         self.relation = relation
         self.label = f"{relation} ({client.role}: REST)"
         self.key = key
+        self._reading: PagedReading | None = None
+        self._of_others = 0
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -35,194 +67,79 @@ class OpenIMSource:
         return tuple(f"POST {route}" for route in _ROUTES[self.relation])
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
-        """Pages of users or groups, or the members of one group after the other.
+        """Users or groups, each once, or the members of one group after the other.
 
-        Pages have no order: they may overlap or skip records, so a record that is not in them may exist [F39].
+        Records of others, whose ids do not begin as `id_prefix` and `group_id_prefix` of the role say, are left out.
         """
-        if self.relation == MEMBERS:
-            async for groups in OpenIMSource(self._client, "openim.groups", ("group_id",)).chunks():
-                for group in groups:
-                    if group["status"] != DISMISSED and (members := await _members(self._client, group["group_id"])):
-                        yield members
+        if self.relation != MEMBERS:
+            async for rows in self._paged(self.relation):
+                yield rows
             return
-        route, name, read = _PAGED[self.relation]
-        page = 1
-        while True:
-            size = self._client.config.batch_size
-            data = await self._client.call(route, {"pagination": {"pageNumber": page, "showNumber": size}})
-            items = data.get(name) or []
-            if items:
-                yield [read(item) for item in items]
-            if len(items) < size:
-                return
-            page += 1
+        async for groups in self._paged("openim.groups"):
+            for group in groups:
+                if group["status"] != DISMISSED and (members := await self._members(str(group["group_id"]))):
+                    yield members
+
+    async def _members(self, group_id: str) -> list[Row]:
+        try:
+            return await lookups.members(self._client, group_id)
+        except StrangeAnswer as error:
+            raise StoreError(f"{self.label}: the members of group {group_id} cannot be read whole: {error}.") from None
+
+    async def _paged(self, relation: str) -> AsyncIterator[list[Row]]:
+        config, route = self._client.config, PAGED[relation]
+        prefix = config.id_prefix if relation == "openim.users" else config.prefix_of_groups
+        self._reading, self._of_others = PagedReading(self._client, route), 0
+        async for rows in self._reading.pages():
+            ours = [row for row in rows if str(row[route.key]).startswith(prefix)]
+            self._of_others += len(rows) - len(ours)
+            if ours:
+                yield ours
+
+    async def completeness(self) -> Completeness:
+        """Whether the pages of the last reading had every record that OpenIM counts."""
+        reading = self._reading
+        if reading is None:
+            return Completeness()
+        what = "users" if reading.route is PAGED["openim.users"] else "groups"
+        hidden: tuple[str, ...] = ()
+        unseen: tuple[str, ...] = ()
+        if reading.lacking:
+            hidden = (
+                f"OpenIM counts {reading.total} {what}, and its pages had {len(reading.seen)} different ones, read several times",
+            )
+        if self._of_others:
+            unseen = (f"{self._of_others} {what} of other applications, whose ids begin differently",)
+        counted = None if self.relation == MEMBERS else reading.total - self._of_others
+        return Completeness(counted=counted, hidden=hidden, unseen=unseen)
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records of these ids, owners or tokens, requested in batches of `batch_size`."""
-        unique = list(dict.fromkeys(str(value) for value in values))
+        """The records of these ids, owners or tokens. Raises PartialAnswer where OpenIM did not answer for every one."""
+        given = {str(value): value for value in values}
+        askable = [name for name in given if _is_text(name)]
         if self.relation in _SINGLE:
-            ask_one = _SINGLE[self.relation]
-            answers = await asyncio.gather(*(ask_one(self._client, value) for value in unique))
-            return [row for rows in answers for row in rows]
-        ask = _BATCHED[self.relation]
-        size = self._client.config.batch_size
-        batches = [unique[start : start + size] for start in range(0, len(unique), size)]
-        answers = await asyncio.gather(*(ask(self._client, batch) for batch in batches))
-        return [row for rows in answers for row in rows]
-
-
-def _user(item: dict[str, Any]) -> Row:
-    return {
-        "user_id": item["userID"],
-        "nickname": item["nickname"],
-        "face_url": item["faceURL"],
-        "ex": item["ex"],
-        "level": item["appMangerLevel"],
-    }
-
-
-def _group(item: dict[str, Any]) -> Row:
-    return {
-        "group_id": item["groupID"],
-        "name": item["groupName"],
-        "owner_id": item["ownerUserID"],
-        "status": item["status"],
-        "member_count": item["memberCount"],
-        "ex": item["ex"],
-    }
-
-
-async def _accounts(client: OpenIMClient, ids: list[str]) -> list[Row]:
-    data = await client.call("/user/account_check", {"checkUserIDs": ids})
-    return [{"user_id": item["userID"]} for item in data.get("results") or [] if item["accountStatus"] == 1]
-
-
-async def _users(client: OpenIMClient, ids: list[str]) -> list[Row]:
-    data = await client.call("/user/get_users_info", {"userIDs": ids})
-    return [_user(item) for item in data.get("usersInfo") or []]
-
-
-async def _groups(client: OpenIMClient, ids: list[str]) -> list[Row]:
-    data = await client.call("/group/get_groups_info", {"groupIDs": ids})
-    return [_group(item) for item in data.get("groupInfos") or []]
-
-
-async def _tokens(client: OpenIMClient, token: str) -> list[Row]:
-    return [{"token": token, "state": await client.token_state(token)}]
-
-
-async def _conversation_ids(client: OpenIMClient, owner: str) -> list[Row]:
-    data = await client.call("/conversation/get_full_conversation_ids", {"userID": owner, "idHash": 0})
-    return [{"owner_id": owner, "conversation_id": name} for name in (data or {}).get("conversationIDs") or []]
-
-
-async def _conversations(client: OpenIMClient, owner: str) -> list[Row]:
-    data = await client.call("/conversation/get_all_conversations", {"ownerUserID": owner})
-    return [
-        {
-            "owner_id": owner,
-            "conversation_id": item["conversationID"],
-            "pinned": item["isPinned"],
-            "peer_id": item.get("userID") or None,
+            found = await lookups.one_by_one(self._client, askable, _SINGLE[self.relation])
+        else:
+            found = await lookups.in_batches(self._client, askable, _BATCHED[self.relation])
+        found.unanswered |= {
+            name: "they are no text, so they cannot be asked for" for name in given if not _is_text(name)
         }
-        for item in (data or {}).get("conversations") or []
-    ]
+        if found.unanswered:
+            reasons = Counter(found.unanswered.values()).most_common(2)
+            raise PartialAnswer(
+                f"{self.label} did not answer for {len(found.unanswered)} of {len(given)} values: "
+                f"{'; '.join(f'{why} ({count})' for why, count in reasons)}. Nothing is known of them. A proxy in front may change "
+                "answers: compare with a request to OpenIM itself.",
+                found.rows,
+                [given[name] for name in found.unanswered],
+            )
+        return found.rows
 
 
-async def _friends(client: OpenIMClient, owner: str) -> list[Row]:
-    data = await client.call("/friend/get_friend_id", {"userID": owner})
-    return [{"owner_id": owner, "friend_id": friend} for friend in (data or {}).get("friendIDs") or []]
-
-
-async def _members(client: OpenIMClient, group_id: str) -> list[Row]:
-    """All members of a group: first their ids, then the members by id, because pages of members have no stable order
-    [F41]."""
+def _is_text(name: str) -> bool:
+    """Whether a value can be sent as JSON. Bytes that are not UTF-8 cannot."""
     try:
-        data = await client.call("/group/get_full_group_member_user_ids", {"groupID": group_id, "idHash": 0})
-    except OpenIMRefusal as refusal:
-        if refusal.code in NO_SUCH_GROUP:
-            return []
-        raise
-    ids, size = (data or {}).get("userIDs") or [], client.config.batch_size
-    rows: list[Row] = []
-    for start in range(0, len(ids), size):
-        body = {"groupID": group_id, "userIDs": ids[start : start + size]}
-        answer = await client.call("/group/get_group_members_info", body)
-        rows += [_member(item) for item in (answer or {}).get("members") or []]
-    return rows
-
-
-def _member(item: dict[str, Any]) -> Row:
-    return {
-        "group_id": item["groupID"],
-        "user_id": item["userID"],
-        "level": item["roleLevel"],
-        "in_openim_since": datetime.fromtimestamp(int(item["joinTime"]) / 1000, UTC),
-    }
-
-
-async def _owners(client: OpenIMClient, group_id: str) -> list[Row]:
-    return [row for row in await _members(client, group_id) if row["level"] == OWNER]
-
-
-async def _joined(client: OpenIMClient, member: str) -> list[Row]:
-    data = await client.call("/group/get_full_join_group_ids", {"userID": member, "idHash": 0})
-    return [{"member_id": member, "group_id": group_id} for group_id in (data or {}).get("groupIDs") or []]
-
-
-_MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
-
-
-async def _canary_message(client: OpenIMClient, place: str) -> list[Row]:
-    """A message by `<conversation>:<seq>`, pulled as its sender. Only for messages of canaries [F92]."""
-    conversation, _, seq = place.rpartition(":")
-    kind, *members = conversation.split("_")
-    if kind != "si" or len(members) != 2:
-        raise StoreError(
-            f"{client.label}: the members of {conversation} cannot be read from its id (ids with _, or not a single chat), so that it "
-            "cannot be pulled. Describe roles.openim_mongo, or give the canaries ids without _."
-        )
-    wanted = {"conversationID": conversation, "begin": int(seq), "end": int(seq), "num": 1}
-    body = {"userID": members[0], "seqRanges": [wanted], "order": 0}
-    data = await client.call("/msg/pull_msg_by_seq", body)
-    found = (((data or {}).get("msgs") or {}).get(conversation) or {}).get("Msgs") or []
-    return [{"place": place, **_pulled(item)} for item in found if int(item.get("seq") or 0) == int(seq)]
-
-
-def _pulled(item: dict[str, Any]) -> Row:
-    try:
-        content = base64.b64decode(item.get("content") or "").decode("utf-8", "replace")
-    except ValueError:
-        content = ""
-    digest, _ = message_digest(content)
-    return {"digest": digest, "status": int(item.get("status") or 0), "content_type": int(item.get("contentType") or 0)}
-
-
-_BATCHED = {"openim.accounts": _accounts, "openim.users": _users, "openim.groups": _groups}
-_SINGLE = {
-    "openim.tokens": _tokens,
-    "openim.conversation_ids": _conversation_ids,
-    "openim.conversations": _conversations,
-    "openim.friends": _friends,
-    MEMBERS: _members,
-    "openim.group_owners": _owners,
-    "openim.joined_groups": _joined,
-    "openim.canary_messages": _canary_message,
-}
-_PAGED = {
-    "openim.users": ("/user/get_users", "users", _user),
-    "openim.groups": ("/group/get_groups", "groups", lambda item: _group(item["groupInfo"])),
-}
-_ROUTES: dict[str, tuple[str, ...]] = {
-    "openim.accounts": ("/user/account_check",),
-    "openim.users": ("/user/get_users_info", "/user/get_users"),
-    "openim.groups": ("/group/get_groups_info", "/group/get_groups"),
-    "openim.tokens": ("/auth/parse_token",),
-    "openim.conversation_ids": ("/conversation/get_full_conversation_ids",),
-    "openim.conversations": ("/conversation/get_all_conversations",),
-    "openim.friends": ("/friend/get_friend_id",),
-    MEMBERS: _MEMBER_ROUTES,
-    "openim.group_owners": _MEMBER_ROUTES,
-    "openim.joined_groups": ("/group/get_full_join_group_ids",),
-    "openim.canary_messages": ("/msg/pull_msg_by_seq",),
-}
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

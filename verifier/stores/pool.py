@@ -21,7 +21,7 @@ from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
 from verifier.stores.errors import Denied, StoreError
 from verifier.stores.identity import OPENIM_USER_ID, with_openim_id
-from verifier.stores.protocols import Observer, Source, Store
+from verifier.stores.protocols import Completeness, Observer, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
 from verifier.stores.statement_log import StatementLog
 
@@ -58,7 +58,8 @@ class Stores:
     """The connected stores of one run, and the sources and observers on them; call `close` when the run is over.
 
     `refuse_writers`: refuse a credential that can write, unless the profile allows it. `pause`: the pause file that all
-    stores share. `earlier`: what runs before this one sent, for relation `verifier.statements`.
+    stores share. `earlier`: what runs before this one sent, for relation `verifier.statements`. `accounts`: what the sources of
+    this run said about their completeness, by label.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Stores:
         self.earlier = earlier or EarlierRuns()
         self.began_s = time.monotonic()
         self.media_log = StatementLog()
+        self.accounts: dict[str, Completeness] = {}
         self._pause = pause
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}

@@ -56,8 +56,11 @@ class Rows:
     """Records of a relation: of the profile, of OpenIM (`openim.…`, `openim_mongo.…`) or of the verifier (`verifier.…`).
 
     `columns` are logical columns; the key columns are always included. The conditions of `where` are joined by AND.
+    `everywhere`: also look for such records outside the mapped place, where a store can: in other database indexes and under
+    other prefixes (Redis).
     """
 
     relation: str
     columns: tuple[str, ...] = ()
     where: tuple[Where, ...] = ()
+    everywhere: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -63,12 +63,58 @@ class MongoRole(Role):
 
 
 class RedisRole(Role):
-    """A Redis or Valkey server, with the database index of its URL."""
+    """A Redis or Valkey server with the database index of its URL, a Redis Cluster, or servers behind Sentinel."""
 
-    url: SecretStr = Field(description="Redis URL; `rediss://` for TLS", examples=["${CACHE_REDIS_URL}"])
+    url: SecretStr = Field(
+        description="Redis URL: `redis://user:password@host:port/index`, `rediss://` for TLS, `unix://` for a socket. With "
+        "`mode` cluster or sentinel, several `host:port` separated by commas: nodes of the cluster, or the Sentinels",
+        examples=["${CACHE_REDIS_URL}"],
+    )
+    mode: Literal["single", "replica", "cluster", "sentinel"] = Field(
+        default="single",
+        description="What the URL leads to: one master, a replica that is read on purpose, nodes of a Redis Cluster, or "
+        "Sentinels, which name the master",
+        examples=["cluster"],
+    )
+    sentinel_master: str | None = Field(
+        default=None,
+        description="Mode sentinel: the name under which the Sentinels know the master",
+        examples=["cache"],
+    )
+    sentinel_user: str | None = Field(
+        default=None, description="Mode sentinel: the user at the Sentinels, if they need one", examples=["verifier"]
+    )
+    sentinel_password: SecretStr | None = Field(
+        default=None,
+        description="Mode sentinel: the password at the Sentinels. The URL has the credentials of the data server",
+        examples=["${SENTINEL_PASSWORD}"],
+    )
+    addresses: dict[str, str] = Field(
+        default_factory=dict,
+        description="Modes cluster and sentinel: where to reach servers whose announced address cannot be reached from "
+        "here, as announced `host:port` (or host) to `host:port`",
+        examples=[{"10.0.0.5:6379": "localhost:16379"}],
+    )
     tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
     tls_certificate_file: str | None = Field(default=None, description=_CERTIFICATE, examples=["/run/certs/client.pem"])
     tls_key_file: str | None = Field(default=None, description=_KEY, examples=["/run/certs/client.key"])
+    tls_check_hostname: bool = Field(
+        default=True,
+        description="The certificate must name the host. Nodes of a cluster that announce bare addresses need it off; the "
+        "authority is checked in both cases",
+        examples=[False],
+    )
+
+    @model_validator(mode="after")
+    def _sentinel_settings(self) -> RedisRole:
+        given = [name for name in ("sentinel_master", "sentinel_user", "sentinel_password") if getattr(self, name)]
+        if self.mode == "sentinel" and not self.sentinel_master:
+            raise ValueError(
+                "mode = 'sentinel' needs sentinel_master: the name under which the Sentinels know the master"
+            )
+        if self.mode != "sentinel" and given:
+            raise ValueError(f"{given[0]} needs mode = 'sentinel'")
+        return self
 
 
 class BrokerRole(Role):

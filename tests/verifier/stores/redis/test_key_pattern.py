@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifier.stores.redis.values import KeyPattern
+from verifier.stores.redis.keys import KeyPattern
 
 
 @given(st.text(min_size=1).filter(lambda text: "\x00" not in text))

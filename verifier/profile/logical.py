@@ -259,3 +259,9 @@ RELATIONS: dict[str, LogicalRelation] = {
         },
     ),
 }
+
+CHANNELS = ("chat_notification",)
+"""The channels that the shipped checks use, by their names in the profile."""
+
+QUEUES = ("chat_message_notify", "notification_push", "push_tap")
+"""The queues that the shipped checks use, by their names in the profile."""

@@ -32,6 +32,10 @@ class Column(Section):
     )
 
 
+HOME = "@"
+"""Between a relation's name and the number of one of its homes: `messages@1`."""
+
+
 class Relation(Section):
     """`[relations.NAME]`: one logical table. [The relations](#the-relations) lists the names that checks use, with their columns.
 
@@ -44,8 +48,16 @@ class Relation(Section):
     )
     select: str | None = Field(
         default=None,
-        description="SELECT whose result is the relation. It has no counters, so absence cannot be proven on it",
+        description="SELECT whose result is the relation. It has no counters of its own: `watches` names the tables whose "
+        "counters prove absence",
         examples=["SELECT id, name FROM a JOIN b USING (id)"],
+    )
+    watches: tuple[str, ...] = Field(
+        default=(),
+        description="The tables that a `select`, or a view in `table`, reads. Absence is proven by their counters; without "
+        "this setting a check of absence is inconclusive. A table in which the content itself is stored is better watched as a "
+        "home of its own, because then each record can be named",
+        examples=[["public.messages", "public.bodies"]],
     )
     collection: str | None = Field(default=None, description="MongoDB collection", examples=["messages"])
     keys: str | None = Field(
@@ -92,8 +104,34 @@ class Relation(Section):
         "breach, witnesses do",
         examples=["support chat"],
     )
+    short_lived: str | None = Field(
+        default=None,
+        description="Whose records live shorter than the time between two runs, in words. Then pairs of inserts and deletes "
+        "of which nothing is left do not make a check of absence inconclusive; its coverage names them",
+        examples=["drafts of the support chat"],
+    )
+    deletes: str | None = Field(
+        default=None,
+        description="Who removes records here on purpose, in words, such as a retention job or a TTL index. Then a removal is "
+        "no breach; the coverage counts them",
+        examples=["retention job, 400 days"],
+    )
+    watched: tuple[str, ...] = Field(
+        default=(),
+        description="The logical columns that matter to checks of absence (GRP-01, CNV-02, CNV-04, MSG-02). Inserts and deletes "
+        "always count; an update counts only if it changes one of them. Without it, every update counts",
+        examples=[["role", "left_at"]],
+    )
+    homes: tuple[Relation, ...] = Field(
+        default=(),
+        description="Further places in which such records are: each a mapping of its own, with the same `key`. Checks read all of "
+        "them as one relation, and checks of absence watch each. `[[relations.NAME]]`, several times, is short for it",
+        examples=[
+            [{"role": "chat_db", "table": "public.bodies", "key": "message_id", "columns": {"message_id": "id"}}]
+        ],
+    )
 
-    @field_validator("key", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @field_validator("key", "watched", "watches", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -117,7 +155,23 @@ class Relation(Section):
             raise ValueError(
                 f"key column {missing[0]!r} is not among the columns ({', '.join(self.columns) or 'none'})"
             )
+        if unknown := [name for name in self.watched if name not in self.columns]:
+            raise ValueError(f"watched column {unknown[0]!r} is not among the columns ({', '.join(self.columns)})")
+        if self.watches and not (self.select or self.table):
+            raise ValueError("watches is for a select, or for a view in table")
+        for home in self.homes:
+            if home.homes:
+                raise ValueError("homes are not nested: list them side by side")
+            if home.key != self.key:
+                raise ValueError(
+                    f"every home needs the same key: {', '.join(self.key)} and {', '.join(home.key)} differ"
+                )
         return self
+
+    @property
+    def places(self) -> tuple[Relation, ...]:
+        """This place of the records and its further homes, each without homes."""
+        return (self.model_copy(update={"homes": ()}), *self.homes) if self.homes else (self,)
 
     def sensitive(self, column: str) -> bool:
         """Whether values of a logical column must never be shown."""

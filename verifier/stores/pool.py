@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from verifier.model.query import Rows
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
-from verifier.profile.relations import Channel, Queue, Relation
+from verifier.profile.relations import HOME, Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
@@ -24,6 +25,7 @@ from verifier.stores.identity import OPENIM_USER_ID, with_openim_id
 from verifier.stores.protocols import Completeness, Observer, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
 from verifier.stores.statement_log import StatementLog
+from verifier.stores.union import UnionSource
 
 
 def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
@@ -51,7 +53,7 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
 
             return OpenIMStore(name, role, budget)
         case _:
-            raise NotMapped(f"store behind role {name!r}")
+            raise NotMapped(f"roles.{name}")
 
 
 class Stores:
@@ -91,7 +93,7 @@ class Stores:
         """
         config = self.profile.roles.get(role)
         if config is None:
-            raise NotMapped(f"role {role!r}")
+            raise NotMapped(f"roles.{role}")
         async with self._locks.setdefault(role, asyncio.Lock()):
             if role in self._failures:
                 raise self._failures[role]
@@ -128,8 +130,12 @@ class Stores:
         if (built_in := BUILT_IN.get(rows.relation)) is not None:
             return await built_in.make(self, built_in, rows)
         relation = self.profile.relation(rows.relation, *rows.columns)
+        if relation.homes:
+            return UnionSource(
+                [await self.source(replace(rows, relation=home)) for home in self.profile.homes(rows.relation)]
+            )
         store = await self.get(relation.role)
-        virtual = rows.relation == "users" and OPENIM_USER_ID not in relation.columns
+        virtual = rows.relation.partition(HOME)[0] == "users" and OPENIM_USER_ID not in relation.columns
         if not (virtual and OPENIM_USER_ID in rows.columns):
             source: Source = store.source(relation, rows)
             return source

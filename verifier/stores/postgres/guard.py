@@ -9,7 +9,7 @@ from verifier.stores.errors import Forbidden
 # Functions beyond the SQL standard that profiles and stores may call. All of them only read.
 ALLOWED_FUNCTIONS = frozenset(
     """
-    age array_agg current_setting array_length array_to_string btrim clock_timestamp col_description concat_ws convert_from convert_to current_database
+    age array_agg chr current_setting array_length array_to_string btrim clock_timestamp col_description concat_ws convert_from convert_to current_database
     current_schema decode digest encode extract format_type has_any_column_privilege has_column_privilege
     has_database_privilege has_schema_privilege has_table_privilege inet_server_addr isfinite json_array_elements
     json_array_elements_text json_build_array json_build_object json_each json_each_text json_extract_path

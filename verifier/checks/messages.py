@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from verifier.checks.other_homes import undeclared_collections, undeclared_tables
-from verifier.checks.registry import NotApplicable, check
+from verifier.checks.other_homes import undeclared
+from verifier.checks.registry import check
 from verifier.judges.canary import judge_canary_delivery, judge_canary_order
 from verifier.model.invariant import Phase, Severity
 from verifier.profile.models import Profile
@@ -58,12 +58,9 @@ def frozen_messages(profile: Profile) -> Absence:
     phase=Phase.FROZEN,
     row=ROW,
 )
-def no_other_collection(profile: Profile) -> Inventory:
+def no_other_collection(profile: Profile) -> list[Inventory]:
     """Messages that are written to a collection such as `messages_2026_11`, or to another database, are still stored by the platform."""
-    relation = profile.relation("messages")
-    if relation.keys:
-        raise NotApplicable("relation messages is in Redis, whose keys are not listed")
-    return (undeclared_collections if relation.collection else undeclared_tables)(profile, [relation], "messages")
+    return undeclared(profile, profile.relation("messages"), "messages")
 
 
 @check(

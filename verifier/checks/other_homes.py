@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from verifier.checks.registry import NotApplicable
 from verifier.checks.user_service import database_of, qualified
 from verifier.model.invariant import Problem
 from verifier.profile.models import Profile
@@ -32,12 +33,29 @@ class _Table:
     columns: set[str] = field(default_factory=set)
 
 
+def undeclared(profile: Profile, relation: Relation, noun: str) -> list[Inventory]:
+    """The objects that resemble one of a relation's homes, in every store that has one. `noun`: what the relation holds.
+
+    Raises NotApplicable where all homes are in Redis.
+    """
+    found: dict[tuple[str, bool], list[Relation]] = {}
+    for place in relation.places:
+        if not place.keys:
+            found.setdefault((place.role, place.collection is not None), []).append(place)
+    if not found:
+        raise NotApplicable(f"the {noun} are in Redis, whose keys are not listed")
+    return [
+        (undeclared_collections if in_mongo else undeclared_tables)(profile, places, noun)
+        for (_, in_mongo), places in found.items()
+    ]
+
+
 def undeclared_collections(profile: Profile, relations: Sequence[Relation], noun: str) -> Inventory:
     """The collections that resemble one of `relations`, which are in MongoDB. `noun`: what these relations hold."""
     role = relations[0].role
     database = database_of(profile, relations[0])
     declared = [
-        *(f"{database}.{item.collection}" for item in profile.relations.values() if item.collection),
+        *(f"{database}.{item.collection}" for item in profile.places if item.collection),
         *profile.inventory.collections,
     ]
     shapes = [(item.collection or "", _fields(item, common=frozenset({"_id"}))) for item in relations]
@@ -75,7 +93,8 @@ def undeclared_collections(profile: Profile, relations: Sequence[Relation], noun
 def undeclared_tables(profile: Profile, relations: Sequence[Relation], noun: str) -> Inventory:
     """The tables that resemble one of `relations`, which are in PostgreSQL. `noun`: what these relations hold."""
     role = relations[0].role
-    declared = {qualified(item.table) for item in profile.relations.values() if item.table and item.role == role}
+    declared = {qualified(item.table) for item in profile.places if item.table and item.role == role}
+    declared |= {qualified(name) for item in profile.places if item.role == role for name in item.watches}
 
     def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
         tables = _tables(objects)

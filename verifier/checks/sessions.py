@@ -124,9 +124,9 @@ def kept_tables(profile: Profile) -> list[Inventory | Absence | Populated]:
     if not kept:
         raise NotApplicable("none of the kept relations is mapped")
     tables: dict[str, set[str]] = {}
-    for relation in kept.values():
-        if relation.table:
-            tables.setdefault(relation.role, set()).add(qualified(relation.table))
+    for place in (place for relation in kept.values() for place in relation.places):
+        if place.table:
+            tables.setdefault(place.role, set()).add(qualified(place.table))
     schemas = [_same_schema(role, frozenset(names)) for role, names in tables.items()]
     alive = [
         Absence(

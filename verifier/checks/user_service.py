@@ -70,7 +70,7 @@ def _no_new_column(profile: Profile, users: Relation) -> Inventory:
 def _no_new_collection(profile: Profile, users: Relation) -> Inventory:
     """For users in MongoDB, which has no schema: no collection beside those of the baseline, in the users' database."""
     database = database_of(profile, users)
-    declared = {f"{database}.{item.collection}" for item in profile.relations.values() if item.collection}
+    declared = {f"{database}.{item.collection}" for item in profile.places if item.collection}
 
     def judge(objects: Sequence[StoreObject], approved: Approved | None) -> list[Problem]:
         return [

@@ -18,8 +18,9 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description, describe_reading
+from verifier.proofs.whole import account_of
 from verifier.stores.pool import Stores
-from verifier.stores.protocols import Accountable, Source
+from verifier.stores.protocols import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +148,7 @@ class _Look:
 
 async def _hidden(source: Source) -> str:
     """Why an empty reading of a source does not show that there is nothing; "" where it does."""
-    if not isinstance(source, Accountable):
-        return ""
-    found = await source.completeness()
+    found = await account_of(source)
     if found.hidden:
         return f"{source.label}: nothing was read, but records may be hidden: {'; '.join(found.hidden)}"
     if found.counted:

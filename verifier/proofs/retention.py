@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from verifier.profile.models import Profile
 from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description
+from verifier.proofs.whole import account_of
 from verifier.stores.builtin.table import role_of
 from verifier.stores.pool import Stores
 from verifier.stores.skew import VERIFIER
@@ -33,8 +34,6 @@ class Retention:
     `days` is OpenIM's retention, and `source` names the setting that it comes from. Messages that reach the limit within
     `band_days` are noted. In OpenIM, a document of a hundred seqs is deleted when its newest message is too old, by a job that
     runs at night: documents within `grace_days` beyond the limit wait for it, and are noted too.
-
-    `is_ours` selects the conversations of this platform in an OpenIM that others use as well.
     """
 
     days: float
@@ -43,7 +42,6 @@ class Retention:
     side: Literal["legacy", "openim"] = "legacy"
     band_days: float = 7
     grace_days: float = 2
-    is_ours: Callable[[str], bool] = lambda conversation_id: True
     unseen: tuple[str, ...] = ()
     technique: ClassVar[str] = "retention: the messages that are older than OpenIM keeps messages are counted"
     takes_baseline: ClassVar[bool] = False
@@ -87,7 +85,7 @@ class _Count:
             for at, conversation_id, count in found:
                 self._take(at, conversation_id, count, limit)
             context.progress(self.old + self.near, None, "old messages")
-        return self._conclude(now)
+        return self._conclude(now, (await account_of(self.source)).hidden)
 
     def _rows(self, band: datetime) -> Rows:
         if self.proof.side == "openim":
@@ -99,10 +97,9 @@ class _Count:
         async for chunk in self.source.chunks():
             self.read += len(chunk)
             if self.proof.side == "openim":
-                ours = [row for row in chunk if self.proof.is_ours(str(row["conversation_id"]))]
                 yield [
                     (row["newest_at"], str(row["conversation_id"]), int(row["filled"]))
-                    for row in ours
+                    for row in chunk
                     if row["newest_at"] < band
                 ]
             else:
@@ -117,7 +114,7 @@ class _Count:
         if self.oldest is None or at < self.oldest[0]:
             self.oldest = at, conversation_id
 
-    def _conclude(self, now: datetime) -> Judgement:
+    def _conclude(self, now: datetime, hidden: Sequence[str]) -> Judgement:
         proof = self.proof
         where = "legacy messages" if proof.side == "legacy" else "messages in OpenIM"
         text = f"OpenIM keeps messages for {proof.days:g} days: {proof.source}"
@@ -129,6 +126,9 @@ class _Count:
         if self.oldest is not None:
             finding = self._finding(where, *self.oldest, now)
             return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
+        if hidden:
+            reason = f"{self.source.label}: records may be hidden: {'; '.join(hidden)}"
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
         if proof.side == "openim" and not self.read:
             return Judgement.not_applicable(f"empty: no messages in {self.source.label}")
         return Judgement(verdict=Verdict.HOLDS, **common)

@@ -30,6 +30,7 @@ def _column(meaning: str, null: str = "") -> LogicalColumn:
 
 _CONVERSATION = _column("the legacy id of the conversation")
 _USER = _column("the platform's id of the user")
+_NEVER = 'it never ends, unless `empty_means = "expired"`'
 _TTL = _column("`@ttl_ms`: time until the key expires, in ms", "the key never expires")
 
 RELATIONS: dict[str, LogicalRelation] = {
@@ -73,7 +74,7 @@ RELATIONS: dict[str, LogicalRelation] = {
                 "OpenIM's number or name of the platform, or a word of `token.platforms`", "not known: it may be any"
             ),
             "created_at": _column("time of the login", "not known"),
-            "expires_at": _column("when the session ends", "not a live session"),
+            "expires_at": _column("when the session ends; without such a column, set `lifetime_s`", _NEVER),
         },
     ),
     "devices": LogicalRelation(
@@ -188,7 +189,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "code": _column("the code; mark it `sensitive`"),
             "openim_group_id": _column("OpenIM's id of the group", "the code leads to `legacy_group_id`"),
             "legacy_group_id": _column("the legacy id of the group", "a group founded in OpenIM"),
-            "expires_at": _column("when the code ends", "not judged"),
+            "expires_at": _column("when the code ends", _NEVER),
         },
     ),
     "reports": LogicalRelation(

@@ -188,6 +188,8 @@ class Profile(Section):
         )
 
     def _is_virtual(self, relation: str, column: str) -> bool:
+        if column == "expires_at":
+            return self.relations[relation].lifetime_s is not None
         return relation == "users" and column == "openim_user_id"
 
     def channel(self, name: str) -> Channel:

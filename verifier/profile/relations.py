@@ -25,6 +25,18 @@ class Column(Section):
         description="How to read what is stored. `epoch_s` and `epoch_ms` are times kept as numbers",
         examples=["timestamp"],
     )
+    true_values: tuple[str | int, ...] = Field(
+        default=(),
+        description="Type `boolean`: the stored values that mean true, where they are not true or false, 1 or 0, yes or no, on "
+        "or off. Every other value is then false",
+        examples=[["active", "trial"]],
+    )
+    empty_means: Literal["never", "expired"] | None = Field(
+        default=None,
+        description="For a time at which something ends: what NULL, 0, a negative number and an empty text mean. `never`: it does "
+        "not end. `expired`: it has ended. Column `expires_at` has the default `never`",
+        examples=["expired"],
+    )
     sensitive: bool = Field(
         default=False,
         description="Never show the values: in findings, evidence and logs they are hidden",
@@ -81,6 +93,13 @@ class Relation(Section):
         default=None,
         description="Only these records belong to the relation: an SQL condition, or a MongoDB filter as a table",
         examples=["revoked_at IS NULL"],
+    )
+    lifetime_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="For records without a column that says when they end: they end this many seconds after `created_at`. It "
+        "takes the place of column `expires_at`",
+        examples=[2_592_000],
     )
     searched_for_tokens: bool = Field(
         default=False, description="TOK-06 searches the columns for imTokens", examples=[True]
@@ -140,7 +159,11 @@ class Relation(Section):
     @classmethod
     def _short_columns(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: {"column": item} if isinstance(item, str) else item for name, item in value.items()}
+            columns = {name: {"column": item} if isinstance(item, str) else item for name, item in value.items()}
+            ends = columns.get("expires_at")
+            if isinstance(ends, dict):
+                columns["expires_at"] = {"empty_means": "never", **ends}
+            return columns
         return value
 
     @model_validator(mode="after")
@@ -166,6 +189,8 @@ class Relation(Section):
                 raise ValueError(
                     f"every home needs the same key: {', '.join(self.key)} and {', '.join(home.key)} differ"
                 )
+        if self.lifetime_s is not None and ("created_at" not in self.columns or "expires_at" in self.columns):
+            raise ValueError("lifetime_s needs a column created_at, and no column expires_at")
         return self
 
     @property

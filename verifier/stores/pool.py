@@ -20,7 +20,8 @@ from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRo
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
-from verifier.stores.errors import Denied, StoreError
+from verifier.stores.derived import EXPIRES_AT, with_expiry, without_expiry
+from verifier.stores.errors import Denied, Missing, StoreError
 from verifier.stores.identity import OPENIM_USER_ID, with_openim_id
 from verifier.stores.protocols import Completeness, Observer, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
@@ -129,12 +130,14 @@ class Stores:
         """The records that `rows` describes, of a built-in relation or one of the profile."""
         if (built_in := BUILT_IN.get(rows.relation)) is not None:
             return await built_in.make(self, built_in, rows)
-        relation = self.profile.relation(rows.relation, *rows.columns)
+        relation = self._mapped(rows)
         if relation.homes:
             return UnionSource(
                 [await self.source(replace(rows, relation=home)) for home in self.profile.homes(rows.relation)]
             )
         store = await self.get(relation.role)
+        if relation.lifetime_s is not None:
+            return with_expiry(store.source(relation, without_expiry(rows, relation.lifetime_s)), relation.lifetime_s)
         virtual = rows.relation.partition(HOME)[0] == "users" and OPENIM_USER_ID not in relation.columns
         if not (virtual and OPENIM_USER_ID in rows.columns):
             source: Source = store.source(relation, rows)
@@ -143,6 +146,18 @@ class Stores:
         return with_openim_id(
             store.source(relation, Rows(rows.relation, tuple(names), rows.where)), self.profile.identity
         )
+
+    def _mapped(self, rows: Rows) -> Relation:
+        """The relation, with all columns that are read or compared. Raises NotMapped; Missing where nothing says when a record
+        ends, because then nobody knows which records count."""
+        names = (*rows.columns, *(where.column for where in rows.where))
+        self.profile.relation(rows.relation)
+        if EXPIRES_AT in names and not self.profile.has(rows.relation, EXPIRES_AT):
+            raise Missing(
+                f"relation {rows.relation} of the profile does not say when its records end. Map its column {EXPIRES_AT}, or set "
+                f"relations.{rows.relation}.lifetime_s, the seconds after created_at."
+            )
+        return self.profile.relation(rows.relation, *names)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """The observer of a `relation`, `channel` or `queue` of the profile."""

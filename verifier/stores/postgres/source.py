@@ -15,7 +15,7 @@ from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.profile.relations import Column, Relation
 from verifier.stores.budget import ChunkSizer
-from verifier.stores.convert import to_logical, to_stored
+from verifier.stores.convert import sql_condition, to_logical, to_stored
 from verifier.stores.postgres.client import PostgresClient
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
@@ -112,7 +112,7 @@ class PostgresSource:
             case "in":
                 return f"{target} = ANY(%(where_{index})s)"
             case operator:
-                return f"{target} {operator} %(where_{index})s"
+                return sql_condition(self._relation.columns[where.column], target, operator, f"%(where_{index})s")
 
     def _parameters(self) -> dict[str, Any]:
         return {

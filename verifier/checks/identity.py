@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -70,6 +70,12 @@ def by_openim_id(profile: Profile, proof: Reconcile) -> Reconcile:
     )
 
 
+def is_own_user(profile: Profile) -> Callable[[object], bool]:
+    """Whether an OpenIM user id is one of this platform, in an OpenIM that other applications use too."""
+    prefix = profile.roles.openim.id_prefix if profile.roles.openim else ""
+    return lambda openim_id: str(openim_id).startswith(prefix)
+
+
 def declared_openim_users(profile: Profile) -> tuple[str, ...]:
     """Patterns of OpenIM ids that are not users of the platform on purpose: those of the profile, and the canaries."""
     canaries = profile.canary.users if profile.canary else ()
@@ -120,12 +126,14 @@ def injective(profile: Profile) -> list[Unique]:
 def legal_ids(profile: Profile) -> list[Rule | Unique | Reconcile]:
     """OpenIM builds conversation ids from user ids. It refuses characters outside its alphabet [F33], and an id with `_` can
     give two pairs of users the same conversation id [F55]. Such pairs are looked for in OpenIM's messages or, without access to
-    its database, in the lists of conversations of users whose ids can be mistaken."""
+    its database, in the lists of conversations of users whose ids can be mistaken. In an OpenIM that others use too, an id without
+    the platform's prefix counts as another application's, and no check would judge that user."""
+    prefix = profile.roles.openim.id_prefix if profile.roles.openim else ""
 
     def judge(row: Row) -> Problem | None:
         openim_id = str(row["openim_user_id"])
         if LEGAL_OPENIM_ID.match(openim_id):
-            return None
+            return None if openim_id.startswith(prefix) else _outside(row, prefix)
         illegal = sorted({char for char in openim_id if not LEGAL_OPENIM_ID.match(char)})
         return Problem(
             summary=f"user {row['user_id']} is mapped to an id that OpenIM refuses",
@@ -146,6 +154,15 @@ def legal_ids(profile: Profile) -> list[Rule | Unique | Reconcile]:
     if profile.roles.openim_mongo is not None:
         return [legal, _sharing("openim_mongo.conversation"), _sharing("openim_mongo.msg_pair")]
     return [legal, _sharing_by_rest()] if profile.roles.openim is not None else [replace(legal, unseen=(_SHARED,))]
+
+
+def _outside(row: Row, prefix: str) -> Problem:
+    return Problem(
+        summary=f"user {row['user_id']} is mapped to an id that counts as another application's",
+        expected=f"an id that begins with {prefix!r} (roles.openim.id_prefix)",
+        actual=str(row["openim_user_id"]),
+        next_step="Correct the id, the [identity] section of the profile, or roles.openim.id_prefix.",
+    )
 
 
 _SHARED = "pairs of users with _ in their ids that share one conversation id"

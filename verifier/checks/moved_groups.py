@@ -8,13 +8,13 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 
 from verifier.checks.groups import DISMISSED, ROW
-from verifier.checks.identity import declared_openim_users
+from verifier.checks.identity import declared_openim_users, is_own_user
 from verifier.checks.registry import NotApplicable, check
 from verifier.checks.stored_messages import marker_in
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
-from verifier.proofs import Reconcile, Unique
+from verifier.proofs import Reconcile, Rule, Unique
 
 GROUP_CONVERSATION = "sg_"
 UNORDERED = "groups that paging skipped, because OpenIM pages without an order"
@@ -148,12 +148,20 @@ def one_owner(profile: Profile) -> list[Reconcile]:
     """Each of two owners can dismiss or transfer the group; without an owner nobody can. Repeating a transfer as
     administrator leaves two owners [F49]."""
 
+    ours = is_own_user(profile)
+    scoped = profile.has("scope", "openim_group_id")
+
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        if len(partners) == 1:
+        owning = [item for item in partners if "user_id" in item]
+        if len(owning) == 1:
             return None
-        owners = ", ".join(sorted(str(item["user_id"]) for item in partners)[:4])
+        # The id of a group need not say whose it is; its owners do, and so does the platform's own list.
+        listed = any("openim_group_id" in item for item in partners)
+        if not listed and not any(ours(name) for name in (row["owner_id"], *(item["user_id"] for item in owning))):
+            return None
+        owners = ", ".join(sorted(str(item["user_id"]) for item in owning)[:4])
         return Problem(
-            summary=f"OpenIM group {row['group_id']} has {len(partners) or 'no'} owners",
+            summary=f"OpenIM group {row['group_id']} has {len(owning) or 'no'} owners",
             expected="exactly one owner",
             actual=owners or "none",
             next_step="Make one member the owner, and reset the level of the others with group/set_group_member_info.",
@@ -174,6 +182,7 @@ def one_owner(profile: Profile) -> list[Reconcile]:
             subject=Rows("openim.groups"),
             against=Rows("openim.group_owners"),
             on=("group_id", "group_id"),
+            also=(("group_id", Rows("scope", ("openim_group_id",)), "openim_group_id"),) if scoped else (),
             applies=lambda row: row["status"] != DISMISSED,
             judge=judge,
             unit="groups in OpenIM",
@@ -183,6 +192,7 @@ def one_owner(profile: Profile) -> list[Reconcile]:
             subject=Rows("openim.group_members"),
             against=Rows("openim.accounts"),
             on=("user_id", "user_id"),
+            applies=lambda row: ours(row["user_id"]),
             judge=registered,
             unit="memberships in OpenIM",
         ),
@@ -196,15 +206,17 @@ def one_owner(profile: Profile) -> list[Reconcile]:
     phase=Phase.CUTOVER,
     row=ROW,
 )
-def one_group_each(profile: Profile) -> list[Unique]:
+def one_group_each(profile: Profile) -> list[Unique | Rule]:
     """A move that is repeated after a time-out creates a second group, and the members are divided between the two. Names need
     not be unique, so groups are compared by the legacy id that the move stored in `ex`."""
-    proofs = []
+    proofs: list[Unique | Rule] = []
     marker = profile.imports.group_marker
     if marker is not None:
         proofs.append(_twice_in_openim(profile, marker))
     if profile.has("scope", "group_id", "openim_group_id"):
         proofs.append(_two_into_one())
+        if profile.roles.openim is not None and profile.roles.openim.prefix_of_groups:
+            proofs.append(_within_prefix(profile.roles.openim.prefix_of_groups))
     if not proofs:
         raise NotApplicable("nothing declared: imports.group_marker is not set, and relation scope has no groups")
     return proofs
@@ -230,6 +242,27 @@ def _twice_in_openim(profile: Profile, marker: str) -> Unique:
         judge=judge,
         unit="groups in OpenIM that came from a legacy group",
         unseen=() if stored else (UNORDERED,),
+    )
+
+
+def _within_prefix(prefix: str) -> Rule:
+    """In an OpenIM that others use too, a group without the platform's prefix would be judged by no check."""
+
+    def judge(row: Row) -> Problem | None:
+        if str(row["openim_group_id"]).startswith(prefix):
+            return None
+        return Problem(
+            summary=f"legacy group {row['group_id']} became OpenIM group {row['openim_group_id']}, whose id counts as another application's",
+            expected=f"an id that begins with {prefix!r}",
+            actual=str(row["openim_group_id"]),
+            next_step="Correct the mapping in relation scope, or roles.openim.group_id_prefix of the profile.",
+        )
+
+    return Rule(
+        subject=Rows("scope", ("group_id", "openim_group_id")),
+        applies=lambda row: bool(row["openim_group_id"] and row["group_id"]),
+        judge=judge,
+        unit="ids of moved groups",
     )
 
 

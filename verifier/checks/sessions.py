@@ -85,6 +85,10 @@ def _cache_is_used(profile: Profile, ends: tuple[str, ...]) -> Populated:
     began = ("created_at",) if profile.has("sessions", "created_at") else ()
     recent = within(cache.alive_within_s, "created_at") if began else None
 
+    def counts(row: Row) -> bool:
+        # An end that cannot be read may be past.
+        return all(isinstance(row[name], datetime) for name in ends) and (recent is None or recent(row))
+
     def judge(row: Row) -> Problem:
         at = row.get("created_at")
         return Problem(
@@ -99,11 +103,13 @@ def _cache_is_used(profile: Profile, ends: tuple[str, ...]) -> Populated:
     return Populated(
         subject=Rows("session_cache", ("session_id",)),
         beside=Rows("sessions", (*ends, *began), alive),
-        counts=recent,
+        counts=counts,
         judge=judge,
         unit="cached sessions",
         others="live sessions",
-        doubt="nobody signed in within relations.session_cache.alive_within_s, so that it may be empty",
+        doubt="nobody signed in within relations.session_cache.alive_within_s, so that it may be empty"
+        if recent
+        else "when the sessions end cannot be read, so that it may be empty",
     )
 
 

@@ -51,6 +51,18 @@ RELATIONS: dict[str, LogicalRelation] = {
             "group_id": _column("the legacy id of its group", "a conversation of two"),
         },
     ),
+    "cohorts": LogicalRelation(
+        meaning="The users who have moved, where users move in cohorts. Phase `cutover` then needs `scope.mixed`.",
+        columns={"user_id": _USER, "since": _column("when the user moved", "at a time that is not known")},
+    ),
+    "conversation_members": LogicalRelation(
+        meaning="The members of the legacy conversations, one row each.",
+        columns={
+            "conversation_id": _CONVERSATION,
+            "user_id": _USER,
+            "joined_at": _column("when the user joined", "before the move"),
+        },
+    ),
     "users": LogicalRelation(
         meaning="The users of the platform.",
         columns={

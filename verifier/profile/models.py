@@ -122,6 +122,11 @@ class Profile(Section):
                 raise ValueError(f"{check!r} is not an invariant's ID, such as USR-01")
         if self.phase.reached(Phase.CUTOVER) and self.scope.kind == "relation" and "scope" not in self.relations:
             raise ValueError("phase cutover and later need [relations.scope], or [scope] kind = 'all'")
+        if self.phase is Phase.CUTOVER and "cohorts" in self.relations and self.scope.mixed is None:
+            raise ValueError(
+                "scope.mixed is missing: users move in cohorts, so say when a conversation of migrated and legacy users moves, "
+                "with 'all_members' or 'any_member'"
+            )
         return self
 
     @model_validator(mode="after")

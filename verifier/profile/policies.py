@@ -26,7 +26,7 @@ class ScopeRule(Section):
     mixed: Literal["all_members", "any_member"] | None = Field(
         default=None,
         description="When a conversation of migrated and legacy users moves: when all of its members have moved, or the "
-        "first. For the reader of the profile; no check reads it",
+        "first. Needed in phase `cutover` if relation `cohorts` is mapped; CNV-07 compares the scope with it",
         examples=["all_members"],
     )
 

@@ -25,7 +25,7 @@ ALWAYS: tuple[tuple[str, ...], ...] = (
     ("SET", PROBE, "1"), ("DEL", PROBE), ("HSET", PROBE, "f", "1"), ("EXPIRE", PROBE, "1"), ("LPUSH", PROBE, "1"), ("SADD", PROBE, "1"),
     ("ZADD", PROBE, "1", "m"), ("RENAME", PROBE, PROBE), ("FLUSHALL",), ("FLUSHDB",), ("PUBLISH", PROBE, "1"), ("SPUBLISH", PROBE, "1"),
     ("CONFIG", "SET", "maxmemory", "0"), ("EVAL", "return 1", "0"), ("EVALSHA", "0", "0"), ("FCALL", "f", "0"), ("SCRIPT", "FLUSH"),
-    ("FUNCTION", "FLUSH"), ("SHUTDOWN",), ("DEBUG", "SLEEP", "0"), ("REPLICAOF", "NO", "ONE"), ("FAILOVER",), ("CLIENT", "KILL", "ID", "0"),
+    ("FUNCTION", "FLUSH"), ("SHUTDOWN",), ("DEBUG", "SLEEP", "0"), ("REPLICAOF", "NO", "ONE"), ("FAILOVER",),
     ("ACL", "SETUSER", PROBE), ("MODULE", "UNLOAD", PROBE), ("SWAPDB", "0", "0"),
 )  # fmt: skip
 
@@ -37,6 +37,10 @@ async def privileges(node: Node) -> list[Privilege]:
         commands = await _commands(node)
         answers = await _dry_run(node, name, commands)
     except StoreError as error:
+        granted, patterns = await _granted(node), await _patterns(node)
+        if _writes(granted) and (patterns is None or _writable(patterns)):
+            detail = f"its ACL rules allow {' '.join(granted[:SHOWN])}"
+            return [Privilege(node.label, "writing commands", "too_many", detail)]
         return [Privilege(node.label, "can it write?", "unknown", f"the server does not say ({error})")]
     allowed = [command for command, answer in zip(commands, answers, strict=True) if answer == "OK"]
     limited = [command for command, answer in zip(commands, answers, strict=True) if _limited(answer)]
@@ -54,10 +58,8 @@ async def privileges(node: Node) -> list[Privilege]:
 
 async def _on_own_keys(node: Node, name: str, limited: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Those of these commands that the user may run on keys of its own patterns, or on keys that exist."""
-    if (patterns := await _patterns(node)) is not None:
-        writable = any(pattern.startswith(("~", "%RW~", "%WR~", "%W~")) for pattern in patterns)
-        if not writable:
-            return []
+    if (patterns := await _patterns(node)) is not None and not _writable(patterns):
+        return []
     found: list[tuple[str, ...]] = []
     tried = [pattern.partition("~")[2].replace("*", "probe") for pattern in patterns or ()]
     with suppress(StoreError):
@@ -72,18 +74,43 @@ async def _on_own_keys(node: Node, name: str, limited: Sequence[tuple[str, ...]]
     return found
 
 
+def _writable(patterns: Sequence[str]) -> bool:
+    """Whether one of these key patterns grants writing."""
+    return any(pattern.startswith(("~", "%RW~", "%WR~", "%W~", "allkeys")) for pattern in patterns)
+
+
+def _writes(rules: Sequence[str]) -> bool:
+    """Whether command rules of an ACL user, the later ones of which win, allow all commands or the category `write`."""
+    writes = False
+    for rule in rules:
+        if rule in ("+@all", "allcommands", "+@write"):
+            writes = True
+        elif rule in ("-@all", "nocommands", "-@write"):
+            writes = False
+    return writes
+
+
+async def _granted(node: Node) -> list[str]:
+    """The user's command rules by ACL GETUSER, for servers without DRYRUN (before Redis 7); empty where not granted."""
+    return [word for text in await _rules(node, "commands") or () for word in text.split()]
+
+
 async def _patterns(node: Node) -> list[str] | None:
     """The user's key patterns, selectors included, by ACL GETUSER; None where it is not granted."""
+    rules = await _rules(node, "keys")
+    return None if rules is None else [word for text in rules for word in text.split()]
+
+
+async def _rules(node: Node, part: str) -> list[str] | None:
     try:
         name = key_text(await node.run("ACL WHOAMI", node.driver.acl_whoami()))
-        answer = await node.run("ACL GETUSER", node.send("ACL", "GETUSER", name))
+        return _part(await node.run("ACL GETUSER", node.send("ACL", "GETUSER", name)), part)
     except StoreError:
         return None
-    return [word for text in _key_rules(answer) for word in text.split()]
 
 
-def _key_rules(answer: Any) -> list[str]:
-    """The values of `keys` in an answer of ACL GETUSER. Nothing else of it is kept: it also has hashes of passwords."""
+def _part(answer: Any, part: str) -> list[str]:
+    """One part of an answer of ACL GETUSER. Nothing else of it is kept: it also has hashes of passwords."""
     if isinstance(answer, Mapping):
         pairs = list(answer.items())
     elif isinstance(answer, list | tuple):
@@ -92,24 +119,22 @@ def _key_rules(answer: Any) -> list[str]:
         return []
     found = []
     for name, value in pairs:
-        match key_text(name) if isinstance(name, bytes | str) else "":
-            case "keys":
-                found += [key_text(item) for item in (value if isinstance(value, list | tuple | set) else [value])]
-            case "selectors":
-                found += [rule for selector in value or () for rule in _key_rules(selector)]
+        title = key_text(name) if isinstance(name, bytes | str) else ""
+        if title == part:
+            found += [key_text(item) for item in (value if isinstance(value, list | tuple | set) else [value])]
+        elif title == "selectors":
+            found += [rule for selector in value or () for rule in _part(selector, part)]
     return found
 
 
 async def _commands(node: Node) -> list[tuple[str, ...]]:
     """The commands to try: those of the server's category `write`, with made-up arguments, and `ALWAYS`."""
-    found = {
-        command[0].lower(): command for command in ALWAYS if len(command) < 2 or command[0] not in ("CONFIG", "CLIENT")
-    }
+    known = {command[0].lower() for command in ALWAYS}
     commands = list(ALWAYS)
     with suppress(StoreError):
-        listed = await node.run("COMMAND LIST", node.send("COMMAND", "LIST", "FILTERBY", "ACLCAT", "write"))
-        names = sorted({key_text(name) for name in listed} - found.keys())
-        details = await node.run("COMMAND INFO", node.send("COMMAND", "INFO", *names)) if names else []
+        listed = await node.run("COMMAND LIST", node.send("COMMAND LIST", "FILTERBY", "ACLCAT", "write"))
+        names = sorted({key_text(name) for name in listed} - known)
+        details = await node.run("COMMAND INFO", node.send("COMMAND INFO", *names)) if names else []
         for name, detail in zip(names, _details(details, names), strict=True):
             arity = abs(int(detail[1])) if detail else 3
             words = name.upper().split("|")

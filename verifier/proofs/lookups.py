@@ -6,12 +6,12 @@ equal (padding, case, spelling of a number), the store itself is asked for the s
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from verifier.model.invariant import Row
-from verifier.proofs.matching import exact, plausible
+from verifier.proofs.matching import differ_in_case, exact, plausible
 from verifier.stores.errors import PartialAnswer
 from verifier.stores.protocols import Source
 
@@ -47,15 +47,25 @@ class Found:
         self.perhaps_hidden = self.perhaps_hidden or other.perhaps_hidden
 
 
-async def look_up(wanted: Sequence[Any], homes: Iterable[Home]) -> list[Found]:
-    """For each value, the records of all homes with that value. None has no record."""
+Agrees = Callable[[Any, Any], Awaitable[bool]]
+"""Whether the store that a value comes from treats it and another one as equal."""
+
+
+async def look_up(wanted: Sequence[Any], homes: Iterable[Home], agrees: Agrees | None = None) -> list[Found]:
+    """For each value, the records of all homes with that value. None has no record.
+
+    A record whose value differs in the case of letters counts only if `agrees`; without `agrees`, the home decides alone.
+    """
     found = [Found() for _ in wanted]
     values = {exact(value): value for value in wanted if value is not None}
     for home in homes:
         answers: dict[Hashable, Found] = {}
         keys = list(values)
         for start in range(0, len(keys), LOOKUP_BATCH):
-            answers |= await _batch(home, {key: values[key] for key in keys[start : start + LOOKUP_BATCH]})
+            batch = await _batch(home, {key: values[key] for key in keys[start : start + LOOKUP_BATCH]})
+            if agrees is not None:
+                await _keep_case(home, batch, values, agrees)
+            answers |= batch
         for value, item in zip(wanted, found, strict=True):
             if value is not None:
                 item.add(answers[exact(value)])
@@ -72,6 +82,20 @@ async def follow(partners: Sequence[Found], column: str, home: Home) -> None:
     for found, keys in zip(partners, leading, strict=True):
         for key in keys:
             found.add(reached[key])
+
+
+async def _keep_case(home: Home, batch: dict[Hashable, Found], values: dict[Hashable, Any], agrees: Agrees) -> None:
+    for key, item in batch.items():
+        kept = [row for row in item.rows if await _same_case(values[key], row[home.column], agrees)]
+        if len(kept) < len(item.rows):
+            batch[key] = Found(tuple(kept), item.unanswered, home.hides and not kept)
+
+
+async def _same_case(value: Any, there: Any, agrees: Agrees) -> bool:
+    for item in _values_of(there):
+        if plausible(item) == plausible(value) and (not differ_in_case(value, item) or await agrees(value, item)):
+            return True
+    return False
 
 
 async def _batch(home: Home, values: dict[Hashable, Any]) -> dict[Hashable, Found]:

@@ -53,11 +53,11 @@ def exact(value: Any) -> Hashable:
             return str(value)
 
 
-def plausible(value: Any) -> Hashable:
+def plausible(value: Any) -> tuple[Hashable, ...]:
     """A form that is equal for all values that a store may treat as equal to this one."""
     form = exact(value)
     if not isinstance(form, str):
-        return form
+        return form if isinstance(form, tuple) else (form,)
     if _NUMBER.match(form):
         return ("number", _number(Decimal(form)))
     if _UUID.match(form):
@@ -65,6 +65,17 @@ def plausible(value: Any) -> Hashable:
     if _TIME.match(form) and (moment := _moment(form)) is not None:
         return ("time", moment)
     return ("text", unicodedata.normalize("NFC", form.rstrip(" ")).casefold())
+
+
+def differ_in_case(one: Any, two: Any) -> bool:
+    """Whether two plausibly equal values differ in the case of letters."""
+    forms = [exact(one), exact(two)]
+    bare = [re.sub(r"urn:uuid:|[{}-]", "", form) if _UUID.match(form) else form.rstrip(" ") for form in map(str, forms)]
+    return plausible(one)[:1] in (("text",), ("uuid",)) and _composed(bare[0]) != _composed(bare[1])
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _number(value: Decimal) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,8 +21,8 @@ from verifier.model.finding import Finding
 from verifier.model.invariant import Row
 from verifier.proofs.again import REREAD_MAX, Again, key_from, key_of, text_of
 from verifier.proofs.context import Context
-from verifier.proofs.lookups import Found, Home, follow, look_up
-from verifier.proofs.matching import key_text
+from verifier.proofs.lookups import Agrees, Found, Home, follow, look_up
+from verifier.proofs.matching import exact, key_text
 from verifier.proofs.open_findings import OpenFindings
 from verifier.proofs.records import RecordProof, ValueOf
 from verifier.proofs.suspects import Candidate, Judged, Suspect, Suspects, Unread, facts_of, later
@@ -47,6 +47,7 @@ class Walk:
         self.overflow = 0
         self.without_visible_partner = 0
         self.lost = 0
+        self._equal: dict[tuple[str, Hashable], set[Hashable]] = {}
         self.unread = Unread()
         self.partner_doubts: tuple[str, ...] = ()
         self.unseen = proof.unseen
@@ -275,14 +276,28 @@ class Walk:
             return [Found() for _ in rows]
         here, convert = self.partners.column, self.partners.convert
         wanted = [None if row[here] is None else convert(row[here]) for row in rows]
-        partners = await look_up(wanted, self.homes)
+        partners = await look_up(wanted, self.homes, self._agrees(here))
         for column, home in self.also:
             values = [column(row) if callable(column) else row[column] for row in rows]
-            for found, further in zip(partners, await look_up(values, [home]), strict=True):
+            agrees = None if callable(column) else self._agrees(column)
+            for found, further in zip(partners, await look_up(values, [home], agrees), strict=True):
                 found.add(further)
         for name, home in self.then:
             await follow(partners, name, home)
         return partners
+
+    def _agrees(self, column: str) -> Agrees:
+        """Whether the subject's store, too, treats a value of `column` and a partner's as equal. A key of Redis or an id of
+        OpenIM in capitals is another one, although `citext` or `uuid` does not distinguish them."""
+
+        async def agrees(value: Any, there: Any) -> bool:
+            known = (column, exact(there))
+            if known not in self._equal:
+                rows = await self.source.lookup(column, [there])
+                self._equal[known] = {exact(row[column]) for row in rows if column in row}
+            return exact(value) in self._equal[known]
+
+        return agrees
 
     # ---- second pass ----
 

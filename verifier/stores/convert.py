@@ -21,7 +21,7 @@ LATEST_S = 4_102_444_800
 """2100."""
 _PER_S = {"epoch_s": 1, "epoch_ms": 1_000}
 _OTHER_UNITS = (("epoch_s", 1), ("epoch_ms", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000))
-_TIMES = ("timestamp", "epoch_s", "epoch_ms")
+TIMES = ("timestamp", "epoch_s", "epoch_ms")
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 _INTEGER = re.compile(r"[+-]?\d+(?:\.0+)?\Z", re.ASCII)
@@ -57,10 +57,11 @@ def sql_condition(column: Column, target: str, operator: str, parameter: str) ->
     `target` and `parameter` are SQL. A number that is no plausible time in the column's unit passes, so that the proof sees it.
     """
     compared = f"{target} {operator} {parameter}"
-    ends = _ends_pass(column, operator)
-    if column.type not in _PER_S:
+    ends = ends_pass(column, operator)
+    bounds = plausible_range(column)
+    if bounds is None:
         return f"({compared} OR {target} IS NULL)" if ends else compared
-    earliest, latest = (bound * _PER_S[column.type] for bound in (EARLIEST_S, LATEST_S))
+    earliest, latest = bounds
     plausible = f"{target} BETWEEN {earliest} AND {latest}"
     # NULL and numbers up to 0 say that there is no time; -1 does so for ends only.
     nothing = f"{target} <= 0" if column.empty_means else f"{target} = 0"
@@ -71,7 +72,14 @@ def sql_condition(column: Column, target: str, operator: str, parameter: str) ->
     return f"({' OR '.join(parts)})"
 
 
-def _ends_pass(column: Column, operator: str) -> bool:
+def plausible_range(column: Column) -> tuple[int, int] | None:
+    """The stored numbers that are plausible times in the column's unit; None for a column that does not hold times as
+    numbers."""
+    per_s = _PER_S.get(column.type)
+    return None if per_s is None else (EARLIEST_S * per_s, LATEST_S * per_s)
+
+
+def ends_pass(column: Column, operator: str) -> bool:
     """Whether an end that is not given satisfies a comparison."""
     if column.empty_means is None:
         return False
@@ -80,7 +88,7 @@ def _ends_pass(column: Column, operator: str) -> bool:
 
 def _nothing(column: Column) -> datetime | None:
     """What NULL means."""
-    if column.empty_means is None or column.type not in _TIMES:
+    if column.empty_means is None or column.type not in TIMES:
         return None
     return FOREVER if column.empty_means == "never" else LONG_AGO
 

@@ -49,10 +49,18 @@ class Derived:
         """Look-up by any column."""
         name, wanted = self.asked(column, values)
         try:
-            return [self.complete(row) for row in await self._inner.lookup(name, wanted)]
+            return self._found(column, values, await self._inner.lookup(name, wanted))
         except PartialAnswer as partial:
-            rows = [self.complete(row) for row in partial.rows]
+            rows = self._found(column, values, partial.rows)
             raise PartialAnswer(str(partial), rows, self.unanswered(column, partial.unanswered)) from None
+
+    def _found(self, column: str, values: Sequence[Any], rows: Sequence[Row]) -> list[Row]:
+        complete, wanted = [self.complete(row) for row in rows], frozenset(map(str, values))
+        return [row for row in complete if self.has(row, column, wanted)]
+
+    def has(self, row: Row, column: str, wanted: frozenset[str]) -> bool:
+        """Whether a record that the inner source found has one of the values. The inner source knows the stored columns."""
+        return True
 
     async def completeness(self) -> Completeness:
         """The inner source's; nothing is known where it cannot say."""

@@ -36,6 +36,10 @@ class IdentitySource(Derived):
             return column, values
         return "user_id", [form for value in values for form in self._platform_forms(str(value))]
 
+    def has(self, row: Row, column: str, wanted: frozenset[str]) -> bool:
+        """An OpenIM id is compared as OpenIM does: `ab` and `AB` are two users, although they may be one UUID."""
+        return column != OPENIM_USER_ID or row[OPENIM_USER_ID] in wanted
+
     def unanswered(self, column: str, values: Sequence[Any]) -> Sequence[Any]:
         """Platform ids back to OpenIM's."""
         return [self.identity.to_openim(value) for value in values] if column == OPENIM_USER_ID else values

@@ -290,3 +290,16 @@ async def test_an_empty_relation_with_hidden_records_is_not_empty() -> None:
     judgement = await World(users=table).run(RULE)
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert "read 0 of 3 users" in judgement.reason
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["both ignore case", "the subject's store does not"])
+async def test_case_is_ignored_only_if_both_stores_ignore_it(ours: bool) -> None:
+    """A token under `im:token:BOB` is not the token of `bob`, whatever the table of sessions thinks."""
+
+    def ignores(stored: Any, wanted: Any) -> bool:
+        return str(stored).casefold() == str(wanted).casefold()
+
+    names = ["Bob", str(UUID(int=0xAB)).upper()]
+    table = users(*names, finds=ignores) if ours else users(*names)
+    world = World(users=table, accounts=accounts("bob", str(UUID(int=0xAB)), finds=ignores))
+    assert keys(await world.run(REGISTERED)) == ([] if ours else sorted(names))

@@ -107,7 +107,8 @@ class AllowListTransport(httpx.AsyncBaseTransport):
     Every answer is bounded: reading a body of more than `body_max_bytes`, compressed or not, raises TooLarge, and an answer that
     is not complete after `total_s` raises httpx.ReadTimeout. Bodies are handed out decompressed.
 
-    `timed`: also log the time of each answer by host, for requests that do not pass a budget.
+    `timed`: also log the time of each answer by host, for requests that do not pass a budget. `label`: the store's name for
+    messages.
     """
 
     def __init__(
@@ -119,7 +120,9 @@ class AllowListTransport(httpx.AsyncBaseTransport):
         timed: bool = False,
         total_s: float = 60.0,
         body_max_bytes: int = BODY_MAX_BYTES,
+        label: str = "",
     ) -> None:
+        self._label = label
         self._allowed = allowed
         self._statement_log = statement_log
         self._inner = inner
@@ -149,6 +152,7 @@ class AllowListTransport(httpx.AsyncBaseTransport):
 
     async def _send(self, request: httpx.Request, what: str) -> httpx.Response:
         until = asyncio.get_running_loop().time() + self._total_s
+        what = f"{self._label}: {what}" if self._label else what
         try:
             async with asyncio.timeout_at(until):
                 response = await self._inner.handle_async_request(request)
@@ -179,11 +183,12 @@ def guarded_client(
     timed: bool = False,
     total_s: float | None = None,
     body_max_bytes: int = BODY_MAX_BYTES,
+    label: str = "",
 ) -> httpx.AsyncClient:
     """A client of one server. It ignores system proxies and does not follow redirects, because both could lead out of the
     stack.
 
-    `total_s`: how long a whole answer may take, in seconds. `body_max_bytes`: see AllowListTransport.
+    `total_s`: how long a whole answer may take, in seconds. `body_max_bytes`, `label`: see AllowListTransport.
     """
     verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
     inner = httpx.AsyncHTTPTransport(verify=verify, retries=1)
@@ -196,6 +201,7 @@ def guarded_client(
             timed=timed,
             total_s=total_s or LAST_RESORT * (timeout_s + connect_timeout_s),
             body_max_bytes=body_max_bytes,
+            label=label,
         ),
         headers={"Accept-Encoding": "gzip"},
         timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),

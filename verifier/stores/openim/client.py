@@ -74,6 +74,7 @@ class OpenIMClient:
                 timeout_s=config.operation_timeout_s,
                 connect_timeout_s=config.connect_timeout_s,
                 ca_file=config.tls_ca_file,
+                label=self.label,
             )
         except (httpx.InvalidURL, OSError) as error:
             raise StoreError(

@@ -60,6 +60,7 @@ class OwnRecords:
         self._inner = inner
         self._is_ours = is_ours
         self._left_out = 0
+        self._resumed = False
         self.label = inner.label
         self.key = inner.key
 
@@ -75,7 +76,7 @@ class OwnRecords:
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
         """This platform's records, or those after a position of an earlier reading."""
-        self._left_out = 0
+        self._left_out, self._resumed = 0, after is not None
         async for rows in self._inner.chunks(after):
             ours = [row for row in rows if self._is_ours(row)]
             self._left_out += len(rows) - len(ours)
@@ -91,6 +92,7 @@ class OwnRecords:
         known = await self._inner.completeness() if isinstance(self._inner, Accountable) else Completeness()
         if not self._left_out:
             return known
-        counted = None if known.counted is None else known.counted - self._left_out
+        # After a resumed reading, the number of the others is known of its second part only.
+        counted = None if known.counted is None or self._resumed else known.counted - self._left_out
         others = f"{self._left_out} records of other applications, whose ids begin differently"
         return Completeness(counted=counted, hidden=known.hidden, unseen=(*known.unseen, others))

@@ -44,7 +44,7 @@ def frozen_messages(profile: Profile) -> Absence:
     profile.relation("messages", "conversation_id")
     return Absence(
         target="messages",
-        operations=frozenset({"update", "replace", "delete", "drop", "rename"}),
+        operations=frozenset({"update", "replace", "delete", "drop", "rename", "truncate"}),
         scoped_by=("conversation", "conversation_id"),
         noun="message",
         next_step="Stop the job that does this, or declare it.",

@@ -34,8 +34,10 @@ class Balance:
             return None
         moved = moved_counts(before, now)
         appeared, gone = len(now.marks - before.marks), len(before.marks - now.marks)
-        if before.continuity.get("storage") != now.continuity.get("storage") or before.filled - now.filled:
-            gone = 0  # a TRUNCATE removes records without counting them, so that they explain no delete
+        if before.continuity.get("storage") != now.continuity.get("storage") or before.parts.keys() - now.parts.keys():
+            gone = (
+                0  # TRUNCATE and DETACH PARTITION remove records without counting them, so that they explain no delete
+            )
         inserts, deletes = moved.get("insert", 0), moved.get("delete", 0)
         updates = moved.get("update", 0)
         late = {"insert": max(0, appeared - inserts), "delete": max(0, gone - deletes)}

@@ -107,6 +107,8 @@ class Observation:
         now = await self._census(now, before if not lost else None)
         if before is not None and before.known is not None and now.known is not None and not _replaced(before, now):
             classifier.removed(before, now)
+        elif before is not None and not lost and before.parts.keys() - now.parts.keys():
+            lost = ["parts of the table were detached or dropped, and their keys are not known"]
         balance = await self._balance(before, now, classifier.tally)
         if before is not None and not lost and self.exclusive and judge.unexplained(moved_counts(before, now), balance):
             lost = broken(before, now)

@@ -107,7 +107,7 @@ class WitnessClassifier:
             inside = self._inside(witness, entry, before)
             if before is not None and witness.mark is not None and witness.mark in before.marks:
                 self.tally.changed += 1
-                self.tally.changed_inside += inside is not False
+                self.tally.changed_inside += inside is not False and self._of_relation(witness, before)
             if inside is False:
                 self.tally.neighbours += 1
                 continue
@@ -149,7 +149,15 @@ class WitnessClassifier:
             return True  # it was, and the write moved it to another conversation
         if scoped[1] in witness.row:
             return False
+        if witness.operation == "truncate" and before is not None and before.inside is not None:
+            # The census names the records in scope that are gone, part by part.
+            return "delete" not in self.proof.operations and bool(before.inside)
         return True if witness.operation in WHOLE_OBJECT else None
+
+    @staticmethod
+    def _of_relation(witness: Witness, before: CounterSnapshot) -> bool:
+        """Whether a record is or was one of the relation, and not one that its `where` leaves out."""
+        return witness.belongs or (before.known is not None and witness.mark in before.known)
 
     def removed(self, before: CounterSnapshot, now: CounterSnapshot) -> None:
         """Classify the records that a census of the last run has and that are gone now."""

@@ -72,15 +72,22 @@ class Memory(World):
 
 
 async def judge(
-    check_id: str, profile: Profile, stores: Mapping[str, Listed] | None = None, /, **tables: list[dict[str, Any]]
+    check_id: str,
+    profile: Profile,
+    stores: Mapping[str, Listed] | None = None,
+    /,
+    **tables: list[dict[str, Any]] | Table,
 ) -> list[Judgement]:
     """The judgement of each proof of a check. Names of built-in relations are given with `__` for the dot."""
-    relations = {
-        name.replace("__", "."): Table(rows, key=tuple(rows[0])[:1] if rows else ("id",), label=name, finds=_same)
-        for name, rows in tables.items()
-    }
+    relations = {name.replace("__", "."): _table(name, rows) for name, rows in tables.items()}
     world = Memory(profile, relations, stores)
     return [await world.run(proof) for proof in load_checks()[check_id].proofs(profile)]
+
+
+def _table(name: str, rows: list[dict[str, Any]] | Table) -> Table:
+    if isinstance(rows, Table):
+        return rows
+    return Table(rows, key=tuple(rows[0])[:1] if rows else ("id",), label=name, finds=_same)
 
 
 def _same(stored: Any, wanted: Any) -> bool:

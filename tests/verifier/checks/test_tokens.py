@@ -20,12 +20,6 @@ PAST = datetime.now(UTC) - timedelta(days=1)
 SECRET = "not the secret of any server, but long enough for this algorithm"  # noqa: S105 - of no server
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop of the verifier."""
-    return "asyncio"
-
-
 def token(user_id: str, platform: Any) -> str:
     """A token as OpenIM issues it."""
     return jwt.encode({"UserID": user_id, "PlatformID": platform, "exp": int(time.time()) + 3_600}, SECRET, "HS256")
@@ -81,7 +75,8 @@ async def test_a_session_that_may_explain_a_token_is_no_breach(sessions: list[di
 
 
 @pytest.mark.parametrize(
-    ("platform", "declared", "legal"), [(11, "", True), (12, "", False), (12, "12", True), (0, "", False), (True, "", False)]
+    ("platform", "declared", "legal"),
+    [(11, "", True), (12, "", False), (12, "12", True), (0, "", False), (True, "", False)],
 )
 async def test_platforms_of_the_protocol_are_legal(platform: Any, declared: str, legal: bool) -> None:
     """HarmonyOS is one; further ones are declared. Without sessions.platform the coverage says what is not seen."""

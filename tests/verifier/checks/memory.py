@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tests.verifier.proofs.world import Table, World
@@ -70,6 +70,10 @@ class Memory(World):
         """The store of a role."""
         return self.stores[role]
 
+    async def apart(self, clocks: Iterable[str], bound_s: float) -> str | None:
+        """All clocks agree."""
+        return None
+
 
 async def judge(
     check_id: str,
@@ -82,6 +86,11 @@ async def judge(
     relations = {name.replace("__", "."): _table(name, rows) for name, rows in tables.items()}
     world = Memory(profile, relations, stores)
     return [await world.run(proof) for proof in load_checks()[check_id].proofs(profile)]
+
+
+def table(rows: list[dict[str, Any]], *key: str) -> Table:
+    """A relation with a key of several columns."""
+    return Table(rows, key=key, finds=_same)
 
 
 def _table(name: str, rows: list[dict[str, Any]] | Table) -> Table:

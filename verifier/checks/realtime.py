@@ -46,13 +46,23 @@ def presence_drains(profile: Profile) -> Rule:
         if row["ttl_ms"] is not None:
             return None
         return Problem(
-            summary=f"presence key of {' / '.join(str(row[name]) for name in keys)} has no TTL and will never expire",
+            summary=f"presence key of {' / '.join(str(row[name]) for name in keys)}{_where(row)} has no TTL and will never expire",
             expected="no key, or one that expires",
             actual="no TTL",
             next_step="Delete the key. If PRS-01 holds, nothing writes it again.",
         )
 
-    return Rule(subject=Rows("presence", ("ttl_ms",)), judge=judge, unit="leftover presence keys", empty_holds=True)
+    return Rule(
+        subject=Rows("presence", ("ttl_ms",), everywhere=True),
+        judge=judge,
+        unit="leftover presence keys",
+        empty_holds=True,
+    )
+
+
+def _where(row: Row) -> str:
+    """Where a key is that is not under the mapped pattern in the role's own database index."""
+    return f" ({row['@place']})" if row.get("@place") else ""
 
 
 @check(

@@ -35,7 +35,11 @@ def redis_only(profile: Profile) -> list[Rule]:
             )
 
         return Rule(
-            subject=Rows(name, columns), judge=judge, unit=f"records of {name}", unseen=("columns that are not mapped",)
+            subject=Rows(name, columns),
+            judge=judge,
+            unit=f"records of {name}",
+            any_values=True,
+            unseen=("columns that are not mapped",),
         )
 
     return [

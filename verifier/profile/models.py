@@ -149,7 +149,7 @@ class Profile(Section):
             relation = relation.places[int(number)]
         for place in relation.places:
             for column in columns:
-                if column not in place.columns and not self._is_virtual(base, column):
+                if column not in place.columns and not self._is_virtual(base, column, place):
                     raise NotMapped(f"relations.{base}.columns.{column}")
         return relation
 
@@ -192,9 +192,9 @@ class Profile(Section):
             "or searched_for_tokens"
         )
 
-    def _is_virtual(self, relation: str, column: str) -> bool:
+    def _is_virtual(self, relation: str, column: str, place: Relation) -> bool:
         if column == "expires_at":
-            return self.relations[relation].lifetime_s is not None
+            return place.lifetime_s is not None
         return relation == "users" and column == "openim_user_id"
 
     def channel(self, name: str) -> Channel:
@@ -242,5 +242,6 @@ class Profile(Section):
 
     def is_im_token_key(self, key: str) -> bool:
         """Whether a Redis key is one of the declared imToken keys."""
-        pattern = re.escape(self.relation("im_tokens").keys or "")
-        return re.fullmatch(re.sub(r"\\{\w+\\}", "[^:]+", pattern), key) is not None
+        patterns = (re.escape(place.keys or "") for place in self.relation("im_tokens").places)
+        # A user's id may contain the separator of the key.
+        return any(re.fullmatch(re.sub(r"\\{\w+\\}", ".+", item), key, re.DOTALL) for item in patterns)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from verifier.profile.section import Section
+from verifier.profile.zones import zone_of
 
 ColumnType = Literal["text", "integer", "boolean", "timestamp", "epoch_s", "epoch_ms", "json"]
 
@@ -42,6 +43,19 @@ class Column(Section):
         description="Never show the values: in findings, evidence and logs they are hidden",
         examples=[True],
     )
+    zone: str | None = Field(
+        default=None,
+        description="PostgreSQL: the zone of a column of type `timestamp` (without time zone). `timestamp_zone` of the role if "
+        "not set",
+        examples=["Asia/Shanghai"],
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone_of(value)
+        return value
 
 
 HOME = "@"
@@ -91,7 +105,8 @@ class Relation(Section):
     )
     where: str | dict[str, Any] | None = Field(
         default=None,
-        description="Only these records belong to the relation: an SQL condition, or a MongoDB filter as a table",
+        description="Only these records belong to the relation: an SQL condition, a MongoDB filter as a table, or for Redis a "
+        'table of a field of the value to its value or values, as in `{ status = "online" }`',
         examples=["revoked_at IS NULL"],
     )
     lifetime_s: float | None = Field(
@@ -178,6 +193,8 @@ class Relation(Section):
             raise ValueError(
                 f"key column {missing[0]!r} is not among the columns ({', '.join(self.columns) or 'none'})"
             )
+        if self.lifetime_s is not None and ("created_at" not in self.columns or "expires_at" in self.columns):
+            raise ValueError("lifetime_s needs a column created_at, and no column expires_at")
         if unknown := [name for name in self.watched if name not in self.columns]:
             raise ValueError(f"watched column {unknown[0]!r} is not among the columns ({', '.join(self.columns)})")
         if self.watches and not (self.select or self.table):
@@ -189,8 +206,6 @@ class Relation(Section):
                 raise ValueError(
                     f"every home needs the same key: {', '.join(self.key)} and {', '.join(home.key)} differ"
                 )
-        if self.lifetime_s is not None and ("created_at" not in self.columns or "expires_at" in self.columns):
-            raise ValueError("lifetime_s needs a column created_at, and no column expires_at")
         return self
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from verifier.profile.section import Section
+from verifier.profile.zones import zone_of
 
 _CA_FILE = "Certificates of the authorities to trust, as a PEM file. Those of the system if not set"
 _CERTIFICATE = "Client certificate, as a PEM file"
@@ -37,8 +38,16 @@ class PostgresRole(Role):
     url: SecretStr = Field(description="libpq URL", examples=["${USER_DB_URL}"])
     pgbouncer: bool = Field(
         default=False,
-        description="The address is a PgBouncer: use no prepared statements and no start-up options",
+        description="The address is a PgBouncer. The `options` of the URL are then set in each transaction instead of at the "
+        "start of a session, which PgBouncer refuses. Without this setting it is recognised by its refusal",
         examples=[True],
+    )
+    timestamp_zone: str | None = Field(
+        default=None,
+        description="The zone of the times in columns of type `timestamp` (without time zone): an IANA name or an offset. UTC "
+        "if not set; but where the server's settings name another zone, checks that compare such times are inconclusive "
+        "until this is set. `columns.NAME.zone` of a relation overrides it",
+        examples=["Asia/Shanghai"],
     )
     ssl_root_cert: str | None = Field(
         default=None, description="`sslrootcert` of libpq: the authorities to trust", examples=["/run/certs/ca.pem"]
@@ -49,6 +58,13 @@ class PostgresRole(Role):
     ssl_key: str | None = Field(
         default=None, description="`sslkey` of libpq: its key", examples=["/run/certs/client.key"]
     )
+
+    @field_validator("timestamp_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone_of(value)
+        return value
 
 
 class MongoRole(Role):

@@ -112,6 +112,21 @@ class OpenFindings:
             self._seen.add(raw_key)
         self._keep()
 
+    def see_finding(self, finding: Finding) -> None:
+        """Remember a finding of now."""
+        problem = Problem(
+            key=finding.key,
+            summary=finding.summary,
+            expected=finding.expected,
+            actual=finding.actual,
+            next_step=finding.next_step,
+            evidence=finding.evidence,
+        )
+        self.see(finding.raw_key, finding.key, problem, finding.first_seen_at)
+
+    def __bool__(self) -> bool:
+        return bool(self._open or self._more or self._more_now)
+
     def forget(self, raw_keys: Collection[str]) -> None:
         """Forget problems that a second look did not confirm."""
         self._open = {raw_key: item for raw_key, item in self._open.items() if raw_key not in raw_keys}

@@ -14,13 +14,14 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
 from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
+from verifier.proofs.lookups import Home, look_up
 from verifier.proofs.protocol import Description
-from verifier.proofs.whole import account_of
+from verifier.proofs.whole import Tally, Whole, partner_account
 from verifier.stores.builtin.table import role_of
+from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 from verifier.stores.skew import VERIFIER
 
-LOOKUP_BATCH = 500
 BLOCKS = "openim_mongo.msg_block"
 
 
@@ -68,7 +69,7 @@ class _Count:
         self.proof = proof
         self.context = context
         self.relation = "messages" if proof.side == "legacy" else BLOCKS
-        self.old = self.near = self.read = 0
+        self.old = self.near = self.unread = 0
         self.oldest: tuple[datetime, str] | None = None
 
     async def run(self) -> Judgement:
@@ -81,11 +82,14 @@ class _Count:
         if proof.side == "openim":
             limit -= timedelta(days=proof.grace_days)
         self.source = await context.stores.source(self._rows(band))
+        self.whole, self.tally = Whole(self.source, "messages"), Tally(self.source)
+        await self.whole.begin()
         async for found in self._found(band):
             for at, conversation_id, count in found:
                 self._take(at, conversation_id, count, limit)
             context.progress(self.old + self.near, None, "old messages")
-        return self._conclude(now, (await account_of(self.source)).hidden)
+        await self.whole.conclude(self.tally.distinct)
+        return self._conclude(now)
 
     def _rows(self, band: datetime) -> Rows:
         if self.proof.side == "openim":
@@ -95,7 +99,7 @@ class _Count:
     async def _found(self, band: datetime) -> AsyncIterator[list[tuple[datetime, str, int]]]:
         """Time, conversation and number of the messages before `band`."""
         async for chunk in self.source.chunks():
-            self.read += len(chunk)
+            self.tally.add(chunk)
             if self.proof.side == "openim":
                 yield [
                     (row["newest_at"], str(row["conversation_id"]), int(row["filled"]))
@@ -103,7 +107,9 @@ class _Count:
                     if row["newest_at"] < band
                 ]
             else:
-                rows = await _without_neighbours(self.context, chunk)
+                readable = [row for row in chunk if isinstance(row["created_at"], datetime)]
+                self.unread += len(chunk) - len(readable)
+                rows = await _without_neighbours(self.context, readable)
                 yield [(row["created_at"], str(row["conversation_id"]), 1) for row in rows]
 
     def _take(self, at: datetime, conversation_id: str, count: int, limit: datetime) -> None:
@@ -114,22 +120,29 @@ class _Count:
         if self.oldest is None or at < self.oldest[0]:
             self.oldest = at, conversation_id
 
-    def _conclude(self, now: datetime, hidden: Sequence[str]) -> Judgement:
+    def _conclude(self, now: datetime) -> Judgement:
         proof = self.proof
         where = "legacy messages" if proof.side == "legacy" else "messages in OpenIM"
         text = f"OpenIM keeps messages for {proof.days:g} days: {proof.source}"
-        coverage = Coverage(
-            self.old + self.near, self.old + self.near, f"{where} near or beyond the limit", text, proof.unseen
-        )
+        counted, unseen = self.old + self.near, (*proof.unseen, *self.whole.unseen)
+        coverage = Coverage(counted, counted, f"{where} near or beyond the limit", text, unseen)
         notes = (f"{self.near} {where} reach the limit within {proof.band_days:g} days",) if self.near else ()
-        common: dict[str, Any] = {"coverage": (coverage,), "notes": notes, "queries": self.source.queries}
+        doubts = list(self.whole.doubts)
+        if self.unread:
+            doubts.append(f"created_at of {self.unread} messages cannot be read; check its type in the profile")
+        common: dict[str, Any] = {
+            "coverage": (coverage,),
+            "notes": (*notes, *doubts),
+            "queries": self.source.queries,
+        }
         if self.oldest is not None:
             finding = self._finding(where, *self.oldest, now)
-            return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
-        if hidden:
-            reason = f"{self.source.label}: records may be hidden: {'; '.join(hidden)}"
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
-        if proof.side == "openim" and not self.read:
+            return Judgement(
+                verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, partial=bool(doubts), **common
+            )
+        if doubts:
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(doubts), **common)
+        if proof.side == "openim" and not self.tally.rows:
             return Judgement.not_applicable(f"empty: no messages in {self.source.label}")
         return Judgement(verdict=Verdict.HOLDS, **common)
 
@@ -153,13 +166,14 @@ class _Count:
 
 
 async def _without_neighbours(context: Context, rows: Sequence[Row]) -> list[Row]:
-    """The rows of conversations that do not stay on the platform on purpose."""
-    if not context.profile.has("neighbours", "conversation_id"):
+    """The rows of conversations that do not stay on the platform on purpose. Raises StoreError where it cannot be known."""
+    if not rows or not context.profile.has("neighbours", "conversation_id"):
         return list(rows)
     source = await context.stores.source(Rows("neighbours", ("conversation_id",)))
-    names = list(dict.fromkeys(str(row["conversation_id"]) for row in rows))
-    staying: set[str] = set()
-    for start in range(0, len(names), LOOKUP_BATCH):
-        found = await source.lookup("conversation_id", names[start : start + LOOKUP_BATCH])
-        staying |= {str(row["conversation_id"]) for row in found}
-    return [row for row in rows if str(row["conversation_id"]) not in staying]
+    hidden = (await partner_account(context.stores, source)).hidden
+    found = await look_up([row["conversation_id"] for row in rows], [Home(source, "conversation_id")])
+    silent = next((item.unanswered for item in found if item.unanswered), "")
+    staying = [row for row, item in zip(rows, found, strict=True) if not item.rows]
+    if silent or (hidden and staying):
+        raise StoreError(f"it is not known which conversations are neighbours: {silent or hidden[0]} ({source.label}).")
+    return staying

@@ -42,7 +42,8 @@ class Tally:
 
     def __init__(self, source: Source) -> None:
         self._key = source.key
-        self._hashes = None if isinstance(source, OrderedSource) else [array("q") for _ in range(_PARTS)]
+        by_number = isinstance(source, OrderedSource) or getattr(source, "repeats_keys", False)
+        self._hashes = None if by_number else [array("q") for _ in range(_PARTS)]
         self.rows = 0
 
     def add(self, rows: Iterable[Row]) -> None:

@@ -192,4 +192,6 @@ def _text(value: Any) -> str:
     """Bytes that are not UTF-8 become lone surrogates, which no text of a store contains, and can be turned back."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", errors="surrogateescape")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**64:
+        return str(int(value))  # clients that have one type of numbers store ids as floats
     return value if isinstance(value, str) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -95,7 +96,7 @@ def without_expiry(rows: Rows, lifetime_s: float) -> Rows:
         else item
         for item in rows.where
     )
-    return Rows(rows.relation, (*columns, *([] if CREATED_AT in columns else [CREATED_AT])), where)
+    return replace(rows, columns=tuple(dict.fromkeys((*columns, CREATED_AT))), where=where)
 
 
 def with_expiry(inner: Source, lifetime_s: float) -> Source:

@@ -17,6 +17,7 @@ from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.profile.relations import HOME, Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
+from verifier.profile.timing import Timing
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
@@ -29,14 +30,23 @@ from verifier.stores.statement_log import StatementLog
 from verifier.stores.union import UnionSource
 
 
-def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
-    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed."""
-    budget = budget or StoreBudget()
+def make_store(
+    name: str,
+    role: Role,
+    budget: StoreBudget | None = None,
+    timing: Timing | None = None,
+    foreign_keys: tuple[str, ...] = (),
+) -> Store:
+    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed.
+
+    `foreign_keys`: patterns of Redis keys that belong to others.
+    """
+    budget, timing = budget or StoreBudget(), timing or Timing()
     match role:
         case PostgresRole():
             from verifier.stores.postgres.store import PostgresStore
 
-            return PostgresStore(name, role, budget)
+            return PostgresStore(name, role, budget, lag_max_s=timing.settle_s)
         case MongoRole():
             from verifier.stores.mongo.store import MongoStore
 
@@ -44,7 +54,7 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
         case RedisRole():
             from verifier.stores.redis.store import RedisStore
 
-            return RedisStore(name, role, budget)
+            return RedisStore(name, role, budget, foreign_keys)
         case BrokerRole():
             from verifier.stores.rabbitmq.store import RabbitMQStore
 
@@ -99,7 +109,8 @@ class Stores:
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config, self.profile.budget(role))
+                budget, foreign_keys = self.profile.budget(role), self.profile.inventory.foreign_keys
+                store = make_store(role, config, budget, self.profile.timing, foreign_keys)
                 self._all[role] = store
                 if self._pause is not None:
                     store.budget.pause = self._pause
@@ -130,6 +141,7 @@ class Stores:
         """The records that `rows` describes, of a built-in relation or one of the profile."""
         if (built_in := BUILT_IN.get(rows.relation)) is not None:
             return await built_in.make(self, built_in, rows)
+        rows = with_filters(rows)
         relation = self._mapped(rows)
         if relation.homes:
             return UnionSource(
@@ -143,21 +155,18 @@ class Stores:
             source: Source = store.source(relation, rows)
             return source
         names = dict.fromkeys("user_id" if name == OPENIM_USER_ID else name for name in rows.columns)
-        return with_openim_id(
-            store.source(relation, Rows(rows.relation, tuple(names), rows.where)), self.profile.identity
-        )
+        return with_openim_id(store.source(relation, replace(rows, columns=tuple(names))), self.profile.identity)
 
     def _mapped(self, rows: Rows) -> Relation:
         """The relation, with all columns that are read or compared. Raises NotMapped; Missing where nothing says when a record
         ends, because then nobody knows which records count."""
-        names = (*rows.columns, *(where.column for where in rows.where))
         self.profile.relation(rows.relation)
-        if EXPIRES_AT in names and not self.profile.has(rows.relation, EXPIRES_AT):
+        if EXPIRES_AT in rows.columns and not self.profile.has(rows.relation, EXPIRES_AT):
             raise Missing(
                 f"relation {rows.relation} of the profile does not say when its records end. Map its column {EXPIRES_AT}, or set "
                 f"relations.{rows.relation}.lifetime_s, the seconds after created_at."
             )
-        return self.profile.relation(rows.relation, *names)
+        return self.profile.relation(rows.relation, *rows.columns)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """The observer of a `relation`, `channel` or `queue` of the profile."""
@@ -212,6 +221,12 @@ class Stores:
     async def close(self) -> None:
         """Close every store."""
         await asyncio.gather(*(store.close() for store in self._stores.values()), return_exceptions=True)
+
+
+def with_filters(rows: Rows) -> Rows:
+    """`rows` with the columns of its conditions, so that a proof sees values that pass because they cannot be read."""
+    filtered = tuple(where.column for where in rows.where if where.column not in rows.columns)
+    return replace(rows, columns=(*rows.columns, *dict.fromkeys(filtered)))
 
 
 async def _own_clock() -> datetime:

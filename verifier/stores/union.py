@@ -11,7 +11,12 @@ from verifier.stores.protocols import Accountable, Completeness, Source
 
 
 class UnionSource:
-    """The records of all homes, one home after the other. It has no position, because the homes have no common order."""
+    """The records of all homes, one home after the other. It has no position, because the homes have no common order.
+
+    `repeats_keys`: one key may be in several homes, so that records are not counted by their keys.
+    """
+
+    repeats_keys = True
 
     def __init__(self, homes: Sequence[Source]) -> None:
         self._homes = homes

@@ -152,7 +152,7 @@ async def test_hidden_records_make_a_proof_inconclusive(column: str) -> None:
     """Whichever side hides them."""
     hiding: Callable[[Counted], Completeness] = lambda table: Completeness(hidden=("row-level security",))  # noqa: E731
     rows = [{"id": "a", "user_id": "a", "bad": False}]
-    tables = {
+    tables: dict[str, Any] = {
         "users": Counted(rows, label="users") if column == "partner" else Counted(rows, label="users", account=hiding),
         "accounts": Counted(rows, label="accounts", account=hiding if column == "partner" else Counted.account),
     }

@@ -142,7 +142,7 @@ def stored_forms(column: Column, value: Any) -> list[Any]:
         forms.append(stored == "True")
     if ObjectId.is_valid(stored):
         forms.append(ObjectId(stored))
-    for parse in (uuid.UUID, _int64, float, _decimal, datetime.fromisoformat, _nested):
+    for parse in (uuid.UUID, _int64, _float, _decimal, datetime.fromisoformat, _nested):
         try:
             forms.append(parse(stored))
         except ValueError:
@@ -154,6 +154,13 @@ def _int64(text: str) -> int:
     number = int(text)
     if not -_INT64 <= number < _INT64:
         raise ValueError("does not fit 64 bits")
+    return number
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if text.lstrip("-").isdigit() and int(number) != int(text):
+        raise ValueError("has more digits than a float")
     return number
 
 

@@ -32,7 +32,13 @@ class RedisClient:
 
     clock_grain_s = 0.0
 
-    def __init__(self, role: str, config: RedisRole, budget: StoreBudget | None = None) -> None:
+    def __init__(
+        self,
+        role: str,
+        config: RedisRole,
+        budget: StoreBudget | None = None,
+        foreign_keys: tuple[str, ...] = (),
+    ) -> None:
         self.role = role
         self.config = config
         self.label = f"{role} (Redis)"
@@ -42,7 +48,7 @@ class RedisClient:
             self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
         )
         self.index = 0
-        self.foreign_keys: tuple[str, ...] = ()
+        self.foreign_keys = foreign_keys
         self._discovery: Discovery | None = None
         self._layout: Layout | None = None
         self._read_at = 0.0

@@ -46,14 +46,19 @@ def word_of(relation: Relation, pattern: KeyPattern) -> str:
     return "" if len(word) < 4 or word.lower() in _GENERIC else word
 
 
+def _named(word: str) -> re.Pattern[str]:
+    """Matches names with this word: `presence`, `user:presence`, `PRESENCE_AT`, `lastPresence`; not `omnipresence`."""
+    small, title, large = word.lower(), word.capitalize(), word.upper()
+    alone = rf"(?<![A-Za-z0-9])(?:{small}|{title}|{large})(?![a-z0-9])"
+    return re.compile(rf"{alone}|(?<=[a-z0-9]){title}(?![a-z0-9])")
+
+
 async def read_fields(client: RedisClient, places: Places, pattern: KeyPattern, word: str) -> Fields:
     """The fields with `word` in their name of all hashes whose keys are neither of the pattern nor foreign."""
     fields = Fields()
     if not word:
         return fields
-    named = re.compile(
-        rf"(?<![A-Za-z0-9]){word}(?![a-z0-9])|(?<=[a-z0-9]){word.capitalize()}(?![a-z0-9])", re.IGNORECASE
-    )
+    named = _named(word)
     glob = "*" + "".join(f"[{letter.lower()}{letter.upper()}]" for letter in word) + "*"
     examined = refused = 0
     for place in (*places.own, *places.others):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from verifier.stores.redis.serialised import unwrap
@@ -68,6 +68,13 @@ class Match:
     placeholders: dict[str, str] = field(default_factory=dict)
 
 
+def _widest(names: Sequence[str]) -> int:
+    """The index of the placeholder that may contain the separator of the pattern: the only one that is named as an id, such as
+    `user_id`, because ids come from elsewhere; otherwise the last one."""
+    ids = [index for index, name in enumerate(names) if name.endswith("id") and "platform" not in name]
+    return ids[0] if len(ids) == 1 else len(names) - 1
+
+
 class KeyPattern:
     """A key pattern such as `im:token:{user_id}`: as a glob for SCAN, as a parser of keys, and as a maker of keys."""
 
@@ -84,9 +91,11 @@ class KeyPattern:
         self.wide_glob = f"*{self.glob}{open_end}" if self.bare else self.glob
         self.widest_glob = f"*{_GLOB_SPECIAL.sub(_QUOTED, self.bare)}*" if self.bare else self.glob
         body = re.escape(literals[0])
+        widest = _widest(self.names)
         for index, (name, literal) in enumerate(zip(self.names, literals[1:], strict=True)):
-            # All but the last placeholder end at the separator that follows, so that `a:{x}:{y}` has one meaning.
-            wide = ".+" if index == len(self.names) - 1 or not literal else f"[^{re.escape(literal[0])}]+"
+            # One placeholder may contain the separators, so that `a:{user_id}:{platform}` has one meaning.
+            separators = "".join(dict.fromkeys(literals[index][-1:] * (index > 0) + literal[:1]))
+            wide = ".+" if index == widest or not separators else f"[^{re.escape(separators)}]+"
             body += f"(?P<{name}>{wide}){re.escape(literal)}"
         self._match = re.compile(body, re.DOTALL)
 

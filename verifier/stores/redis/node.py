@@ -156,9 +156,18 @@ class Node:
 
     async def connect(self) -> None:
         """Connect, and read the id of the server's process."""
-        await self.run("PING", self.driver.ping())
+        await self.run("PING", self._ping())
         with suppress(StoreError):
             self.run_id = str((await self.info("server")).get("run_id", ""))
+
+    async def _ping(self) -> None:
+        # A hung server still accepts connections. It must not use up the role's time for statements.
+        limit_s = self._wiring.config.connect_timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await self.driver.ping()
+        except TimeoutError:
+            raise exceptions.TimeoutError(f"it does not answer within {limit_s:g} s") from None
 
     async def close(self) -> None:
         """Close every connection."""

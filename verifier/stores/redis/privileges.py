@@ -16,6 +16,7 @@ from verifier.stores.errors import StoreError
 from verifier.stores.protocols import Privilege
 from verifier.stores.redis.keys import key_text
 from verifier.stores.redis.node import Node
+from verifier.stores.redis.write_commands import WRITE_COMMANDS
 
 PROBE = "verifier:probe"
 KEYS_TRIED = 20
@@ -128,25 +129,22 @@ def _part(answer: Any, part: str) -> list[str]:
 
 
 async def _commands(node: Node) -> list[tuple[str, ...]]:
-    """The commands to try: those of the server's category `write`, with made-up arguments, and `ALWAYS`."""
-    known = {command[0].lower() for command in ALWAYS}
-    commands = list(ALWAYS)
+    """The commands to try, with made-up arguments: `ALWAYS`, those that are known to write, and those that this server puts
+    into its category `write`, where it tells."""
+    words = dict(WRITE_COMMANDS)
     with suppress(StoreError):
         listed = await node.run("COMMAND LIST", node.send("COMMAND LIST", "FILTERBY", "ACLCAT", "write"))
-        names = sorted({key_text(name) for name in listed} - known)
+        names = sorted({key_text(name) for name in listed} - words.keys())
         details = await node.run("COMMAND INFO", node.send("COMMAND INFO", *names)) if names else []
-        for name, detail in zip(names, _details(details, names), strict=True):
-            arity = abs(int(detail[1])) if detail else 3
-            words = name.upper().split("|")
-            commands.append((*words, *([PROBE] * max(0, arity - len(words)))))
+        for name, detail in zip(names, details, strict=True):
+            words[name] = abs(int(detail[1])) if detail else 3
+    known = {command[0].lower() for command in ALWAYS}
+    commands = list(ALWAYS)
+    for name, count in words.items():
+        if name not in known:
+            parts = name.upper().split("|")
+            commands.append((*parts, *([PROBE] * max(0, count - len(parts)))))
     return commands
-
-
-def _details(answer: Any, names: Sequence[str]) -> list[Any]:
-    """COMMAND INFO in the order of the names, also where the driver parsed it into a mapping."""
-    if isinstance(answer, Mapping):
-        return [(name, item["arity"]) if (item := answer.get(name)) else None for name in names]
-    return list(answer)
 
 
 async def _dry_run(node: Node, user: str, commands: Sequence[tuple[str, ...]]) -> list[str]:

@@ -45,6 +45,7 @@ class RedisSource:
         self.label = f"{rows.relation} ({client.role}: {relation.keys})"
         self._conditions = conditions(relation, self.label)
         self._needed = (*(relation.columns[name].column for name in self._columns), *self._conditions)
+        self._reads_values = not all(column.startswith(BUILT_IN) for column in self._needed)
         self._glob = self._pattern.widest_glob if rows.everywhere else self._pattern.wide_glob
         self.reading = Reading()
 
@@ -204,7 +205,7 @@ class RedisSource:
 
     async def _values(self, place: Place, keys: Sequence[bytes], kinds: Sequence[str]) -> list[Any]:
         values: list[Any] = [None] * len(keys)
-        if all(column.startswith(BUILT_IN) for column in self._needed):
+        if not self._reads_values:
             return values
         readable = [index for index, kind in enumerate(kinds) if kind in _READERS]
         commands = [(_READERS[kinds[index]], keys[index]) for index in readable]
@@ -228,6 +229,8 @@ class RedisSource:
         ttl_ms = int(ttl) if isinstance(ttl, int) and ttl >= 0 else None
         built_in = {"@key": name, "@type": kind, "@ttl_ms": ttl_ms, "@idle_s": idle_s}
         wrong_type = isinstance(value, exceptions.ResponseError)  # the type changed between the two round trips
+        if kind in _READERS and self._reads_values and value in (None, {}):
+            return {}  # it expired, or was deleted, between the two round trips
         record = Record(built_in, None if wrong_type else value, match.placeholders, self._relation)
         why = record.unreadable_for(self._needed)
         if why:

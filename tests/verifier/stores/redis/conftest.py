@@ -14,11 +14,11 @@ from fixtures.services.redis_sentinel import RedisSentinel
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """Two shards, the first with a replica."""
+    """Three shards, the first with a replica."""
     run = RunDir.claim(tmp_path_factory.mktemp("cluster"))
     found = None
     try:
-        found = RedisCluster.start(run, Deadline(60), primaries=2, replicas=1)
+        found = RedisCluster.start(run, Deadline(60), primaries=3, replicas=1)
         yield found
     finally:
         if found is not None:

@@ -84,7 +84,7 @@ async def test_commands_that_write_are_refused_on_every_node(cluster: RedisClust
             with pytest.raises(Forbidden):
                 await node.send("SET", "a", "b")
         assert {item.state for item in await store.privileges()} == {"ok"}
-        assert "3 servers" in await store.version()
+        assert "4 servers" in await store.version()
 
 
 async def test_slots_that_move_are_hidden_and_their_keys_unanswered(cluster: RedisCluster) -> None:
@@ -101,7 +101,7 @@ async def test_slots_that_move_are_hidden_and_their_keys_unanswered(cluster: Red
             with pytest.raises(PartialAnswer) as partial:
                 await source.lookup("user_id", ["{a}gone", "{a}"])
     finally:
-        cluster.end_move(slot, source_node)
+        cluster.cancel_move(slot, source_node, target)
     assert any("moving slots" in text for text in said.hidden)
     assert list(partial.value.unanswered) == ["{a}gone"]
     assert [row["token"] for row in partial.value.rows] == ["1"]
@@ -110,9 +110,7 @@ async def test_slots_that_move_are_hidden_and_their_keys_unanswered(cluster: Red
 async def test_a_publish_on_any_node_is_found_once(cluster: RedisCluster) -> None:
     """Plain and sharded, heard by taps, and between two nights by the counters of all servers."""
     slot_owner = cluster.owner(_slot(cluster, CHANNEL.name))
-    acts: list[Any] = []
-    for node in cluster.nodes:
-        acts.append(lambda node=node: _send(cluster, node, "PUBLISH"))
+    acts: list[Any] = [lambda node=node: _send(cluster, node, "PUBLISH") for node in cluster.nodes]
     acts.append(lambda: _send(cluster, slot_owner, "SPUBLISH"))
     async with connected(cluster.url, mode="cluster") as store:
         nights = nights_of(store, CHANNEL)
@@ -125,7 +123,7 @@ async def test_a_publish_on_any_node_is_found_once(cluster: RedisCluster) -> Non
         quiet = await counted.night()
         _send(cluster, cluster.replicas[0], "PUBLISH")
         loud = await counted.night()
-    assert [(item.verdict, item.findings_total) for item in heard] == [(Verdict.VIOLATED, 1)] * 4
+    assert [(item.verdict, item.findings_total) for item in heard] == [(Verdict.VIOLATED, 1)] * 5
     assert quiet.verdict is Verdict.HOLDS
     assert loud.verdict is Verdict.VIOLATED
 
@@ -157,7 +155,7 @@ async def test_presence_on_any_shard_is_found(cluster: RedisCluster) -> None:
                         writer.set(f"presence:{user}", 1, px=30 if events else 60_000)
 
             judgement = await during(nights, write)
-        keys = " ".join(finding.key + finding.message for finding in judgement.findings)
+        keys = " ".join(str(finding.actual) for finding in judgement.findings)
         assert judgement.verdict is Verdict.VIOLATED
         assert all(f"presence:{user}" in keys for user in users), keys
 
@@ -186,7 +184,7 @@ async def test_a_dead_shard_is_hidden(cluster: RedisCluster) -> None:
     lost = cluster.primaries[1]
     lost.process.pause()
     try:
-        cluster.wait(lambda: "fail" in cluster.state_of(lost), "the node was not noticed")
+        cluster.wait(lambda: "fail" in cluster.state_of(lost).split(","), "the node was not noticed")
         async with connected(cluster.url, mode="cluster", connect_timeout_s=1, operation_timeout_s=2) as store:
             source = source_of(store)
             _, said = await read(source)
@@ -275,6 +273,7 @@ async def test_wrong_modes_are_errors(sentinel: RedisSentinel) -> None:
 
 async def test_a_replica_is_hidden_unless_it_is_meant(sentinel: RedisSentinel) -> None:
     """With `mode = "replica"` it is read; where it has lost its master, its keys are old in every mode."""
+    sentinel.wait(sentinel.settled, "the servers did not settle after the last failover")
     master = sentinel.master_port
     replica = next(port for port in sentinel.ports if port != master)
     url = sentinel.url.rpartition("@")[0] + f"@127.0.0.1:{replica}/0"

@@ -22,7 +22,7 @@ from verifier.profile.roles import OpenIMRole
 from verifier.stores.budget import Budget
 from verifier.stores.errors import Denied, RouteClosed, StoreError, Unreachable
 from verifier.stores.http import guarded_client
-from verifier.stores.openim.answers import StrangeAnswer, mapping, text, time_ms
+from verifier.stores.openim.answers import StrangeAnswer, listed, mapping, text, time_ms
 from verifier.stores.openim.codes import TOKEN_CODES
 from verifier.stores.openim.guard import is_read_request
 from verifier.stores.openim.responses import Busy, envelope_of
@@ -33,10 +33,11 @@ PAUSES_S = (0.25, 0.5, 1.0)
 
 
 class OpenIMRefusal(StoreError):
-    """OpenIM answered with an error code, `code`."""
+    """OpenIM answered with an error code, `code`; `detail` is its text about the request."""
 
     def __init__(self, label: str, route: str, code: int, message: str, detail: str) -> None:
         self.code = code
+        self.detail = detail
         first = message.splitlines()[0] if message else ""
         super().__init__(f"{label} answered {route} with errCode {code} ({first}{': ' + detail if detail else ''}).")
 
@@ -82,9 +83,30 @@ class OpenIMClient:
             ) from None
 
     async def connect(self) -> None:
-        """Check that OpenIM accepts the token as an administrator's."""
+        """Check that OpenIM accepts the token as an administrator's, and that each question gets its own answer."""
         await self._ensure_token()
-        await self.call("/user/account_check", {"checkUserIDs": ["openim_verifier_probe"]})
+        for _ in range(2):
+            await self._probe()
+
+    async def _probe(self) -> None:
+        """Ask whether an id is registered that nobody has used. Raises StoreError for an answer about another id, as from a
+        cache that does not look at the request's body, and for a server to which every id is registered."""
+        name = f"verifier_probe_{uuid.uuid4().hex}"
+        data = await self.call("/user/account_check", {"checkUserIDs": [name]})
+        try:
+            results = [item for item in listed(data, "results") if isinstance(item, Mapping)]
+        except StrangeAnswer as error:
+            raise self.strange("/user/account_check", error) from None
+        if any(isinstance(item.get("userID"), str) and item["userID"] != name for item in results):
+            raise StoreError(
+                f"{self.label} answers /user/account_check with the answer to another request. Does a proxy in front keep answers "
+                f"in a cache, or confuse them? Give roles.{self.role}.api_url an address behind it."
+            )
+        if any(item.get("accountStatus") == 1 for item in results):
+            raise StoreError(
+                f"{self.label} says that an id is registered which nobody has used, so that its other answers prove nothing. "
+                f"Does roles.{self.role}.api_url point to an OpenIM?"
+            )
 
     async def close(self) -> None:
         """Close the connections. The token is not logged out, because that would be a write."""
@@ -130,8 +152,13 @@ class OpenIMClient:
         """The error for an answer that cannot be OpenIM's."""
         return StoreError(f"{self.label} answered {route} in another form than OpenIM 3.8 does: {error}.")
 
-    async def token_owner(self, token: str) -> Any:
-        """The reply of `parse_token` to a user's imToken. Raises OpenIMRefusal. It may come from a 300 s cache [F29]."""
+    @property
+    def own_token(self) -> str:
+        """The administrator's token, which is valid as long as requests are answered."""
+        return self._token
+
+    async def parse_token(self, token: str) -> Any:
+        """The reply of `parse_token` to a token. Raises OpenIMRefusal. It may come from a 300 s cache [F29]."""
         return await self._post("/auth/parse_token", {"token": token})
 
     async def configuration(self, name: str) -> Any:

@@ -1,6 +1,7 @@
 """HTTP answers that are not OpenIM's: those of proxies and gateways in front of it, said in sentences.
 
-OpenIM itself answers nearly everything with HTTP 200 and an envelope [F2, F3]; its rate limiter answers 429 and its circuit breaker 503.
+OpenIM itself answers nearly everything with HTTP 200 and an envelope [F2, F3]. Its rate limiter and circuit breaker, if they are switched
+on, answer with statuses as a proxy does.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ from typing import Any
 
 from verifier.model.invariant import Row
 from verifier.stores.errors import PartialAnswer, StoreError
-from verifier.stores.openim import lookups
+from verifier.stores.openim import lists, lookups
 from verifier.stores.openim.answers import StrangeAnswer
+from verifier.stores.openim.canaries import canary_message
 from verifier.stores.openim.client import OpenIMClient
 from verifier.stores.openim.pages import PAGED, PagedReading
 from verifier.stores.protocols import Completeness
 
 MEMBERS = "openim.group_members"
-DISMISSED = 2
 
 _BATCHED: dict[str, lookups.Batched] = {
     "openim.accounts": lookups.accounts,
@@ -24,13 +24,13 @@ _BATCHED: dict[str, lookups.Batched] = {
 }
 _SINGLE: dict[str, lookups.Single] = {
     "openim.tokens": lookups.tokens,
-    "openim.conversation_ids": lookups.conversation_ids,
-    "openim.conversations": lookups.conversations,
-    "openim.friends": lookups.friends,
-    MEMBERS: lookups.members,
-    "openim.group_owners": lookups.owners,
-    "openim.joined_groups": lookups.joined,
-    "openim.canary_messages": lookups.canary_message,
+    "openim.conversation_ids": lists.conversation_ids,
+    "openim.conversations": lists.conversations,
+    "openim.friends": lists.friends,
+    MEMBERS: lists.members,
+    "openim.group_owners": lists.owners,
+    "openim.joined_groups": lists.joined,
+    "openim.canary_messages": canary_message,
 }
 _MEMBER_ROUTES = ("/group/get_full_group_member_user_ids", "/group/get_group_members_info")
 _ROUTES: dict[str, tuple[str, ...]] = {
@@ -77,12 +77,12 @@ class OpenIMSource:
             return
         async for groups in self._paged("openim.groups"):
             for group in groups:
-                if group["status"] != DISMISSED and (members := await self._members(str(group["group_id"]))):
+                if group["status"] != lists.DISMISSED and (members := await self._members(str(group["group_id"]))):
                     yield members
 
     async def _members(self, group_id: str) -> list[Row]:
         try:
-            return await lookups.members(self._client, group_id)
+            return await lists.members(self._client, group_id)
         except StrangeAnswer as error:
             raise StoreError(f"{self.label}: the members of group {group_id} cannot be read whole: {error}.") from None
 
@@ -110,7 +110,7 @@ class OpenIMSource:
             )
         if self._of_others:
             unseen = (f"{self._of_others} {what} of other applications, whose ids begin differently",)
-        counted = None if self.relation == MEMBERS else reading.total - self._of_others
+        counted = None if hidden or self.relation == MEMBERS else reading.total - self._of_others
         return Completeness(counted=counted, hidden=hidden, unseen=unseen)
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:

@@ -33,7 +33,7 @@ LOOKALIKES = [
     for name in (
         "USR-01/never-signed-in", "USR-02/notification-account", "USR-05/decomposed", "USR-06/harmless-ex", "GRP-03/dismissed",
         "GRP-04/joined-since", "GRP-04/left-since", "GRP-04/never-came", "GRP-05/transferred", "GRP-05/dismissed",
-        "CNV-03/silent-chat", "CNV-05/pinned-there", "KEEP-03/only-there", "MSG-05/kept",
+        "CNV-03/silent-chat", "CNV-05/pinned-there", "MSG-05/kept",
     )
 ]  # fmt: skip
 JUDGED = sorted({check for fault in BREACHES for check in fault.expects})

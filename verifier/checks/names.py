@@ -129,8 +129,12 @@ def _columns(profile: Profile, own: dict[str, set[str]], *, sure: bool) -> Itera
         if name not in RELATIONS or relation.searched_for_tokens:
             continue
         names = [*RELATIONS[name].columns, *own.get(f"relations.{name}", ())]
-        free = {*relation.key, *(profile.policies.conversations_layer if name == "conversations" else ())}
-        for column, mapped in relation.columns.items():
+        free = {
+            *relation.key,
+            *relation.watched,
+            *(profile.policies.conversations_layer if name == "conversations" else ()),
+        }
+        for column, mapped in (item for place in relation.places for item in place.columns.items()):
             if column in names or column in free or (name in SEARCHED_RELATIONS and mapped.type == "json"):
                 continue
             close = difflib.get_close_matches(column, names, n=1)

@@ -42,9 +42,7 @@ def _no_new_column(profile: Profile, users: Relation) -> Inventory:
             return []
         problems = []
         for item in objects:
-            if column_fingerprint(item) in approved or any(
-                item.name == name or item.name.startswith(f"{name}.") for name in allowed
-            ):
+            if _known(item, approved) or any(item.name == name or item.name.startswith(f"{name}.") for name in allowed):
                 continue
             problems.append(
                 Problem(
@@ -107,6 +105,14 @@ def database_of(profile: Profile, relation: Relation) -> str:
     """The MongoDB database of a relation's role."""
     role = profile.roles.get(relation.role)
     return role.database if isinstance(role, MongoRole) else ""
+
+
+def _known(item: StoreObject, approved: Approved) -> bool:
+    """Whether the baseline has a column, or has it in the table of which this one is a new partition."""
+    if column_fingerprint(item) in approved:
+        return True
+    parent, about = item.attributes.get("parent"), item.attributes
+    return parent is not None and f"{parent}.{about['column_name']} {about['type']}" in approved
 
 
 def column_fingerprint(item: StoreObject) -> str:

@@ -141,7 +141,8 @@ async def _store_lines(store: Store, profile: Profile) -> list[Line]:
 
 async def _relation_lines(profile: Profile) -> list[Line]:
     """Check that each mapped relation can be read: one look-up of a key that does not exist."""
-    lines = []
+    lines: list[Line] = []
+    advice: list[Line] = []
     stores = Stores(profile, refuse_writers=False)
     try:
         for name, relation in profile.relations.items():
@@ -150,10 +151,24 @@ async def _relation_lines(profile: Profile) -> list[Line]:
             try:
                 source = await stores.source(Rows(name, tuple(relation.columns)))
                 await source.lookup(relation.key[0], ["00000000-0000-0000-0000-000000000000"])
+                advice += await _advice(stores, profile, name)
             except (StoreError, NotMapped) as error:
                 lines.append(Line(relation.role, f"relation {name}", "missing", str(error)))
     finally:
         await stores.close()
     if not lines:
         lines.append(Line("profile", "relations", "ok", f"all {len(profile.relations)} mapped relations can be read"))
+    return lines + advice
+
+
+async def _advice(stores: Stores, profile: Profile, name: str) -> list[Line]:
+    """What would let a store name every write to a shared object."""
+    lines = []
+    for home in profile.homes(name):
+        relation = profile.relation(home)
+        if not relation.neighbours and not relation.where:
+            continue
+        observer = await stores.observer("relation", home, ())
+        if text := await observer.recommendation():
+            lines.append(Line(relation.role, f"relation {name}", "notice", text))
     return lines

@@ -264,9 +264,14 @@ RELATIONS: dict[str, LogicalRelation] = {
         columns={"nonce": _column("the nonce"), "ttl_ms": _TTL},
     ),
     "presence": LogicalRelation(
-        meaning="The platform's own presence keys.",
+        meaning="The platform's own presence: keys, or records such as sessions that also say who is online.",
         columns={
             "user_id": _USER,
+            "online": _column(
+                "whether the record says that the user is online, such as `status = 'online'`, or a list of connections that is not "
+                "empty; type `boolean`",
+                "not online",
+            ),
             "ttl_ms": _TTL,
             "idle_s": _column("`@idle_s`: time since the key was last used, in s", "not known"),
         },

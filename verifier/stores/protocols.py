@@ -196,7 +196,7 @@ class Witness:
     `Observer.written_after`. `mark`: the record's mark in a census, given where the observer cannot distinguish an insert
     from an update. `belongs`: whether the record belongs to the relation after the write; False where it does not pass the
     relation's `where`. `state`: a digest of the watched columns after the write. `touched`: the logical columns that the write
-    changed, None where that is not known. `uncertain`: why it is not known whether this write counts, in words.
+    changed, None where that is not known. `lost_values`: those of them whose earlier value is not known. `uncertain`: why it is not known whether this write counts, in words.
     """
 
     operation: str
@@ -210,6 +210,7 @@ class Witness:
     belongs: bool = True
     state: bytes | None = None
     touched: frozenset[str] | None = None
+    lost_values: frozenset[str] = frozenset()
     uncertain: str = ""
 
 
@@ -231,6 +232,9 @@ class Observer(Protocol):
     watched: tuple[str, ...] = ()
     """The logical columns whose change makes an update count; empty: every update counts. The proof sets it."""
 
+    advice: str = ""
+    """What the operator can do so that a write names its record's conversation; "" where nothing helps."""
+
     @property
     def queries(self) -> tuple[str, ...]:
         """The statements that are sent."""
@@ -238,6 +242,10 @@ class Observer(Protocol):
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The object's counters now. `settled`: wait until counts that the store delays have arrived, as a baseline needs
         it."""
+
+    async def recommendation(self) -> str:
+        """For `verifier doctor`: what would let every write be attributed, or "" if nothing is missing."""
+        return ""
 
     def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Every write between two snapshots that can still be found.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.verifier.checks.memory import Listed, Memory, found, judge, profile_of
+from tests.verifier.checks.memory import Listed, Memory, found, profile_of
 from tests.verifier.proofs.world import Table
 from verifier.checks.catalogue import load_checks
 from verifier.checks.registry import NotApplicable
+from verifier.model.finding import Finding
 from verifier.model.verdict import Verdict
+from verifier.profile import Profile
 from verifier.stores.protocols import StoreObject
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +28,20 @@ def table(name: str, *columns: str, kind: str = "r", parent: str | None = None) 
 def collection(name: str, *fields: str) -> StoreObject:
     """A collection."""
     return StoreObject(kind="collection", name=name, attributes={"fields": list(fields), "count": 1})
+
+
+async def grown(check: str, profile: Profile, stores: dict[str, Listed]) -> list[Finding]:
+    """The findings of a check if everything that is listed came after the baseline."""
+    world, there = Memory(profile, {}, stores), {role: store.objects for role, store in stores.items()}
+    findings: list[Finding] = []
+    for proof in load_checks()[check].proofs(profile):
+        for store in stores.values():
+            store.objects = []
+        await world.run(proof, baselining=True)
+        for role, store in stores.items():
+            store.objects = there[role]
+        findings += (await world.run(proof)).findings
+    return findings
 
 
 async def test_messages_in_postgresql_have_no_second_table() -> None:
@@ -46,11 +62,8 @@ async def test_messages_in_postgresql_have_no_second_table() -> None:
             *table("talk.threads", "thread", "title"),
         ]
     )
-    judged = await judge("MSG-03", profile, {"chat_db": listed})
-    assert [item.key for judgement in judged for item in judgement.findings] == [
-        "talk.letters_2026_11",
-        "talk.archive",
-    ]
+    found_there = await grown("MSG-03", profile, {"chat_db": listed})
+    assert [item.key for item in found_there] == ["talk.letters_2026_11", "talk.archive"]
     assert listed.kinds[0] == "columns"
 
 
@@ -65,8 +78,8 @@ async def test_messages_in_mongodb_have_no_second_collection() -> None:
             collection("chat.newsletters", "_id", "subject"),
         ]
     )
-    judged = await judge("MSG-03", profile, {"chat_mongo": listed})
-    assert [item.key for judgement in judged for item in judgement.findings] == ["chat.letters2", "other.post"]
+    found_there = await grown("MSG-03", profile, {"chat_mongo": listed})
+    assert [item.key for item in found_there] == ["chat.letters2", "other.post"]
 
 
 async def test_a_relation_of_two_homes_is_judged_in_both() -> None:
@@ -90,16 +103,26 @@ columns.conversation_id = "thread"
         "chat_db": Listed(table("talk.letters_v2", "letter_no", "thread")),
         "chat_mongo": Listed([collection("chat.bodies_v2", "_id", "thread")]),
     }
-    assert len(found(await judge("MSG-03", profile, stores))) == 2
+    assert [item.key for item in await grown("MSG-03", profile, stores)] == ["talk.letters_v2", "chat.bodies_v2"]
 
 
 async def test_conversations_in_mongodb_have_no_second_collection() -> None:
     """CNV-06 asks the store in which they are."""
     profile = profile_of(phase="frozen", conversations="chat_mongo/collection/rooms: _id topic last")
     stores = {"chat_mongo": Listed([collection("chat.rooms", "_id"), collection("chat.rooms_v2", "_id", "topic")])}
-    assert found(await judge("CNV-06", profile, stores)) == [
-        "collection chat.rooms_v2 looks like a collection of conversations and is not declared"
-    ]
+    assert [item.key for item in await grown("CNV-06", profile, stores)] == ["chat.rooms_v2"]
+
+
+async def test_a_table_that_the_search_path_leads_to_is_declared() -> None:
+    """The profile gives it without a schema, and `public` has none of the name; another one in a further schema is a copy."""
+    profile = profile_of(phase="frozen", conversations="chat_db/table/threads: thread_no topic last_ms")
+    columns = ("thread_no", "topic", "last_ms")
+    for there, copies in (
+        (("talk.threads",), []),
+        (("public.threads", "talk.threads"), ["talk.threads"]),
+    ):
+        listed = Listed([item for name in there for item in table(name, *columns)])
+        assert [item.key for item in await grown("CNV-06", profile, {"chat_db": listed})] == copies
 
 
 async def test_relations_in_redis_are_not_applicable() -> None:

@@ -122,7 +122,11 @@ class SilenceJudge:
         """Why counters that moved may stand for writes in scope of which nothing is left, or ""."""
         operations = self.proof.operations
         relation = self.proof.object_in(self.context.profile)
-        if not isinstance(relation, Relation) or "insert" not in self._counted:
+        if not isinstance(relation, Relation):
+            return ""
+        if moved.get("write") and operations - {"insert"}:
+            return f"the server counted {moved['write']} writes without naming their kind, and nothing shows whose they were"
+        if "insert" not in self._counted:
             return ""
         if relation.watches and any(moved.get(name) for name in operations):
             return (

@@ -121,7 +121,7 @@ class WitnessClassifier:
         counts, after = self._counts(witness, entry, before), self._after_since(witness, entry, before)
         if counts is False:
             return
-        if reason := witness.uncertain or ("" if inside else _NAMELESS):
+        if reason := witness.uncertain or ("" if inside else f"{_NAMELESS}. {self.observer.advice}".rstrip(". ")):
             tally.uncertain[reason] = tally.uncertain.get(reason, 0) + 1
         elif counts is None:
             tally.unsorted += after
@@ -148,7 +148,7 @@ class WitnessClassifier:
         if before is not None and before.inside is not None and witness.mark in before.inside:
             return True  # it was, and the write moved it to another conversation
         if scoped[1] in witness.row:
-            return False
+            return None if scoped[1] in witness.lost_values else False
         if witness.operation == "truncate" and before is not None and before.inside is not None:
             # The census names the records in scope that are gone, part by part.
             return "delete" not in self.proof.operations and bool(before.inside)

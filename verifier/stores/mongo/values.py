@@ -78,6 +78,8 @@ def logical(column: Column, value: Any) -> Any:
         value = value.to_decimal()
     if column.type in TIMES:
         value = _moment(value)
+    if column.type == "boolean" and isinstance(value, dict | list):
+        return bool(value)  # a list of connections that is not empty
     if column.type == "json":
         return json.loads(as_json(value)) if isinstance(value, dict | list) else to_logical(column, value)
     if value is None or isinstance(value, str | bool | int | float | datetime):

@@ -19,6 +19,8 @@ _QUOTED = r"\\\1"
 _ESCAPED = re.compile(r"\\x([0-9a-fA-F]{2})")
 _WORD = re.compile(r"[A-Za-z0-9_-]")
 _SEPARATORS = ":/.|-_ "
+_OTHER_MEANINGS = frozenset("typing policy settings config lock".split())
+"""Words before a pattern's text that make the key something else: `typing:presence:7` says who types, not who is there."""
 _ELSEWHERE = re.compile(r"db(\d+):(.*)", re.DOTALL)
 
 
@@ -127,6 +129,8 @@ class KeyPattern:
             return Match("bare", dict.fromkeys(self.names, text))
         for found in self._match.finditer(text):
             before = text[: found.start()]
+            if _OTHER_MEANINGS & set(re.findall(r"[a-z]+", before.lower())):
+                continue
             if not before or not _WORD.match(before[-1]) or _ESCAPED.search(before[-4:]):
                 return Match("prefixed", found.groupdict())
         return None

@@ -13,6 +13,10 @@ import zlib
 
 UNPACKED_MAX = 1_000_000
 """Bytes that a compressed value may have when it is unpacked."""
+_BEGIN = 6
+"""Text begins with so many printable characters. A binary format has its magic number or a length there."""
+_DAMAGE_MAX = 0.5
+"""How much longer a text may become when its damaged bytes are escaped; each becomes three characters longer."""
 _JAVA = b"\xac\xed\x00\x05"
 _PHP = re.compile(rb's:(\d+):"(.*)";', re.DOTALL)
 _PICKLED_TEXT = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "UNICODE"})
@@ -26,8 +30,18 @@ def read_text(raw: bytes) -> str | None:
     if unpacked is None:
         return None
     inner = unwrap(unpacked)
-    text = _utf8(unpacked if inner is None else inner)
-    return None if text is None or _UNPRINTABLE.search(text) else text
+    found = unpacked if inner is None else inner
+    text = _utf8(found)
+    if text is None or _UNPRINTABLE.search(text):
+        return _damaged(found)
+    return text
+
+
+def _damaged(raw: bytes) -> str | None:
+    """Text with some bytes that are none, such as an error page in another encoding; None for a binary format."""
+    text = _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", raw.decode("utf-8", "backslashreplace"))
+    begins = len(raw) >= _BEGIN and all(0x20 <= byte < 0x7F for byte in raw[:_BEGIN])
+    return text if begins and len(text) - len(raw) <= len(raw) * _DAMAGE_MAX else None
 
 
 def unwrap(raw: bytes) -> bytes | None:

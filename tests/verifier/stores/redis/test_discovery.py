@@ -132,10 +132,13 @@ async def test_listeners_on_every_node_are_listed(cluster: RedisCluster) -> None
     """A client may listen on any server, replicas included."""
     async with connected(cluster.url, mode="cluster") as store:
         assert await subscribers(store, CHANNEL.name) == []
-        with cluster.client(cluster.replicas[0]) as client, client.pubsub() as listener:
+        with cluster.client(cluster.replicas[0]) as client:
+            raw: Any = client
+            listener = raw.pubsub()
             listener.subscribe(CHANNEL.name)
             listener.get_message(timeout=1)
             found = await subscribers(store, CHANNEL.name)
+            listener.close()
     assert [item.name for item in found if item.kind == "subscriber"] == [f"exactly {CHANNEL.name}"]
 
 

@@ -64,6 +64,7 @@ def test_the_name_of_a_place_leads_back_to_it(key: bytes, index: int) -> None:
         (b"\x01\xffpresence:u1", "prefixed"),
         (b"presence", "bare"),
         (b"presence:", "bare"),
+        (b"typing:presence:u1", None),
         (b"xpresence:u1", None),
         (b"no_presence:u1", None),
         (b"omnipresence", None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunDir]:
     found.release()
 
 
+def _ping(probe: redis.Redis) -> None:
+    probe.ping()
+
+
 def start(run: RunDir, name: str, program: str, settings: list[str], probe: redis.Redis) -> OwnedProcess:
     """Start a server, and wait until it answers."""
     home = run.data(name)
@@ -40,7 +45,7 @@ def start(run: RunDir, name: str, program: str, settings: list[str], probe: redi
     config.write_text("\n".join([f"dir {home}", 'save ""', "loglevel warning", *settings]) + "\n")
     process = OwnedProcess(Command(name=name, argv=[program, str(config)], cwd=home), run)
     process.start()
-    process.wait_ready(lambda: probe.ping(), Deadline(20))
+    process.wait_ready(partial(_ping, probe), Deadline(20))
     return process
 
 

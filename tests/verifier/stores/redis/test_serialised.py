@@ -7,7 +7,6 @@ import json
 import pickle
 import zlib
 
-import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ WRAPPED = {
     "Java string": b"\xac\xed\x00\x05t" + len(RAW).to_bytes(2, "big") + RAW,
     "long Java string": b"\xac\xed\x00\x05|" + len(RAW).to_bytes(8, "big") + RAW,
     "PHP string": b's:%d:"%s";' % (len(RAW), RAW),
-    "MessagePack": msgpack.packb(TEXT),
+    "MessagePack": b"\xbc" + RAW,
     "gzip": gzip.compress(RAW),
     "zlib of JSON": zlib.compress(json.dumps(TEXT).encode()),
     **{f"pickle {protocol}": pickle.dumps(TEXT, protocol) for protocol in (2, 3, 4, 5)},
@@ -31,7 +30,7 @@ UNREADABLE = {
     "bytes": b"\xff\xfe\x00",
     "a pickled object": pickle.dumps({"token": TEXT}),
     "a Java object": b"\xac\xed\x00\x05sr\x00\x0bSomeSession",
-    "a MessagePack map": msgpack.packb({"token": TEXT}),
+    "a MessagePack map": b"\x81\xa5token\xbc" + RAW,
     "a cut gzip": gzip.compress(RAW)[:-4],
     "too large unpacked": gzip.compress(b"a" * 1_000_001),
     "a NUL": b"a\x00b",
@@ -48,6 +47,11 @@ def test_text_is_read(kind: str) -> None:
 def test_the_rest_is_unreadable(kind: str) -> None:
     """It is None, never an empty or a damaged text."""
     assert read_text(UNREADABLE[kind]) is None
+
+
+def test_damaged_text_is_text() -> None:
+    """An error page with bytes of another encoding is no token, and it can be shown."""
+    assert read_text(b"<html>502 \xff\xfe</html>") == "<html>502 \\xff\\xfe</html>"
 
 
 @given(st.binary())

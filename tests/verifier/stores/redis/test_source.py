@@ -7,7 +7,6 @@ import gzip
 import json
 from typing import Any
 
-import msgpack
 import pytest
 
 from tests.verifier.stores.redis.reading import connected, read, source_of, tokens
@@ -52,7 +51,7 @@ READABLE: dict[str, bytes] = {
     "plain": JWT.encode(),
     "JSON string": json.dumps(JWT).encode(),
     "Java string": b"\xac\xed\x00\x05t" + len(JWT).to_bytes(2, "big") + JWT.encode(),
-    "MessagePack": msgpack.packb(JWT),
+    "MessagePack": b"\xd9" + bytes([len(JWT)]) + JWT.encode(),
     "gzip": gzip.compress(JWT.encode()),
 }
 

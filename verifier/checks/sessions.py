@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from verifier.checks.registry import NotApplicable, check
-from verifier.checks.user_service import column_fingerprint, qualified
+from verifier.checks.user_service import column_fingerprint, lacking_tables, qualified
 from verifier.judges.platform import judge_nonce
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows, Where
@@ -172,6 +172,7 @@ def _same_schema(role: str, tables: frozenset[str]) -> Inventory:
         remembered=True,
         fingerprint=column_fingerprint,
         applies=lambda item: item.kind != "column" or item.attributes["table_name"] in tables,
+        lacking=lacking_tables(role, tables),
         unit="columns of kept tables",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -99,6 +99,22 @@ def _no_new_collection(profile: Profile, users: Relation) -> Inventory:
 def qualified(table: str) -> str:
     """A table with its schema."""
     return table if "." in table else f"public.{table}"
+
+
+def lacking_tables(role: str, tables: Collection[str]) -> Callable[[Sequence[StoreObject]], str]:
+    """For `Inventory.lacking`: which of these tables have no column among those that were listed."""
+
+    def lacking(objects: Sequence[StoreObject]) -> str:
+        there = {str(item.attributes["table_name"]) for item in objects}
+        missing = sorted(set(tables) - there)
+        if not missing:
+            return ""
+        return (
+            f"the columns of {', '.join(missing)} are not visible in {role}: give the table with its schema in the profile, and the "
+            "verifier's role SELECT on it"
+        )
+
+    return lacking
 
 
 def database_of(profile: Profile, relation: Relation) -> str:

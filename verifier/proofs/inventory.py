@@ -38,11 +38,15 @@ class Inventory:
     With `remembered`, the approved texts are those of the baseline, and None before there is one; `fingerprint` returns the
     text of an object. Without it they are always None. If nothing is wrong but the credential cannot read some objects, the
     check is inconclusive. `unit`, `statement` and `unseen` are as in `RecordProof`.
+
+    `lacking` says in words what is missing among the objects that must be there, such as a mapped table; "" if nothing is. A
+    check over nothing is then inconclusive instead of green.
     """
 
     role: str
     kinds: tuple[str, ...]
     judge: Judge
+    lacking: Callable[[Sequence[StoreObject]], str] = lambda objects: ""
     remembered: bool = False
     fingerprint: Callable[[StoreObject], str] = lambda item: item.name
     applies: Callable[[StoreObject], bool] = lambda item: True
@@ -87,6 +91,8 @@ class Inventory:
         if listed.unreadable:
             reason = f"this credential cannot read: {', '.join(sorted(listed.unreadable))}"
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+        if lacking := self.lacking(listed.objects):
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=lacking, **common)
         if self.remembered and approved is None:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=NO_BASELINE, **common)
         return Judgement(verdict=Verdict.HOLDS, **common)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from verifier.checks.identity import by_openim_id
 from verifier.checks.registry import check
+from verifier.checks.token_claims import claim_fault, elsewhere, key_fault, named
 from verifier.judges.devices import judge_two_platforms
 from verifier.model.invariant import Phase, Problem, Row, Severity
-from verifier.model.platforms import ADMIN, PLATFORMS
 from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
-from verifier.profile.policies import TokenPolicy
 from verifier.proofs import Delivery, Reconcile, Rule
 from verifier.proofs.reconcile import must_exist
 from verifier.stores.openim.codes import TOKEN_CODES
@@ -34,18 +35,45 @@ def live_session_has_token(profile: Profile) -> Reconcile:
     """The gateway adds the token to requests to OpenIM. A signed-in user without a token cannot chat."""
     since = profile.since_phase(Phase.REGISTERED)
     where = (Where("created_at", ">=", since),) if since and profile.has("sessions", "created_at") else ()
-    return Reconcile(
-        subject=Rows("sessions", ("user_id", "expires_at"), (*where, Where("expires_at", ">", datetime.now(UTC)))),
-        against=Rows("im_tokens", (profile.token_key_column,)),
-        on=("user_id", profile.token_key_column),
-        convert=profile.identity.to_openim if profile.token.key_id == "openim" else str,
-        unit="live sessions",
-        judge=must_exist(
-            "user {user_id} has a live session but no imToken in Redis",
-            expected="a token key for {user_id}",
-            next_step="Let the gateway fetch the token again. Check whether this Redis evicts keys or was flushed.",
-        ),
+    policy = profile.token
+    mapped = profile.has("sessions", "platform") and profile.has("im_tokens", "platform")
+    each = ("platform",) if policy.per == "platform" and mapped else ()
+    missing = must_exist(
+        "user {user_id} has a live session but no imToken in Redis",
+        expected="a token key for {user_id}",
+        next_step="Let the gateway fetch the token again. Check whether this Redis evicts keys or was flushed.",
     )
+
+    def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
+        tokens = [item for item in partners if not _is_user(item)]
+        if not tokens or not each:
+            return missing(row, tokens)
+        wanted, there = policy.platform_of(row["platform"]), {policy.platform_of(item["platform"]) for item in tokens}
+        if wanted is None or None in there or wanted in there:
+            return None
+        return Problem(
+            summary=f"user {row['user_id']} has a live session on {named(wanted)} but no imToken of it in Redis",
+            expected="a token key for each platform with a live session (token.per = 'platform')",
+            actual=f"keys of {' and '.join(sorted(named(item) for item in there))}",
+            next_step="Let the gateway fetch the token again. Check whether this Redis evicts keys or was flushed.",
+        )
+
+    sessions = Reconcile(
+        subject=Rows(
+            "sessions", ("user_id", "expires_at", *each), (*where, Where("expires_at", ">", datetime.now(UTC)))
+        ),
+        against=Rows("im_tokens", (profile.token_key_column, *each)),
+        on=("user_id", profile.token_key_column),
+        convert=profile.identity.to_openim if policy.key_id == "openim" else str,
+        unit="live sessions",
+        judge=judge,
+    )
+    return by_openim_id(profile, sessions) if policy.key_id == "openim" else sessions
+
+
+def _is_user(row: Row) -> bool:
+    """Whether a partner is a row of `users`, which leads from one id to the other."""
+    return "user_id" in row and "openim_user_id" in row
 
 
 @check(
@@ -67,7 +95,7 @@ def claims_match(profile: Profile) -> Reconcile:
         if not users:
             return None  # TOK-05 reports it
         claims, header = token_part(row["token"], "claim"), token_part(row["token"], "header")
-        wrong = _claim_fault(claims, header, [str(item["openim_user_id"]) for item in users], policy)
+        wrong = claim_fault(claims, header, [str(item["openim_user_id"]) for item in users], policy)
         if wrong:
             return Problem(
                 summary=f"the imToken under the key of {row[column]} does not belong to that user",
@@ -75,14 +103,14 @@ def claims_match(profile: Profile) -> Reconcile:
                 actual=wrong,
                 next_step="Delete the key, let the user log in again, and find out what wrote it. Until then, treat it as an impersonation.",
             )
-        if own_platform and (wrong := _key_fault(claims["PlatformID"], row["platform"], policy)):
+        if own_platform and (wrong := key_fault(claims["PlatformID"], row["platform"], policy)):
             return Problem(
                 summary=f"the imToken under a key of {row[column]} is one of another platform than the key's",
                 expected="PlatformID = the platform in the key",
                 actual=wrong,
                 next_step="Delete the key, let the user log in again on that platform, and find out what wrote it.",
             )
-        return _elsewhere(row[column], claims["PlatformID"], partners, policy) if signed_in else None
+        return elsewhere(row[column], claims["PlatformID"], partners, policy) if signed_in else None
 
     unseen = ["a token of a platform on which its user has no session: sessions.platform is not mapped"]
     if policy.per == "platform" and not own_platform:
@@ -105,53 +133,6 @@ def _sessions_by_platform(profile: Profile) -> Rows | None:
         return None
     ends = ("expires_at",) if profile.has("sessions", "expires_at") else ()
     return Rows("sessions", ("user_id", "platform", *ends))
-
-
-def _claim_fault(claims: Row, header: Row, openim_user_ids: Sequence[str], policy: TokenPolicy) -> str:
-    if not claims:
-        return "the value is not a JWT"
-    if claims.get("UserID") not in openim_user_ids:
-        return f"UserID is {claims.get('UserID')!r}"
-    platform = claims.get("PlatformID")
-    if platform == ADMIN:
-        return "it is an admin token (PlatformID 10)"
-    if isinstance(platform, bool) or not isinstance(platform, int) or platform not in policy.known_platforms:
-        return f"PlatformID is {platform!r}"
-    if header.get("alg") != "HS256":
-        return f"alg is {header.get('alg')!r}"
-    return ""
-
-
-def _key_fault(platform: int, key_platform: object, policy: TokenPolicy) -> str:
-    of_key = policy.platform_of(key_platform)
-    return "" if of_key in (None, platform) else f"{_named(platform)} under the key of {_named(of_key)}"
-
-
-def _elsewhere(user: object, platform: int, partners: Sequence[Row], policy: TokenPolicy) -> Problem | None:
-    """The problem of a token of a platform on which its user is not signed in. A user without any live session is reported by
-    TOK-05. A session whose platform is not known may be on any."""
-    now = datetime.now(UTC)
-    # A session without an end is live here: it can only explain a token.
-    live = [row for row in partners if "openim_user_id" not in row and not _over(row.get("expires_at"), now)]
-    platforms = {policy.platform_of(row["platform"]) for row in live}
-    if not platforms or None in platforms or platform in platforms:
-        return None
-    return Problem(
-        summary=f"the imToken of {user} is of a platform on which the user has no live session",
-        expected=f"a token of {' or '.join(sorted(_named(item) for item in platforms))}",
-        actual=f"a token of {_named(platform)}",
-        next_step="Replace the token by one of a platform with a live session, and call force_logout for the other one. When a session "
-        "ends, pass the key on to a remaining platform or delete it. If sessions.platform holds other numbers or words than "
-        "OpenIM's, list them under token.platforms.",
-    )
-
-
-def _over(expires_at: object, now: datetime) -> bool:
-    return isinstance(expires_at, datetime) and expires_at <= now
-
-
-def _named(platform: int | None) -> str:
-    return f"platform {platform} ({PLATFORMS.get(platform or 0, 'declared')})"
 
 
 @check("TOK-03", title="No imToken key outlives its token", severity=Severity.HIGH, phase=Phase.REGISTERED, row=ROW)
@@ -217,22 +198,32 @@ def accepted(profile: Profile) -> Reconcile:
 def no_orphans(profile: Profile) -> list[Reconcile | Rule]:
     """A token without a live session is a credential that no logout deletes. A key under another spelling is a second home of the token."""
     column = profile.token_key_column
+    by_openim, live = profile.token.key_id == "openim", (Where("expires_at", ">", datetime.now(UTC)),)
+    orphan = must_exist(
+        f"the imToken key of {{{column}}} belongs to a user without a live session",
+        expected="a live session",
+        next_step="Delete the token when the last session ends by logout, ban or expiry.",
+    )
     orphans = Reconcile(
         subject=Rows("im_tokens", (column,)),
-        against=Rows("sessions", ("user_id",), (Where("expires_at", ">", datetime.now(UTC)),)),
+        against=Rows("sessions", ("user_id",), live),
         on=(column, "user_id"),
-        convert=(lambda value: profile.identity.from_openim(str(value))) if profile.token.key_id == "openim" else str,
+        convert=(lambda value: profile.identity.from_openim(str(value))) if by_openim else str,
         unit="tokens",
-        judge=must_exist(
-            f"the imToken key of {{{column}}} belongs to a user without a live session",
-            expected="a live session",
-            next_step="Delete the token when the last session ends by logout, ban or expiry.",
-        ),
+        judge=lambda row, partners: orphan(row, [item for item in partners if not _is_user(item)]),
     )
+    if by_openim and profile.identity.kind == "column":
+        orphans = replace(
+            orphans,
+            against=Rows("users", ("user_id", "openim_user_id")),
+            on=(column, "openim_user_id"),
+            convert=str,
+            then=(("user_id", orphans.against, "user_id"),),
+        )
     if not profile.has("im_token_misspellings"):
         return [orphans]
 
-    declared = (profile.relation("im_tokens").keys or "").partition("{")[0]
+    declared = [place.keys or "" for place in profile.relation("im_tokens").places]
 
     def misspelt(row: Row) -> Problem:
         return Problem(
@@ -244,7 +235,10 @@ def no_orphans(profile: Profile) -> list[Reconcile | Rule]:
 
     spelling = Rule(
         subject=Rows("im_token_misspellings", ("key",)),
-        applies=lambda row: _resembles(str(row["key"]), declared) and not profile.is_im_token_key(str(row["key"])),
+        applies=lambda row: (
+            any(_resembles(str(row["key"]), pattern) for pattern in declared)
+            and not profile.is_im_token_key(str(row["key"]))
+        ),
         judge=misspelt,
         unit="keys of other spellings",
         empty_holds=True,
@@ -253,13 +247,14 @@ def no_orphans(profile: Profile) -> list[Reconcile | Rule]:
     return [orphans, spelling]
 
 
-def _resembles(key: str, prefix: str) -> bool:
-    """Whether a key starts with the declared prefix if case and separators are ignored."""
+def _resembles(key: str, pattern: str) -> bool:
+    """Whether a key begins, or ends, as the keys of a pattern do if case and separators are ignored."""
 
     def bare(text: str) -> str:
         return re.sub(r"[^a-z0-9]", "", text.lower())
 
-    return bare(key).startswith(bare(prefix))
+    begin, end = bare(pattern.partition("{")[0]), bare(pattern.rpartition("}")[2])
+    return bare(key).startswith(begin) if begin else bool(end) and bare(key).endswith(end)
 
 
 @check(

@@ -113,3 +113,40 @@ async def test_claims_of_any_type_are_compared(claims: Any) -> None:
     tokens = [{"user_id": "7", "token": token(claims, 2)}]
     judged = await judge("TOK-02", stack(), im_tokens=tokens, users=USERS, sessions=[session(7, 2)])
     assert verdicts(judged) == [Verdict.VIOLATED]
+
+
+async def test_with_a_token_per_platform_each_live_platform_needs_one() -> None:
+    """TOK-01: a user with a token of the web only cannot chat on the phone; words and unknown platforms are as in TOK-02."""
+    profile = stack('[token]\nper = "platform"', more="platform")
+    sessions = [session(7, "Web"), session(7, "ios"), session(8, 5), session(9, None)]
+    tokens = [{"user_id": str(user), "token": "t", "platform": "5"} for user in (7, 9)]
+    judged = await judge("TOK-01", profile, sessions=sessions, im_tokens=tokens)
+    assert found(judged) == [
+        "user 7 has a live session on platform 1 (iOS) but no imToken of it in Redis",
+        "user 8 has a live session but no imToken in Redis",
+    ]
+
+
+async def test_misspellings_are_told_by_the_text_of_the_pattern() -> None:
+    """TOK-05: where the user comes first in the key, the text that follows decides; other keys are not tokens."""
+    relations = {
+        "sessions": "user_db/table/logins: session_id user_id expires_at",
+        "im_tokens": "cache_redis/keys/{user_id}:imtok: user_id token",
+        "im_token_misspellings": "cache_redis/keys/{key}: key",
+    }
+    profile = profile_of(**relations)
+    keys = [{"key": name} for name in ("7:imtok", "7/IM_TOK", "7:cart", "a:b:imtok")]
+    judged = await judge("TOK-05", profile, sessions=[], im_tokens=[], im_token_misspellings=keys)
+    assert found(judged) == ["the key 7/IM_TOK resembles an imToken key under another spelling"]
+
+
+async def test_keys_by_an_id_of_users_have_their_sessions() -> None:
+    """TOK-01 and TOK-05: the ids of sessions and of keys meet in the table of users."""
+    profile = stack('[identity]\nkind = "column"\n[token]\nkey_id = "openim"', key="openim_user_id")
+    users = [{"user_id": number, "openim_user_id": f"u{number}"} for number in (7, 8, 9)]
+    tokens = [{"openim_user_id": name, "token": "t"} for name in ("u7", "u9", "nobody")]
+    tables: dict[str, Any] = {"im_tokens": tokens, "users": users, "sessions": [session(7, 2), session(8, 2)]}
+    assert found(await judge("TOK-01", profile, **tables)) == ["user 8 has a live session but no imToken in Redis"]
+    assert found(await judge("TOK-05", profile, **tables)) == [
+        f"the imToken key of {name} belongs to a user without a live session" for name in ("u9", "nobody")
+    ]

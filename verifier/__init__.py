@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Histories,
         Inventory,
         Monotonic,
+        Populated,
         Reconcile,
         Retention,
         Rule,
@@ -68,6 +69,7 @@ __all__ = [
     "Outcome",
     "Pace",
     "Phase",
+    "Populated",
     "Problem",
     "Profile",
     "ProfileError",
@@ -98,7 +100,7 @@ _NAMES = {
     "verifier.model.query": "Rows Where",
     "verifier.model.verdict": "Coverage ExitCode Judgement Outcome RunResult Verdict",
     "verifier.profile": "Profile ProfileError load_profile",
-    "verifier.proofs": "Absence Declared Delivery Histories Inventory Monotonic Reconcile Retention Rule Unique",
+    "verifier.proofs": "Absence Declared Delivery Histories Inventory Monotonic Populated Reconcile Retention Rule Unique",
     "verifier.proofs.reconcile": "must_exist",
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}

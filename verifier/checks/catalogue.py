@@ -10,6 +10,7 @@ from pathlib import Path
 
 from verifier.checks import (  # noqa: F401 - each registers its checks when imported
     broker,
+    cohorts,
     conversation_copies,
     conversations,
     groups,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from verifier.checks.identity import by_openim_id
 from verifier.checks.registry import NotApplicable, check
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
@@ -93,7 +94,9 @@ def flags_refer(profile: Profile) -> Reconcile:
     moves = profile.has("scope", "openim_id")
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        chat, owner = str(row["openim_conversation_id"]), profile.identity.to_openim(row["user_id"])
+        chat = str(row["openim_conversation_id"])
+        owner = next((item["openim_user_id"] for item in partners if "openim_user_id" in item), None)
+        owner = profile.identity.to_openim(row["user_id"]) if owner is None else owner
         if any(item.get("conversation_id") == chat for item in partners):
             return None
         if any(item.get("openim_id") == chat for item in partners) and _is_of(chat, str(owner)):
@@ -101,11 +104,13 @@ def flags_refer(profile: Profile) -> Reconcile:
         return Problem(
             summary=f"user {row['user_id']} has flags on conversation {row['openim_conversation_id']}, which OpenIM does not list for this user",
             expected="a conversation of this user in OpenIM",
-            actual=f"{len(partners)} other conversations" if partners else "no conversations",
+            actual=f"{others} other conversations"
+            if (others := sum("conversation_id" in item for item in partners))
+            else "no conversations",
             next_step="Delete the flags together with the conversation, and store OpenIM's conversation id, not the legacy one.",
         )
 
-    return Reconcile(
+    flags = Reconcile(
         subject=Rows("flags", ("user_id", "openim_conversation_id")),
         against=Rows("openim.conversation_ids"),
         on=("user_id", "owner_id"),
@@ -114,6 +119,7 @@ def flags_refer(profile: Profile) -> Reconcile:
         judge=judge,
         unit="flag rows",
     )
+    return by_openim_id(profile, flags)
 
 
 def _is_of(chat: str, owner: str) -> bool:
@@ -163,7 +169,9 @@ def flags_have_one_home(profile: Profile) -> Reconcile:
     ours = profile.policies.conversation_flags == "ours"
 
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        theirs = any(item["conversation_id"] == row["openim_conversation_id"] and item["pinned"] for item in partners)
+        theirs = any(
+            item.get("conversation_id") == row["openim_conversation_id"] and item["pinned"] for item in partners
+        )
         if not theirs or not (ours or row["pinned"]):
             return None
         home = "the platform's flags" if ours else "OpenIM"
@@ -174,7 +182,7 @@ def flags_have_one_home(profile: Profile) -> Reconcile:
             next_step=f"Store the flag only in {home}, and clear the other.",
         )
 
-    return Reconcile(
+    flags = Reconcile(
         subject=Rows("flags", ("user_id", "openim_conversation_id", "pinned")),
         against=Rows("openim.conversations"),
         on=("user_id", "owner_id"),
@@ -183,3 +191,4 @@ def flags_have_one_home(profile: Profile) -> Reconcile:
         unit="flag rows",
         unseen=("conversations with flags in OpenIM only",),
     )
+    return by_openim_id(profile, flags)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from verifier.checks.registry import NotApplicable, check
+from verifier.checks.user_service import database_of, lacking_tables, qualified
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows, Where
 from verifier.profile.models import Profile
+from verifier.profile.relations import Relation
 from verifier.proofs import Absence, Inventory, Reconcile, Rule
 from verifier.proofs.inventory import Approved
 from verifier.stores.protocols import StoreObject
@@ -56,31 +59,15 @@ def extension_is_thin(profile: Profile) -> list[Inventory | Rule]:
     relation = profile.relation("group_extensions")
     proofs: list[Inventory | Rule] = []
     if relation.table is not None:
-        table = relation.table
-
-        def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
-            return [
-                _state_problem(item.name, f"column {item.attributes['column_name']}")
-                for item in objects
-                if GROUP_STATE.search(str(item.attributes["column_name"])) and item.name not in profile.inventory.tables
-            ]
-
-        proofs.append(
-            Inventory(
-                role=relation.role,
-                kinds=("columns",),
-                judge=judge,
-                applies=lambda item: item.attributes["table_name"] in (table, f"public.{table}"),
-                unit="columns of the extension",
-            )
-        )
+        proofs.append(_thin_table(profile, relation, relation.table))
+    if relation.collection is not None:
+        proofs.append(_thin_collection(profile, relation))
     documents = tuple(name for name, column in relation.columns.items() if column.type == "json")
     if documents:
 
         def inside(row: Row) -> Problem | None:
-            found = next(
-                (path for name in documents for path in _paths(row[name], name) if GROUP_STATE.search(path)), None
-            )
+            paths = (path for name in documents for path in _paths(row[name], name) if GROUP_STATE.search(path))
+            found = next((path for path in paths if not _approved(profile, relation, path)), None)
             return _state_problem(found, f"JSON field {found}") if found else None
 
         proofs.append(Rule(subject=Rows("group_extensions", documents), judge=inside, unit="extension rows"))
@@ -89,18 +76,70 @@ def extension_is_thin(profile: Profile) -> list[Inventory | Rule]:
     return proofs
 
 
+def _thin_table(profile: Profile, relation: Relation, table: str) -> Inventory:
+    def judge(objects: Sequence[StoreObject], _seen: Approved | None) -> list[Problem]:
+        return [
+            _state_problem(item.name, f"column {item.attributes['column_name']}")
+            for item in objects
+            if GROUP_STATE.search(str(item.attributes["column_name"]))
+            and not any(fnmatchcase(item.name, pattern) for pattern in profile.inventory.tables)
+        ]
+
+    return Inventory(
+        role=relation.role,
+        kinds=("columns",),
+        judge=judge,
+        applies=lambda item: item.kind != "column" or item.attributes["table_name"] == qualified(table),
+        lacking=lacking_tables(relation.role, (qualified(table),)),
+        unit="columns of the extension",
+    )
+
+
+def _thin_collection(profile: Profile, relation: Relation) -> Inventory:
+    name = f"{database_of(profile, relation)}.{relation.collection}"
+
+    def judge(objects: Sequence[StoreObject], _seen: Approved | None) -> list[Problem]:
+        fields = [str(field) for item in objects for field in item.attributes.get("fields", ())]
+        return [
+            _state_problem(f"{name}.{field}", f"field {field}")
+            for field in fields
+            if GROUP_STATE.search(field) and not _approved(profile, relation, field)
+        ]
+
+    return Inventory(
+        role=relation.role,
+        kinds=("collections",),
+        judge=judge,
+        applies=lambda item: item.name == name,
+        lacking=lambda objects: "" if objects else f"collection {name} is not there",
+        unit="collections of extensions",
+        unseen=("fields that none of the newest documents has",),
+    )
+
+
+def _approved(profile: Profile, relation: Relation, field: str) -> bool:
+    """Whether a field of the extension's documents is approved: `schema.table.field`, or `database.collection.field`."""
+    where = qualified(relation.table) if relation.table else f"{database_of(profile, relation)}.{relation.collection}"
+    patterns = (*profile.inventory.tables, *profile.inventory.collections)
+    return any(fnmatchcase(f"{where}.{field}", pattern) for pattern in patterns)
+
+
 def _state_problem(key: str, what: str) -> Problem:
     return Problem(
         key=key,
         summary=f"the group extension stores group state: {what}",
         expected="only data that OpenIM does not store",
         actual=what,
-        next_step="Read it from OpenIM and drop it here, or approve the column under inventory.tables if it means something else.",
+        next_step="Read it from OpenIM and drop it here. If it means something else, approve it: `schema.table.name` under "
+        "inventory.tables, or `database.collection.name` under inventory.collections.",
     )
 
 
 def _paths(value: Any, prefix: str) -> Iterator[str]:
-    if isinstance(value, dict):
+    if isinstance(value, list):
+        for item in value:
+            yield from _paths(item, prefix)
+    elif isinstance(value, dict):
         for name, item in value.items():
             yield f"{prefix}.{name}".rpartition(".")[2]
             yield from _paths(item, f"{prefix}.{name}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
@@ -12,6 +13,7 @@ from verifier.model.query import Rows, Where
 from verifier.profile.identity import LEGAL_OPENIM_ID
 from verifier.profile.models import Profile
 from verifier.proofs import Reconcile, Rule, Unique
+from verifier.stores.openim.conversation_ids import is_ambiguous, pair_text
 
 ROW = "User registry in OpenIM"
 ORDINARY_LEVELS = (0, 1)
@@ -51,6 +53,27 @@ def known_to_us(profile: Profile) -> Reconcile:
         unit="OpenIM users",
         unseen=(UNORDERED,),
     )
+
+
+def by_openim_id(profile: Profile, proof: Reconcile) -> Reconcile:
+    """A proof that looks up OpenIM's records by a user's OpenIM id, for a subject that has the platform's. Where only relation
+    `users` maps the two, it is asked first; its rows, with `openim_user_id`, are then among the partners."""
+    if profile.identity.kind != "column":
+        return proof
+    here, there = proof.on
+    return replace(
+        proof,
+        against=Rows("users", ("user_id", "openim_user_id")),
+        on=(here, "user_id"),
+        convert=str,
+        then=(("openim_user_id", proof.against, there), *proof.then),
+    )
+
+
+def is_own_user(profile: Profile) -> Callable[[object], bool]:
+    """Whether an OpenIM user id is one of this platform, in an OpenIM that other applications use too."""
+    prefix = profile.roles.openim.id_prefix if profile.roles.openim else ""
+    return lambda openim_id: str(openim_id).startswith(prefix)
 
 
 def declared_openim_users(profile: Profile) -> tuple[str, ...]:
@@ -100,14 +123,17 @@ def injective(profile: Profile) -> list[Unique]:
     phase=Phase.BASELINE,
     row=ROW,
 )
-def legal_ids(profile: Profile) -> list[Rule | Unique]:
+def legal_ids(profile: Profile) -> list[Rule | Unique | Reconcile]:
     """OpenIM builds conversation ids from user ids. It refuses characters outside its alphabet [F33], and an id with `_` can
-    give two pairs of users the same conversation id [F55]. Pairs that share one can be found only in OpenIM's database."""
+    give two pairs of users the same conversation id [F55]. Such pairs are looked for in OpenIM's messages or, without access to
+    its database, in the lists of conversations of users whose ids can be mistaken. In an OpenIM that others use too, an id without
+    the platform's prefix counts as another application's, and no check would judge that user."""
+    prefix = profile.roles.openim.id_prefix if profile.roles.openim else ""
 
     def judge(row: Row) -> Problem | None:
         openim_id = str(row["openim_user_id"])
         if LEGAL_OPENIM_ID.match(openim_id):
-            return None
+            return None if openim_id.startswith(prefix) else _outside(row, prefix)
         illegal = sorted({char for char in openim_id if not LEGAL_OPENIM_ID.match(char)})
         return Problem(
             summary=f"user {row['user_id']} is mapped to an id that OpenIM refuses",
@@ -116,46 +142,84 @@ def legal_ids(profile: Profile) -> list[Rule | Unique]:
             next_step="Correct the id, or the [identity] section of the profile.",
         )
 
-    stored = profile.roles.openim_mongo is not None and profile.phase.reached(Phase.CUTOVER)
     legal = Rule(
         subject=Rows("users", ("openim_user_id", "active")),
         applies=lambda row: bool(row["active"]),
         judge=judge,
         unit="users",
-        unseen=() if stored else ("pairs of users with _ in their ids that share one conversation id",),
+        unseen=() if profile.phase.reached(Phase.CUTOVER) else (_SHARED,),
     )
-    return [legal, _shared_conversations()] if stored else [legal]
+    if not profile.phase.reached(Phase.CUTOVER):
+        return [legal]
+    if profile.roles.openim_mongo is not None:
+        return [legal, _sharing("openim_mongo.conversation"), _sharing("openim_mongo.msg_pair")]
+    return [legal, _sharing_by_rest()] if profile.roles.openim is not None else [replace(legal, unseen=(_SHARED,))]
 
 
-def _shared_conversations() -> Unique:
-    """Single chats between users with `_` in their ids: all records of one conversation must name the same pair [F55]."""
+def _outside(row: Row, prefix: str) -> Problem:
+    return Problem(
+        summary=f"user {row['user_id']} is mapped to an id that counts as another application's",
+        expected=f"an id that begins with {prefix!r} (roles.openim.id_prefix)",
+        actual=str(row["openim_user_id"]),
+        next_step="Correct the id, the [identity] section of the profile, or roles.openim.id_prefix.",
+    )
 
-    def ambiguous(row: Row) -> str | None:
-        name = str(row["conversation_id"])
-        return name if name.startswith("si_") and name.count("_") > 2 else None
 
-    def pairs(rows: Sequence[Row]) -> set[frozenset[str]]:
-        return {frozenset((str(row["owner_user_id"]), str(row["user_id"]))) for row in rows}
+_SHARED = "pairs of users with _ in their ids that share one conversation id"
+
+
+def _sharing(relation: str) -> Unique:
+    """Single chats between users with `_` in their ids: all records, and all messages, of one conversation must be of the same
+    pair [F55]. OpenIM makes a user's record of a conversation later than its messages, and a user may delete it."""
+    records = relation == "openim_mongo.conversation"
+
+    def pair_of(row: Row) -> str:
+        if not records:
+            return str(row["pair"])
+        return pair_text((str(row["owner_user_id"]), str(row["user_id"])))
 
     def judge(rows: Sequence[Row]) -> Problem | None:
-        sharing = pairs(rows)
-        if len(sharing) < 2:
-            return None
-        name = str(rows[0]["conversation_id"])
-        return Problem(
-            key=name,
-            summary=f"{len(sharing)} pairs of users share conversation {name}",
-            expected="one pair of users for each conversation",
-            actual="; ".join(sorted(" and ".join(sorted(pair)) for pair in sharing)[:4]),
-            next_step="The pairs can read each other's messages. Stop both conversations, and give one of the users an id without _.",
-        )
+        sharing = sorted({pair_of(row) for row in rows})
+        return _shared(str(rows[0]["conversation_id"]), sharing) if len(sharing) > 1 else None
 
     return Unique(
-        subject=Rows("openim_mongo.conversation"),
-        value=ambiguous,
+        subject=Rows(relation),
+        value=lambda row: str(row["conversation_id"]) if is_ambiguous(str(row["conversation_id"])) else None,
         judge=judge,
-        unit="records of conversations with ambiguous ids",
-        unseen=("a group whose id equals two user ids joined by _ (notifications)",),
+        unit="records of conversations with ambiguous ids" if records else "pairs in conversations with ambiguous ids",
+        unseen=("a group whose id equals two user ids joined by _ (notifications)",) if records else (),
+    )
+
+
+def _sharing_by_rest() -> Reconcile:
+    def judge(_row: Row, partners: Sequence[Row]) -> Problem | None:
+        if not partners:
+            return None
+        first = partners[0]
+        sharing = {
+            first["pair"],
+            *(row["other"] for row in partners if row["conversation_id"] == first["conversation_id"]),
+        }
+        return _shared(str(first["conversation_id"]), sorted(sharing))
+
+    return Reconcile(
+        subject=Rows("users", ("openim_user_id",)),
+        against=Rows("openim.shared_chats"),
+        on=("openim_user_id", "user_id"),
+        applies=lambda row: "_" in str(row["openim_user_id"]),
+        judge=judge,
+        unit="users with _ in their ids",
+        unseen=("shared conversations that one of the users deleted from the list",),
+    )
+
+
+def _shared(name: str, sharing: Sequence[str]) -> Problem:
+    return Problem(
+        key=name,
+        summary=f"{len(sharing)} pairs of users share conversation {name}",
+        expected="one pair of users for each conversation",
+        actual="; ".join(sharing[:4]),
+        next_step="The pairs can read each other's messages. Stop both conversations, and give one of the users an id without _.",
     )
 
 

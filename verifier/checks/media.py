@@ -37,7 +37,7 @@ def media_resolve(profile: Profile) -> list[Reconcile]:
         if state in (THERE, NOT_ALLOWED):
             return None
         return Problem(
-            summary=f"media {row['media_id']} cannot be fetched",
+            summary=f"media {row.get('media_id', row['url'])} cannot be fetched",
             expected="HTTP 200 to a HEAD request",
             actual=str(state),
             next_step="Restore the object, or mark the row as deleted.",
@@ -109,7 +109,7 @@ def media_outlive_openim(profile: Profile) -> Rule:
 
     def judge(row: Row) -> Problem | None:
         return Problem(
-            summary=f"media {row['media_id']} is in OpenIM's bucket and older than OpenIM keeps files",
+            summary=f"media {row.get('media_id', row['url'])} is in OpenIM's bucket and older than OpenIM keeps files",
             expected=f"younger than {days:g} days ({source}), or in a bucket of the platform",
             actual=f"from {row['created_at']:%Y-%m-%d}",
             next_step="Copy it to a bucket of the platform and correct its URL, or mark the row as deleted. Raise fileExpireTime before the next nightly job.",

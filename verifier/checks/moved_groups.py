@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
 from verifier.checks.groups import DISMISSED, ROW
-from verifier.checks.identity import declared_openim_users
+from verifier.checks.identity import declared_openim_users, is_own_user
 from verifier.checks.registry import NotApplicable, check
 from verifier.checks.stored_messages import marker_in
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
-from verifier.proofs import Reconcile, Unique
+from verifier.proofs import Reconcile, Rule, Unique
 
 GROUP_CONVERSATION = "sg_"
 UNORDERED = "groups that paging skipped, because OpenIM pages without an order"
@@ -25,7 +26,7 @@ ROLES = "owners and roles that differ in OpenIM: it records no time of a change,
     title="A moved group has the members that it had when it moved",
     severity=Severity.CRITICAL,
     phase=Phase.CUTOVER,
-    until=Phase.CUTOVER,
+    until=Phase.FROZEN,
     row=ROW,
 )
 def members_moved(profile: Profile) -> list[Reconcile]:
@@ -34,18 +35,13 @@ def members_moved(profile: Profile) -> list[Reconcile]:
     joins and leaves in OpenIM after the move are not compared."""
     profile.relation("group_members", "group_id", "user_id", "joined_at")
     profile.relation("scope", "group_id", "openim_group_id", "since")
-    if profile.identity.kind == "column":
-        raise NotApplicable(
-            "identity.kind = 'column': the legacy members have no OpenIM id to look for; to have them judged, map the id into "
-            "group_members with a SELECT"
-        )
     clocks = (profile.relation("group_members").role, profile.relation("scope").role)
     return [_left_behind(profile, clocks), _let_in(profile, ("openim", clocks[1]))]
 
 
 def _left_behind(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        registered = any("user_id" in item for item in partners)
+        registered = any(set(item) == {"user_id"} for item in partners)
         conversations = {item["conversation_id"] for item in partners if "conversation_id" in item}
         there = {item["group_id"] for item in partners if "member_id" in item}
         for group_id in _moved_after(partners, row["joined_at"]):
@@ -60,19 +56,31 @@ def _left_behind(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
                 )
         return None
 
-    to_openim = profile.identity.to_openim
-    return Reconcile(
+    joined, chats, accounts = Rows("openim.joined_groups"), Rows("openim.conversation_ids"), Rows("openim.accounts")
+    members = Reconcile(
         subject=Rows("group_members", ("group_id", "user_id", "joined_at")),
-        against=Rows("openim.joined_groups"),
+        against=joined,
         on=("user_id", "member_id"),
-        or_against=((Rows("openim.conversation_ids"), "owner_id"), (Rows("openim.accounts"), "user_id")),
+        or_against=((chats, "owner_id"), (accounts, "user_id")),
         also=(("group_id", Rows("scope", ("group_id", "openim_group_id", "since")), "group_id"),),
-        convert=to_openim,
+        convert=profile.identity.to_openim,
         judge=judge,
         clocks=clocks,
         unit="legacy memberships",
         statement="groups that have not moved, joins after the move and leaves in OpenIM are not compared",
         unseen=(ROLES,),
+    )
+    if profile.identity.kind != "column":
+        return members
+    return replace(
+        members,
+        against=Rows("users", ("user_id", "openim_user_id")),
+        on=("user_id", "user_id"),
+        convert=str,
+        or_against=(),
+        then=tuple(
+            ("openim_user_id", *home) for home in ((joined, "member_id"), (chats, "owner_id"), (accounts, "user_id"))
+        ),
     )
 
 
@@ -95,9 +103,10 @@ def _let_in(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
         return None
 
     active = ("active",) if profile.has("users", "active") else ()
-    return Reconcile(
+    legacy = Rows("group_members", ("group_id", "user_id", "joined_at"))
+    members = Reconcile(
         subject=Rows("openim.group_members"),
-        against=Rows("group_members", ("group_id", "user_id", "joined_at")),
+        against=legacy,
         on=("user_id", "user_id"),
         or_against=((Rows("users", ("user_id", *active)), "user_id"),),
         also=(("group_id", Rows("scope", ("group_id", "openim_group_id", "since")), "openim_group_id"),),
@@ -108,6 +117,16 @@ def _let_in(profile: Profile, clocks: tuple[str, ...]) -> Reconcile:
         unit="memberships in OpenIM",
         statement="joins after the move are not compared",
         unseen=(UNORDERED, "members who are not active users of the platform (USR-02)"),
+    )
+    if profile.identity.kind != "column":
+        return members
+    return replace(
+        members,
+        against=Rows("users", ("user_id", "openim_user_id", *active)),
+        on=("user_id", "openim_user_id"),
+        convert=str,
+        or_against=(),
+        then=(("user_id", legacy, "user_id"),),
     )
 
 
@@ -129,12 +148,20 @@ def one_owner(profile: Profile) -> list[Reconcile]:
     """Each of two owners can dismiss or transfer the group; without an owner nobody can. Repeating a transfer as
     administrator leaves two owners [F49]."""
 
+    ours = is_own_user(profile)
+    scoped = profile.has("scope", "openim_group_id")
+
     def judge(row: Row, partners: Sequence[Row]) -> Problem | None:
-        if len(partners) == 1:
+        owning = [item for item in partners if "user_id" in item]
+        if len(owning) == 1:
             return None
-        owners = ", ".join(sorted(str(item["user_id"]) for item in partners)[:4])
+        # The id of a group need not say whose it is; its owners do, and so does the platform's own list.
+        listed = any("openim_group_id" in item for item in partners)
+        if not listed and not any(ours(name) for name in (row["owner_id"], *(item["user_id"] for item in owning))):
+            return None
+        owners = ", ".join(sorted(str(item["user_id"]) for item in owning)[:4])
         return Problem(
-            summary=f"OpenIM group {row['group_id']} has {len(partners) or 'no'} owners",
+            summary=f"OpenIM group {row['group_id']} has {len(owning) or 'no'} owners",
             expected="exactly one owner",
             actual=owners or "none",
             next_step="Make one member the owner, and reset the level of the others with group/set_group_member_info.",
@@ -155,6 +182,7 @@ def one_owner(profile: Profile) -> list[Reconcile]:
             subject=Rows("openim.groups"),
             against=Rows("openim.group_owners"),
             on=("group_id", "group_id"),
+            also=(("group_id", Rows("scope", ("openim_group_id",)), "openim_group_id"),) if scoped else (),
             applies=lambda row: row["status"] != DISMISSED,
             judge=judge,
             unit="groups in OpenIM",
@@ -164,6 +192,7 @@ def one_owner(profile: Profile) -> list[Reconcile]:
             subject=Rows("openim.group_members"),
             against=Rows("openim.accounts"),
             on=("user_id", "user_id"),
+            applies=lambda row: ours(row["user_id"]),
             judge=registered,
             unit="memberships in OpenIM",
         ),
@@ -177,15 +206,17 @@ def one_owner(profile: Profile) -> list[Reconcile]:
     phase=Phase.CUTOVER,
     row=ROW,
 )
-def one_group_each(profile: Profile) -> list[Unique]:
+def one_group_each(profile: Profile) -> list[Unique | Rule]:
     """A move that is repeated after a time-out creates a second group, and the members are divided between the two. Names need
     not be unique, so groups are compared by the legacy id that the move stored in `ex`."""
-    proofs = []
+    proofs: list[Unique | Rule] = []
     marker = profile.imports.group_marker
     if marker is not None:
         proofs.append(_twice_in_openim(profile, marker))
     if profile.has("scope", "group_id", "openim_group_id"):
         proofs.append(_two_into_one())
+        if profile.roles.openim is not None and profile.roles.openim.prefix_of_groups:
+            proofs.append(_within_prefix(profile.roles.openim.prefix_of_groups))
     if not proofs:
         raise NotApplicable("nothing declared: imports.group_marker is not set, and relation scope has no groups")
     return proofs
@@ -211,6 +242,27 @@ def _twice_in_openim(profile: Profile, marker: str) -> Unique:
         judge=judge,
         unit="groups in OpenIM that came from a legacy group",
         unseen=() if stored else (UNORDERED,),
+    )
+
+
+def _within_prefix(prefix: str) -> Rule:
+    """In an OpenIM that others use too, a group without the platform's prefix would be judged by no check."""
+
+    def judge(row: Row) -> Problem | None:
+        if str(row["openim_group_id"]).startswith(prefix):
+            return None
+        return Problem(
+            summary=f"legacy group {row['group_id']} became OpenIM group {row['openim_group_id']}, whose id counts as another application's",
+            expected=f"an id that begins with {prefix!r}",
+            actual=str(row["openim_group_id"]),
+            next_step="Correct the mapping in relation scope, or roles.openim.group_id_prefix of the profile.",
+        )
+
+    return Rule(
+        subject=Rows("scope", ("group_id", "openim_group_id")),
+        applies=lambda row: bool(row["openim_group_id"] and row["group_id"]),
+        judge=judge,
+        unit="ids of moved groups",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 from verifier.checks.registry import check
 from verifier.judges.platform import judge_legacy_websocket
@@ -113,12 +114,18 @@ def no_subscriber(profile: Profile) -> Inventory:
 
     return Inventory(
         role=channel.role,
-        kinds=(f"subscribers:{channel.name}",),
+        kinds=(f"subscribers:{channel.name}", f"similar_channels:{channel.name}"),
         judge=judge,
-        applies=lambda item: item.attributes.get("client") not in waived,
+        applies=lambda item: item.attributes.get("client") not in waived and not _foreign(profile, item),
         unit="subscribers",
         unseen=("a client that is connected only between two passes",),
     )
+
+
+def _foreign(profile: Profile, item: StoreObject) -> bool:
+    """Whether an object is a channel that belongs to others."""
+    name = str(item.attributes.get("channel", ""))
+    return any(fnmatchcase(name, pattern) for pattern in profile.inventory.foreign_channels)
 
 
 @check(

@@ -78,18 +78,20 @@ def imported_whole(profile: Profile) -> Histories:
     profile.relation("messages", "conversation_id", "sender_id", "created_at", "content")
     profile.relation("scope", "conversation_id", "openim_id", "since")
     path = profile.imports.text
+    # Only the platform's table of users maps such ids, and the senders of a message are not looked up there.
+    any_sender = profile.identity.kind == "column"
 
     def legacy(row: Row) -> MessageKey | None:
         text = _text_at(row["content"], path)
         if text is None or row["created_at"] is None or row["sender_id"] is None:
             return None
-        sender = profile.identity.to_openim(row["sender_id"])
+        sender = "" if any_sender else profile.identity.to_openim(row["sender_id"])
         return sender, _ms(row["created_at"]), digest(text)
 
     def openim(row: Row) -> MessageKey | None:
         if row["content_type"] != TEXT or not row["is_text"]:
             return None
-        return row["sender_id"], _ms(row["sent_at"]), row["digest"]
+        return "" if any_sender else row["sender_id"], _ms(row["sent_at"]), row["digest"]
 
     days, _ = profile.retention_days
     return Histories(
@@ -101,6 +103,7 @@ def imported_whole(profile: Profile) -> Histories:
             "messages other than texts",
             "messages beyond OpenIM's retention (MSG-07)",
             "a lost message in a conversation where as many were deleted for everybody",
+            *(("who sent a message: identity.kind = 'column'",) if any_sender else ()),
         ),
     )
 
@@ -112,19 +115,36 @@ def imported_whole(profile: Profile) -> Histories:
     phase=Phase.REGISTERED,
     row=ROW,
 )
-def outlives_retention(profile: Profile) -> Retention:
+def outlives_retention(profile: Profile) -> list[Retention]:
     """OpenIM's nightly job deletes messages by their send time, not by the time of their import [F127]. Imported history beyond the
-    limit is gone the next night."""
+    limit is gone the next night. It is looked for before the import, in the legacy messages, and after it, in OpenIM's own."""
     _imported(profile)
-    profile.relation("messages", "conversation_id", "created_at")
     days, source = profile.retention_days
     if not days:
         raise NotApplicable(f"retention is off: {source}")
-    return Retention(
-        days=days,
-        source=source,
-        next_step="Before the next nightly job (by default at 02:00), raise retainChatRecords in openim-crontask.yml or switch it off. Otherwise leave these messages out of the import.",
-    )
+    proofs = []
+    stored = profile.roles.openim_mongo is not None and profile.phase.reached(Phase.CUTOVER)
+    if profile.has("messages", "conversation_id", "created_at") or not stored:
+        profile.relation("messages", "conversation_id", "created_at")
+        proofs.append(
+            Retention(
+                days=days,
+                source=source,
+                next_step="Before the next nightly job (by default at 02:00), raise retainChatRecords in openim-crontask.yml or switch it off. Otherwise leave these messages out of the import.",
+                unseen=() if stored else ("messages in OpenIM that are older than its retention",),
+            )
+        )
+    if stored:
+        proofs.append(
+            Retention(
+                days=days,
+                source=source,
+                side="openim",
+                next_step="Before the next nightly job (by default at 02:00), raise retainChatRecords in openim-crontask.yml or switch it off. If these messages have been there for days, the job does not run, or imports.retention_days is not its setting.",
+                unseen=("imported messages that the job has deleted already (MSG-06)",),
+            )
+        )
+    return proofs
 
 
 @check(
@@ -192,6 +212,15 @@ def marker_in(ex: Any, name: str | None) -> str:
 
 
 def _text_at(content: Any, path: str) -> str | None:
+    """The text of a legacy message: at a path within its document, which may be stored as JSON text, or a plain text itself."""
+    if isinstance(content, str):
+        try:
+            document = json.loads(content)
+        except ValueError:
+            return content
+        if not isinstance(document, dict):
+            return content
+        content = document
     for name in path.split("."):
         content = content.get(name) if isinstance(content, dict) else None
     return content if isinstance(content, str) else None

@@ -48,7 +48,7 @@ class Imports(Section):
     )
     text: str = Field(
         default="text",
-        description="The path within the legacy `content` to the text of a text message. MSG-06 leaves out messages "
+        description="The path within the legacy `content` to the text of a text message, if it is a document. MSG-06 leaves out messages "
         "without it",
         examples=["body.text"],
     )

@@ -23,7 +23,7 @@ class Identity(Section):
     kind: Literal["same", "strip_dashes", "prefix", "column"] = Field(
         default="same",
         description="`same`: unchanged. `strip_dashes`: without dashes, for UUIDs. `prefix`: with `prefix` in front. `column`: "
-        "the platform stores the OpenIM id, in column `openim_user_id` of relation `users` (GRP-04 does not apply)",
+        "the platform stores the OpenIM id, in column `openim_user_id` of relation `users`",
         examples=["strip_dashes"],
     )
     prefix: str = Field(default="", description="Kind `prefix`: what is put in front", examples=["app_"])

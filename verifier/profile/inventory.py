@@ -47,7 +47,8 @@ class Inventories(Section):
     )
     foreign_channels: tuple[str, ...] = Field(
         default=(),
-        description="Redis channels that belong to others. For the reader of the profile; no check reads it",
+        description="Redis channels that belong to others, with `*` for any characters. The coverage of PUB-02 names the other "
+        "channels with listeners whose names contain that of the notification channel",
         examples=[["shop-events"]],
     )
     openim_users: tuple[str, ...] = Field(

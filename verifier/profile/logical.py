@@ -51,6 +51,18 @@ RELATIONS: dict[str, LogicalRelation] = {
             "group_id": _column("the legacy id of its group", "a conversation of two"),
         },
     ),
+    "cohorts": LogicalRelation(
+        meaning="The users who have moved, where users move in cohorts. Phase `cutover` then needs `scope.mixed`.",
+        columns={"user_id": _USER, "since": _column("when the user moved", "at a time that is not known")},
+    ),
+    "conversation_members": LogicalRelation(
+        meaning="The members of the legacy conversations, one row each.",
+        columns={
+            "conversation_id": _CONVERSATION,
+            "user_id": _USER,
+            "joined_at": _column("when the user joined", "before the move"),
+        },
+    ),
     "users": LogicalRelation(
         meaning="The users of the platform.",
         columns={
@@ -70,7 +82,9 @@ RELATIONS: dict[str, LogicalRelation] = {
         columns={
             "session_id": _column("id of the session; mark it `sensitive`"),
             "user_id": _USER,
-            "platform": _column("OpenIM's number of the platform", "not known"),
+            "platform": _column(
+                "OpenIM's number or name of the platform, or a word of `token.platforms`", "not known: it may be any"
+            ),
             "created_at": _column("time of the login", "not known"),
             "expires_at": _column("when the session ends; without such a column, set `lifetime_s`", _NEVER),
         },
@@ -195,8 +209,12 @@ RELATIONS: dict[str, LogicalRelation] = {
         columns={
             "report_id": _column("id of the report"),
             "kind": _column("`user`, `group` or `message`", "not judged"),
-            "target_id": _column("id of what was reported", "a breach, unless archived or with a snapshot"),
-            "conversation_ref": _column("the conversation of a message", "none"),
+            "target_id": _column(
+                "id of what was reported. For a message in OpenIM also `conversation:seq`",
+                "a breach, unless archived, with a snapshot, or with `conversation_ref` and `seq`",
+            ),
+            "conversation_ref": _column("the conversation of a message, by OpenIM's id if it is there", "none"),
+            "seq": _column("the message's seq in that conversation", "the message is named by `target_id`"),
             "archived": _column("whether the report is closed for good", "not archived"),
             "snapshot": _column("a copy of what was reported", "no snapshot"),
             "created_at": _column("when it was made", "not judged"),
@@ -225,6 +243,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "user_id": _column('the user of the key, for `token.key_id = "platform"`'),
             "openim_user_id": _column('the OpenIM user of the key, for `token.key_id = "openim"`'),
             "token": _column("the token, `@token`; mark it `sensitive`", "a breach: not a token"),
+            "platform": _column('the platform of the key, for `token.per = "platform"`', "not known: it may be any"),
             "ttl_ms": _TTL,
         },
     ),

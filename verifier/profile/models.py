@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -136,8 +137,22 @@ class Profile(Section):
         for check in (*(item.check for item in self.waivers), *(item.check for item in self.accept_inconclusive)):
             if not CHECK_ID.match(check):
                 raise ValueError(f"{check!r} is not an invariant's ID, such as USR-01")
+        return self
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Profile:
         if self.phase.reached(Phase.CUTOVER) and self.scope.kind == "relation" and "scope" not in self.relations:
             raise ValueError("phase cutover and later need [relations.scope], or [scope] kind = 'all'")
+        for name, channel in self.channels.items():
+            if any(fnmatchcase(channel.name, pattern) for pattern in self.inventory.foreign_channels):
+                raise ValueError(
+                    f"channels.{name} is mapped, and inventory.foreign_channels says that it belongs to others"
+                )
+        if self.phase is Phase.CUTOVER and "cohorts" in self.relations and self.scope.mixed is None:
+            raise ValueError(
+                "scope.mixed is missing: users move in cohorts, so say when a conversation of migrated and legacy users moves, "
+                "with 'all_members' or 'any_member'"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from verifier.model.platforms import PLATFORMS, platform_number
 from verifier.profile.section import Section
 
 
@@ -25,7 +26,7 @@ class ScopeRule(Section):
     mixed: Literal["all_members", "any_member"] | None = Field(
         default=None,
         description="When a conversation of migrated and legacy users moves: when all of its members have moved, or the "
-        "first. For the reader of the profile; no check reads it",
+        "first. Needed in phase `cutover` if relation `cohorts` is mapped; CNV-07 compares the scope with it",
         examples=["all_members"],
     )
 
@@ -48,14 +49,36 @@ class TokenPolicy(Section):
     per: Literal["user", "platform"] = Field(
         default="user",
         description="One imToken for each user, or one for each of a user's platforms. It must fit OpenIM's "
-        "`multiLogin.policy`. For the reader of the profile; no check reads it",
+        "`multiLogin.policy`. With `platform`, column `platform` of relation `im_tokens` is the platform in the key, and a "
+        "token must be of that platform (TOK-02)",
         examples=["platform"],
+    )
+    platforms: dict[str, int] = Field(
+        default_factory=dict,
+        description="What column `platform` of `sessions` and `im_tokens` holds, to OpenIM's number of the platform. Its numbers "
+        "and its names (`iOS`, `Android`, `Web` …) are known without an entry (TOK-02)",
+        examples=[{"iphone": 1, "browser": 5}],
+    )
+    further_platforms: tuple[int, ...] = Field(
+        default=(),
+        description="Platform numbers that this OpenIM accepts beside those of the protocol, 1 to 9 and 11 (TOK-02)",
+        examples=[[12]],
     )
     second_device: Literal["kept", "ends_first"] = Field(
         default="kept",
         description="What a login on a second platform does to the first session (TOK-07)",
         examples=["ends_first"],
     )
+
+    def platform_of(self, value: object) -> int | None:
+        """OpenIM's number of a platform as the stack stores it; None if it names none of the known platforms."""
+        number = platform_number(value, self.platforms)
+        return number if number in self.known_platforms else None
+
+    @property
+    def known_platforms(self) -> frozenset[int]:
+        """The numbers of all platforms on which users can be."""
+        return frozenset(PLATFORMS) | frozenset(self.further_platforms)
 
 
 class Policies(Section):

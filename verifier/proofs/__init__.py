@@ -6,6 +6,7 @@ from verifier.proofs.delivery import Delivery
 from verifier.proofs.histories import Histories
 from verifier.proofs.inventory import Inventory
 from verifier.proofs.monotonic import Monotonic
+from verifier.proofs.populated import Populated
 from verifier.proofs.protocol import Description, Proof
 from verifier.proofs.reconcile import Reconcile
 from verifier.proofs.retention import Retention
@@ -20,6 +21,7 @@ __all__ = [
     "Histories",
     "Inventory",
     "Monotonic",
+    "Populated",
     "Proof",
     "Reconcile",
     "Retention",

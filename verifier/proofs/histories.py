@@ -23,6 +23,7 @@ from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description
 from verifier.proofs.whole import Tally, Whole, partner_account
+from verifier.stores.builtin.table import role_of
 from verifier.stores.pool import Stores
 
 MessageKey = tuple[str, int, str]
@@ -57,7 +58,7 @@ class Histories:
         """What is read on both sides."""
         return Description(
             queries=("reads relation messages, and the messages of the same conversation in OpenIM's `msg`",),
-            role="chat_mongo",
+            role=role_of("messages", profile) or "",
         )
 
 
@@ -74,6 +75,7 @@ class _Comparison:
         self.proof = proof
         self.context = context
         self.messages = 0
+        self.imported = 0
         self.unread = 0
         self.doubts: tuple[str, ...] = ()
         self.unseen = proof.unseen
@@ -154,6 +156,7 @@ class _Comparison:
         ours = Rows("openim_mongo.msg", (), (Where("conversation_id", "=", entry["openim_id"]),))
         openim, filled, highest = await self._message_keys(ours, self.proof.openim, entry["since"])
         self.messages += legacy.total()
+        self.imported += openim.total()
         missing, surplus = legacy - openim, openim - legacy
         if not missing and not surplus:
             return None
@@ -230,6 +233,10 @@ class _Comparison:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(doubts), **common)
         if not total:
             return Judgement.not_applicable("empty: no conversation has moved")
+        if not self.messages and not self.imported:
+            return Judgement.not_applicable(
+                "empty: no text message from before the move in the conversations of the sample"
+            )
         return Judgement(verdict=Verdict.HOLDS, **common)
 
 

@@ -40,11 +40,15 @@ class Inventory:
     text of an object. Without it they are always None. If nothing is wrong but the credential cannot read some objects, the
     check is inconclusive; so it is where `doubts` returns what the objects do not show, each with what to do about it.
     `unit`, `statement` and `unseen` are as in `RecordProof`.
+
+    `lacking` says in words what is missing among the objects that must be there, such as a mapped table; "" if nothing is. A
+    check over nothing is then inconclusive instead of green.
     """
 
     role: str
     kinds: tuple[str, ...]
     judge: Judge
+    lacking: Callable[[Sequence[StoreObject]], str] = lambda objects: ""
     remembered: bool = False
     fingerprint: Callable[[StoreObject], str] = lambda item: item.name
     applies: Callable[[StoreObject], bool] = lambda item: True
@@ -95,6 +99,8 @@ class Inventory:
                 f"; and {len(doubts) - DOUBTS_SHOWN} more" if len(doubts) > DOUBTS_SHOWN else ""
             )
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=shown, **common)
+        if lacking := self.lacking(listed.objects):
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=lacking, **common)
         if self.remembered and approved is None:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=NO_BASELINE, **common)
         return Judgement(verdict=Verdict.HOLDS, **common)

@@ -72,6 +72,18 @@ async def look_up(wanted: Sequence[Any], homes: Iterable[Home], agrees: Agrees |
     return found
 
 
+async def follow(partners: Sequence[Found], column: str, home: Home) -> None:
+    """Add to each record's partners those that they lead to: the records of `home` with the value of their `column`."""
+    leading = [
+        {exact(row[column]): row[column] for row in found.rows if row.get(column) is not None} for found in partners
+    ]
+    values = {key: value for found in leading for key, value in found.items()}
+    reached = dict(zip(values, await look_up(list(values.values()), [home]), strict=True))
+    for found, keys in zip(partners, leading, strict=True):
+        for key in keys:
+            found.add(reached[key])
+
+
 async def _keep_case(home: Home, batch: dict[Hashable, Found], values: dict[Hashable, Any], agrees: Agrees) -> None:
     for key, item in batch.items():
         kept = [row for row in item.rows if await _same_case(values[key], row[home.column], agrees)]

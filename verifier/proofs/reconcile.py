@@ -13,7 +13,7 @@ from verifier.profile.models import Profile
 from verifier.proofs.conclude import walk
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description, describe_reading
-from verifier.proofs.records import Partners, RecordProof
+from verifier.proofs.records import Partners, RecordProof, ValueOf
 from verifier.stores.pool import Stores
 
 Pairing = Callable[[Row, Sequence[Row]], Problem | None]
@@ -32,7 +32,8 @@ class Reconcile(RecordProof):
     `on` names the two columns that are matched: the subject's, and that of `against`. `convert` maps a subject's value to
     the form of the other side, or to None if it cannot have a partner. `or_against` adds further relations, each with its
     column, in which a partner may be. `also` adds partners that match another column of the subject, with values as they
-    are: (subject's column, relation, its column).
+    are: (subject's column or a function of the record, relation, its column). `then` adds partners of the partners: (a partner's column, relation, its
+    column).
 
     To compare in both directions, a check returns two proofs. `RecordProof` describes the other arguments.
     """
@@ -42,7 +43,8 @@ class Reconcile(RecordProof):
     judge: Pairing
     convert: Callable[[Any], Any] = _same
     or_against: tuple[tuple[Rows, str], ...] = ()
-    also: tuple[tuple[str, Rows, str], ...] = ()
+    also: tuple[tuple[ValueOf, Rows, str], ...] = ()
+    then: tuple[tuple[str, Rows, str], ...] = ()
     technique: ClassVar[str] = (
         "reconcile: every record is looked up on the other side; a difference is confirmed in a second pass"
     )
@@ -51,7 +53,7 @@ class Reconcile(RecordProof):
     def partners(self) -> Partners:
         """Where partners are looked up."""
         homes = ((self.against, self.on[1]), *self.or_against)
-        return Partners(column=self.on[0], convert=self.convert, homes=homes, also=self.also)
+        return Partners(column=self.on[0], convert=self.convert, homes=homes, also=self.also, then=self.then)
 
     def problem_of(self, row: Row, partners: Sequence[Row]) -> Problem | None:
         """What is wrong with a record and its partners."""

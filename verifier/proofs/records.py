@@ -10,6 +10,9 @@ from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 from verifier.proofs.open_findings import Settled
 
+ValueOf = str | Callable[[Row], Any]
+"""What is looked up: a column of the record, or a function that makes the value from several; None matches nothing."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Partners:
@@ -17,13 +20,15 @@ class Partners:
 
     A record's value in `column`, after `convert`, is looked up in each of `homes`: (relation, its column). `convert` returns
     None for a value that cannot have a partner. `also` adds lookups by other columns of the record, with values as they
-    are: (record's column, relation, its column).
+    are: (record's column, relation, its column). `then` adds lookups by a column of the partners found so far: (partner's
+    column, relation, its column). A partner without that column, or with None in it, leads no further.
     """
 
     column: str
     convert: Callable[[Any], Any]
     homes: tuple[tuple[Rows, str], ...]
-    also: tuple[tuple[str, Rows, str], ...] = ()
+    also: tuple[tuple[ValueOf, Rows, str], ...] = ()
+    then: tuple[tuple[str, Rows, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +80,14 @@ class RecordProof:
 
     @property
     def compared(self) -> tuple[Rows, ...]:
-        """The subject and the relations it is compared with, without the further ones of `also`."""
+        """The subject and the relations it is compared with, without the further ones of `also` and `then`."""
         return (self.subject, *(rows for rows, _ in self.partners.homes)) if self.partners else (self.subject,)
 
     @property
     def relations_read(self) -> tuple[Rows, ...]:
         """All relations that the proof reads, the subject first."""
-        return (*self.compared, *(rows for _, rows, _ in self.partners.also)) if self.partners else self.compared
+        further = (*self.partners.also, *self.partners.then) if self.partners else ()
+        return (*self.compared, *(rows for _, rows, _ in further))
 
     def problem_of(self, row: Row, partners: Sequence[Row]) -> Problem | None:
         """What is wrong with a record and its partners, or None."""

@@ -20,10 +20,10 @@ from verifier.model.finding import Finding
 from verifier.model.invariant import Row
 from verifier.proofs.again import REREAD_MAX, Again, key_from, key_of, text_of
 from verifier.proofs.context import Context
-from verifier.proofs.lookups import Agrees, Found, Home, look_up
+from verifier.proofs.lookups import Agrees, Found, Home, follow, look_up
 from verifier.proofs.matching import exact, key_text
 from verifier.proofs.open_findings import OpenFindings
-from verifier.proofs.records import RecordProof
+from verifier.proofs.records import RecordProof, ValueOf
 from verifier.proofs.suspects import Candidate, Judged, Suspect, Suspects, Unread, facts_of, later
 from verifier.proofs.walk_state import ResumableWalk
 from verifier.proofs.whole import Tally, Whole, partner_account
@@ -58,11 +58,15 @@ class Walk(ResumableWalk):
         self.again = Again(self.source)
         self.tally = Tally(self.source)
         self.homes: list[Home] = []
-        self.also: list[tuple[str, Home]] = []
+        self.also: list[tuple[ValueOf, Home]] = []
+        self.then: list[tuple[str, Home]] = []
         if self.partners is not None:
             self.homes = [await self._home(await stores.source(rows), there) for rows, there in self.partners.homes]
             self.also = [
                 (here, await self._home(await stores.source(rows), there)) for here, rows, there in self.partners.also
+            ]
+            self.then = [
+                (here, await self._home(await stores.source(rows), there)) for here, rows, there in self.partners.then
             ]
         self.clock = await stores.clock_of(self.proof.subject.relation)
 
@@ -76,7 +80,7 @@ class Walk(ResumableWalk):
     @property
     def queries(self) -> tuple[str, ...]:
         """The queries of all sources."""
-        partners = (*self.homes, *(home for _, home in self.also))
+        partners = (*self.homes, *(home for _, home in (*self.also, *self.then)))
         return (*self.source.queries, *(query for home in partners for query in home.source.queries))
 
     async def first_pass(self) -> Suspects:
@@ -201,9 +205,12 @@ class Walk(ResumableWalk):
         wanted = [None if row[here] is None else convert(row[here]) for row in rows]
         partners = await look_up(wanted, self.homes, self._agrees(here))
         for column, home in self.also:
-            others = await look_up([row[column] for row in rows], [home], self._agrees(column))
-            for found, further in zip(partners, others, strict=True):
+            values = [column(row) if callable(column) else row[column] for row in rows]
+            agrees = None if callable(column) else self._agrees(column)
+            for found, further in zip(partners, await look_up(values, [home], agrees), strict=True):
                 found.add(further)
+        for name, home in self.then:
+            await follow(partners, name, home)
         return partners
 
     def _agrees(self, column: str) -> Agrees:

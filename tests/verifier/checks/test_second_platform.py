@@ -34,11 +34,11 @@ def shape(stack: Stack) -> Iterator[blueprint.SecondPlatform]:
         world.close()
 
 
-def profile_of(shape: blueprint.SecondPlatform, phase: str) -> Profile:
-    """Its profile in a phase."""
+def profile_of(shape: blueprint.SecondPlatform, phase: str, *, text: str = "") -> Profile:
+    """Its profile in a phase, or another text of it."""
     config = shape.config
     return parse_profile(
-        PROFILE.read_text(encoding="utf-8").replace('phase = "cutover"', f'phase = "{phase}"'),
+        (text or PROFILE.read_text(encoding="utf-8")).replace('phase = "cutover"', f'phase = "{phase}"'),
         environment={
             "MOVED_AT": datetime.fromtimestamp(shape.moved_ms / 1000, UTC).isoformat(),
             "DB_URL": config.verifier.user_db,
@@ -88,3 +88,37 @@ def test_breaches_are_found_on_another_platform(shape: blueprint.SecondPlatform)
     for name, key in planted.items():
         (found,) = broken[name].judgement.findings
         assert key in f"{found.raw_key} {found.summary}"
+
+
+def test_an_openim_that_others_use_is_judged_by_its_prefix(shape: blueprint.SecondPlatform) -> None:
+    """Users and groups of another application are not accused, and do not hide those of this platform."""
+    asyncio.run(_share(shape))
+    text = PROFILE.read_text(encoding="utf-8").replace(
+        "[roles.openim]", '[roles.openim]\nid_prefix = "hb"\ngroup_id_prefix = ""'
+    )
+    profile = profile_of(shape, "cutover", text=text)
+    with History.open("memory:", stack="second-shape") as history:
+        plan = make_plan(load_checks(), profile, only=("USR-02", "USR-03", "USR-04", "GRP-05"))
+        result = execute(profile, plan, history, kind=RunKind.RUN, handle=lambda event: None)
+    found = {item.check_id: [finding.raw_key for finding in item.judgement.findings] for item in result.outcomes}
+    assert [name for name, keys in found.items() if keys] == ["USR-02", "GRP-05"]
+    assert "hb999999" in found["USR-02"][0]
+    assert len(found["USR-02"]) == len(found["GRP-05"]) == 1
+    assert {item.check_id: item.verdict for item in result.outcomes}["USR-04"] is Verdict.HOLDS
+
+
+async def _share(shape: blueprint.SecondPlatform) -> None:
+    """Another application's users and its group with two owners; a stranger with this platform's prefix, and a group of ours
+    with two owners."""
+    async with blueprint.opened(shape.config) as stores:
+        ours = [blueprint.openim_id(number) for number in shape.live[:2]]
+        others = ["zz1", "zz2"]
+        await stores.im.user_register(
+            [{"userID": name, "nickname": name, "faceURL": ""} for name in (*others, "hb999999")]
+        )
+        for first, second in (ours, others):
+            group = await stores.im.create_group(first, name="Two owners")
+            await stores.im.invite_user_to_group(group["groupID"], [second])
+            body = {"groupID": group["groupID"], "oldOwnerUserID": first, "newOwnerUserID": second}
+            for _ in range(2):
+                await stores.im.call("/group/transfer_group", body)

@@ -16,8 +16,8 @@ from verifier.model.verdict import Verdict
 
 JWT = re.compile(r"eyJ[\w-]+\.eyJ")
 SHOWN_MAX = 2_000
-LEFT_OUT = frozenset({"KEEP-03", "MSG-06", "MSG-07"})
-"""Checks that the default policies leave out: mirrored friends, imported history."""
+LEFT_OUT = frozenset({"CNV-07", "KEEP-03", "MSG-06", "MSG-07"})
+"""Checks that the default policies leave out: cohorts of users, mirrored friends, imported history."""
 OPENIMS_STORE = frozenset({"MSG-08", "SEQ-01", "SEQ-02", "SEQ-03", "SEQ-04"})
 """Checks that need OpenIM's own database."""
 

@@ -119,6 +119,30 @@ def _ours(pool: Pool, source: OrderedSource) -> Source:
     return OwnRecords(source, ownership.has) if ownership else source
 
 
+async def _pairs(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.pairs import PairSource
+
+    return _ours(pool, PairSource(await pool.get(OPENIM_MONGO), rows))
+
+
+async def _message_ids(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.message_ids import MessageIdSource
+
+    return _ours(pool, MessageIdSource(await pool.get(OPENIM_MONGO), rows))
+
+
+async def _unreadable(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.unreadable import UnreadableSource
+
+    return UnreadableSource(await pool.get(OPENIM), relation.name, relation.key)
+
+
+async def _shared_chats(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
+    from verifier.stores.openim.pairs import SharedChatSource
+
+    return SharedChatSource(await pool.get(OPENIM))
+
+
 async def _media_head(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.builtin.media import MediaSource
 
@@ -171,7 +195,12 @@ _ALL = (
     ),
     _openim("openim.tokens", "token", state="integer"),
     _openim("openim.conversation_ids", "owner_id", "conversation_id"),
-    _openim("openim.conversations", "owner_id", "conversation_id", pinned="boolean"),
+    _openim("openim.conversations", "owner_id", "conversation_id", pinned="boolean", peer_id="text"),
+    BuiltIn(name="openim.messages", role=OPENIM, key=("place",), make=_unreadable, columns=_texts("place")),
+    BuiltIn(
+        name="openim.shared_chats", role=OPENIM, key=("user_id", "conversation_id"), make=_shared_chats,
+        columns=_texts("user_id", "conversation_id", "pair", "other"),
+    ),
     _openim("openim.friends", "owner_id", "friend_id"),
     _openim("openim.group_members", "group_id", "user_id", level="integer", in_openim_since="timestamp"),
     _openim("openim.group_owners", "group_id", "user_id", level="integer", in_openim_since="timestamp"),
@@ -195,13 +224,19 @@ _ALL = (
     _stored("openim_mongo.msg_document", _documents, "record", doc_id="text"),
     _stored(
         "openim_mongo.msg_block", _blocks, "doc_id",
-        conversation_id="text", number="integer", lowest="integer", highest="integer", filled="integer", before="text",
+        conversation_id="text", number="integer", lowest="integer", highest="integer", filled="integer", newest_at="timestamp",
+        before="text",
     ),
     _stored(
         "openim_mongo.msg", _messages, "doc_id", "slot",
         slot="integer", place="text", conversation_id="text", seq="integer", sender_id="text", sent_at="timestamp",
         content_type="integer", status="integer", digest="text", is_text="boolean", ex="text",
     ),
+    _stored(
+        "openim_mongo.msg_id", _message_ids, "place", "message_id",
+        conversation_id="text", seq="integer", status="integer",
+    ),
+    _stored("openim_mongo.msg_pair", _pairs, "conversation_id", "pair"),
     _stored(
         "openim_mongo.msg_media", _media_urls, "doc_id", "slot", "number",
         slot="integer", number="integer", place="text", url="text", bare="text",

@@ -84,7 +84,12 @@ async def conversations(client: OpenIMClient, owner: str) -> list[Row]:
 def _conversation(item: Item, owner: str) -> Row:
     if text(item, "ownerUserID") != owner:
         raise StrangeAnswer("conversations names another owner")
-    return {"owner_id": owner, "conversation_id": text(item, "conversationID"), "pinned": boolean(item, "isPinned")}
+    return {
+        "owner_id": owner,
+        "conversation_id": text(item, "conversationID"),
+        "pinned": boolean(item, "isPinned"),
+        "peer_id": text(item, "userID") or None,
+    }
 
 
 async def friends(client: OpenIMClient, owner: str) -> list[Row]:

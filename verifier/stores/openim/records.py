@@ -46,13 +46,14 @@ def _relation(collection: str, columns: Mapping[str, ColumnType]) -> Relation:
 
 
 class BlockSource(MongoSource):
-    """One row per document of `msg` that has messages: the lowest and highest seq with a message, and their number.
+    """One row per document of `msg` that has messages: the lowest and highest seq with a message, their number, and the time of
+    the newest one.
 
     Two filters are applied to the documents: `conversation_id =`, and `begun_after` (`_id` later than a time).
     """
 
     counts_documents = False
-    slots: Mapping[str, int] = {"msgs.msg.seq": 1}
+    slots: Mapping[str, int] = {"msgs.msg.seq": 1, "msgs.msg.send_time": 1}
 
     def __init__(self, client: MongoClient, rows: Rows) -> None:
         plain = tuple(where for where in rows.where if where.column not in ("conversation_id", "begun_after"))
@@ -103,8 +104,9 @@ class BlockSource(MongoSource):
         return [row for document in documents if (row := self._block(document)) is not None]
 
     def _block(self, document: Document) -> Row | None:
-        conversation, number, slots = _parts(document)
-        filled = [slot for slot, message in slots if message]
+        conversation, number, slots = parts_of(document)
+        messages = {slot: message for slot, message in slots if message}
+        filled = sorted(messages)
         if number is None or not filled:
             return None  # all of its messages were deleted, or it is not OpenIM's
         return {
@@ -114,6 +116,7 @@ class BlockSource(MongoSource):
             "lowest": number * SLOTS + filled[0] + 1,
             "highest": number * SLOTS + filled[-1] + 1,
             "filled": len(filled),
+            "newest_at": _sent_at(max(int(message.get("send_time") or 0) for message in messages.values())),
             "before": f"{conversation}:{number - 1}",
         }
 
@@ -146,7 +149,7 @@ class MediaUrlSource(MessageSource):
 
 
 def _media(document: Document) -> list[Row]:
-    conversation, number, slots = _parts(document)
+    conversation, number, slots = parts_of(document)
     return [
         {
             "doc_id": document["doc_id"],
@@ -163,7 +166,7 @@ def _media(document: Document) -> list[Row]:
 
 
 def _messages(document: Document) -> list[Row]:
-    conversation, number, slots = _parts(document)
+    conversation, number, slots = parts_of(document)
     if number is None:
         return []
     return [
@@ -180,11 +183,15 @@ def _messages(document: Document) -> list[Row]:
     ]
 
 
+def _sent_at(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def _described(message: Mapping[str, Any]) -> Row:
     digest, is_text = message_digest(str(message.get("content") or ""))
     return {
         "sender_id": str(message.get("send_id") or ""),
-        "sent_at": datetime.fromtimestamp(int(message.get("send_time") or 0) / 1000, UTC),
+        "sent_at": _sent_at(int(message.get("send_time") or 0)),
         "content_type": int(message.get("content_type") or 0),
         "status": int(message.get("status") or 0),
         "digest": digest,
@@ -193,7 +200,7 @@ def _described(message: Mapping[str, Any]) -> Row:
     }
 
 
-def _parts(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping[str, Any] | None]]]:
+def parts_of(document: Document) -> tuple[str, int | None, list[tuple[int, Mapping[str, Any] | None]]]:
     """The conversation, the document's number in it (None for a document of another form), and its slots; an empty slot is
     None."""
     conversation, _, number = str(document.get("doc_id") or "").rpartition(":")

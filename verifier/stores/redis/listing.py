@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from contextlib import suppress
 
 from verifier.stores.errors import StoreError
 from verifier.stores.protocols import StoreObject
 from verifier.stores.redis.client import RedisClient
+from verifier.stores.redis.keys import key_text
 from verifier.stores.redis.node import CLIENT_NAME, Node
+
+SIMILAR_MAX = 10
+_GLOB_SPECIAL, _QUOTED = re.compile(r"([*?\[\]\\])"), r"\\\1"
 
 
 async def subscribers(client: RedisClient, channel: str) -> list[StoreObject]:
@@ -26,6 +31,25 @@ async def subscribers(client: RedisClient, channel: str) -> list[StoreObject]:
             patterns.setdefault(item.name, item)
     found = [_object(how, channel, count) for how, count in total.items() if count > 0]
     return [*found, *patterns.values(), *await _elsewhere(client, layout.unseen)]
+
+
+async def similar_channels(client: RedisClient, channel: str) -> list[StoreObject]:
+    """The channels with listeners whose names contain that of `channel`, as limitations: what is published there is not judged
+    unless they are mapped."""
+    pattern = f"*{_GLOB_SPECIAL.sub(_QUOTED, channel)}*"
+    names: set[str] = set()
+    for node in (await client.layout()).listening:
+        with suppress(StoreError):
+            found = await node.run("PUBSUB CHANNELS", node.driver.pubsub_channels(pattern))
+            names.update(key_text(name) if isinstance(name, bytes) else str(name) for name in found)
+    return [
+        StoreObject(
+            kind="limitation",
+            name=f"channel {name}, which has listeners: map it, or declare it under inventory.foreign_channels",
+            attributes={"channel": name},
+        )
+        for name in sorted(names - {channel})[:SIMILAR_MAX]
+    ]
 
 
 async def _counted(node: Node, channel: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ from verifier.profile.timing import Timing
 from verifier.stores.protocols import Privilege, StoreObject
 from verifier.stores.redis.channels import ChannelObserver
 from verifier.stores.redis.client import RedisClient
-from verifier.stores.redis.listing import subscribers
+from verifier.stores.redis.listing import similar_channels, subscribers
 from verifier.stores.redis.observer import KeysObserver
 from verifier.stores.redis.privileges import privileges
 from verifier.stores.redis.source import RedisSource
@@ -31,8 +31,10 @@ class RedisStore(RedisClient):
 
     async def listing(self, kind: str) -> Sequence[StoreObject]:
         """Kind `subscribers:CHANNEL`: the listeners of a channel, exact ones and patterns, without the verifier's own
-        taps."""
+        taps. Kind `similar_channels:CHANNEL`: other channels with listeners whose names contain its name."""
         prefix, _, channel = kind.partition(":")
+        if prefix == "similar_channels":
+            return await similar_channels(self, channel)
         if prefix != "subscribers":
             raise ValueError(f"{self.label} lists subscribers, not {kind}")
         return await subscribers(self, channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.verifier.stores.redis.world import CHANNEL, RedisWorld
-from verifier.stores.redis.listing import subscribers
+from verifier.stores.redis.listing import similar_channels, subscribers
 
 pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
@@ -31,3 +31,13 @@ async def test_every_kind_of_listener_is_listed(redis_world: RedisWorld, how: st
             await client.execute_command("ACL", "SETUSER", user, "-client|list")
         found = await subscribers(store, CHANNEL.name)
     assert [item.kind for item in found] == ["unreadable" if how == "by pattern" else "subscriber"]
+
+
+async def test_similar_channels_with_listeners_are_named(redis_world: RedisWorld) -> None:
+    """A channel with the name in its own is a limitation; the channel itself and others are not."""
+    async with redis_world.client() as client, client.pubsub() as listener, redis_world.store() as store:
+        await listener.subscribe(CHANNEL.name, f"{CHANNEL.name}:v2", "weather")
+        for _ in range(3):
+            await listener.get_message(timeout=1)
+        found = await similar_channels(store, CHANNEL.name)
+    assert [(item.kind, item.attributes["channel"]) for item in found] == [("limitation", f"{CHANNEL.name}:v2")]

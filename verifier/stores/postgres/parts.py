@@ -47,18 +47,23 @@ def comparable(before: CounterSnapshot, now: CounterSnapshot) -> CounterSnapshot
 
     A file that a common part keeps is no rewrite, whatever other parts there are.
     """
-    if not before.parts or before.parts.keys() == now.parts.keys():
+    if not before.parts:
         return before
     then, today = _parts(before), _parts(now)
     common = [then[oid] for oid in today if oid in then]
-    kept = all(part.file == today[part.oid].file for part in common)
-    storage = now.continuity["storage"] if kept else f"{before.continuity['storage']} of other parts"
-    return replace(
-        before,
-        counters=counted(common) if common and before.counters else dict.fromkeys(before.counters, 0),
-        continuity={**before.continuity, "storage": storage},
-        filled=before.filled & now.parts.keys(),
-    )
+    continuity = dict(before.continuity)
+    if before.counters and now.counters and any(_went_back(part, today[part.oid]) for part in common):
+        # The sum over all parts may hide it.
+        continuity["the counters of a part"] = "higher than now"
+    if then.keys() != today.keys():
+        kept = all(part.file == today[part.oid].file for part in common)
+        continuity["storage"] = now.continuity["storage"] if kept else f"{before.continuity['storage']} of other parts"
+    counts = counted(common) if common and before.counters else dict.fromkeys(before.counters, 0)
+    return replace(before, counters=counts, continuity=continuity, filled=before.filled & now.parts.keys())
+
+
+def _went_back(then: Part, today: Part) -> bool:
+    return any(count > later for count, later in zip(then.counts, today.counts, strict=True))
 
 
 def truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from verifier.stores.protocols import CounterSnapshot, Witness
 
+_STANDBY = "this server is a standby, whose table counters do not move; the role's URL must point to the primary"
+SELECT_REASON = (
+    "it is mapped by a select, which has no counters and no transaction marks; `watches` of the relation may name the tables that it "
+    "reads"
+)
+_OFF_FOR_SOME = "track_counts is off for a role or a database (pg_db_role_setting), so that its writes are not counted"
+_OFF = "track_counts is off, so that writes are not counted; switch it on"
 _OPERATIONS = ("insert", "update", "delete")
 
 
@@ -79,3 +86,21 @@ def truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
     ]
     how = "it held rows, has a new file without them, and no delete was counted"
     return [Witness(operation="truncate", key=f"TRUNCATE of {oid}", row={}, how=how) for oid in emptied]
+
+
+def why_uncounted(parts: Sequence[Part], row: Mapping[str, Any]) -> str:
+    """Why the server's counters do not count every write, or ""."""
+    if any(part.kind not in ("r", "p") for part in parts):
+        if len(parts) > 1:
+            return "a part of it is a foreign table, which has no counters and no transaction marks"
+        return (
+            "it is a view or a foreign table, which has no counters and no transaction marks; `watches` of the relation may name "
+            "the tables that a view reads"
+        )
+    if row["standby"]:
+        return _STANDBY
+    if row["track_counts"] != "on":
+        return _OFF
+    if row["uncounted"]:
+        return _OFF_FOR_SOME
+    return ""

@@ -63,11 +63,16 @@ def score(run: ShapeRun, only: frozenset[str] = frozenset()) -> Card:
     """The card of one shape."""
     card = Card(seed=run.shape.seed)
     prefix = f"shape {run.shape.seed}: "
+    seen: set[str] = set()
     for name, planted in run.rounds.items():
         for fault in planted.faults:
             case = scored(fault, planted)
             card.cases.append(case if case.right else replace(case, said=f"{prefix}{case.said}"))
         unknown = planted.verdicts(Verdict.INCONCLUSIVE) - planted.expected_inconclusive()
-        card.false_alarms += [f"{prefix}{name}: {text}" for text in planted.unexplained()]
-        card.unexplained += [f"{prefix}{name}: {text}" for text in because(planted, unknown)]
+        # What is not repaired is said in every later round; once is enough.
+        alarms = [text for text in planted.unexplained() if text not in seen]
+        reasons = [text for text in because(planted, unknown) if text not in seen]
+        seen.update((*alarms, *reasons))
+        card.false_alarms += [f"{prefix}{name}: {text}" for text in alarms]
+        card.unexplained += [f"{prefix}{name}: {text}" for text in reasons]
     return card

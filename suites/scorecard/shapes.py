@@ -9,9 +9,11 @@ from dataclasses import replace
 from fixtures.blueprints.shape.options import Shape, covering, draw, ordinary
 from fixtures.faults.logical import LOGICAL
 from fixtures.scenarios.shapes import ShapeRun, run_shape
+from fixtures.processes.process import ServerFailed
 from fixtures.stack.stack import Stack
 from suites.scorecard.score import Card, because, scored
 from verifier.model.verdict import Verdict
+from verifier.profile import ProfileError
 
 CHOICES = ("ordinary", "random", "covering")
 
@@ -44,7 +46,12 @@ def run_shapes(stack: Stack, shapes: Sequence[Shape], *, only: frozenset[str], s
     card = Card(seed=shapes[0].seed)
     for shape in shapes:
         started = time.monotonic()
-        one = score(run_shape(stack, shape, only=only), only)
+        try:
+            one = score(run_shape(stack, shape, only=only))
+        except (ProfileError, ServerFailed) as error:
+            card.unexplained.append(f"shape {shape.seed}: it could not be run: {error}")
+            say(card.unexplained[-1])
+            continue
         card.cases += one.cases
         card.false_alarms += one.false_alarms
         card.unexplained += one.unexplained
@@ -59,7 +66,7 @@ def run_shapes(stack: Stack, shapes: Sequence[Shape], *, only: frozenset[str], s
     return card
 
 
-def score(run: ShapeRun, only: frozenset[str] = frozenset()) -> Card:
+def score(run: ShapeRun) -> Card:
     """The card of one shape."""
     card = Card(seed=run.shape.seed)
     prefix = f"shape {run.shape.seed}: "

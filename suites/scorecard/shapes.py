@@ -11,7 +11,7 @@ from fixtures.faults.logical import LOGICAL
 from fixtures.scenarios.shapes import ShapeRun, run_shape
 from fixtures.processes.process import ServerFailed
 from fixtures.stack.stack import Stack
-from suites.scorecard.score import Card, because, scored
+from suites.scorecard.score import Card, admitted, because, scored
 from verifier.model.verdict import Verdict
 from verifier.profile import ProfileError
 
@@ -82,4 +82,7 @@ def score(run: ShapeRun) -> Card:
         seen.update((*alarms, *reasons))
         card.false_alarms += [f"{prefix}{name}: {text}" for text in alarms]
         card.unexplained += [f"{prefix}{name}: {text}" for text in reasons]
+    for planted in run.alone.values():
+        case = admitted(planted.faults[0], planted)
+        card.cases.append(case if case.right else replace(case, said=f"{prefix}{case.said}"))
     return card

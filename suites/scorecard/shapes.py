@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from fixtures.blueprints.shape.options import Shape, covering, draw, ordinary
 from fixtures.faults.logical import LOGICAL
-from fixtures.scenarios.shapes import ShapeRun, run_shape
 from fixtures.processes.process import ServerFailed
+from fixtures.scenarios.shapes import ShapeRun, run_shape
 from fixtures.stack.stack import Stack
 from suites.scorecard.score import Card, admitted, because, scored
 from verifier.model.verdict import Verdict
@@ -47,11 +47,14 @@ def run_shapes(stack: Stack, shapes: Sequence[Shape], *, only: frozenset[str], s
     for shape in shapes:
         started = time.monotonic()
         try:
-            one = score(run_shape(stack, shape, only=only))
+            run = run_shape(stack, shape, only=only, with_traffic=True)
         except (ProfileError, ServerFailed) as error:
             card.unexplained.append(f"shape {shape.seed}: it could not be run: {error}")
             say(card.unexplained[-1])
             continue
+        one = score(run)
+        for action, times in run.traffic.items():
+            card.traffic[action] = card.traffic.get(action, 0) + times
         card.cases += one.cases
         card.false_alarms += one.false_alarms
         card.unexplained += one.unexplained

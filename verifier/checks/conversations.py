@@ -31,17 +31,18 @@ def _moved_at(profile: Profile, relation: str) -> str | None:
 
 @check(
     "CNV-01",
-    title="No legacy conversation is created for a moved chat",
+    title="No legacy conversation of a moved chat is created or removed",
     severity=Severity.CRITICAL,
     phase=Phase.FROZEN,
     row=ROW,
 )
 def no_new_conversations(profile: Profile) -> list[Absence]:
-    """Clients read the conversation list from OpenIM. A new row in the legacy table is shown by no client and is outdated at once."""
+    """Clients read the conversation list from OpenIM. A new row in the legacy table is shown by no client and is outdated at once. A row that is
+    removed is a write of the old code as well."""
     return [
         Absence(
             target=name,
-            operations=frozenset({"insert"}),
+            operations=frozenset({"insert", "delete"}),
             scoped_by=("conversation", "conversation_id"),
             inserted_at=_time(profile, name, "created_at"),
             updated_at=_moved_at(profile, name),
@@ -61,11 +62,12 @@ def no_new_conversations(profile: Profile) -> list[Absence]:
     row=ROW,
 )
 def ordering_stands_still(profile: Profile) -> list[Absence]:
-    """OpenIM decides the order of moved conversations and messages. A service that still updates last_message_at or seq creates a second, contradictory order."""
+    """OpenIM decides the order of moved conversations and messages. A service that still updates last_message_at or seq creates a second,
+    contradictory order. So does one that removes rows."""
     return [
         Absence(
             target=name,
-            operations=frozenset({"update"}),
+            operations=frozenset({"update", "delete", "truncate"}),
             scoped_by=("conversation", "conversation_id"),
             inserted_at=_time(profile, name, "created_at"),
             updated_at=_moved_at(profile, name),
@@ -137,7 +139,7 @@ def message_state_frozen(profile: Profile) -> list[Absence]:
         proofs.append(
             Absence(
                 target=name,
-                operations=frozenset({"insert", "update"}),
+                operations=frozenset({"insert", "update", "delete", "truncate"}),
                 scoped_by=("conversation", "conversation_id"),
                 inserted_at=_time(profile, name, inserted) if inserted else None,
                 updated_at=_time(profile, name, updated) if updated else None,

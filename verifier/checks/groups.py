@@ -27,7 +27,8 @@ GROUP_STATE = re.compile(
     "GRP-01", title="Legacy groups and members do not change", severity=Severity.CRITICAL, phase=Phase.FROZEN, row=ROW
 )
 def groups_frozen(profile: Profile) -> list[Absence]:
-    """OpenIM decides who is a member of a group. A user who is added only to the legacy table receives no messages."""
+    """OpenIM decides who is a member of a group. A user who is added only to the legacy table receives no messages,
+    and one who is removed only there still does. With `watched` of the relation, other columns of a row may change."""
     times = {"chat_groups": ("created_at", "updated_at"), "group_members": ("joined_at", "updated_at")}
     mapped = [name for name in times if profile.has(name, "group_id")]
     if not mapped:
@@ -35,7 +36,7 @@ def groups_frozen(profile: Profile) -> list[Absence]:
     return [
         Absence(
             target=name,
-            operations=frozenset({"insert", "update"}),
+            operations=frozenset({"insert", "update", "delete", "truncate"}),
             scoped_by=("group", "group_id"),
             inserted_at=times[name][0] if profile.has(name, times[name][0]) else None,
             updated_at=times[name][1] if profile.has(name, times[name][1]) else None,

@@ -49,7 +49,7 @@ def frozen_messages(profile: Profile) -> Absence:
     profile.relation("messages", "conversation_id")
     return Absence(
         target="messages",
-        operations=frozenset({"update", "replace", "delete", "drop", "rename"}),
+        operations=frozenset({"update", "replace", "delete", "drop", "rename", "truncate"}),
         scoped_by=("conversation", "conversation_id"),
         noun="message",
         next_step="Stop the job that does this, or declare it.",
@@ -60,11 +60,12 @@ def frozen_messages(profile: Profile) -> Absence:
     "MSG-03", title="There is no undeclared collection of messages", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW
 )
 def no_other_collection(profile: Profile) -> Inventory:
-    """Messages that are written to a collection such as `messages_2026_11`, or to another database, are still stored by the platform."""
+    """Messages that are written to a collection such as `messages_2026_11`, or to another database, are still stored by the platform. A collection that
+    is older than the baseline is reported only if it grows."""
     relation = profile.relation("messages")
     role = profile.roles.chat_mongo
     database = role.database if role else ""
-    declared = [f"{database}.{item.collection}" for item in profile.relations.values() if item.collection]
+    declared = [f"{database}.{item.collection}" for item in profile.places if item.collection]
     declared += list(profile.inventory.collections)
     shape = {column.column.partition(".")[0] for column in relation.columns.values()} - {"_id"}
 
@@ -76,7 +77,16 @@ def no_other_collection(profile: Profile) -> Inventory:
         base = (relation.collection or "").lower()
         return worded >= 3 or bool(base and base in item.name.partition(".")[2].lower())
 
-    def judge(objects: Sequence[StoreObject], _approved: Approved | None) -> list[Problem]:
+    def judge(objects: Sequence[StoreObject], approved: Approved | None) -> list[Problem]:
+        if approved is None:
+            return []
+        older = {name: int(count) for name, _, count in (text.rpartition(" ") for text in approved)}
+
+        def grew(item: StoreObject) -> bool:
+            """New since the baseline, made anew, or with more documents than it had then."""
+            before = older.get(_identity(item))
+            return before is None or int(item.attributes.get("count") or 0) > before
+
         return [
             Problem(
                 key=item.name,
@@ -86,16 +96,26 @@ def no_other_collection(profile: Profile) -> Inventory:
                 next_step="Declare it under inventory.collections, or stop its writer.",
             )
             for item in objects
-            if not any(fnmatchcase(item.name, pattern) for pattern in declared) and chat_shaped(item)
+            if not any(fnmatchcase(item.name, pattern) for pattern in declared) and grew(item) and chat_shaped(item)
         ]
 
     return Inventory(
         role=relation.role,
         kinds=("collections",),
         judge=judge,
+        remembered=True,
+        fingerprint=lambda item: f"{_identity(item)} {item.attributes.get('count') or 0}",
         unit="collections",
-        unseen=("a collection that was filled and emptied between two runs",),
+        unseen=(
+            "a collection that was filled and emptied between two runs",
+            "changes in a collection that is older than the baseline and does not grow",
+        ),
     )
+
+
+def _identity(item: StoreObject) -> str:
+    """A collection's name with the id that the server gave it, so that one that was made anew is a new one."""
+    return f"{item.name} {item.attributes.get('uuid') or '-'}"
 
 
 @check(

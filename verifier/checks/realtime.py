@@ -20,11 +20,18 @@ ROW = "Realtime delivery state"
     "PRS-01", title="No presence key of the platform is written", severity=Severity.HIGH, phase=Phase.FROZEN, row=ROW
 )
 def no_presence(profile: Profile) -> Absence:
-    """OpenIM records who is online. Presence keys that a forgotten service still writes show users as online who are not."""
+    """OpenIM records who is online. Presence that a forgotten service still writes shows users as online who are not. Where column
+    `online` is mapped, a record that becomes online counts, and other changes do not; without it an update is inconclusive, except
+    in Redis, where a presence key itself says who is online."""
     profile.relation("presence")
+    changes = frozenset({"update", "replace"})
+    states = profile.has("presence", "online")
     return Absence(
         target="presence",
-        operations=frozenset({"insert"}),
+        operations=frozenset({"insert"}) | changes if states else frozenset({"insert"}),
+        state="online" if states else None,
+        doubtful=frozenset() if states else changes,
+        doubt="a record of presence was changed, and whether a user became online is not known: map column `online` of relation `presence`",
         noun="presence key",
         next_step="Find the websocket or chat service that still writes presence.",
     )
@@ -46,13 +53,23 @@ def presence_drains(profile: Profile) -> Rule:
         if row["ttl_ms"] is not None:
             return None
         return Problem(
-            summary=f"presence key of {' / '.join(str(row[name]) for name in keys)} has no TTL and will never expire",
+            summary=f"presence key of {' / '.join(str(row[name]) for name in keys)}{_where(row)} has no TTL and will never expire",
             expected="no key, or one that expires",
             actual="no TTL",
             next_step="Delete the key. If PRS-01 holds, nothing writes it again.",
         )
 
-    return Rule(subject=Rows("presence", ("ttl_ms",)), judge=judge, unit="leftover presence keys", empty_holds=True)
+    return Rule(
+        subject=Rows("presence", ("ttl_ms",), everywhere=True),
+        judge=judge,
+        unit="leftover presence keys",
+        empty_holds=True,
+    )
+
+
+def _where(row: Row) -> str:
+    """Where a key is that is not under the mapped pattern in the role's own database index."""
+    return f" ({row['@place']})" if row.get("@place") else ""
 
 
 @check(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from verifier.checks.registry import NotApplicable, check
+from verifier.checks.registry import check
 from verifier.checks.tokens import JWT, ROW
 from verifier.judges.gateway import judge_gateway
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows
+from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.proofs import Delivery, Rule
 from verifier.stores.redis.values import token_part
@@ -19,7 +20,7 @@ def redis_only(profile: Profile) -> list[Rule]:
     """A token in a table or document is a credential in every backup and dump."""
     searched = [(name, relation) for name, relation in profile.relations.items() if relation.searched_for_tokens]
     if not searched:
-        raise NotApplicable("no relation of the profile sets searched_for_tokens")
+        raise NotMapped("searched_for_tokens")
 
     def rule(name: str, columns: tuple[str, ...]) -> Rule:
         def judge(row: Row) -> Problem | None:
@@ -34,7 +35,11 @@ def redis_only(profile: Profile) -> list[Rule]:
             )
 
         return Rule(
-            subject=Rows(name, columns), judge=judge, unit=f"records of {name}", unseen=("columns that are not mapped",)
+            subject=Rows(name, columns),
+            judge=judge,
+            unit=f"records of {name}",
+            any_values=True,
+            unseen=("columns that are not mapped",),
         )
 
     return [

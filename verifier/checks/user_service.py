@@ -30,9 +30,7 @@ def schema_unchanged(profile: Profile) -> Inventory:
             return []
         problems = []
         for item in objects:
-            if column_fingerprint(item) in approved or any(
-                item.name == name or item.name.startswith(f"{name}.") for name in allowed
-            ):
+            if _known(item, approved) or any(item.name == name or item.name.startswith(f"{name}.") for name in allowed):
                 continue
             problems.append(
                 Problem(
@@ -53,6 +51,14 @@ def schema_unchanged(profile: Profile) -> Inventory:
         fingerprint=column_fingerprint,
         unit="columns",
     )
+
+
+def _known(item: StoreObject, approved: Approved) -> bool:
+    """Whether the baseline has a column, or has it in the table of which this one is a new partition."""
+    if column_fingerprint(item) in approved:
+        return True
+    parent, about = item.attributes.get("parent"), item.attributes
+    return parent is not None and f"{parent}.{about['column_name']} {about['type']}" in approved
 
 
 def column_fingerprint(item: StoreObject) -> str:

@@ -86,17 +86,17 @@ def init(
 
 
 @app.command()
-def doctor(profile: ProfileOption = DEFAULT_PROFILE) -> None:
-    """Check connections, privileges, clocks and versions.
+def doctor(profile: ProfileOption = DEFAULT_PROFILE, checks: ChecksOption = None) -> None:
+    """Check connections, privileges, clocks and versions, and which invariants will not be judged because of the profile.
 
     A credential that can write is refused, unless the profile allows it.
 
-    Exit codes: 0 no problems, 2 a store or relation cannot be read or a privilege is missing, 3 a credential is
-    refused.
+    Exit codes: 0 no problems, 2 a store or relation cannot be read, a privilege is missing, or a critical invariant needs
+    what the profile does not map, 3 a credential is refused.
     """
     from verifier.commands.doctor import examine
 
-    raise typer.Exit(examine(profile))
+    raise typer.Exit(examine(profile, checks or []))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from verifier.checks.catalogue import load_checks
+from verifier.checks.registry import NotApplicable
+from verifier.engine.plan import Plan, make_plan, unmapped
 from verifier.model.query import Rows
 from verifier.model.redact import clean
 from verifier.model.text import plural
-from verifier.model.verdict import ExitCode
+from verifier.model.verdict import ExitCode, Verdict
 from verifier.profile import NotMapped, Profile, load_profile
 from verifier.profile.roles import GatewayRole
 from verifier.stores.builtin.table import BUILT_IN
@@ -43,12 +47,16 @@ class Line:
     detail: str
 
 
-def examine(profile_path: Path) -> ExitCode:
-    """Check every role and relation. Exit: 0 no problems, 2 something could not be checked, 3 a credential is refused."""
+def examine(profile_path: Path, checks: Sequence[Path] = ()) -> ExitCode:
+    """Check every role and relation. Exit: 0 no problems, 2 something could not be checked, 3 a credential is refused.
+
+    Raises ProfileError for a profile that cannot be used.
+    """
     profile = load_profile(profile_path)
+    plan = make_plan(load_checks(checks), profile)
     console = Console()
     with console.status("checking the stack…"):
-        lines = asyncio.run(_lines(profile))
+        lines = asyncio.run(_lines(profile)) + _unmapped_lines(profile, plan)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("role", "what", "state", "detail"):
         table.add_column(heading, overflow="fold")
@@ -69,12 +77,29 @@ def examine(profile_path: Path) -> ExitCode:
         return ExitCode.USAGE
     if failed:
         console.print(
-            f"\n{len(failed)} {plural('problem', len(failed))}: the checks that need these stores will be inconclusive.",
+            f"\n{len(failed)} {plural('problem', len(failed))}: the checks concerned will be inconclusive.",
             style="red",
         )
         return ExitCode.INCONCLUSIVE
     console.print("\nno problems. Next: verifier baseline, then verifier run", style="green")
     return ExitCode.HOLDS
+
+
+def _unmapped_lines(profile: Profile, plan: Plan) -> list[Line]:
+    """The invariants of this phase that need what the profile does not map."""
+    lines = []
+    for check in plan.checks:
+        if plan.why_not(check) is not None:
+            continue
+        try:
+            check.proofs(profile)
+        except NotMapped as missing:
+            judgement = unmapped(check, profile, missing)
+            state = "missing" if judgement.verdict is Verdict.INCONCLUSIVE else "notice"
+            lines.append(Line("profile", f"{check.id} will not be judged", state, judgement.reason))
+        except NotApplicable:
+            continue
+    return lines
 
 
 async def _lines(profile: Profile) -> list[Line]:
@@ -116,7 +141,8 @@ async def _store_lines(store: Store, profile: Profile) -> list[Line]:
 
 async def _relation_lines(profile: Profile) -> list[Line]:
     """Check that each mapped relation can be read: one look-up of a key that does not exist."""
-    lines = []
+    lines: list[Line] = []
+    advice: list[Line] = []
     stores = Stores(profile, refuse_writers=False)
     try:
         for name, relation in profile.relations.items():
@@ -125,10 +151,24 @@ async def _relation_lines(profile: Profile) -> list[Line]:
             try:
                 source = await stores.source(Rows(name, tuple(relation.columns)))
                 await source.lookup(relation.key[0], ["00000000-0000-0000-0000-000000000000"])
+                advice += await _advice(stores, profile, name)
             except (StoreError, NotMapped) as error:
                 lines.append(Line(relation.role, f"relation {name}", "missing", str(error)))
     finally:
         await stores.close()
     if not lines:
         lines.append(Line("profile", "relations", "ok", f"all {len(profile.relations)} mapped relations can be read"))
+    return lines + advice
+
+
+async def _advice(stores: Stores, profile: Profile, name: str) -> list[Line]:
+    """What would let a store name every write to a shared object."""
+    lines = []
+    for home in profile.homes(name):
+        relation = profile.relation(home)
+        if not relation.neighbours and not relation.where:
+            continue
+        observer = await stores.observer("relation", home, ())
+        if text := await observer.recommendation():
+            lines.append(Line(relation.role, f"relation {name}", "notice", text))
     return lines

@@ -29,9 +29,10 @@ ChecksOption = Annotated[
 
 def parse_severities(text: str) -> frozenset[Severity]:
     """Parse a list of severities, such as `C,H`. Raises BadParameter."""
+    parts = [part.strip().upper() for part in text.split(",") if part.strip()]
     try:
-        return frozenset(Severity(part.strip().upper()) for part in text.split(",") if part.strip())
+        if parts:
+            return frozenset(map(Severity, parts))
     except ValueError:
-        raise typer.BadParameter(
-            f"{text!r}: give severities out of C,H,M,I, such as C,H.", param_hint="--fail-on"
-        ) from None
+        pass
+    raise typer.BadParameter(f"{text!r}: give severities out of C,H,M,I, such as C,H.", param_hint="--fail-on")

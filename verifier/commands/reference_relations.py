@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 from verifier.checks.catalogue import load_checks
+from verifier.checks.names import relations_read
 from verifier.checks.registry import NotApplicable
 from verifier.model.invariant import Phase
-from verifier.model.query import Rows
 from verifier.profile.errors import NotMapped
 from verifier.profile.logical import RELATIONS
 from verifier.profile.models import Profile
 from verifier.profile.relations import Relation
-from verifier.proofs import Absence
 
 SEARCHES_ALL = frozenset({"TOK-06"})
 """Checks that read the columns of whatever relation the profile names for them."""
-
-_SCOPE = {"conversation": ("conversation_id", "since"), "group": ("group_id", "since")}
 
 
 @dataclasses.dataclass
@@ -62,7 +57,7 @@ def readers() -> dict[str, dict[str, Readers]]:
                 profile.__dict__["asked"] = {}
                 try:
                     for proof in check.proofs(profile):
-                        for relation, columns in _read(proof):
+                        for relation, columns in relations_read(proof):
                             profile.note(relation, columns, optional=relation == "neighbours")
                 except (NotMapped, NotApplicable):
                     continue
@@ -71,23 +66,6 @@ def readers() -> dict[str, dict[str, Readers]]:
                         entry = found[relation][column]
                         (entry.used_by if optional else entry.needed_by).add(check.id)
     return {relation: dict(columns) for relation, columns in found.items()}
-
-
-def _read(value: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The relations and columns that a proof names, at any depth."""
-    if isinstance(value, Rows):
-        yield value.relation, (*value.columns, *(where.column for where in value.where))
-    elif isinstance(value, Absence):
-        yield value.target, value.columns
-        if value.scoped_by is not None:
-            yield "scope", _SCOPE[value.scoped_by[0]]
-            yield "neighbours", _SCOPE[value.scoped_by[0]][:1]
-    elif dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from _read(getattr(value, field.name))
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _read(item)
 
 
 def _everything(phase: Phase, key_id: str) -> _Recorder:

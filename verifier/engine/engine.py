@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from verifier.checks.registry import Check, NotApplicable
-from verifier.engine.plan import Plan
+from verifier.engine.plan import Plan, unmapped
 from verifier.engine.run_state import Judged, Unfinished
 from verifier.engine.waivers import apply_waivers, unused_waivers
 from verifier.model.events import (
@@ -252,7 +252,9 @@ class Engine:
             return Judgement.not_applicable(reason)
         try:
             proofs = item.proofs(context.profile)
-        except (NotMapped, NotApplicable) as reason_why:
+        except NotMapped as missing:
+            return unmapped(item, context.profile, missing)
+        except NotApplicable as reason_why:
             return Judgement.not_applicable(str(reason_why))
         parts = []
         for index, proof in enumerate(proofs):
@@ -261,8 +263,8 @@ class Engine:
                 continue
             try:
                 parts.append(await proof.execute(context))
-            except NotMapped as error:
-                parts.append(Judgement.not_applicable(str(error)))
+            except NotMapped as missing:
+                parts.append(unmapped(item, context.profile, missing))
             except StoreError as error:
                 parts.append(Judgement.inconclusive(str(error)))
             except Exception as error:  # a check that crashes is inconclusive; the other checks continue

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from verifier.checks.names import require_read_names
 from verifier.checks.registry import Check, Registry
-from verifier.model.invariant import Phase
-from verifier.profile.errors import ProfileError
+from verifier.model.invariant import Phase, Severity
+from verifier.model.verdict import Judgement
+from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.models import Profile
 
 
@@ -36,7 +38,8 @@ class Plan:
 
 
 def make_plan(registry: Registry, profile: Profile, *, only: Sequence[str] = (), phase: str | None = None) -> Plan:
-    """Select the checks of a run. Raises ProfileError for an unknown check or phase."""
+    """Select the checks of a run. Raises ProfileError for an unknown check or phase, and for a name that no check reads."""
+    require_read_names(profile, registry)
     try:
         judged = Phase(phase) if phase else profile.phase
     except ValueError:
@@ -59,4 +62,23 @@ def make_plan(registry: Registry, profile: Profile, *, only: Sequence[str] = (),
         what_if=bool(phase) and judged is not profile.phase,
         notes=tuple(notes),
         known=tuple(item.id for item in registry),
+    )
+
+
+NOT_GRANTED = frozenset({"roles.openim_mongo", "roles.openim_redis", "roles.gateway", "canary"})
+"""What a stack may withhold from the verifier. The report says what is not judged because of it."""
+
+
+def unmapped(item: Check, profile: Profile, missing: NotMapped) -> Judgement:
+    """The judgement of a check that needs what the profile does not map.
+
+    A critical invariant that nobody judges must not look like one that holds. It does not apply only where `[absent]` says
+    that the stack has no such object.
+    """
+    if (reason := profile.why_absent(missing.name)) is not None:
+        return Judgement.not_applicable(f"absent: {missing.name}, {reason}")
+    if item.severity is not Severity.CRITICAL or missing.name in NOT_GRANTED:
+        return Judgement.not_applicable(str(missing))
+    return Judgement.inconclusive(
+        f'{missing}. Map it, or state under [absent] why this stack has none: {missing.name!r} = "reason"'
     )

@@ -15,7 +15,7 @@ from verifier.init.sections import Section, column_line, one_line, split_section
 from verifier.init.survey import Found, Survey
 from verifier.profile.relations import Column, Queue, Relation
 from verifier.profile.template import RoleUrls, TemplateValues, render_template
-from verifier.stores.redis.values import KeyPattern
+from verifier.stores.redis.keys import KeyPattern
 
 VARIABLES = {
     "user_db": "USER_DB_URL",

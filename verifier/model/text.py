@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +13,12 @@ from verifier.model.verdict import ExitCode, Outcome, RunResult, Verdict
 
 ORDER = (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.HOLDS, Verdict.WAIVED, Verdict.NOT_APPLICABLE)
 """The order of verdicts in reports: those that need attention come first."""
+
+NOT_MAPPED = "not mapped: "
+"""How the reason of a check begins that needs what the profile does not map."""
+
+NAMES_SHOWN = 6
+"""How many of these names the headline lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +84,22 @@ def headline(result: RunResult) -> str:
     parts = [f"{count} {MARKS[verdict].counted}" for verdict in order if (count := result.count(verdict))]
     if not parts:
         return "nothing was judged"
-    reasons = ", ".join(f"{reason} {count}" for reason, count in reason_counts(result.outcomes, Verdict.NOT_APPLICABLE))
+    reasons = ", ".join(_reasons(result.outcomes))
     pending = sum(item.pending for item in result.outcomes)
     waiting = f"; {pending} of them pending" if pending else ""
     return ", ".join(parts) + (f" ({reasons})" if reasons else "") + waiting
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """`phase 9`, `not mapped 3: column users.phone, relation reports`."""
+    names = dict.fromkeys(
+        item.judgement.reason.removeprefix(NOT_MAPPED)
+        for item in outcomes
+        if item.verdict is Verdict.NOT_APPLICABLE and item.judgement.reason.startswith(NOT_MAPPED)
+    )
+    shown = ", ".join(list(names)[:NAMES_SHOWN]) + (", …" if len(names) > NAMES_SHOWN else "")
+    for reason, count in reason_counts(outcomes, Verdict.NOT_APPLICABLE):
+        yield f"{reason} {count}" + (f": {shown}" if NOT_MAPPED.startswith(reason) else "")
 
 
 def conclusion(result: RunResult) -> str:

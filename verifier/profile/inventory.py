@@ -32,8 +32,9 @@ class Inventories(Section):
     )
     foreign_keys: tuple[str, ...] = Field(
         default=(),
-        description="Redis key patterns that belong to others. For the reader of the profile; no check reads it",
-        examples=[["shop:*"]],
+        description="Redis keys that belong to others, with `*` for any characters; `dbN:` before a pattern limits it to a "
+        "database index. They are no presence of the platform, whatever their names and fields (PRS-01, PRS-02)",
+        examples=[["shop:*", "db5:*"]],
     )
     foreign_vhosts: tuple[str, ...] = Field(
         default=(),

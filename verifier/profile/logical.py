@@ -30,6 +30,7 @@ def _column(meaning: str, null: str = "") -> LogicalColumn:
 
 _CONVERSATION = _column("the legacy id of the conversation")
 _USER = _column("the platform's id of the user")
+_NEVER = 'it never ends, unless `empty_means = "expired"`'
 _TTL = _column("`@ttl_ms`: time until the key expires, in ms", "the key never expires")
 
 RELATIONS: dict[str, LogicalRelation] = {
@@ -71,7 +72,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "user_id": _USER,
             "platform": _column("OpenIM's number of the platform", "not known"),
             "created_at": _column("time of the login", "not known"),
-            "expires_at": _column("when the session ends", "not a live session"),
+            "expires_at": _column("when the session ends; without such a column, set `lifetime_s`", _NEVER),
         },
     ),
     "devices": LogicalRelation(
@@ -186,7 +187,7 @@ RELATIONS: dict[str, LogicalRelation] = {
             "code": _column("the code; mark it `sensitive`"),
             "openim_group_id": _column("OpenIM's id of the group", "the code leads to `legacy_group_id`"),
             "legacy_group_id": _column("the legacy id of the group", "a group founded in OpenIM"),
-            "expires_at": _column("when the code ends", "not judged"),
+            "expires_at": _column("when the code ends", _NEVER),
         },
     ),
     "reports": LogicalRelation(
@@ -244,11 +245,22 @@ RELATIONS: dict[str, LogicalRelation] = {
         columns={"nonce": _column("the nonce"), "ttl_ms": _TTL},
     ),
     "presence": LogicalRelation(
-        meaning="The platform's own presence keys.",
+        meaning="The platform's own presence: keys, or records such as sessions that also say who is online.",
         columns={
             "user_id": _USER,
+            "online": _column(
+                "whether the record says that the user is online, such as `status = 'online'`, or a list of connections that is not "
+                "empty; type `boolean`",
+                "not online",
+            ),
             "ttl_ms": _TTL,
             "idle_s": _column("`@idle_s`: time since the key was last used, in s", "not known"),
         },
     ),
 }
+
+CHANNELS = ("chat_notification",)
+"""The channels that the shipped checks use, by their names in the profile."""
+
+QUEUES = ("chat_message_notify", "notification_push", "push_tap")
+"""The queues that the shipped checks use, by their names in the profile."""

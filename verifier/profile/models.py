@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,7 +17,7 @@ from verifier.profile.errors import NotMapped, ProfileError
 from verifier.profile.identity import Identity
 from verifier.profile.inventory import Inventories, Media
 from verifier.profile.policies import Policies, ScopeRule, TokenPolicy
-from verifier.profile.relations import Channel, Column, Queue, Relation
+from verifier.profile.relations import HOME, Channel, Column, Queue, Relation
 from verifier.profile.roles import Roles
 from verifier.profile.section import Section
 from verifier.profile.timing import Schedule, Timing
@@ -72,8 +72,25 @@ class Profile(Section):
         "`fail`: they count at once",
         examples=["fail"],
     )
+    absent: dict[str, str] = Field(
+        default_factory=dict,
+        description="What this stack does not have, each with the reason: `relations.NAME`, `relations.NAME.columns.NAME`, `channels.NAME`, "
+        "`queues.NAME`, `roles.NAME` or `searched_for_tokens`. A critical invariant that needs something that is neither mapped nor absent is inconclusive",
+        examples=[{"relations.presence": "clients poll, there never was presence"}],
+    )
     waivers: tuple[Waiver, ...] = Field(default=(), description="Known breaches")
     accept_inconclusive: tuple[Accepted, ...] = Field(default=(), description="Known limitations")
+
+    @field_validator("relations", mode="before", json_schema_input_type=dict[str, Relation | tuple[Relation, ...]])
+    @classmethod
+    def _homes(cls, value: Any) -> Any:
+        """`[[relations.NAME]]`: the first entry is the relation, the others are its further homes."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {**entry[0], "homes": entry[1:]} if isinstance(entry, list | tuple) and entry else entry
+            for name, entry in value.items()
+        }
 
     @field_validator("since")
     @classmethod
@@ -90,10 +107,11 @@ class Profile(Section):
         there = self.roles.named()
         for table, entries in objects.items():
             for name, entry in entries.items():
-                if entry.role not in there:
-                    raise ValueError(
-                        f"{table}.{name}: there is no role {entry.role!r}; there are: {', '.join(there) or 'none'}"
-                    )
+                for place in entry.places if isinstance(entry, Relation) else (entry,):
+                    if place.role not in there:
+                        raise ValueError(
+                            f"{table}.{name}: there is no role {place.role!r}; there are: {', '.join(there) or 'none'}"
+                        )
         for role in self.budgets:
             if role not in there:
                 raise ValueError(f"budgets.{role}: there is no role {role!r}; there are: {', '.join(there) or 'none'}")
@@ -106,33 +124,84 @@ class Profile(Section):
             raise ValueError("phase cutover and later need [relations.scope], or [scope] kind = 'all'")
         return self
 
+    @model_validator(mode="after")
+    def _absences(self) -> Profile:
+        for name, reason in self.absent.items():
+            if not reason.strip():
+                raise ValueError(f"absent.{name!r} needs a reason")
+            if self._is_mapped(name):
+                raise ValueError(f"{name} is under [absent], but the profile maps it")
+        return self
+
     def relation(self, name: str, *columns: str) -> Relation:
-        """The mapping of a logical relation. Raises NotMapped if it, or one of the given columns, is not mapped."""
-        relation = self.relations.get(name)
+        """The mapping of a logical relation, or of one of its homes (`NAME@1`). Raises NotMapped if it, or one of the given
+        columns in one of its homes, is not mapped."""
+        base, _, number = name.partition(HOME)
+        relation = self.relations.get(base)
         if relation is None:
-            raise NotMapped(f"relation {name!r}")
-        for column in columns:
-            if column not in relation.columns and not self._is_virtual(name, column):
-                raise NotMapped(f"column {column!r} of relation {name!r}")
+            raise NotMapped(f"relations.{base}")
+        if number:
+            relation = relation.places[int(number)]
+        for place in relation.places:
+            for column in columns:
+                if column not in place.columns and not self._is_virtual(base, column, place):
+                    raise NotMapped(f"relations.{base}.columns.{column}")
         return relation
+
+    def homes(self, name: str) -> tuple[str, ...]:
+        """The names of a relation's homes, `NAME@0`, `NAME@1`, …; the relation's own name if it has only one."""
+        count = len(self.relations[name].places) if name in self.relations else 1
+        return tuple(f"{name}{HOME}{number}" for number in range(count)) if count > 1 else (name,)
+
+    @property
+    def places(self) -> tuple[Relation, ...]:
+        """The mappings of all relations, each home by itself."""
+        return tuple(place for relation in self.relations.values() for place in relation.places)
 
     def column(self, relation: str, column: str) -> Column:
         """The mapping of one logical column. Raises NotMapped."""
         return self.relation(relation, column).columns[column]
 
-    def _is_virtual(self, relation: str, column: str) -> bool:
+    def why_absent(self, name: str) -> str | None:
+        """The reason why the stack does not have an object, by its own name or that of its relation; None if not declared."""
+        relation, _, column = name.partition(".columns.")
+        return self.absent.get(name) or (self.absent.get(relation) if column else None)
+
+    def _is_mapped(self, name: str) -> bool:
+        """Whether an object of `[absent]` is mapped. Raises ValueError for a name that is not one of an object."""
+        table, _, rest = name.partition(".")
+        entry, _, column = rest.partition(".columns.")
+        match table:
+            case "relations" if entry:
+                return entry in self.relations and (not column or column in self.relations[entry].columns)
+            case "channels" if entry:
+                return entry in self.channels
+            case "queues" if entry:
+                return entry in self.queues
+            case "roles" if entry:
+                return entry in self.roles.named()
+            case "searched_for_tokens":
+                return any(relation.searched_for_tokens for relation in self.relations.values())
+        raise ValueError(
+            f"absent.{name!r}: give relations.NAME, relations.NAME.columns.NAME, channels.NAME, queues.NAME, roles.NAME "
+            "or searched_for_tokens"
+        )
+
+    def _is_virtual(self, relation: str, column: str, place: Relation) -> bool:
+        if column == "expires_at":
+            return place.lifetime_s is not None
         return relation == "users" and column == "openim_user_id"
 
     def channel(self, name: str) -> Channel:
         """A declared channel. Raises NotMapped."""
         if name not in self.channels:
-            raise NotMapped(f"channel {name!r}")
+            raise NotMapped(f"channels.{name}")
         return self.channels[name]
 
     def queue(self, name: str) -> Queue:
         """A declared queue. Raises NotMapped."""
         if name not in self.queues:
-            raise NotMapped(f"queue {name!r}")
+            raise NotMapped(f"queues.{name}")
         return self.queues[name]
 
     def has(self, relation: str, *columns: str) -> bool:
@@ -168,5 +237,6 @@ class Profile(Section):
 
     def is_im_token_key(self, key: str) -> bool:
         """Whether a Redis key is one of the declared imToken keys."""
-        pattern = re.escape(self.relation("im_tokens").keys or "")
-        return re.fullmatch(re.sub(r"\\{\w+\\}", "[^:]+", pattern), key) is not None
+        patterns = (re.escape(place.keys or "") for place in self.relation("im_tokens").places)
+        # A user's id may contain the separator of the key.
+        return any(re.fullmatch(re.sub(r"\\{\w+\\}", ".+", item), key, re.DOTALL) for item in patterns)

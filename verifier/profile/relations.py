@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from verifier.profile.section import Section
+from verifier.profile.zones import zone_of
 
 ColumnType = Literal["text", "integer", "boolean", "timestamp", "epoch_s", "epoch_ms", "json"]
 
@@ -25,11 +26,40 @@ class Column(Section):
         description="How to read what is stored. `epoch_s` and `epoch_ms` are times kept as numbers",
         examples=["timestamp"],
     )
+    true_values: tuple[str | int, ...] = Field(
+        default=(),
+        description="Type `boolean`: the stored values that mean true, where they are not true or false, 1 or 0, yes or no, on "
+        "or off. Every other value is then false",
+        examples=[["active", "trial"]],
+    )
+    empty_means: Literal["never", "expired"] | None = Field(
+        default=None,
+        description="For a time at which something ends: what NULL, 0, a negative number and an empty text mean. `never`: it does "
+        "not end. `expired`: it has ended. Column `expires_at` has the default `never`",
+        examples=["expired"],
+    )
     sensitive: bool = Field(
         default=False,
         description="Never show the values: in findings, evidence and logs they are hidden",
         examples=[True],
     )
+    zone: str | None = Field(
+        default=None,
+        description="PostgreSQL: the zone of a column of type `timestamp` (without time zone). `timestamp_zone` of the role if "
+        "not set",
+        examples=["Asia/Shanghai"],
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone_of(value)
+        return value
+
+
+HOME = "@"
+"""Between a relation's name and the number of one of its homes: `messages@1`."""
 
 
 class Relation(Section):
@@ -44,8 +74,16 @@ class Relation(Section):
     )
     select: str | None = Field(
         default=None,
-        description="SELECT whose result is the relation. It has no counters, so absence cannot be proven on it",
+        description="SELECT whose result is the relation. It has no counters of its own: `watches` names the tables whose "
+        "counters prove absence",
         examples=["SELECT id, name FROM a JOIN b USING (id)"],
+    )
+    watches: tuple[str, ...] = Field(
+        default=(),
+        description="The tables that a `select`, or a view in `table`, reads. Absence is proven by their counters; without "
+        "this setting a check of absence is inconclusive. A table in which the content itself is stored is better watched as a "
+        "home of its own, because then each record can be named",
+        examples=[["public.messages", "public.bodies"]],
     )
     collection: str | None = Field(default=None, description="MongoDB collection", examples=["messages"])
     keys: str | None = Field(
@@ -67,8 +105,16 @@ class Relation(Section):
     )
     where: str | dict[str, Any] | None = Field(
         default=None,
-        description="Only these records belong to the relation: an SQL condition, or a MongoDB filter as a table",
+        description="Only these records belong to the relation: an SQL condition, a MongoDB filter as a table, or for Redis a "
+        'table of a field of the value to its value or values, as in `{ status = "online" }`',
         examples=["revoked_at IS NULL"],
+    )
+    lifetime_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="For records without a column that says when they end: they end this many seconds after `created_at`. It "
+        "takes the place of column `expires_at`",
+        examples=[2_592_000],
     )
     searched_for_tokens: bool = Field(
         default=False, description="TOK-06 searches the columns for imTokens", examples=[True]
@@ -92,8 +138,34 @@ class Relation(Section):
         "breach, witnesses do",
         examples=["support chat"],
     )
+    short_lived: str | None = Field(
+        default=None,
+        description="Whose records live shorter than the time between two runs, in words. Then pairs of inserts and deletes "
+        "of which nothing is left do not make a check of absence inconclusive; its coverage names them",
+        examples=["drafts of the support chat"],
+    )
+    deletes: str | None = Field(
+        default=None,
+        description="Who removes records here on purpose, in words, such as a retention job or a TTL index. Then a removal is "
+        "no breach; the coverage counts them",
+        examples=["retention job, 400 days"],
+    )
+    watched: tuple[str, ...] = Field(
+        default=(),
+        description="The logical columns that matter to checks of absence (GRP-01, CNV-02, CNV-04, MSG-02). Inserts and deletes "
+        "always count; an update counts only if it changes one of them. Without it, every update counts",
+        examples=[["role", "left_at"]],
+    )
+    homes: tuple[Relation, ...] = Field(
+        default=(),
+        description="Further places in which such records are: each a mapping of its own, with the same `key`. Checks read all of "
+        "them as one relation, and checks of absence watch each. `[[relations.NAME]]`, several times, is short for it",
+        examples=[
+            [{"role": "chat_db", "table": "public.bodies", "key": "message_id", "columns": {"message_id": "id"}}]
+        ],
+    )
 
-    @field_validator("key", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @field_validator("key", "watched", "watches", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -102,7 +174,11 @@ class Relation(Section):
     @classmethod
     def _short_columns(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: {"column": item} if isinstance(item, str) else item for name, item in value.items()}
+            columns = {name: {"column": item} if isinstance(item, str) else item for name, item in value.items()}
+            ends = columns.get("expires_at")
+            if isinstance(ends, dict):
+                columns["expires_at"] = {"empty_means": "never", **ends}
+            return columns
         return value
 
     @model_validator(mode="after")
@@ -117,7 +193,25 @@ class Relation(Section):
             raise ValueError(
                 f"key column {missing[0]!r} is not among the columns ({', '.join(self.columns) or 'none'})"
             )
+        if self.lifetime_s is not None and ("created_at" not in self.columns or "expires_at" in self.columns):
+            raise ValueError("lifetime_s needs a column created_at, and no column expires_at")
+        if unknown := [name for name in self.watched if name not in self.columns]:
+            raise ValueError(f"watched column {unknown[0]!r} is not among the columns ({', '.join(self.columns)})")
+        if self.watches and not (self.select or self.table):
+            raise ValueError("watches is for a select, or for a view in table")
+        for home in self.homes:
+            if home.homes:
+                raise ValueError("homes are not nested: list them side by side")
+            if home.key != self.key:
+                raise ValueError(
+                    f"every home needs the same key: {', '.join(self.key)} and {', '.join(home.key)} differ"
+                )
         return self
+
+    @property
+    def places(self) -> tuple[Relation, ...]:
+        """This place of the records and its further homes, each without homes."""
+        return (self.model_copy(update={"homes": ()}), *self.homes) if self.homes else (self,)
 
     def sensitive(self, column: str) -> bool:
         """Whether values of a logical column must never be shown."""

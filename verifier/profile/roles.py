@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from verifier.profile.section import Section
+from verifier.profile.zones import zone_of
 
 _CA_FILE = "Certificates of the authorities to trust, as a PEM file. Those of the system if not set"
 _CERTIFICATE = "Client certificate, as a PEM file"
@@ -37,8 +38,16 @@ class PostgresRole(Role):
     url: SecretStr = Field(description="libpq URL", examples=["${USER_DB_URL}"])
     pgbouncer: bool = Field(
         default=False,
-        description="The address is a PgBouncer: use no prepared statements and no start-up options",
+        description="The address is a PgBouncer. The `options` of the URL are then set in each transaction instead of at the "
+        "start of a session, which PgBouncer refuses. Without this setting it is recognised by its refusal",
         examples=[True],
+    )
+    timestamp_zone: str | None = Field(
+        default=None,
+        description="The zone of the times in columns of type `timestamp` (without time zone): an IANA name or an offset. UTC "
+        "if not set; but where the server's settings name another zone, checks that compare such times are inconclusive "
+        "until this is set. `columns.NAME.zone` of a relation overrides it",
+        examples=["Asia/Shanghai"],
     )
     ssl_root_cert: str | None = Field(
         default=None, description="`sslrootcert` of libpq: the authorities to trust", examples=["/run/certs/ca.pem"]
@@ -49,6 +58,13 @@ class PostgresRole(Role):
     ssl_key: str | None = Field(
         default=None, description="`sslkey` of libpq: its key", examples=["/run/certs/client.key"]
     )
+
+    @field_validator("timestamp_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone_of(value)
+        return value
 
 
 class MongoRole(Role):
@@ -63,12 +79,58 @@ class MongoRole(Role):
 
 
 class RedisRole(Role):
-    """A Redis or Valkey server, with the database index of its URL."""
+    """A Redis or Valkey server with the database index of its URL, a Redis Cluster, or servers behind Sentinel."""
 
-    url: SecretStr = Field(description="Redis URL; `rediss://` for TLS", examples=["${CACHE_REDIS_URL}"])
+    url: SecretStr = Field(
+        description="Redis URL: `redis://user:password@host:port/index`, `rediss://` for TLS, `unix://` for a socket. With "
+        "`mode` cluster or sentinel, several `host:port` separated by commas: nodes of the cluster, or the Sentinels",
+        examples=["${CACHE_REDIS_URL}"],
+    )
+    mode: Literal["single", "replica", "cluster", "sentinel"] = Field(
+        default="single",
+        description="What the URL leads to: one master, a replica that is read on purpose, nodes of a Redis Cluster, or "
+        "Sentinels, which name the master",
+        examples=["cluster"],
+    )
+    sentinel_master: str | None = Field(
+        default=None,
+        description="Mode sentinel: the name under which the Sentinels know the master",
+        examples=["cache"],
+    )
+    sentinel_user: str | None = Field(
+        default=None, description="Mode sentinel: the user at the Sentinels, if they need one", examples=["verifier"]
+    )
+    sentinel_password: SecretStr | None = Field(
+        default=None,
+        description="Mode sentinel: the password at the Sentinels. The URL has the credentials of the data server",
+        examples=["${SENTINEL_PASSWORD}"],
+    )
+    addresses: dict[str, str] = Field(
+        default_factory=dict,
+        description="Modes cluster and sentinel: where to reach servers whose announced address cannot be reached from "
+        "here, as announced `host:port` (or host) to `host:port`",
+        examples=[{"10.0.0.5:6379": "localhost:16379"}],
+    )
     tls_ca_file: str | None = Field(default=None, description=_CA_FILE, examples=["/run/certs/ca.pem"])
     tls_certificate_file: str | None = Field(default=None, description=_CERTIFICATE, examples=["/run/certs/client.pem"])
     tls_key_file: str | None = Field(default=None, description=_KEY, examples=["/run/certs/client.key"])
+    tls_check_hostname: bool = Field(
+        default=True,
+        description="The certificate must name the host. Nodes of a cluster that announce bare addresses need it off; the "
+        "authority is checked in both cases",
+        examples=[False],
+    )
+
+    @model_validator(mode="after")
+    def _sentinel_settings(self) -> RedisRole:
+        given = [name for name in ("sentinel_master", "sentinel_user", "sentinel_password") if getattr(self, name)]
+        if self.mode == "sentinel" and not self.sentinel_master:
+            raise ValueError(
+                "mode = 'sentinel' needs sentinel_master: the name under which the Sentinels know the master"
+            )
+        if self.mode != "sentinel" and given:
+            raise ValueError(f"{given[0]} needs mode = 'sentinel'")
+        return self
 
 
 class BrokerRole(Role):

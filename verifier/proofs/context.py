@@ -78,7 +78,7 @@ class Context:
             await asyncio.sleep(remaining_s)
             remaining_s = wanted_s - (await clock() - started).total_seconds()
 
-    def raw_key(self, *parts: str) -> str:
+    def raw_key(self, *parts: str | None) -> str:
         """The full key of a record within this check. `recheck` takes it, and fingerprints are computed from it."""
         return json.dumps([self.proof_index, *parts], ensure_ascii=False)
 

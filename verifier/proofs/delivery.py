@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +14,11 @@ from verifier.judges.judgement import JournalJudgement
 from verifier.judges.operation import Operation
 from verifier.model.finding import Finding
 from verifier.model.invariant import Problem
-from verifier.model.verdict import Coverage, Judgement
+from verifier.model.verdict import Coverage, Judgement, Verdict
+from verifier.profile.canary import Canary
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
+from verifier.proofs.open_findings import OpenFindings
 from verifier.proofs.protocol import Description
 from verifier.stores.pool import Stores
 
@@ -34,15 +36,41 @@ class Delivery:
     statement: str = ""
     unseen: tuple[str, ...] = ()
     technique: ClassVar[str] = "delivery: judged from the canary's journal"
-    takes_baseline: ClassVar[bool] = False
+    takes_baseline: ClassVar[bool] = True
 
     async def execute(self, context: Context) -> Judgement:
-        """Find the journal, check its age, and judge it."""
-        canary = context.profile.canary
-        if canary is None:
+        """Find the journal, check its age, and judge it.
+
+        The next journal replaces this one. What this one shows stays a finding until one that can be judged replaces it.
+        """
+        if context.profile.canary is None:
             return Judgement.not_applicable("canary off: the profile has no [canary]")
+        known = OpenFindings(context, "journal")
         if context.baselining:
+            if known:
+                known.accept()
             return Judgement.not_applicable("baseline taken")
+        judgement = self._judge_newest(context.profile.canary, context)
+        if judgement.verdict in (Verdict.HOLDS, Verdict.VIOLATED):
+            if known:
+                known.accept()
+            for item in judgement.findings:
+                known.see_finding(item)
+            return judgement
+        remembered = known.findings("an earlier journal")
+        if not remembered and not known.unlisted:
+            return judgement
+        return replace(
+            judgement,
+            verdict=Verdict.VIOLATED,
+            reason="",
+            notes=tuple(filter(None, (*judgement.notes, judgement.reason, known.note()))),
+            findings=remembered,
+            findings_total=len(remembered) + known.unlisted,
+            partial=True,
+        )
+
+    def _judge_newest(self, canary: Canary, context: Context) -> Judgement:
         path = find_journal(Path(canary.journal))
         run_it = "Run: python -m suites.canary --profile stack.toml"
         if path is None:

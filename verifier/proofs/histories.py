@@ -17,10 +17,12 @@ from typing import Any, ClassVar
 from verifier.model.finding import Finding
 from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows, Where
+from verifier.model.values import Unreadable
 from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description
+from verifier.proofs.whole import Tally, Whole, partner_account
 from verifier.stores.pool import Stores
 
 MessageKey = tuple[str, int, str]
@@ -72,10 +74,14 @@ class _Comparison:
         self.proof = proof
         self.context = context
         self.messages = 0
+        self.unread = 0
+        self.doubts: tuple[str, ...] = ()
+        self.unseen = proof.unseen
 
     async def run(self) -> Judgement:
         context = self.context
         chosen, total = await self._sample()
+        await self._ask_what_is_hidden()
         findings, notes = [], []
         for number, entry in enumerate(chosen, 1):
             difference = await self._compare(entry)
@@ -89,10 +95,26 @@ class _Comparison:
                 notes.append(
                     f"{difference.missing} messages of {entry['openim_id']} are missing; as many slots are empty, which is what deletion leaves"
                 )
+            elif difference is not None and self.doubts:
+                notes.append(f"the histories of {entry['openim_id']} differ, and messages may be hidden")
             elif difference is not None:
                 findings.append(await self._finding(entry, difference))
             context.progress(number, len(chosen), "conversations")
         return self._conclude(findings, notes, len(chosen), total)
+
+    async def _ask_what_is_hidden(self) -> None:
+        """Messages that one side hides look like differences."""
+        stores = self.context.stores
+        for rows in (Rows("messages", self._columns), Rows("openim_mongo.msg")):
+            source = await stores.source(rows)
+            account = await partner_account(stores, source)
+            self.doubts += tuple(f"{source.label}: {what}" for what in account.hidden)
+            self.unseen = tuple(dict.fromkeys((*self.unseen, *account.unseen)))
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        profile = self.context.profile
+        return tuple(name for name in ("sender_id", "created_at", "content") if profile.has("messages", name))
 
     async def _sample(self) -> tuple[list[Row], int]:
         """A random sample of the moved conversations, and how many there are. Reservoir sampling keeps memory bounded."""
@@ -103,9 +125,15 @@ class _Comparison:
             return [row for row in await source.lookup("conversation_id", [name]) if row["openim_id"]], 1
         chosen: list[Row] = []
         total = 0
+        whole, tally = Whole(source, "moved conversations"), Tally(source)
+        await whole.begin()
         choice = random.Random()  # noqa: S311 - not used for a secret
         async for chunk in source.chunks():
+            tally.add(chunk)
             for row in chunk:
+                if isinstance(row["since"], Unreadable):
+                    self.unread += 1
+                    continue
                 if not row["openim_id"] or row["since"] is None:
                     continue
                 total += 1
@@ -113,13 +141,13 @@ class _Comparison:
                     chosen.append(row)
                 elif (place := choice.randrange(total)) < self.proof.sample:
                     chosen[place] = row
+        await whole.conclude(tally.distinct)
+        self.doubts += whole.doubts
         return chosen, total
 
     async def _compare(self, entry: Row) -> _Difference | None:
-        profile = self.context.profile
-        columns = tuple(name for name in ("sender_id", "created_at", "content") if profile.has("messages", name))
         legacy, _, _ = await self._message_keys(
-            Rows("messages", columns, (Where("conversation_id", "=", entry["conversation_id"]),)),
+            Rows("messages", self._columns, (Where("conversation_id", "=", entry["conversation_id"]),)),
             self.proof.legacy,
             entry["since"],
         )
@@ -146,6 +174,9 @@ class _Comparison:
         async for chunk in source.chunks():
             for row in chunk:
                 seen += 1
+                if any(isinstance(value, Unreadable) for value in row.values()):
+                    self.unread += 1
+                    continue
                 highest = max(highest, row.get("seq") or 0)
                 message_key = key_of(row)
                 if message_key is not None and earliest <= message_key[1] <= latest:
@@ -176,16 +207,27 @@ class _Comparison:
 
     def _conclude(self, findings: Sequence[Finding], notes: Sequence[str], seen: int, total: int) -> Judgement:
         text = f"{self.messages} legacy messages compared by sender, time and text"
-        coverage = Coverage(seen, total, "moved conversations", text, self.proof.unseen)
+        coverage = Coverage(seen, total, "moved conversations", text, self.unseen)
+        doubts = list(self.doubts)
+        if self.unread:
+            doubts.append(f"{self.unread} times cannot be read; check the types of the columns in the profile")
+        if any(note.endswith("not judged") for note in notes):
+            doubts.append("conversations kept changing")
         queries = (
             "messages of one conversation",
             "db.msg.find({doc_id: {$gte: '<conversation>:', $lt: '<conversation>;'}})",
         )
-        common: dict[str, Any] = {"coverage": (coverage,), "notes": tuple(notes), "queries": queries}
+        common: dict[str, Any] = {"coverage": (coverage,), "notes": (*notes, *self.doubts), "queries": queries}
         if findings:
-            return Judgement(verdict=Verdict.VIOLATED, findings=tuple(findings), findings_total=len(findings), **common)
-        if any(note.endswith("not judged") for note in notes):
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason="conversations kept changing", **common)
+            return Judgement(
+                verdict=Verdict.VIOLATED,
+                findings=tuple(findings),
+                findings_total=len(findings),
+                partial=bool(doubts),
+                **common,
+            )
+        if doubts:
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(doubts), **common)
         if not total:
             return Judgement.not_applicable("empty: no conversation has moved")
         return Judgement(verdict=Verdict.HOLDS, **common)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
+from verifier.proofs.open_findings import Settled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,12 @@ class RecordProof:
     `empty_holds` means that an empty relation is the wanted state, for example leftovers that must expire. Otherwise an
     empty relation is not applicable.
 
+    `remembers` is for a source that cannot be read again, such as a queue that reading empties. A finding then stays one in
+    later runs until `verifier baseline --only ID` accepts it, or until `settled` says that a later reading proves it settled.
+
+    `any_values`: the judge takes values as they are, also those that are not of their column's type. Otherwise a record with such
+    a value is counted and not judged, and the proof is inconclusive.
+
     `unit` names what the coverage counts. `statement` adds a remark to the coverage, and `unseen` lists what the technique
     cannot see.
     """
@@ -52,7 +59,14 @@ class RecordProof:
     clocks: tuple[str, ...] | None = None
     empty_holds: bool = False
     unseen: tuple[str, ...] = ()
-    takes_baseline: ClassVar[bool] = False
+    any_values: bool = False
+    remembers: bool = False
+    settled: Settled | None = None
+
+    @property
+    def takes_baseline(self) -> bool:
+        """Whether a baseline is taken for this proof: with `remembers`, it accepts the open findings."""
+        return self.remembers
 
     @property
     def partners(self) -> Partners | None:

@@ -14,11 +14,12 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
 from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
+from verifier.proofs.lookups import Home, look_up
 from verifier.proofs.protocol import Description
+from verifier.proofs.whole import Tally, Whole, partner_account
+from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
 from verifier.stores.skew import VERIFIER
-
-LOOKUP_BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +48,15 @@ class Retention:
         band = limit + timedelta(days=self.band_days)
         rows = Rows("messages", ("conversation_id", "created_at"), (Where("created_at", "<", band),))
         source = await context.stores.source(rows)
-        old = near = 0
+        whole, tally = Whole(source, "messages"), Tally(source)
+        old = near = unread = 0
         oldest: Row | None = None
+        await whole.begin()
         async for chunk in source.chunks():
-            for row in await _without_neighbours(context, chunk):
+            tally.add(chunk)
+            readable = [row for row in chunk if isinstance(row["created_at"], datetime)]
+            unread += len(chunk) - len(readable)
+            for row in await _without_neighbours(context, readable):
                 if row["created_at"] >= limit:
                     near += 1
                     continue
@@ -58,14 +64,22 @@ class Retention:
                 if oldest is None or row["created_at"] < oldest["created_at"]:
                     oldest = row
             context.progress(old + near, None, "old messages")
+        await whole.conclude(tally.distinct)
+        doubts = list(whole.doubts)
+        if unread:
+            doubts.append(f"created_at of {unread} messages cannot be read; check its type in the profile")
         text = f"OpenIM keeps messages for {self.days:g} days: {self.source}"
-        coverage = Coverage(old + near, old + near, "legacy messages near or beyond the limit", text)
+        coverage = Coverage(old + near, old + near, "legacy messages near or beyond the limit", text, whole.unseen)
         notes = (f"{near} legacy messages reach the limit within {self.band_days:g} days",) if near else ()
-        common: dict[str, Any] = {"coverage": (coverage,), "notes": notes, "queries": source.queries}
+        common: dict[str, Any] = {"coverage": (coverage,), "notes": (*notes, *doubts), "queries": source.queries}
+        if oldest is None and doubts:
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(doubts), **common)
         if oldest is None:
             return Judgement(verdict=Verdict.HOLDS, **common)
         finding = self._finding(context, old, oldest, now, source.label)
-        return Judgement(verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, **common)
+        return Judgement(
+            verdict=Verdict.VIOLATED, findings=(finding,), findings_total=1, partial=bool(doubts), **common
+        )
 
     async def describe(self, profile: Profile, stores: Stores) -> Description:
         """What is read."""
@@ -92,13 +106,14 @@ class Retention:
 
 
 async def _without_neighbours(context: Context, rows: Sequence[Row]) -> list[Row]:
-    """The rows of conversations that do not stay on the platform on purpose."""
-    if not context.profile.has("neighbours", "conversation_id"):
+    """The rows of conversations that do not stay on the platform on purpose. Raises StoreError where it cannot be known."""
+    if not rows or not context.profile.has("neighbours", "conversation_id"):
         return list(rows)
     source = await context.stores.source(Rows("neighbours", ("conversation_id",)))
-    names = list(dict.fromkeys(str(row["conversation_id"]) for row in rows))
-    staying: set[str] = set()
-    for start in range(0, len(names), LOOKUP_BATCH):
-        found = await source.lookup("conversation_id", names[start : start + LOOKUP_BATCH])
-        staying |= {str(row["conversation_id"]) for row in found}
-    return [row for row in rows if str(row["conversation_id"]) not in staying]
+    hidden = (await partner_account(context.stores, source)).hidden
+    found = await look_up([row["conversation_id"] for row in rows], [Home(source, "conversation_id")])
+    silent = next((item.unanswered for item in found if item.unanswered), "")
+    staying = [row for row, item in zip(rows, found, strict=True) if not item.rows]
+    if silent or (hidden and staying):
+        raise StoreError(f"it is not known which conversations are neighbours: {silent or hidden[0]} ({source.label}).")
+    return staying

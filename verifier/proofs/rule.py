@@ -9,10 +9,10 @@ from typing import ClassVar
 from verifier.model.invariant import Problem, Row
 from verifier.model.verdict import Judgement
 from verifier.profile.models import Profile
+from verifier.proofs.conclude import walk
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description, describe_reading
 from verifier.proofs.records import RecordProof
-from verifier.proofs.walk import walk
 from verifier.stores.pool import Stores
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from verifier.model.invariant import Phase
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
 from verifier.stores.pool import Stores
+from verifier.stores.protocols import mark_of
 
 Kind = Literal["conversation", "group"]
 LOOKUP_BATCH = 500
 _COLUMNS: dict[Kind, str] = {"conversation": "conversation_id", "group": "group_id"}
+
+
+NO_ID = mark_of("\x01")
+"""The mark of a record without a conversation."""
+
+
+def _marks(value: Any) -> Iterator[bytes]:
+    """The marks of an id; a second one without the blanks that `char(n)` adds, because the server casts them away."""
+    text = str(value)
+    yield mark_of(text)
+    if text.endswith(" "):
+        yield mark_of(text.rstrip(" "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,7 @@ class Scope:
         self._profile = profile
         self._phase = phase
         self._stores = stores
+        self._inside: dict[Kind, tuple[dict[bytes, datetime], set[bytes]]] = {}
 
     @property
     def phase_since(self) -> datetime:
@@ -56,6 +70,43 @@ class Scope:
         rest = [name for name in wanted if name not in listed]
         neighbours = await self._neighbours(kind, rest)
         return listed | {name: ScopeEntry(self.phase_since) for name in rest if name not in neighbours}
+
+    async def inside(self, kind: Kind, at: datetime) -> Callable[[bytes], bool]:
+        """Whether an id, given by its mark, is in scope since `at` or longer. Reads the whole relations once, in chunks.
+
+        Marks are compared because a census has no room for ids, and because a conversation that is deleted later is often no longer
+        listed then.
+        """
+        if kind not in self._inside:
+            listed: dict[bytes, datetime] = {}
+            if self._profile.scope.kind != "all":
+                async for name, since in self._all("scope", _COLUMNS[kind], "since"):
+                    listed |= dict.fromkeys(_marks(name), since)
+            neighbours: set[bytes] = set()
+            if not self.everything_else_is_neighbour or self._profile.scope.kind == "all":
+                async for name, _ in self._all("neighbours", _COLUMNS[kind]):
+                    neighbours |= set(_marks(name))
+            self._inside[kind] = listed, neighbours
+        listed, neighbours = self._inside[kind]
+        default = self._profile.scope.kind == "all" or not self.everything_else_is_neighbour
+        rest = default and self.phase_since <= at
+
+        def inside(mark: bytes) -> bool:
+            since = listed.get(mark)
+            if since is not None:
+                return since <= at
+            return rest and mark not in neighbours and mark != NO_ID
+
+        return inside
+
+    async def _all(self, relation: str, column: str, *more: str) -> AsyncIterator[tuple[Any, Any]]:
+        if not self._profile.has(relation, column):
+            return
+        source = await self._stores.source(Rows(relation, (column, *more)))
+        async for chunk in source.chunks():
+            for row in chunk:
+                if row[column] is not None:
+                    yield row[column], row[more[0]] if more else None
 
     async def _listed(self, kind: Kind, ids: Sequence[str]) -> dict[str, ScopeEntry]:
         column = _COLUMNS[kind]

@@ -18,15 +18,16 @@ from verifier.model.invariant import Problem, Row
 from verifier.model.query import Rows
 from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
+from verifier.proofs.again import Again, KeyText, key_of, text_of
 from verifier.proofs.context import Context
 from verifier.proofs.protocol import Description, describe_reading
+from verifier.proofs.whole import Tally, Whole
 from verifier.stores.pool import Stores
 
 BITS = 1 << 27
 """16 MiB. Of ten million values, about one in fourteen is collected although it is unique."""
 CANDIDATES_MAX = 1_000_000
 PASSES_MAX = 3
-LOOKUP_BATCH = 500
 
 Group = tuple[Row, ...]
 
@@ -67,6 +68,8 @@ class _Search:
     async def run(self) -> Judgement:
         stores = self.context.stores
         self.source = await stores.source(self.proof.subject)
+        self.again = Again(self.source)
+        self.whole = Whole(self.source, self.proof.unit)
         self.clock = await stores.clock_of(self.proof.subject.relation)
         candidates = await self._candidates()
         overflow = len(candidates) > CANDIDATES_MAX
@@ -83,9 +86,12 @@ class _Search:
     async def _candidates(self) -> set[int]:
         """The hashes that may occur more than once; a few of them do not."""
         if self.context.only_key is not None:
+            await self.whole.conclude(None)
             return {_hash(json.loads(self.context.only_key)[1])}
-        bits, found = bytearray(BITS // 8), set()
+        bits, found, tally = bytearray(BITS // 8), set(), Tally(self.source)
+        await self.whole.begin()
         async for chunk in self.source.chunks():
+            tally.add(chunk)
             for row in chunk:
                 value = self.proof.value(row)
                 if value is None:
@@ -99,52 +105,62 @@ class _Search:
             self.context.progress(self.seen, None, self.proof.unit)
             if len(found) > CANDIDATES_MAX:
                 break
+        await self.whole.conclude(tally.distinct if len(found) <= CANDIDATES_MAX else None)
         return found
 
     async def _groups(self, candidates: set[int]) -> dict[str, Group]:
-        groups: dict[str, dict[str, Row]] = {}
+        groups: dict[str, dict[KeyText, Row]] = {}
         async for chunk in self.source.chunks():
             self._collect(chunk, groups, lambda value: _hash(value) in candidates)
         return {value: tuple(rows.values()) for value, rows in groups.items() if len(rows) > 1}
 
-    def _collect(self, rows: Iterable[Row], groups: dict[str, dict[str, Row]], wanted: Callable[[str], bool]) -> None:
+    def _collect(
+        self, rows: Iterable[Row], groups: dict[str, dict[KeyText, Row]], wanted: Callable[[str], bool]
+    ) -> None:
         """Sort records into groups. A record that a scanning store returns twice counts once."""
         for row in rows:
             value = self.proof.value(row)
             if value is not None and wanted(value):
-                groups.setdefault(value, {})[self._key(row)] = row
-
-    def _key(self, row: Row) -> str:
-        return json.dumps([str(row[name]) for name in self.source.key], ensure_ascii=False)
+                groups.setdefault(value, {})[text_of(key_of(self.source, row))] = row
 
     async def _confirm(self, suspects: dict[str, Group]) -> tuple[dict[str, Group], int]:
         confirmed: dict[str, Group] = {}
+        by_reading = await self._not_findable(suspects)
         for _ in range(PASSES_MAX):
             if not suspects:
                 break
             self.context.progress(0, len(suspects), "suspects, waiting for the second pass")
             await self.context.settle(self.clock)
-            again = await self._read_again(suspects)
+            again, silent = await self._read_again({key: suspects[key] for key in suspects if key not in by_reading})
+            if rest := by_reading & suspects.keys():
+                again |= await self._groups({_hash(value) for value in rest})
             requeued = {}
             for value, group in suspects.items():
                 now = again.get(value, ())
-                if self._problem(now) is None:
+                if value in silent:
+                    requeued[value] = group
+                elif self._problem(now) is None:
                     continue
-                if _facts(now) == _facts(group):
+                elif _facts(now) == _facts(group):
                     confirmed[value] = now
                 else:
                     requeued[value] = now
             suspects = requeued
         return confirmed, len(suspects)
 
-    async def _read_again(self, suspects: dict[str, Group]) -> dict[str, Group]:
-        column = self.source.key[0]
-        ids = list(dict.fromkeys(row[column] for group in suspects.values() for row in group))
-        groups: dict[str, dict[str, Row]] = {}
-        for start in range(0, len(ids), LOOKUP_BATCH):
-            rows = await self.source.lookup(column, ids[start : start + LOOKUP_BATCH])
-            self._collect(rows, groups, lambda value: value in suspects)
-        return {value: tuple(rows.values()) for value, rows in groups.items()}
+    async def _not_findable(self, suspects: dict[str, Group]) -> set[str]:
+        """The groups with a record that a look-up by its key does not find: they are read again instead."""
+        found, _ = await self._read_again(suspects)
+        return {value for value, group in suspects.items() if len(found.get(value, ())) < len(group)}
+
+    async def _read_again(self, suspects: dict[str, Group]) -> tuple[dict[str, Group], set[str]]:
+        """The groups by look-ups of their records, and those with a record that was not answered for."""
+        keys = {value: [key_of(self.source, row) for row in group] for value, group in suspects.items()}
+        rows = await self.again.look_up([key for group in keys.values() for key in group])
+        groups: dict[str, dict[KeyText, Row]] = {}
+        self._collect(rows, groups, lambda value: value in suspects)
+        silent = {value for value, group in keys.items() if any(text_of(key) in self.again.silent for key in group)}
+        return {value: tuple(rows.values()) for value, rows in groups.items()}, silent
 
     def _finding(self, value: str, group: Group, first_seen_at: datetime | None) -> Finding:
         problem, now = self._problem(group), first_seen_at
@@ -161,16 +177,26 @@ class _Search:
 
     def _conclude(self, findings: tuple[Finding, ...], unresolved: int, overflow: bool) -> Judgement:
         proof = self.proof
-        coverage = Coverage(self.seen, self.seen, proof.unit, proof.statement, proof.unseen)
-        common: dict[str, Any] = {"coverage": (coverage,), "queries": self.source.queries}
-        if findings:
-            return Judgement(verdict=Verdict.VIOLATED, findings=findings, findings_total=len(findings), **common)
+        unseen = tuple(dict.fromkeys((*proof.unseen, *self.whole.unseen)))
+        coverage = Coverage(self.seen, self.seen, proof.unit, proof.statement, unseen)
+        doubts = list(self.whole.doubts)
         if overflow:
-            reason = f"more than {CANDIDATES_MAX} {proof.unit} may clash, which is too many to compare. Check how the profile maps this relation."
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+            doubts.append(
+                f"more than {CANDIDATES_MAX} {proof.unit} may clash, which is too many to compare. Check how the profile maps this relation."
+            )
         if unresolved:
-            reason = f"{unresolved} groups kept changing through {PASSES_MAX} passes"
-            return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+            doubts.append(f"{unresolved} groups kept changing through {PASSES_MAX} passes")
+        common: dict[str, Any] = {"coverage": (coverage,), "queries": self.source.queries, "notes": tuple(doubts)}
+        if findings:
+            return Judgement(
+                verdict=Verdict.VIOLATED,
+                findings=findings,
+                findings_total=len(findings),
+                partial=bool(doubts),
+                **common,
+            )
+        if doubts:
+            return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(doubts), **common)
         if not self.seen and self.context.only_key is None:
             return Judgement.not_applicable(f"empty: no {proof.unit} in {self.source.label}")
         return Judgement(verdict=Verdict.HOLDS, **common)

@@ -1,4 +1,8 @@
-"""Limits on the load of a store: rates, concurrency, time-outs, chunk sizes, back-off and the pause file."""
+"""Limits on the load of a store: rates, concurrency, time-outs, chunk sizes, back-off and the pause file.
+
+A store that does not answer in time is left out for the rest of the run: further statements fail at once, so that a hung
+server costs one time-out and not one for each check. A statement that the server itself cancels is not sent again.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -20,6 +25,8 @@ T = TypeVar("T")
 
 _TOOK_S: ContextVar[float] = ContextVar("took_s", default=0.0)
 """How long the store worked for the current chunk. The time that a statement waited for its turn is not in it."""
+_MAY_SHRINK: ContextVar[bool] = ContextVar("may_shrink", default=False)
+"""Whether the current statement reads a chunk that is read again in a smaller size if it is too slow."""
 BASELINE_ANSWERS = 20
 """Number of recent quick answers of a kind whose median is its usual time."""
 BASELINE_MIN = 5
@@ -27,10 +34,17 @@ BURST_S = 1.0
 """After a pause, statements may exceed the rate by this many seconds' worth."""
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
 PAUSE_POLL_S = 0.5
+CANCELLED_MAX = 3
+"""A store whose server has cancelled this many different statements is left out."""
 
 
 class TooSlow(Unreachable):
     """A statement exceeded its time limit. A smaller one may succeed."""
+
+
+class NoAnswer(TooSlow):
+    """No answer came within the time limit, not even that the statement was cancelled. The store is left out for the rest of
+    the run."""
 
 
 class Pause:
@@ -127,11 +141,19 @@ class Backoff:
 
 
 class Budget:
-    """Bounds the load of one store: concurrent statements, statements per second, rows per second, seconds per statement."""
+    """Bounds the load of one store: concurrent statements, statements per second, rows per second, seconds per statement.
 
-    def __init__(self, budget: StoreBudget, *, timeout_s: float, store: str, statement_log: StatementLog) -> None:
+    `grace_s`: how long to wait beyond `timeout_s` for a server that cancels statements itself, so that its answer comes first.
+    """
+
+    def __init__(
+        self, budget: StoreBudget, *, timeout_s: float, store: str, statement_log: StatementLog, grace_s: float = 0.0
+    ) -> None:
         self._slots = asyncio.Semaphore(budget.max_concurrency)
         self._timeout_s = timeout_s
+        self._grace_s = grace_s
+        self._silent_since: datetime | None = None
+        self._cancelled: set[str] = set()
         self._store = store
         self._statement_log = statement_log
         self._statements = RateLimiter(budget.statements_per_s)
@@ -147,16 +169,18 @@ class Budget:
         rows: Callable[[T], int] = lambda _: 0,
         audited: bool = True,
     ) -> T:
-        """Do `work` in a slot. Raises TooSlow when it takes longer than the operation time-out.
+        """Do `work` in a slot. Raises NoAnswer when it takes longer than the operation time-out, and for every later statement.
 
         `kind`: the statement in normal form; its time is compared with earlier ones of the same kind. None is for work that
         waits on purpose (a subscription, a change stream): it has neither rate nor usual time. `rows`: counts the rows of a
         result. `audited`: count the answer in the statement log here; False where the driver's listener does it.
         """
+        self._refuse_if_left_out(kind)
         if kind is None:
             return await self._timed(work)
         async with self._slots:
             await self._turn()
+            self._refuse_if_left_out(kind)
             self._statements.spend(1)
             self._statement_log.paced += 1
             begun = time.monotonic()
@@ -167,6 +191,9 @@ class Budget:
                 result = await self._timed(work)
                 failed, count = False, rows(result)
                 return result
+            except Exception as error:
+                self._failed(kind, error, time.monotonic() - begun)
+                raise
             finally:
                 now = time.monotonic()
                 self._statement_log.in_flight -= 1
@@ -178,6 +205,36 @@ class Budget:
                 if not failed or took_s >= self._timeout_s:  # an immediate error says nothing about the speed
                     self._statement_log.backed_off += self._backoff.saw(kind, took_s, now)
 
+    @property
+    def left_out(self) -> bool:
+        """Whether the store did not answer in time earlier in this run."""
+        return self._silent_since is not None
+
+    def leave_out(self) -> None:
+        """Send nothing to the store any more in this run, because it does not answer."""
+        self._silent_since = self._silent_since or datetime.now(UTC)
+
+    def _failed(self, kind: str, error: Exception, took_s: float) -> None:
+        """Note a time-out: that of this class, that of a driver, or that of the server."""
+        if isinstance(error, NoAnswer) or (not isinstance(error, TooSlow) and took_s >= self._timeout_s):
+            self.leave_out()
+        elif isinstance(error, TooSlow) and not _MAY_SHRINK.get():
+            self._cancelled.add(kind)
+            if len(self._cancelled) >= CANCELLED_MAX:
+                self.leave_out()
+
+    def _refuse_if_left_out(self, kind: str | None) -> None:
+        if self._silent_since is not None:
+            raise NoAnswer(
+                f"{self._store} did not answer within {self._timeout_s:g} s at {self._silent_since:%H:%M:%S} UTC and is left out "
+                "for the rest of this run. Is it up, or overloaded?"
+            )
+        if kind in self._cancelled:
+            raise TooSlow(
+                f"{self._store} cancelled this statement earlier in this run after {self._timeout_s:g} s, so it is not sent again. "
+                "Is there an index for it?"
+            )
+
     async def _turn(self) -> None:
         """Wait for the pause file, the back-off and the rates."""
         await self.pause.over()
@@ -188,10 +245,10 @@ class Budget:
 
     async def _timed(self, work: Callable[[], Awaitable[T]]) -> T:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s + self._grace_s):
                 return await work()
         except TimeoutError:
-            raise TooSlow(
+            raise NoAnswer(
                 f"{self._store} did not answer within {self._timeout_s:g} s. "
                 "Is it overloaded? Raise operation_timeout_s of the role if it is only slow."
             ) from None
@@ -227,11 +284,16 @@ class ChunkSizer:
         minimum."""
         while True:
             _TOOK_S.set(0.0)
+            token = _MAY_SHRINK.set(self.size > self._least)
             try:
                 result = await read(self.size)
+            except NoAnswer:
+                raise
             except TooSlow:
                 if not self.shrink():
                     raise
                 continue
+            finally:
+                _MAY_SHRINK.reset(token)
             self.took(_TOOK_S.get())
             return result

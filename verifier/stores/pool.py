@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,26 +15,38 @@ from verifier.model.query import Rows
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
-from verifier.profile.relations import Channel, Queue, Relation
+from verifier.profile.relations import HOME, Channel, Queue, Relation
 from verifier.profile.roles import BrokerRole, MongoRole, OpenIMRole, PostgresRole, RedisRole, Role
+from verifier.profile.timing import Timing
 from verifier.stores.budget import Pause
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.builtin.table import BUILT_IN
-from verifier.stores.errors import Denied, StoreError
+from verifier.stores.derived import EXPIRES_AT, with_expiry, without_expiry
+from verifier.stores.errors import Denied, Missing, StoreError
 from verifier.stores.identity import OPENIM_USER_ID, with_openim_id
-from verifier.stores.protocols import Observer, Source, Store
+from verifier.stores.protocols import Completeness, Observer, Source, Store
 from verifier.stores.skew import VERIFIER, Offset, apart, measure
 from verifier.stores.statement_log import StatementLog
+from verifier.stores.union import UnionSource
 
 
-def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Store:
-    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed."""
-    budget = budget or StoreBudget()
+def make_store(
+    name: str,
+    role: Role,
+    budget: StoreBudget | None = None,
+    timing: Timing | None = None,
+    foreign_keys: tuple[str, ...] = (),
+) -> Store:
+    """The store for a role of the profile, not connected yet. Its driver is imported here, when it is needed.
+
+    `foreign_keys`: patterns of Redis keys that belong to others.
+    """
+    budget, timing = budget or StoreBudget(), timing or Timing()
     match role:
         case PostgresRole():
             from verifier.stores.postgres.store import PostgresStore
 
-            return PostgresStore(name, role, budget)
+            return PostgresStore(name, role, budget, lag_max_s=timing.settle_s)
         case MongoRole():
             from verifier.stores.mongo.store import MongoStore
 
@@ -41,7 +54,7 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
         case RedisRole():
             from verifier.stores.redis.store import RedisStore
 
-            return RedisStore(name, role, budget)
+            return RedisStore(name, role, budget, foreign_keys)
         case BrokerRole():
             from verifier.stores.rabbitmq.store import RabbitMQStore
 
@@ -51,14 +64,15 @@ def make_store(name: str, role: Role, budget: StoreBudget | None = None) -> Stor
 
             return OpenIMStore(name, role, budget)
         case _:
-            raise NotMapped(f"store behind role {name!r}")
+            raise NotMapped(f"roles.{name}")
 
 
 class Stores:
     """The connected stores of one run, and the sources and observers on them; call `close` when the run is over.
 
     `refuse_writers`: refuse a credential that can write, unless the profile allows it. `pause`: the pause file that all
-    stores share. `earlier`: what runs before this one sent, for relation `verifier.statements`.
+    stores share. `earlier`: what runs before this one sent, for relation `verifier.statements`. `accounts`: what the sources of
+    this run said about their completeness, by label.
     """
 
     def __init__(
@@ -73,6 +87,7 @@ class Stores:
         self.earlier = earlier or EarlierRuns()
         self.began_s = time.monotonic()
         self.media_log = StatementLog()
+        self.accounts: dict[str, Completeness] = {}
         self._pause = pause
         self._refuse = refuse_writers
         self._stores: dict[str, Store] = {}
@@ -89,12 +104,13 @@ class Stores:
         """
         config = self.profile.roles.get(role)
         if config is None:
-            raise NotMapped(f"role {role!r}")
+            raise NotMapped(f"roles.{role}")
         async with self._locks.setdefault(role, asyncio.Lock()):
             if role in self._failures:
                 raise self._failures[role]
             if role not in self._stores:
-                store = make_store(role, config, self.profile.budget(role))
+                budget, foreign_keys = self.profile.budget(role), self.profile.inventory.foreign_keys
+                store = make_store(role, config, budget, self.profile.timing, foreign_keys)
                 self._all[role] = store
                 if self._pause is not None:
                     store.budget.pause = self._pause
@@ -125,16 +141,32 @@ class Stores:
         """The records that `rows` describes, of a built-in relation or one of the profile."""
         if (built_in := BUILT_IN.get(rows.relation)) is not None:
             return await built_in.make(self, built_in, rows)
-        relation = self.profile.relation(rows.relation, *rows.columns)
+        rows = with_filters(rows)
+        relation = self._mapped(rows)
+        if relation.homes:
+            return UnionSource(
+                [await self.source(replace(rows, relation=home)) for home in self.profile.homes(rows.relation)]
+            )
         store = await self.get(relation.role)
-        virtual = rows.relation == "users" and OPENIM_USER_ID not in relation.columns
+        if relation.lifetime_s is not None:
+            return with_expiry(store.source(relation, without_expiry(rows, relation.lifetime_s)), relation.lifetime_s)
+        virtual = rows.relation.partition(HOME)[0] == "users" and OPENIM_USER_ID not in relation.columns
         if not (virtual and OPENIM_USER_ID in rows.columns):
             source: Source = store.source(relation, rows)
             return source
         names = dict.fromkeys("user_id" if name == OPENIM_USER_ID else name for name in rows.columns)
-        return with_openim_id(
-            store.source(relation, Rows(rows.relation, tuple(names), rows.where)), self.profile.identity
-        )
+        return with_openim_id(store.source(relation, replace(rows, columns=tuple(names))), self.profile.identity)
+
+    def _mapped(self, rows: Rows) -> Relation:
+        """The relation, with all columns that are read or compared. Raises NotMapped; Missing where nothing says when a record
+        ends, because then nobody knows which records count."""
+        self.profile.relation(rows.relation)
+        if EXPIRES_AT in rows.columns and not self.profile.has(rows.relation, EXPIRES_AT):
+            raise Missing(
+                f"relation {rows.relation} of the profile does not say when its records end. Map its column {EXPIRES_AT}, or set "
+                f"relations.{rows.relation}.lifetime_s, the seconds after created_at."
+            )
+        return self.profile.relation(rows.relation, *rows.columns)
 
     async def observer(self, kind: str, target: str, columns: tuple[str, ...]) -> Observer:
         """The observer of a `relation`, `channel` or `queue` of the profile."""
@@ -189,6 +221,12 @@ class Stores:
     async def close(self) -> None:
         """Close every store."""
         await asyncio.gather(*(store.close() for store in self._stores.values()), return_exceptions=True)
+
+
+def with_filters(rows: Rows) -> Rows:
+    """`rows` with the columns of its conditions, so that a proof sees values that pass because they cannot be read."""
+    filtered = tuple(where.column for where in rows.where if where.column not in rows.columns)
+    return replace(rows, columns=(*rows.columns, *dict.fromkeys(filtered)))
 
 
 async def _own_clock() -> datetime:

@@ -7,9 +7,10 @@ reads: each statement, command or request passes the store's allow-list before i
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Protocol, runtime_checkable
 
 from verifier.model.invariant import Row
@@ -19,6 +20,8 @@ from verifier.stores.statement_log import StatementLog
 MARK_BYTES = 5
 """Length of a mark, the beginning of a key's SHA-256. Among a million records, one new record in a million has the mark of a
 known one and is taken for it."""
+STATE_BYTES = 4
+"""Length of the digest of a record's watched columns."""
 
 
 class Source(Protocol):
@@ -93,7 +96,13 @@ class CounterSnapshot:
       where it does.
     * `heartbeats`: counts that every activity of the server moves, the verifier's own included. They reveal a reset of all
       counters, because one of them then goes back.
-    * `known`: the marks of all records that exist, where a census was taken (`Census`).
+    * `known`: the marks of all records of the relation, where a census was taken (`Census`).
+    * `inside`: those of `known` whose conversation was in scope at that time; None where every record is.
+    * `others`: the marks of the records that the object holds beside the relation, because of its `where`.
+    * `states`: a digest of the watched columns by mark, where the relation names some.
+    * `names`: the keys as text by mark, where the object is small enough to remember them.
+    * `parts`: the identity and the counts of each part of the object (partitions, children), by name; empty where it has none.
+    * `late`: how many writes were witnessed but not counted yet, by operation. Their counts come later.
     """
 
     at: datetime
@@ -105,6 +114,17 @@ class CounterSnapshot:
     inconclusive_because: str = ""
     heartbeats: Mapping[str, int] = field(default_factory=dict)
     known: frozenset[bytes] | None = None
+    inside: frozenset[bytes] | None = None
+    others: frozenset[bytes] = frozenset()
+    states: Mapping[bytes, bytes] = field(default_factory=dict)
+    names: Mapping[bytes, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    late: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> frozenset[bytes]:
+        """The marks of all records that the object holds, those beside the relation included."""
+        return (self.known or frozenset()) | self.others if self.others else self.known or frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the history."""
@@ -115,7 +135,13 @@ class CounterSnapshot:
             "horizon": self.position,  # its name in stored histories
             "filled": sorted(self.filled),
             "heartbeats": dict(self.heartbeats),
-            "known": None if self.known is None else b64encode(b"".join(sorted(self.known))).decode(),
+            "known": _joined(self.known),
+            "inside": _joined(self.inside),
+            "others": _joined(self.others),
+            "states": b64encode(b"".join(mark + self.states[mark] for mark in sorted(self.states))).decode(),
+            "names": {mark.hex(): name for mark, name in self.names.items()},
+            "parts": dict(self.parts),
+            "late": dict(self.late),
         }
 
     @classmethod
@@ -128,13 +154,37 @@ class CounterSnapshot:
             position=raw["horizon"],
             filled=frozenset(raw.get("filled", ())),
             heartbeats=raw.get("heartbeats", {}),
-            known=None if raw.get("known") is None else split_marks(b64decode(raw["known"])),
+            known=_split(raw.get("known")),
+            inside=_split(raw.get("inside")),
+            others=_split(raw.get("others")) or frozenset(),
+            states=_states(b64decode(raw.get("states", ""))),
+            names={bytes.fromhex(mark): name for mark, name in raw.get("names", {}).items()},
+            parts=raw.get("parts", {}),
+            late=raw.get("late", {}),
         )
 
 
 def split_marks(joined: bytes) -> frozenset[bytes]:
     """The marks in a concatenation of marks."""
     return frozenset(joined[at : at + MARK_BYTES] for at in range(0, len(joined), MARK_BYTES))
+
+
+def mark_of(text: str) -> bytes:
+    """The mark of a key."""
+    return sha256(text.encode()).digest()[:MARK_BYTES]
+
+
+def _joined(marks: frozenset[bytes] | None) -> str | None:
+    return None if marks is None else b64encode(b"".join(sorted(marks))).decode()
+
+
+def _split(text: str | None) -> frozenset[bytes] | None:
+    return None if text is None else split_marks(b64decode(text))
+
+
+def _states(joined: bytes) -> dict[bytes, bytes]:
+    size = MARK_BYTES + STATE_BYTES
+    return {joined[at : at + MARK_BYTES]: joined[at + MARK_BYTES : at + size] for at in range(0, len(joined), size)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +194,9 @@ class Witness:
     `since_baseline`: the write is proven to be later than the baseline, by a transaction id or a change stream; False where
     only the record's own time column says so. `position`: the write's place in the store's order, for
     `Observer.written_after`. `mark`: the record's mark in a census, given where the observer cannot distinguish an insert
-    from an update.
+    from an update. `belongs`: whether the record belongs to the relation after the write; False where it does not pass the
+    relation's `where`. `state`: a digest of the watched columns after the write. `touched`: the logical columns that the write
+    changed, None where that is not known. `lost_values`: those of them whose earlier value is not known. `uncertain`: why it is not known whether this write counts, in words.
     """
 
     operation: str
@@ -155,6 +207,11 @@ class Witness:
     position: int | None = None
     since_baseline: bool = True
     mark: bytes | None = None
+    belongs: bool = True
+    state: bytes | None = None
+    touched: frozenset[str] | None = None
+    lost_values: frozenset[str] = frozenset()
+    uncertain: str = ""
 
 
 class Observer(Protocol):
@@ -172,6 +229,12 @@ class Observer(Protocol):
     limitations: tuple[str, ...] = ()
     """What the last call of `witnesses` could not decide, in words."""
 
+    watched: tuple[str, ...] = ()
+    """The logical columns whose change makes an update count; empty: every update counts. The proof sets it."""
+
+    advice: str = ""
+    """What the operator can do so that a write names its record's conversation; "" where nothing helps."""
+
     @property
     def queries(self) -> tuple[str, ...]:
         """The statements that are sent."""
@@ -179,6 +242,10 @@ class Observer(Protocol):
     async def read(self, *, settled: bool = False) -> CounterSnapshot:
         """The object's counters now. `settled`: wait until counts that the store delays have arrived, as a baseline needs
         it."""
+
+    async def recommendation(self) -> str:
+        """For `verifier doctor`: what would let every write be attributed, or "" if nothing is missing."""
+        return ""
 
     def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
         """Every write between two snapshots that can still be found.
@@ -191,12 +258,30 @@ class Observer(Protocol):
         return False
 
 
+ScopeOf = Callable[[], Awaitable[Callable[[bytes], bool]]]
+"""Reads the scope, and returns whether a conversation or group, given by the mark of its id, is in it now."""
+
+
 @runtime_checkable
 class Census(Protocol):
-    """An observer whose witnesses do not show whether a record is new. It remembers which records existed before."""
+    """An observer whose witnesses do not show whether a record is new, or that do not show a record that is gone. It remembers
+    which records existed before."""
 
-    async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
-        """`now` with the marks of all records that it saw. `before`: the earlier snapshot whose continuity `now` keeps."""
+    async def census(
+        self,
+        now: CounterSnapshot,
+        before: CounterSnapshot | None,
+        scoped_by: str | None = None,
+        scope: ScopeOf | None = None,
+    ) -> CounterSnapshot:
+        """`now` with the marks of all records that it saw. `before`: the earlier snapshot whose continuity `now` keeps.
+
+        With `scope`, `inside` tells which records were in scope by the id in column `scoped_by`.
+        """
+
+    def comparable(self, before: CounterSnapshot, now: CounterSnapshot) -> CounterSnapshot:
+        """`before` as the same parts of the object had it that `now` has: parts that are gone are left out, new ones begin at
+        zero."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

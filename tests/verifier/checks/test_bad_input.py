@@ -146,13 +146,15 @@ def test_hostile_values_are_read(empty: Empty) -> None:
     result = empty.judge()
     why = reasons(result)
     assert not any("crashed" in text or "Traceback" in text for text in why.values()), why
-    assert all("canary journal" in text for text in why.values()), why
+    others = {check: text for check, text in why.items() if "canary journal" not in text}
+    assert all("cannot read" in text or "cannot be read" in text for text in others.values()), others
     shown = max(
         len(f"{item.key}{item.summary}{item.expected}{item.actual}{item.evidence}") for item in findings(result)
     )
     assert shown < 20_000  # a key of 5 000 characters is shown, a name of a million is not
     violated = {check for check, verdict in verdicts(result).items() if verdict is Verdict.VIOLATED}
-    assert violated == {"USR-05", "TOK-02", "TOK-04", "TOK-05", "KEEP-01"}
+    assert violated == {"USR-05", "TOK-04", "TOK-05", "KEEP-01"}
+    assert others.keys() == {"TOK-02", "TOK-03", "TOK-08"}  # a value that is not text may be a token that a client packed
 
 
 @pytest.fixture(scope="module")

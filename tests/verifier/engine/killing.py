@@ -167,10 +167,13 @@ class Arena:
 
 
 def _lasting(value: Any) -> Any:
-    """A watermark without its time and log position, which always change; of heartbeats, only the names."""
+    """A watermark without its time and log position, which always change; of heartbeats, only the names;
+    of open findings, only the keys."""
     kept = {name: item for name, item in dict(value).items() if name not in ("at", "horizon")}
     if "heartbeats" in kept:
         kept["heartbeats"] = sorted(kept["heartbeats"])
+    if "findings" in kept:
+        kept["findings"] = sorted(item["raw_key"] for item in kept["findings"])
     return json.loads(json.dumps(kept, sort_keys=True))
 
 

@@ -19,6 +19,19 @@ def test_the_headline_counts_verdicts_and_reasons() -> None:
     )
 
 
+def test_the_headline_names_what_is_not_mapped() -> None:
+    """Each name once, so that the reader can map it or declare it absent."""
+    result = _only(mixed_result(), Verdict.NOT_APPLICABLE)
+    reasons = ("not mapped: column users.phone", "not mapped: relation reports", "not mapped: column users.phone")
+    outcomes = tuple(
+        replace(item, judgement=replace(item.judgement, reason=reason))
+        for item, reason in zip(result.outcomes, reasons, strict=False)
+    )
+    assert headline(replace(result, outcomes=outcomes)) == (
+        "3 not applicable (not mapped 3: column users.phone, relation reports)"
+    )
+
+
 def _only(result: RunResult, *verdicts: Verdict) -> RunResult:
     return replace(result, outcomes=tuple(item for item in result.outcomes if item.verdict in verdicts))
 
@@ -48,7 +61,7 @@ def test_urgent_outcomes_come_first() -> None:
     [
         ("canary off: the profile has no [canary]", "canary off"),
         ("phase: applies from P3 frozen on, the stack is in P2", "phase"),
-        ("the profile maps no relation 'reports'", "the profile maps no relation"),
+        ("not mapped: relation reports", "not mapped"),
         ("not granted: media.allowed_hosts names no host", "not granted"),
         ("", ""),
     ],

@@ -152,7 +152,9 @@ async def test_a_complete_walk_is_not_read_again(history: History) -> None:
 
     class Dying(Table):
         async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-            raise KilledError
+            if len(values) == len(BAD):  # the second pass; in the first one, each chunk has one suspect
+                raise KilledError
+            return await super().lookup(column, values)
 
     with pytest.raises(KilledError):
         await _walk(history, Dying())
@@ -191,7 +193,7 @@ async def test_a_checkpoint_holds_only_keys_and_digests(history: History) -> Non
     raw = history.checkpoint("X-NUM", "walk 0")
     assert raw is not None
     assert "bad" not in json.dumps(raw)
-    assert [json.loads(item[0])[1] for item in raw["suspects"]] == ["3", "222", "444"]
+    assert [item[0] for item in raw["suspects"]] == [["3"], ["222"], ["444"]]
     assert all(len(item[1]) == 16 for item in raw["suspects"])
 
 

@@ -17,7 +17,9 @@ from verifier.profile import parse_profile
 from verifier.proofs import Monotonic, monotonic
 from verifier.proofs.context import Context
 from verifier.proofs.scope import Scope
+from verifier.stores.errors import PartialAnswer
 from verifier.stores.pool import Stores
+from verifier.stores.protocols import Completeness
 
 pytestmark = pytest.mark.anyio
 
@@ -158,3 +160,36 @@ async def test_what_is_remembered_is_bounded_and_stable() -> None:
         assert judgement.coverage[0].total == 505
         kept = set(nights.remembered["0:seqs"]["highest"])
         assert {name for name in kept if name.startswith("name")} <= first
+
+
+@pytest.mark.parametrize("failure", ["look-ups find nothing", "not answered", "hidden"])
+async def test_a_record_that_is_not_found_is_gone_only_if_that_is_known(failure: str) -> None:
+    """Otherwise it is neither fallen nor fine. A number that fell visibly is a finding all the same."""
+    nights = Nights()
+    await nights.night(("a", 51), ("b", 1), ("c", 5), baselining=True)
+
+    async def lookup(column: str, values: Sequence[Any]) -> Sequence[Row]:
+        rows = [{"name": name, "seq": seq} for name, seq in nights.rows if name in values]
+        if failure == "not answered" and "a" in values:
+            raise PartialAnswer("some ids only", rows, ["a"])
+        return [] if failure == "look-ups find nothing" else rows
+
+    async def completeness() -> Completeness:
+        return Completeness(hidden=("RLS",) if failure == "hidden" else ())
+
+    nights.lookup = lookup  # type: ignore[method-assign]
+    nights.completeness = completeness  # type: ignore[attr-defined]
+    judgement = await nights.night(("b", 1), ("c", 5))
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "not known that they are gone" in judgement.reason
+    if failure != "look-ups find nothing":
+        assert keys(await nights.night(("b", 1), ("c", 4))) == ["c"]
+
+
+async def test_values_that_are_no_numbers_are_not_left_out_silently() -> None:
+    """A text in a column of numbers is counted."""
+    nights = Nights()
+    await nights.night(("a", 51), ("b", 1), baselining=True)
+    judgement = await nights.night(("a", 51), ("b", "one"))  # type: ignore[arg-type]
+    assert judgement.verdict is not Verdict.HOLDS
+    assert any("not numbers" in note for note in judgement.notes)

@@ -3,7 +3,7 @@ engine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,8 +14,8 @@ from verifier.model.query import Rows
 from verifier.model.verdict import Judgement, Verdict
 from verifier.proofs.absence.proof import Absence
 from verifier.proofs.context import Context
-from verifier.proofs.scope import ScopeEntry
-from verifier.stores.protocols import Observer
+from verifier.proofs.scope import NO_ID, ScopeEntry
+from verifier.stores.protocols import Observer, mark_of
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,6 +32,11 @@ class _Scope:
     async def entries(self, _kind: str, ids: Sequence[str]) -> dict[str, ScopeEntry]:
         """As `Scope.entries`."""
         return {name: ScopeEntry(SINCE) for name in ids if name not in self._neighbours}
+
+    async def inside(self, _kind: str, at: datetime) -> Callable[[bytes], bool]:
+        """As `Scope.inside`."""
+        outside = {NO_ID, *(mark_of(name) for name in self._neighbours)}
+        return lambda mark: at >= SINCE and mark not in outside
 
 
 @dataclass
@@ -72,6 +77,7 @@ class Nights:
             relation=lambda _name: target,
             channel=lambda _name: target,
             queue=lambda _name: target,
+            homes=lambda name: (name,),
             since_phase=lambda _phase: SINCE,
         )
         memory: Any = SimpleNamespace(

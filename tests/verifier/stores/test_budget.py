@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from verifier.profile.budgets import StoreBudget
-from verifier.stores.budget import Backoff, Budget, ChunkSizer, Pause, RateLimiter, TooSlow
+from verifier.stores.budget import Backoff, Budget, ChunkSizer, NoAnswer, Pause, RateLimiter, TooSlow
 from verifier.stores.builtin.statements import over_budget
 from verifier.stores.errors import StoreError
 from verifier.stores.statement_log import StatementLog
@@ -164,7 +164,7 @@ async def test_a_time_limit_is_an_error_and_is_counted() -> None:
         raise StoreError("no")
 
     with pytest.raises(StoreError, match="no"):
-        await bounded.run(fail, kind="q")
+        await budget(statement_log).run(fail, kind="q")
     assert (statement_log.lines["q"].failed, statement_log.in_flight) == (2, 0)
 
 
@@ -193,3 +193,93 @@ async def test_the_pause_file_holds_back_every_statement(tmp_path: Path) -> None
     assert said == ["paused", "resumed"]
     assert pause.waited_s == pytest.approx(sum(passed), abs=0.01)
     assert 0.04 < pause.waited_s < 0.5
+
+
+async def _hang() -> list[int]:
+    await asyncio.sleep(60)
+    return []
+
+
+async def test_a_store_that_does_not_answer_is_left_out() -> None:
+    """After the first time-out every later statement fails at once, with one sentence that says when it was."""
+    statement_log = StatementLog()
+    bounded = budget(statement_log, timeout_s=0.2)
+    with pytest.raises(NoAnswer, match=r"did not answer within 0\.2 s"):
+        await bounded.run(_hang, kind="q")
+    assert bounded.left_out
+    begun = time.monotonic()
+    for kind in (*("q" * 50), "another", None):
+        with pytest.raises(NoAnswer, match=r"left out for the rest of this run\."):
+            await bounded.run(_hang, kind=kind)
+    assert time.monotonic() - begun < 0.2
+    assert statement_log.paced == 1
+
+
+async def test_statements_that_wait_for_a_slot_are_left_out_too() -> None:
+    """A queue of statements behind a hung one does not cost a time-out each."""
+    bounded = budget(StatementLog(), timeout_s=0.3, max_concurrency=2)
+    begun = time.monotonic()
+    answers = await asyncio.gather(*(bounded.run(_hang, kind="q") for _ in range(20)), return_exceptions=True)
+    assert time.monotonic() - begun < 2 * 0.3
+    assert all(isinstance(answer, NoAnswer) for answer in answers)
+
+
+async def test_a_hung_store_is_not_asked_for_smaller_chunks() -> None:
+    """Smaller chunks help a slow server, not a mute one."""
+    bounded, asked = budget(StatementLog(), timeout_s=0.05), []
+
+    async def read(size: int) -> list[int]:
+        asked.append(size)
+        return await bounded.run(_hang, kind="q")
+
+    with pytest.raises(NoAnswer):
+        await ChunkSizer(StoreBudget(), at_most=2000).take(read)
+    assert asked == [500]
+
+
+async def test_a_drivers_own_time_out_counts() -> None:
+    """A driver that gives up after the time limit, with an error of its own, did not get an answer either."""
+
+    async def give_up() -> list[int]:
+        await asyncio.sleep(0.1)
+        raise OSError("timed out")
+
+    bounded = budget(StatementLog(), timeout_s=0.1)
+    bounded._grace_s = 1.0
+    with pytest.raises(OSError, match="timed out"):
+        await bounded.run(give_up, kind="q")
+    assert bounded.left_out
+
+
+async def test_a_statement_that_the_server_cancels_is_not_sent_again() -> None:
+    """The server is alive, so other statements are sent; after three of them the store is left out."""
+    bounded, sent = budget(StatementLog(), timeout_s=5), []
+
+    async def cancelled() -> list[int]:
+        sent.append(1)
+        raise TooSlow("the server cancelled it")
+
+    for kind in ("a", "a", "b"):
+        with pytest.raises(TooSlow):
+            await bounded.run(cancelled, kind=kind)
+    assert len(sent) == 2
+    assert await bounded.run(_work, kind="c") == []
+    with pytest.raises(TooSlow):
+        await bounded.run(cancelled, kind="d")
+    with pytest.raises(NoAnswer, match="left out"):
+        await bounded.run(_work, kind="c")
+
+
+async def test_large_chunks_that_the_server_cancels_do_not_count() -> None:
+    """A chunk that is read again in a smaller size is no reason to leave a statement out."""
+    bounded = budget(StatementLog(), timeout_s=5)
+
+    async def read(size: int) -> list[int]:
+        async def work() -> list[int]:
+            if size > 100:
+                raise TooSlow("the server cancelled it")
+            return [0] * size
+
+        return await bounded.run(work, kind="q")
+
+    assert len(await ChunkSizer(StoreBudget(), at_most=2000).take(read)) <= 100

@@ -38,7 +38,9 @@ from verifier.stores.redis.store import RedisStore
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 DRIVERS = ("pymongo", "psycopg", "aio_pika", "aiormq", "httpx", "redis")
-ONLY_VOLATILE_IN_NAME = {"clock_timestamp", "pg_is_in_recovery"}
+ONLY_VOLATILE_IN_NAME = {
+    "clock_timestamp", "pg_is_in_recovery", "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn", "pg_last_xact_replay_timestamp"
+}  # fmt: skip
 """Their answers change by themselves; they change nothing."""
 NO_COMMANDS = frozenset(
     "aclose close transaction lock monitor initialize set_retry set_response_callback from_url from_pool".split()

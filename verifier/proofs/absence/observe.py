@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from verifier.model.invariant import Phase, Problem
 from verifier.model.query import Rows, Where
 from verifier.model.verdict import Coverage, Judgement, Verdict
+from verifier.proofs.absence.balance import Balance
 from verifier.proofs.absence.judge import SilenceJudge, finding_of
 from verifier.proofs.absence.memory import broken, counts_text, moved_counts, span_text
 from verifier.proofs.absence.watched import Watched
-from verifier.proofs.absence.witnesses import WitnessClassifier
+from verifier.proofs.absence.witnesses import WitnessClassifier, WitnessTally
 from verifier.proofs.clocks import require_same_time
 from verifier.proofs.context import Context
 from verifier.stores.errors import ContinuityLost
@@ -36,6 +38,7 @@ class Observation:
         """Take the baseline, or judge silence or activity."""
         context = self.context
         self.observer: Observer = await context.stores.observer(self.proof.kind, self.proof.target, self.proof.columns)
+        self.observer.watched = self.proof.watched_in(context.profile)
         raw = context.memory.watermark(context.check_id, self.slot)
         # Another phase asks another question, so a snapshot of the old phase is not a baseline for the new one.
         before = CounterSnapshot.from_json(raw) if raw and raw.get("phase") == context.phase.value else None
@@ -63,11 +66,24 @@ class Observation:
     async def _remember(self, snapshot: CounterSnapshot, before: CounterSnapshot | None) -> tuple[str, ...]:
         """Store a snapshot for the next run; `before` is the one that it continues. Returns notes about new limitations."""
         limitations = frozenset(snapshot.limitations)
-        if self.proof.sorts and isinstance(self.observer, Census):
-            snapshot = await self.observer.census(snapshot, before)
+        if snapshot.known is None:
+            snapshot = await self._census(snapshot, before)
         self.context.watermarks[self.slot] = {**snapshot.to_json(), "phase": self.context.phase.value}
         self.context.positions.append((self.slot, snapshot.at, snapshot.position))
         return tuple(f"the next run cannot know {what}" for what in snapshot.limitations if what not in limitations)
+
+    async def _census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
+        """`now` with a census, where the observer can take one and silence is asked for."""
+        if self.proof.expect != "silence" or not isinstance(self.observer, Census):
+            return now
+        scoped = self.proof.scoped_by
+        if scoped is None or self.exclusive:
+            return await self.observer.census(now, before)
+
+        async def scope() -> Callable[[bytes], bool]:
+            return await self.context.scope.inside(scoped[0], now.at)
+
+        return await self.observer.census(now, before, scoped[1], scope)
 
     async def _silence(self, before: CounterSnapshot | None) -> Judgement:
         classifier = WitnessClassifier(self.proof, self.context, self.observer, self.slot, exclusive=self.exclusive)
@@ -78,22 +94,46 @@ class Observation:
         if watch is not None:
             await classifier.collect(watch(self.context.profile.timing.observe_s), before)
             now = await self.observer.read()
+        seen = frozenset(now.limitations)
+        if before is not None and isinstance(self.observer, Census):
+            before = self.observer.comparable(before, now)
         # A baseline taken beside an open transaction makes counters unreliable. That matters only where they would accuse.
-        unreliable = self.exclusive and judge.unexplained(moved_counts(before, now))
-        lost = [] if before is None else broken(before, now, but=() if unreliable else ("baseline",))
+        lost = [] if before is None else broken(before, now, but=("baseline",))
         try:
             # Also if a counter restarted: what was seen counts, even if other writes can no longer be known.
             await classifier.collect(self.observer.witnesses(before, now), before)
         except ContinuityLost as error:
             lost = [*lost, str(error)]
-        judgement = judge.judge(before, now, lost)
+        now = await self._census(now, before if not lost else None)
+        if before is not None and before.known is not None and now.known is not None and not _replaced(before, now):
+            classifier.removed(before, now)
+        elif before is not None and not lost and before.parts.keys() - now.parts.keys():
+            lost = ["parts of the table were detached or dropped, and their keys are not known"]
+        balance = await self._balance(before, now, classifier.tally)
+        if before is not None and not lost and self.exclusive and judge.unexplained(moved_counts(before, now), balance):
+            lost = broken(before, now)
+        judgement = judge.judge(before, now, lost, balance)
+        news = tuple(f"the next run cannot know {what}" for what in now.limitations if what not in seen)
         if judgement.verdict is Verdict.HOLDS:
-            notes = await self._remember(await self._settled_baseline(before, now), before)
-            return replace(judgement, notes=(*judgement.notes, *notes))
-        if lost or before is None or classifier.tally.unsorted:
+            late = balance.late if balance is not None else {}
+            notes = await self._remember(replace(await self._settled_baseline(before, now), late=late), before)
+            return replace(judgement, notes=(*judgement.notes, *news, *notes))
+        if lost or before is None or judge.moves_on:
             # The new baseline is a settled snapshot, so that counts not flushed yet do not look like new writes next time.
             await self._remember(now if before is None else await self.observer.read(settled=True), None)
         return judgement
+
+    async def _balance(
+        self, before: CounterSnapshot | None, now: CounterSnapshot, tally: WitnessTally
+    ) -> Balance | None:
+        """The counts that no record explains. Where only replaced records explain them, late counts of updates are awaited."""
+        balance = Balance.of(before, now, tally.changed)
+        if balance is None or self.exclusive or not balance.pairs or not balance.replaced:
+            return balance
+        later = await self.observer.read(settled=True)
+        return Balance.of(
+            before, replace(now, counters={**now.counters, "update": later.counters.get("update", 0)}), tally.changed
+        )
 
     async def _settled_baseline(self, before: CounterSnapshot | None, now: CounterSnapshot) -> CounterSnapshot:
         """The snapshot to remember. Its counters are reliable only if the transactions open at the last one have ended."""
@@ -144,3 +184,8 @@ class Observation:
             findings_total=1,
             **common,
         )
+
+
+def _replaced(before: CounterSnapshot, now: CounterSnapshot) -> bool:
+    """Whether another table has the name now, whose records are not those of the last run."""
+    return before.continuity.get("table") != now.continuity.get("table")

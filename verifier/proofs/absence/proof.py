@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from verifier.model.verdict import Judgement
@@ -24,6 +24,7 @@ class Absence(Watched):
     - Without continuity, nothing is known of the time since the last run.
     - With continuity, the counters of an object that only the platform writes to must not have moved. On a shared object
       the counters prove nothing, and the verdict rests on the witnesses.
+    - A delete is a write. Counts that no record explains are a breach where nobody else writes, and otherwise inconclusive.
     - What could not be seen is part of the coverage.
 
     `Watched` describes the arguments.
@@ -33,13 +34,20 @@ class Absence(Watched):
     takes_baseline: ClassVar[bool] = True
 
     async def execute(self, context: Context) -> Judgement:
-        """Carry the proof out."""
-        return await Observation(self, context).run()
+        """Carry the proof out, in each home of a relation that has several."""
+        homes = self.homes_in(context.profile)
+        if len(homes) == 1:
+            return await Observation(self, context).run()
+        return Judgement.merge([await Observation(replace(self, target=home), context).run() for home in homes])
 
     async def describe(self, profile: Profile, stores: Stores) -> Description:
         """The queries of the observer."""
-        observer = await stores.observer(self.kind, self.target, self.columns)
+        queries: list[str] = []
+        for home in self.homes_in(profile):
+            observer = await stores.observer(self.kind, home, self.columns)
+            observer.watched = self.watched_in(profile)
+            queries += observer.queries
         return Description(
-            queries=observer.queries,
+            queries=tuple(queries),
             role=self.object_in(profile).role,
         )

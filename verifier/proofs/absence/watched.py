@@ -25,6 +25,10 @@ class Watched:
 
     `noun` names one record in messages, `next_step` says what to do about a finding, and `statement` adds a remark to the
     coverage.
+
+    `state` names a boolean column that says whether a record is what the check is about, such as `online`: a write counts only if it
+    leaves a record in which it is true, and an update only if it changed this column. `doubtful` are operations that may or may not
+    be a breach, because nothing says what they did: they make the check inconclusive, with `doubt` as the reason.
     """
 
     target: str
@@ -38,17 +42,27 @@ class Watched:
     next_step: str = ""
     statement: str = ""
     thin_layer: bool = False
+    state: str | None = None
+    doubtful: frozenset[str] = frozenset()
+    doubt: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The logical columns that the verdict needs."""
-        names = (self.scoped_by[1] if self.scoped_by else None, self.inserted_at, self.updated_at)
+        names = (self.scoped_by[1] if self.scoped_by else None, self.inserted_at, self.updated_at, self.state)
         return tuple(name for name in names if name)
 
     @property
     def sorts(self) -> bool:
         """Whether inserts and updates must be told apart, because only one of them counts."""
-        return len(self.operations & {"insert", "update"}) == 1
+        return len(self.operations & {"insert", "update"}) == 1 or bool(self.doubtful)
+
+    def watched_in(self, profile: Profile) -> tuple[str, ...]:
+        """The columns whose change makes an update count; empty: every update counts."""
+        if self.kind != "relation":
+            return ()
+        relation = profile.relation(self.target)
+        return (self.state,) if self.state else relation.watched
 
     def object_in(self, profile: Profile) -> Relation | Channel | Queue:
         """The object's entry in the profile. Raises NotMapped if there is none."""
@@ -60,7 +74,13 @@ class Watched:
             case "queue":
                 return profile.queue(self.target)
 
+    def homes_in(self, profile: Profile) -> tuple[str, ...]:
+        """The target, or each of its homes."""
+        return profile.homes(self.target) if self.kind == "relation" else (self.target,)
+
     def shared_in(self, profile: Profile) -> bool:
-        """Whether declared neighbours write to the object too."""
+        """Whether declared neighbours write to the object too, or it has records that its `where` leaves out."""
         found = self.object_in(profile)
+        if isinstance(found, Relation) and found.where:
+            return True
         return found.neighbours is not None and not (isinstance(found, Channel) and found.only_channel)

@@ -9,12 +9,18 @@ from typing import Any
 
 from verifier.model.invariant import Phase, Row
 from verifier.model.query import Rows, Where
+from verifier.profile.relations import Relation
 from verifier.proofs.absence.watched import Watched
 from verifier.proofs.context import Context
 from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 
 BATCH = 500
+UPDATES = frozenset({"update", "replace"})
+WHOLE_OBJECT = frozenset({"truncate", "drop", "rename", "dropDatabase", "invalidate"})
+"""Operations on the object as a whole, which concern the records in scope too."""
+_NAMELESS = "the write does not name its conversation"
+_UNATTRIBUTED = "records are gone, and the last run did not record which of them were in scope"
 FINDINGS_MAX = 1000
 
 
@@ -26,6 +32,9 @@ class WitnessTally:
     others. `neighbours` counts writes outside the scope. `undated` counts writes that may have come before or after the
     move. `unsorted` counts writes in scope that may be inserts or updates. `emptied` names parts of the object that were
     truncated. `hints` are signs of an old writer that prove nothing.
+
+    `uncertain` counts writes of which it is not known whether they count, by the reason. `declared` counts deletes that the profile
+    declares. `changed` and `changed_inside` count records that existed before and have a new version.
     """
 
     breaches: dict[str, tuple[Witness, ScopeEntry | None]] = field(default_factory=dict)
@@ -35,6 +44,10 @@ class WitnessTally:
     unsorted: int = 0
     emptied: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
+    uncertain: dict[str, int] = field(default_factory=dict)
+    declared: int = 0
+    changed: int = 0
+    changed_inside: int = 0
 
 
 class WitnessClassifier:
@@ -48,6 +61,9 @@ class WitnessClassifier:
         self.exclusive = exclusive
         self.tally = WitnessTally()
         self.grace = timedelta(seconds=context.settle_s)
+        self.watched = proof.watched_in(context.profile)
+        found = proof.object_in(context.profile)
+        self.deletes_declared = isinstance(found, Relation) and bool(found.deletes)
 
     async def own_times(self) -> None:
         """Collect the records whose own time columns show that they were written after their conversation moved."""
@@ -55,7 +71,7 @@ class WitnessClassifier:
             return
         profile = self.context.profile
         cutover = profile.since_phase(Phase.CUTOVER) or profile.since_phase(self.context.phase)
-        columns = {"insert": self.proof.inserted_at, "update": self.proof.updated_at}
+        columns = {"insert": self.proof.inserted_at, "update": None if self.watched else self.proof.updated_at}
         for operation in sorted(self.proof.operations & columns.keys()):
             column = columns[operation]
             if column is None:
@@ -88,38 +104,125 @@ class WitnessClassifier:
             if witness.operation == "unroutable" and witness.how not in self.tally.hints:
                 self.tally.hints.append(witness.how)
             entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
-            # A deletion does not name its conversation. On an exclusive object it is a breach all the same.
-            if scoped and entry is None and (scoped[1] in witness.row or not self.exclusive):
+            inside = self._inside(witness, entry, before)
+            if before is not None and witness.mark is not None and witness.mark in before.marks:
+                self.tally.changed += 1
+                self.tally.changed_inside += inside is not False and self._of_relation(witness, before)
+            if inside is False:
                 self.tally.neighbours += 1
                 continue
-            counts, after = self._counts(witness, entry, before), self._after_since(witness, entry, before)
-            if counts is None:
-                self.tally.unsorted += after
-            elif not counts:
-                continue
-            elif not after:
-                self.tally.undated += witness.since_baseline
-            elif len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
-                self.tally.breaches.setdefault(witness.key, (witness, entry))
+            self._tally(witness, entry, before, inside=inside)
+
+    def _tally(
+        self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None, *, inside: bool | None
+    ) -> None:
+        """Add a witness that is not known to be outside the scope."""
+        tally = self.tally
+        counts, after = self._counts(witness, entry, before), self._after_since(witness, entry, before)
+        if counts is False:
+            return
+        if reason := witness.uncertain or ("" if inside else f"{_NAMELESS}. {self.observer.advice}".rstrip(". ")):
+            tally.uncertain[reason] = tally.uncertain.get(reason, 0) + 1
+        elif counts is None:
+            tally.unsorted += after
+        elif self.deletes_declared and (witness.operation == "delete" or not witness.belongs):
+            tally.declared += 1
+        elif not after:
+            tally.undated += witness.since_baseline
+        elif self.proof.doubtful and self._kind(witness, entry, before) in self.proof.doubtful:
+            tally.uncertain[self.proof.doubt] = tally.uncertain.get(self.proof.doubt, 0) + 1
+        else:
+            self._breach(witness, entry)
+
+    def _breach(self, witness: Witness, entry: ScopeEntry | None) -> None:
+        if len(self.tally.breaches) < FINDINGS_MAX or witness.key in self.tally.breaches:
+            self.tally.breaches.setdefault(witness.key, (witness, entry))
+        else:
+            self.tally.unlisted += 1
+
+    def _inside(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> bool | None:
+        """Whether a write is one of a record in scope; None where the write does not name its conversation."""
+        scoped = self.proof.scoped_by
+        if scoped is None or entry is not None or (self.exclusive and scoped[1] not in witness.row):
+            return True
+        if before is not None and before.inside is not None and witness.mark in before.inside:
+            return True  # it was, and the write moved it to another conversation
+        if scoped[1] in witness.row:
+            return None if scoped[1] in witness.lost_values else False
+        if witness.operation == "truncate" and before is not None and before.inside is not None:
+            # The census names the records in scope that are gone, part by part.
+            return "delete" not in self.proof.operations and bool(before.inside)
+        return True if witness.operation in WHOLE_OBJECT else None
+
+    @staticmethod
+    def _of_relation(witness: Witness, before: CounterSnapshot) -> bool:
+        """Whether a record is or was one of the relation, and not one that its `where` leaves out."""
+        return witness.belongs or (before.known is not None and witness.mark in before.known)
+
+    def removed(self, before: CounterSnapshot, now: CounterSnapshot) -> None:
+        """Classify the records that a census of the last run has and that are gone now."""
+        gone = (before.known or frozenset()) - now.marks
+        if "delete" not in self.proof.operations or not gone:
+            return
+        if self.proof.scoped_by is not None and not self.exclusive and before.inside is None:
+            self.tally.uncertain[_UNATTRIBUTED] = self.tally.uncertain.get(_UNATTRIBUTED, 0) + len(gone)
+            return
+        late = self.since(None) > before.at  # the baseline is older than the phase
+        for mark in sorted(gone):
+            if before.inside is not None and mark not in before.inside and not self.exclusive:
+                self.tally.neighbours += 1
+            elif self.deletes_declared:
+                self.tally.declared += 1
+            elif late and before.inside is None:
+                self.tally.undated += 1
             else:
-                self.tally.unlisted += 1
+                name = before.names.get(mark) or f"unknown key with mark {mark.hex()}"
+                how = "its key existed at the last run and is gone"
+                self._breach(Witness(operation="delete", key=name, row={}, how=how, mark=mark), None)
 
     def _counts(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> bool | None:
         """Whether a write is one of the operations that count; None if that cannot be known."""
+        operations = self.proof.operations
+        if not witness.belongs:  # the relation's `where` leaves it out now: it left the relation, or never was in it
+            if "delete" not in operations or before is None:
+                return False
+            return None if before.known is None else witness.mark in before.known
+        kind = self._kind(witness, entry, before)
+        if kind is None:
+            return None
+        if kind not in operations | self.proof.doubtful:
+            return False
+        if self.proof.state and not witness.row.get(self.proof.state, True):
+            return False
+        return self._matters(witness, before) if kind in UPDATES and kind in operations else True
+
+    def _kind(self, witness: Witness, entry: ScopeEntry | None, before: CounterSnapshot | None) -> str | None:
+        """The operation of a write; None if that cannot be known."""
         if witness.operation != "write":
-            return witness.operation in self.proof.operations
-        if not self.proof.sorts:
-            return "insert" in self.proof.operations
+            return witness.operation
+        if not self.proof.sorts and not self.watched:
+            return "insert" if "insert" in self.proof.operations else "write"
         since = self.since(entry)
-        for operation, column in (("insert", self.proof.inserted_at), ("update", self.proof.updated_at)):
+        columns = {"insert": self.proof.inserted_at, "update": None if self.watched else self.proof.updated_at}
+        for operation, column in columns.items():
             at = witness.row.get(column or "")
             if at is not None and since is not None and at > since:
-                return operation in self.proof.operations
+                return operation
         if witness.mark is None or before is None:
-            return "insert" in self.proof.operations
+            return "insert"
         if before.known is None:
             return None
-        return ("update" if witness.mark in before.known else "insert") in self.proof.operations
+        return "update" if witness.mark in before.known else "insert"
+
+    def _matters(self, witness: Witness, before: CounterSnapshot | None) -> bool | None:
+        """Whether an update changed a watched column; None if that cannot be known."""
+        if not self.watched:
+            return True
+        if witness.touched is not None:
+            return not witness.touched.isdisjoint(self.watched)
+        if before is None or witness.mark is None or witness.mark not in before.states or witness.state is None:
+            return None
+        return before.states[witness.mark] != witness.state
 
     def since(self, entry: ScopeEntry | None) -> Any:
         """The time from which on a record is OpenIM's."""

@@ -32,7 +32,7 @@ class CanaryMessages:
     def __init__(self, profile: Profile) -> None:
         canary = profile.canary
         if canary is None:
-            raise NotMapped("section [canary]")
+            raise NotMapped("canary")
         now = datetime.now(UTC)
         self._place = Path(canary.journal)
         self._until = now - timedelta(seconds=canary.durable_after_s)

@@ -36,6 +36,7 @@ class CollectionFacts:
     kind: str
     uuid: str = ""
     capped: bool = False
+    pre_images: bool = False
 
 
 class MongoClient:
@@ -233,7 +234,8 @@ def facts_of(entry: Mapping[str, Any]) -> CollectionFacts:
     options = entry.get("options") or {}
     kind = "timeseries" if "timeseries" in options else str(entry.get("type", "collection"))
     uuid = (entry.get("info") or {}).get("uuid")
-    return CollectionFacts(kind, str(uuid) if uuid else "", bool(options.get("capped")))
+    images = options.get("changeStreamPreAndPostImages") or {}
+    return CollectionFacts(kind, str(uuid) if uuid else "", bool(options.get("capped")), bool(images.get("enabled")))
 
 
 def operation_time(hello: Mapping[str, Any]) -> Timestamp | None:

@@ -13,6 +13,7 @@ from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import to_stored
 from verifier.stores.errors import ContinuityLost, Denied, StoreError
 from verifier.stores.mongo.client import CollectionFacts, Document, MongoClient
+from verifier.stores.mongo.events import Change, Passing, Reader, event_projection, token
 from verifier.stores.mongo.source import all_of, by_id, projection, relation_filter
 from verifier.stores.mongo.stream import NoStream, Place, changes, place_now
 from verifier.stores.mongo.values import as_json, logical, to_row
@@ -43,12 +44,25 @@ class MongoObserver(Observer):
     def __init__(self, client: MongoClient, relation: Relation, columns: tuple[str, ...] = ()) -> None:
         self._client = client
         self._relation = relation
-        self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
+        self._columns = tuple(dict.fromkeys((*relation.key, *columns, *relation.watched)))
         self._collection = relation.collection or ""
         self.label = f"{client.role}: {client.config.database}.{self._collection}"
         self._where = relation_filter(client, relation)
-        self._event_filter = _prefixed(self._where)
+        self._event_filter = prefixed(self._where)
         self.complete = False
+        self.watched = relation.watched
+        self.advice = (
+            "Enable pre-images, which show a record as it was: "
+            f"db.runCommand({{collMod: {as_json(self._collection)}, changeStreamPreAndPostImages: {{enabled: true}}}}). "
+            "If a TTL index or a job removes records here on purpose, say so in deletes of the relation"
+        )
+
+    async def recommendation(self) -> str:
+        """For `verifier doctor`: what would let every write be attributed, or "" if nothing is missing."""
+        facts = await self._facts()
+        if facts.kind != "collection" or facts.pre_images or self._client.max_wire_version < PRE_IMAGES_SINCE_WIRE:
+            return ""
+        return f"{self.label}: a delete does not name its conversation. {self.advice}"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -73,8 +87,12 @@ class MongoObserver(Observer):
         self.complete = True
         hello = await self._client.hello()
         continuity = {"history": f"change stream of {hello.get('setName') or 'a sharded cluster'}"}
-        limitations = () if self._event_filter is not None else (_FILTER_UNSEEN,)
-        return CounterSnapshot(at=_at(hello), continuity=continuity, position=place.to_text(), limitations=limitations)
+        limitations = [] if self._event_filter is not None else [_FILTER_UNSEEN]
+        if facts.capped:
+            limitations.append("records that the capped collection drops by itself, without an event")
+        return CounterSnapshot(
+            at=_at(hello), continuity=continuity, position=place.to_text(), limitations=tuple(limitations)
+        )
 
     async def _facts(self) -> CollectionFacts:
         try:
@@ -140,35 +158,56 @@ class MongoObserver(Observer):
             yield witness
 
     async def _streamed(self, before: CounterSnapshot, now: CounterSnapshot) -> AsyncIterator[Witness]:
+        passing = await self._passing(before, now) if self._limited else None
+        reader = Reader(self._relation, self._columns, self._where, passing)
+        async for event in self._events(before, now, self._pipeline()):
+            for change in reader.read(event):
+                yield self._witness(event, change)
+
+    def _events(
+        self, before: CounterSnapshot, now: CounterSnapshot, pipeline: Sequence[Mapping[str, Any]]
+    ) -> AsyncIterator[Document]:
         options: dict[str, Any] = {}
-        if any(self._relation.columns[name].column != "_id" for name in self._columns):
+        if self._limited or any(self._relation.columns[name].column != "_id" for name in self._columns):
             options["full_document"] = "updateLookup"
             if self._client.max_wire_version >= PRE_IMAGES_SINCE_WIRE:
                 options["full_document_before_change"] = "whenAvailable"
-        events = changes(
+        return changes(
             self._client,
             self._collection,
-            self._pipeline(),
+            pipeline,
             start=Place.from_text(before.position),
             fence=Place.from_text(now.position).fence,
             options=options,
         )
-        async for event in events:
-            yield self._witness(event)
 
-    def _witness(self, event: Mapping[str, Any]) -> Witness:
-        """An event as a witness. The row lacks the columns that an event without its document does not have."""
-        operation = event["operationType"]
+    @property
+    def _limited(self) -> bool:
+        """Whether the relation has a `where` that can be asked of events."""
+        return bool(self._event_filter)
+
+    async def _passing(self, before: CounterSnapshot, now: CounterSnapshot) -> Passing:
+        """Which events pass the relation's `where`. The server decides it, so that the filter means the same as in a query."""
+        passing = Passing()
+        for found, prefix in ((passing.after, "fullDocument"), (passing.before, "fullDocumentBeforeChange")):
+            criteria = {"$and": [{prefix: {"$ne": None}}, prefixed(self._where, prefix) or {}]}
+            fields = {"operationType": 1, "clusterTime": 1}
+            async for event in self._events(before, now, [{"$match": criteria}, {"$project": fields}]):
+                found.add(token(event))
+        return passing
+
+    def _witness(self, event: Mapping[str, Any], change: Change) -> Witness:
+        """A change as a witness. The row lacks the columns that are not known."""
         key = event.get("documentKey") or {}
-        document = event.get("fullDocument") or event.get("fullDocumentBeforeChange")
-        known = [name for name in self._columns if document or self._relation.columns[name].column in key]
-        row = to_row(self._relation, known, {**key, **(document or {})})
         return Witness(
-            operation=_OPERATIONS.get(operation, operation),
-            key=self._key(row, key) or _names(event),
-            row=row,
+            operation=_OPERATIONS.get(change.operation, change.operation),
+            key=self._key(change.row, key) or _names(event),
+            row=change.row,
             how="change stream",
             written_at=_written_at(event),
+            touched=change.touched,
+            lost_values=change.lost_values,
+            uncertain=f"whether the record was of the relation is not known. {self.advice}" if change.uncertain else "",
         )
 
     def _key(self, row: Row, document_key: Mapping[str, Any]) -> str:
@@ -178,18 +217,14 @@ class MongoObserver(Observer):
         return str(logical(_ID, document_key["_id"])) if document_key else ""
 
     def _pipeline(self) -> list[dict[str, Any]]:
-        """Records that pass the relation's `where`, with the fields that proofs need.
+        """All events, with the fields that proofs need. Inserts that do not pass the relation's `where` are left out.
 
-        An event without a document (a delete, a drop, a record that is gone) passes, because it may be of any conversation.
+        Updates and deletes pass: whether their record was of the relation shows in its pre-image, if at all.
         """
         stages: list[dict[str, Any]] = []
         if self._event_filter:
-            stages.append({"$match": {"$or": [{"fullDocument": None}, self._event_filter]}})
-        kept = ("operationType", "ns", "to", "documentKey", "clusterTime", "wallTime")
-        fields: dict[str, Any] = dict.fromkeys(kept, 1)
-        for prefix in ("fullDocument.", "fullDocumentBeforeChange."):
-            fields |= projection(self._relation, self._columns, prefix)
-        return [*stages, {"$project": fields}]
+            stages.append({"$match": {"$or": [{"operationType": {"$ne": "insert"}}, self._event_filter]}})
+        return [*stages, {"$project": event_projection(self._relation, self._columns)}]
 
     async def _recent(self, before: CounterSnapshot) -> AsyncIterator[Witness]:
         """Records whose ObjectId or time columns are later than `before`."""
@@ -246,20 +281,20 @@ def _written_at(event: Mapping[str, Any]) -> datetime | None:
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None
 
 
-def _prefixed(criteria: Mapping[str, Any]) -> dict[str, Any] | None:
+def prefixed(criteria: Mapping[str, Any], document: str = "fullDocument") -> dict[str, Any] | None:
     """A filter on documents as a filter on their events; None where an operator needs the document itself."""
-    prefixed: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in criteria.items():
         if key in ("$and", "$or", "$nor"):
-            parts = [_prefixed(part) for part in _tables(value)]
+            parts = [prefixed(part, document) for part in _tables(value)]
             if any(part is None for part in parts):
                 return None
-            prefixed[key] = parts
+            found[key] = parts
         elif key.startswith("$"):
             return None
         else:
-            prefixed[f"fullDocument.{key}"] = value
-    return prefixed
+            found[f"{document}.{key}"] = value
+    return found
 
 
 def _tables(value: Any) -> Sequence[Mapping[str, Any]]:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from verifier.model.invariant import Row
 from verifier.model.query import Rows
 from verifier.profile.relations import Relation
-from verifier.stores.budget import ChunkSizer
+from verifier.stores.budget import ChunkSizer, TooSlow
+from verifier.stores.convert import TIMES
 from verifier.stores.errors import Denied, Missing, StoreError
 from verifier.stores.mongo.client import Document, MongoClient
-from verifier.stores.mongo.values import accepted, as_json, condition, from_json, stored_forms, to_row, types_after
+from verifier.stores.mongo.values import (
+    accepted,
+    as_json,
+    condition,
+    from_json,
+    is_nan,
+    stored_forms,
+    to_row,
+    types_after,
+)
+from verifier.stores.mongo.visibility import what_is_hidden
+from verifier.stores.protocols import Completeness
 
 
 def relation_filter(client: MongoClient, relation: Relation) -> dict[str, Any]:
@@ -52,7 +66,10 @@ class IdPlace:
     @property
     def criteria(self) -> dict[str, Any]:
         """The filter for the documents after this place."""
-        return {"_id": {"$type": list(self.types)} if self.types else {"$gt": self.last}}
+        if self.types:
+            return {"_id": {"$type": list(self.types)}}
+        # NaN comes before all numbers, and no number is greater than it.
+        return {"_id": {"$gte": -math.inf} if is_nan(self.last) else {"$gt": self.last}}
 
     def to_text(self) -> str:
         """As extended JSON."""
@@ -115,7 +132,12 @@ _ARRAY_INDEX = re.compile(
 
 
 class MongoSource:
-    """One relation of one database, read by keyset paging on `_id`: only the needed fields, one chunk in memory."""
+    """One relation of one database, read by keyset paging on `_id`: only the needed fields, one chunk in memory.
+
+    `counts_documents`: each document is one record, so that records can be counted.
+    """
+
+    counts_documents = True
 
     def __init__(self, client: MongoClient, relation: Relation, rows: Rows) -> None:
         self._client = client
@@ -127,6 +149,7 @@ class MongoSource:
         self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns, *filtered)))
         self.label = f"{rows.relation} ({client.role}: {client.config.database}.{self._collection})"
         self._exists = False
+        self._dropped = 0
         self.position: str | None = None
 
     @property
@@ -142,10 +165,30 @@ class MongoSource:
         """All records in `_id` order, or those after a position."""
         await self._require_collection()
         start = None if after is None else IdPlace.from_text(after)
+        self._dropped = 0
         async for found, place in by_id(self._client, self._collection, self._criteria(), self._projection, start):
             self.position = place.to_text()
-            if rows := self._rows_of(found):
+            rows = self._rows_of(found)
+            self._dropped += len(found) - len(rows)
+            if rows:
                 yield rows
+
+    async def completeness(self) -> Completeness:
+        """The number of documents under the same conditions, and what a view or a secondary may lack.
+
+        The filter passes more than the conditions, so the documents that the last reading left out are subtracted.
+        """
+        await self._require_collection()
+        hidden, unseen = await what_is_hidden(self._client, self._collection)
+        counted: int | None = None
+        if self.counts_documents:
+            pipeline: list[dict[str, Any]] = [{"$match": self._criteria()}, {"$count": "documents"}]
+            try:
+                found = await self._client.aggregate(self._collection, pipeline)
+                counted = (int(found[0]["documents"]) if found else 0) - self._dropped
+            except TooSlow:
+                unseen = (*unseen, f"whether every document of {self._collection} was read: counting takes too long")
+        return Completeness(counted, hidden, unseen)
 
     async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The records whose `column` has one of `values`, in whichever BSON type it is stored."""
@@ -161,9 +204,25 @@ class MongoSource:
     def _rows_of(self, documents: Sequence[Document], also: str | None = None) -> list[Row]:
         columns = dict.fromkeys((*self._columns, also) if also else self._columns)
         rows = [to_row(self._relation, columns, document) for document in documents]
-        return [row for row in rows if accepted(self._rows.where, row)]
+        try:
+            return [row for row in rows if accepted(self._rows.where, row)]
+        except TypeError:
+            compared = ", ".join(
+                f"{where.column} (declared as {self._relation.columns[where.column].type})"
+                for where in self._rows.where
+            )
+            raise StoreError(
+                f"{self._client.label}: a column of {self._rows.relation} cannot be compared: {compared}. "
+                "Declare its type in the profile."
+            ) from None
 
     def _criteria(self) -> dict[str, Any]:
+        for where in self._rows.where:
+            if isinstance(where.value, datetime) and self._relation.columns[where.column].type not in TIMES:
+                raise StoreError(
+                    f"{self._client.label}: column {where.column} of {self._rows.relation} is compared with a time and declared as "
+                    f"{self._relation.columns[where.column].type}. Declare its type: timestamp, epoch_s or epoch_ms."
+                )
         conditions = [condition(self._relation.columns[where.column], where) for where in self._rows.where]
         return all_of([relation_filter(self._client, self._relation), *conditions])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -17,8 +18,9 @@ from bson.min_key import MinKey
 
 from verifier.model.invariant import Row
 from verifier.model.query import Where
+from verifier.model.values import FOREVER, LONG_AGO
 from verifier.profile.relations import Column, Relation
-from verifier.stores.convert import to_logical, to_stored
+from verifier.stores.convert import TIMES, ends_pass, plausible_range, to_logical, to_stored
 
 # A broken string or a date after the year 9999 is a finding, not a crash.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -74,13 +76,35 @@ def logical(column: Column, value: Any) -> Any:
     """A BSON value as a logical value. Ids become text that `stored_forms` converts back."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
-    if isinstance(value, Timestamp) and column.type == "timestamp":
-        value = value.as_datetime()
+    if column.type in TIMES:
+        value = _moment(value)
+    if column.type == "boolean" and isinstance(value, dict | list):
+        return bool(value)  # a list of connections that is not empty
     if column.type == "json":
         return json.loads(as_json(value)) if isinstance(value, dict | list) else to_logical(column, value)
     if value is None or isinstance(value, str | bool | int | float | datetime):
         return to_logical(column, value)
     return str(value) if isinstance(value, ObjectId | uuid.UUID) else to_logical(column, _plain(value))
+
+
+def _moment(value: Any) -> Any:
+    """The time in a BSON value: of a date outside Python's calendar its end, of an ObjectId when it was made."""
+    match value:
+        case Timestamp():
+            return value.as_datetime()
+        case ObjectId():
+            return value.generation_time
+        case DatetimeMS():
+            return FOREVER if int(value) > 0 else LONG_AGO
+        case _:
+            return value
+
+
+def is_nan(value: Any) -> bool:
+    """Whether a number is NaN, which sorts before all numbers and satisfies no comparison."""
+    if isinstance(value, Decimal128):
+        return bool(value.to_decimal().is_nan())
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _plain(value: Any) -> Any:
@@ -120,7 +144,7 @@ def stored_forms(column: Column, value: Any) -> list[Any]:
         forms.append(stored == "True")
     if ObjectId.is_valid(stored):
         forms.append(ObjectId(stored))
-    for parse in (uuid.UUID, _int64, float, _decimal, datetime.fromisoformat, _nested):
+    for parse in (uuid.UUID, _int64, _float, _decimal, datetime.fromisoformat, _nested):
         try:
             forms.append(parse(stored))
         except ValueError:
@@ -132,6 +156,13 @@ def _int64(text: str) -> int:
     number = int(text)
     if not -_INT64 <= number < _INT64:
         raise ValueError("does not fit 64 bits")
+    return number
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if text.lstrip("-").isdigit() and int(number) != int(text):
+        raise ValueError("has more digits than a float")
     return number
 
 
@@ -159,24 +190,44 @@ def _of_scalar(value: Any) -> list[Any]:
 def condition(column: Column, where: Where) -> dict[str, Any]:
     """A filter that passes at least what `where` accepts; the caller applies `Where.accepts` to the result.
 
-    It passes more only where a value is stored as text although its column is declared as another type.
+    A comparison in MongoDB stays within one BSON type. Values of other types pass the filter, and so do times that are not
+    plausible: the caller converts them, or counts them as unreadable.
     """
     field = column.column
     match where.op:
         case "is null":
-            return {field: None}
+            return {field: None} if column.type not in TIMES else {"$or": [{field: None}, _other_than(field, "date")]}
         case "not null" | "!=":
-            return {field: {"$ne": None}}
+            return {} if ends_pass(column, where.op) else {field: {"$ne": None}}
         case "=":
             return _any_of(column, [where.value])
         case "in":
             return _any_of(column, where.value)
         case operator:
-            compared = {field: {_COMPARE[operator]: to_stored(column, where.value)}}
-            return compared if column.type == "text" else {"$or": [compared, {field: {"$type": "string"}}]}
+            return _compared(column, operator, to_stored(column, where.value))
 
 
 _COMPARE = {"<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
+
+
+def _compared(column: Column, operator: str, stored: Any) -> dict[str, Any]:
+    field = column.column
+    bracket = next((name for name, types in _BRACKETS if isinstance(stored, types)), "object")
+    if isinstance(stored, bool):
+        bracket = "bool"
+    passing = [{field: {_COMPARE[operator]: stored}}, _other_than(field, bracket)]
+    if bracket == "number":
+        passing.append({field: math.nan})
+    if (bounds := plausible_range(column)) is not None:
+        passing += [{field: {"$lt": bounds[0]}}, {field: {"$gt": bounds[1]}}]
+    if ends_pass(column, operator):
+        passing.append({field: None})
+    return {"$or": passing}
+
+
+def _other_than(field: str, bracket: str) -> dict[str, Any]:
+    """The values of all other BSON types, without NULL."""
+    return {field: {"$ne": None, "$not": {"$type": bracket}}}
 
 
 def _any_of(column: Column, values: Sequence[Any]) -> dict[str, Any]:
@@ -186,8 +237,8 @@ def _any_of(column: Column, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def accepted(conditions: Iterable[Where], row: Row) -> bool:
-    """Whether a row passes all conditions. A value that does not fit its declared type passes no comparison."""
-    try:
-        return all(where.accepts(row[where.column]) for where in conditions)
-    except TypeError:
-        return False
+    """Whether a row passes all conditions. A value that cannot be read passes, and the proof counts it.
+
+    Raises TypeError for a column whose declared type cannot be compared with the value of a condition.
+    """
+    return all(where.accepts(row[where.column]) for where in conditions)

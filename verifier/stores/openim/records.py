@@ -51,6 +51,7 @@ class BlockSource(MongoSource):
     Two filters are applied to the documents: `conversation_id =`, and `begun_after` (`_id` later than a time).
     """
 
+    counts_documents = False
     slots: Mapping[str, int] = {"msgs.msg.seq": 1}
 
     def __init__(self, client: MongoClient, rows: Rows) -> None:

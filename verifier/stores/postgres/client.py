@@ -3,52 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import pq
-from psycopg.abc import AdaptContext, Buffer
-from psycopg.adapt import Loader
-from psycopg.rows import dict_row
 
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import PostgresRole
 from verifier.stores.budget import Budget, TooSlow
 from verifier.stores.errors import Denied, Forbidden, Missing, StoreError, Unreachable
+from verifier.stores.postgres.connection import Connection, Connector, first_line
 from verifier.stores.postgres.guard import require_read_only_sql
+from verifier.stores.postgres.session import Session
 from verifier.stores.statement_log import StatementLog
 
+T = TypeVar("T")
+GRACE_S = 1.0
+"""How much longer the client waits than the server, which cancels a statement itself."""
+CANCEL_S = 1.0
+LAG_MAX_S = 5.0
 
-class _LenientText(Loader):
-    """Loads text that need not be valid UTF-8: a broken nickname is a finding, not a crash."""
 
-    def load(self, data: Buffer) -> str:
-        return bytes(data).decode("utf-8", errors="backslashreplace")
+class Overtaken(StoreError):
+    """A standby cancelled the statement, because it had to replay a change that the statement's snapshot must not see."""
 
 
-def _lenient(context: AdaptContext) -> None:
-    for name in ("text", "varchar", "bpchar", "name"):
-        context.adapters.register_loader(name, _LenientText)
+class Misfit(StoreError):
+    """A value does not fit the type that it is compared with."""
 
 
 class PostgresClient:
-    """Connections to one database. Every statement passes `require_read_only_sql` and runs in a READ ONLY transaction."""
+    """Connections to one database. Every statement passes `require_read_only_sql` and runs in a READ ONLY transaction.
+
+    `lag_max_s`: how far a standby may be behind its primary, in seconds.
+    """
 
     clock_grain_s = 0.0
 
-    def __init__(self, role: str, config: PostgresRole, budget: StoreBudget | None = None) -> None:
+    def __init__(
+        self, role: str, config: PostgresRole, budget: StoreBudget | None = None, *, lag_max_s: float = LAG_MAX_S
+    ) -> None:
         self.role = role
         self.config = config
         self.statement_log = StatementLog()
         self.limits = budget or StoreBudget()
+        self.server_version = 0
+        self._limit_s = min(self.limits.statement_timeout_s or config.operation_timeout_s, config.operation_timeout_s)
         self.budget = Budget(
-            self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
+            self.limits,
+            timeout_s=self._limit_s,
+            grace_s=GRACE_S,
+            store=self.label,
+            statement_log=self.statement_log,
         )
-        self._idle: list[psycopg.AsyncConnection[dict[str, Any]]] = []
-        self._all: list[psycopg.AsyncConnection[dict[str, Any]]] = []
+        self._connector = Connector(role, self.label, config)
+        self._session = Session(
+            self.label, role, statement_s=self._limit_s, lock_s=self.limits.lock_timeout_s, lag_max_s=lag_max_s
+        )
+        self._idle: list[Connection] = []
+        self._all: list[Connection] = []
+        self._zones: tuple[str, ...] | None = None
+        self._types: dict[str, list[int]] = {}
+        self._categories: dict[int, str] = {}
 
     @property
     def label(self) -> str:
@@ -59,53 +78,19 @@ class PostgresClient:
         """Open the first connection; others are opened when they are needed."""
         self._idle.append(await self._open())
 
-    async def _open(self) -> psycopg.AsyncConnection[dict[str, Any]]:
-        settings: dict[str, Any] = {
-            "application_name": "openim-verifier",
-            "connect_timeout": max(1, int(self.config.connect_timeout_s)),
-            "client_encoding": "utf8",
-        }
-        if not self.config.pgbouncer:
-            timeout_s = self.limits.statement_timeout_s or self.config.operation_timeout_s
-            statement_ms, lock_ms = int(timeout_s * 1000), int(self.limits.lock_timeout_s * 1000)
-            settings["options"] = (
-                f"-c default_transaction_read_only=on -c statement_timeout={statement_ms} -c lock_timeout={lock_ms} "
-                f"-c idle_in_transaction_session_timeout={statement_ms}"
-            )
-        for name, value in (("sslrootcert", "ssl_root_cert"), ("sslcert", "ssl_cert"), ("sslkey", "ssl_key")):
-            if (path := getattr(self.config, value)) is not None:
-                settings[name] = path
-        try:
-            async with asyncio.timeout(self.config.connect_timeout_s):
-                connection = await psycopg.AsyncConnection.connect(
-                    self.config.url.get_secret_value(),
-                    row_factory=dict_row,
-                    prepare_threshold=None if self.config.pgbouncer else 5,
-                    **settings,
-                )
-        except TimeoutError:
-            raise Unreachable(
-                f"{self.label} did not accept a connection within {self.config.connect_timeout_s:g} s."
-            ) from None
-        except psycopg.ProgrammingError as error:
-            raise StoreError(
-                f"{self.label}: the URL cannot be used ({_first_line(error)}). Check roles.{self.role}.url."
-            ) from None
-        except psycopg.OperationalError as error:
-            raise _connection_error(self.label, self.role, error) from None
-        await connection.set_read_only(True)
-        _lenient(connection)
+    async def _open(self) -> Connection:
+        connection = await self._connector.open()
+        self.server_version = connection.info.server_version
+        self._all = [item for item in self._all if not item.closed]
         self._all.append(connection)
         return connection
 
     async def close(self) -> None:
         """Close every connection."""
         for connection in self._all:
-            try:
+            with suppress(Exception):
                 async with asyncio.timeout(2):
                     await connection.close()
-            except Exception:  # noqa: S112 - closing a broken connection may fail in any way
-                continue
 
     async def fetch(
         self, sql: str, parameters: Mapping[str, Any] | None = None, *, what: str = "select"
@@ -114,7 +99,7 @@ class PostgresClient:
 
         `what`: the kind of statement for the log. Raises Forbidden, or StoreError as in `verifier.stores.errors`.
         """
-        self._guard(sql)
+        self._guard(sql if parameters is None else sql.replace("%%", "%"))  # as the driver sends it
         return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len)
 
     def _guard(self, sql: str) -> None:
@@ -126,43 +111,127 @@ class PostgresClient:
 
     async def type_of(self, sql: str) -> int:
         """The type OID of a SELECT's first column, without reading a row."""
-        self._guard(sql)
-        return await self.budget.run(lambda: self._describe(sql), kind=sql)
+        return (await self.types_of(sql) or [0])[0]
 
-    async def _describe(self, sql: str) -> int:
-        async with self._borrow() as connection:
+    async def types_of(self, sql: str) -> list[int]:
+        """The type OIDs of a SELECT's columns; a domain has that of its base type. The caller makes it return no row."""
+        self._guard(sql)
+        if sql in self._types:
+            return self._types[sql]
+
+        async def describe(connection: Connection) -> list[int]:
             self.statement_log.note("describe", sql)
             cursor = await connection.execute(sql)
-            return cursor.description[0].type_code if cursor.description else 0
+            return [column.type_code for column in cursor.description or ()]
+
+        self._types[sql] = await self.budget.run(lambda: self._transact(describe), kind=sql)
+        return self._types[sql]
+
+    async def category(self, oid: int) -> str:
+        """The category of a type, as `pg_type.typcategory` has it: A is an array, C a row type, E an enum."""
+        if oid not in self._categories:
+            sql = "SELECT typcategory::text AS category FROM pg_type WHERE oid = %(oid)s"
+            rows = await self.fetch(sql, {"oid": oid}, what="read types")
+            self._categories[oid] = rows[0]["category"] if rows else ""
+        return self._categories[oid]
 
     async def _fetch(self, sql: str, parameters: Mapping[str, Any] | None, what: str) -> list[dict[str, Any]]:
-        async with self._borrow() as connection:
+        async def read(connection: Connection) -> list[dict[str, Any]]:
             self.statement_log.note(what, sql)
             cursor = await connection.execute(sql, parameters)
             return await cursor.fetchall()
 
-    @asynccontextmanager
-    async def _borrow(self) -> AsyncIterator[psycopg.AsyncConnection[dict[str, Any]]]:
-        """A connection inside a READ ONLY transaction. A broken one is closed, not reused."""
-        connection = self._idle.pop() if self._idle else await self._open()
+        return await self._transact(read)
+
+    async def _transact(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do work in a READ ONLY transaction of its own. A statement that a standby cancelled is sent once more."""
         try:
-            async with connection.transaction():
-                yield connection
+            async with self._borrow() as connection:
+                return await self._unless_cancelled(connection, work)
+        except Overtaken:
+            async with self._borrow() as connection:
+                return await self._unless_cancelled(connection, work)
+
+    async def _unless_cancelled(self, connection: Connection, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do work. If this task is cancelled, cancel the statement and give the connection up, without waiting for a server
+        that is mute."""
+        task = asyncio.ensure_future(work(connection))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                async with asyncio.timeout(CANCEL_S):
+                    await connection.cancel_safe(timeout=CANCEL_S)
+            connection.pgconn.finish()
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_S)
+            if task.done() and not task.cancelled():
+                task.exception()  # retrieved, so that the event loop does not print it
+            raise
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncIterator[Connection]:
+        """A connection inside a READ ONLY transaction. A broken one is closed, not reused."""
+        connection = None
+        try:
+            connection = await self._begun()
+            yield connection
+            await connection.execute("COMMIT")
         except psycopg.Error as error:
+            if connection is not None and not connection.closed:
+                with suppress(psycopg.Error):
+                    await self._unless_cancelled(connection, _roll_back)
             raise self._translate(error) from None
         except OSError as error:
             raise Unreachable(
                 f"{self.label}: the connection broke ({error.strerror or type(error).__name__})."
             ) from None
         finally:
-            if connection.closed or connection.info.transaction_status != pq.TransactionStatus.IDLE:
-                await connection.close()
-            else:
-                self._idle.append(connection)
+            if connection is not None:
+                await self._return(connection)
+
+    async def _return(self, connection: Connection) -> None:
+        if connection.closed or connection.info.transaction_status != pq.TransactionStatus.IDLE:
+            await connection.close()
+        else:
+            self._idle.append(connection)
+
+    async def _begun(self) -> Connection:
+        """A connection that has begun a transaction. One that broke while it was idle is replaced."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return await self._begin(connection)
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+        return await self._begin(await self._open())
+
+    async def _begin(self, connection: Connection) -> Connection:
+        async def begin(connection: Connection) -> None:
+            await self._session.begin(connection, self._connector.settings)
+
+        try:
+            await self._unless_cancelled(connection, begin)
+        except BaseException:
+            if not connection.closed:
+                connection.pgconn.finish()
+            raise
+        return connection
 
     def _translate(self, error: psycopg.Error) -> StoreError:
-        text = _first_line(error)
+        text = first_line(error)
         match error:
+            case psycopg.errors.InsufficientPrivilege() if "row-level security" in text:
+                return Denied(
+                    f"{self.label}: {_table(text)} has row-level security, which may hide rows from the verifier's role. "
+                    "A policy does not help; let it read every row: ALTER ROLE … BYPASSRLS (for a view, its owner)."
+                )
+            case psycopg.errors.SerializationFailure() | psycopg.errors.DeadlockDetected() if "recovery" in text:
+                return Overtaken(
+                    f"{self.label} is a standby and cancelled a statement twice, to replay changes of its primary ({text}). "
+                    "Set hot_standby_feedback = on or raise max_standby_streaming_delay there, or let the URL lead to the primary."
+                )
             case psycopg.errors.InsufficientPrivilege():
                 return Denied(f"{self.label}: {text}. Grant SELECT on it to the verifier's role.")
             case (
@@ -177,9 +246,13 @@ class PostgresClient:
                 )
             case psycopg.errors.QueryCanceled():
                 return TooSlow(
-                    f"{self.label} cancelled a statement after {self.limits.statement_timeout_s or self.config.operation_timeout_s:g} s ({text})."
+                    f"{self.label} cancelled a statement after {self._limit_s:g} s ({text}). Is there an index for it?"
                 )
-            case psycopg.errors.SyntaxError() | psycopg.errors.UndefinedFunction() | psycopg.errors.DataError():
+            case psycopg.errors.DataError():
+                return Misfit(
+                    f"{self.label} refused a query: {text}. Check select, where and column expressions in the profile."
+                )
+            case psycopg.errors.SyntaxError() | psycopg.errors.UndefinedFunction():
                 return StoreError(
                     f"{self.label} refused a query: {text}. Check select, where and column expressions in the profile."
                 )
@@ -187,6 +260,14 @@ class PostgresClient:
                 return Unreachable(f"{self.label}: the connection broke ({text}). Is the server up?")
             case _:
                 return StoreError(f"{self.label}: {text}.")
+
+    async def zones(self) -> tuple[str, ...]:
+        """The time zones other than UTC in the settings of the server, of this database and of roles, in which sessions may write
+        times without a zone."""
+        if self._zones is None:
+            rows = await self.fetch(_ZONES, what="read time zones")
+            self._zones = tuple(sorted({row["zone"] for row in rows if row["zone"].lower() not in _LIKE_UTC}))
+        return self._zones
 
     async def clock(self) -> datetime:
         """The server's clock."""
@@ -199,21 +280,28 @@ class PostgresClient:
         return " ".join(str(rows[0]["version"]).split()[:2])
 
 
+_LIKE_UTC = frozenset(
+    """
+    utc etc/utc uct etc/uct gmt etc/gmt universal etc/universal zulu etc/zulu greenwich etc/greenwich gmt0 etc/gmt0 gmt+0 gmt-0
+    etc/gmt+0 etc/gmt-0 0 +0 -0 00 +00 -00 +00:00 -00:00 <+00>-00 <+00>+00
+    """.split()
+)
+_ZONES = """
+SELECT reset_val AS zone FROM pg_settings WHERE name = 'TimeZone'
+UNION
+SELECT split_part(item, '=', 2) FROM pg_db_role_setting CROSS JOIN LATERAL unnest(setconfig) AS item
+ WHERE lower(item) LIKE 'timezone=%' AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+async def _roll_back(connection: Connection) -> None:
+    await connection.execute("ROLLBACK")
 
 
-def _connection_error(label: str, role: str, error: psycopg.OperationalError) -> StoreError:
-    text = _first_line(error)
-    if "password authentication failed" in text or "no password supplied" in text:
-        return Denied(
-            f"{label} refused the password of roles.{role}.url. Correct it, or the secret that it comes from."
-        )
-    if "does not exist" in text:
-        return Missing(f"{label}: {text.rpartition('FATAL:')[2].strip()}. Correct roles.{role}.url.")
-    reason = text.rpartition("failed: ")[2] or text
-    return Unreachable(f"{label} cannot be reached: {reason}. Is it up, and is roles.{role}.url right?")
+def _table(text: str) -> str:
+    name = text.partition('"')[2].partition('"')[0]
+    return f"table {name}" if name else "a table"

@@ -9,14 +9,14 @@ from verifier.stores.errors import Forbidden
 # Functions beyond the SQL standard that profiles and stores may call. All of them only read.
 ALLOWED_FUNCTIONS = frozenset(
     """
-    age array_agg current_setting array_length array_to_string btrim clock_timestamp col_description concat_ws convert_from convert_to current_database
+    age array_agg chr current_setting array_length array_to_string btrim clock_timestamp col_description concat_ws convert_from convert_to current_database
     current_schema decode digest encode extract format_type has_any_column_privilege has_column_privilege
     has_database_privilege has_schema_privilege has_table_privilege inet_server_addr isfinite json_array_elements
     json_array_elements_text json_build_array json_build_object json_each json_each_text json_extract_path
     json_extract_path_text json_typeof jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_object jsonb_each
     jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_keys jsonb_typeof make_interval md5
     obj_description overlay pg_current_snapshot pg_get_constraintdef pg_get_expr pg_get_viewdef pg_has_role
-    pg_is_in_recovery pg_partition_tree pg_postmaster_start_time pg_relation_filenode pg_relation_size string_agg pg_snapshot_xmax
+    pg_is_in_recovery pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_partition_tree pg_postmaster_start_time pg_relation_filenode pg_relation_size string_agg pg_snapshot_xmax
     pg_snapshot_xmin pg_stat_get_tuples_deleted pg_stat_get_tuples_inserted pg_stat_get_tuples_updated
     quote_ident regexp_match regexp_matches row_to_json sha256 statement_timestamp
     string_to_array to_json to_jsonb to_regclass to_timestamp translate version

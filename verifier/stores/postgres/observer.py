@@ -23,11 +23,12 @@ from verifier.profile.relations import Relation
 from verifier.stores.budget import ChunkSizer
 from verifier.stores.convert import to_logical
 from verifier.stores.errors import ContinuityLost, Missing, StoreError
-from verifier.stores.postgres.census import census_sql, mark_sql, with_census
+from verifier.stores.postgres.census import belongs_sql, census_sql, escaped, mark_sql, state_sql, with_census
 from verifier.stores.postgres.client import PostgresClient
+from verifier.stores.postgres.parts import Part, comparable, counted, truncated
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
-from verifier.stores.protocols import CounterSnapshot, Observer, Witness
+from verifier.stores.protocols import CounterSnapshot, Observer, ScopeOf, Witness
 
 BLOCKS_PER_CHUNK = 4096
 POLL_S = 1.0
@@ -36,38 +37,51 @@ IN_FLIGHT_XIDS = 100_000
 POSITION_AGE_MAX = 1_000_000_000
 WRAP = 0x1_0000_0000
 
-_SNAPSHOT = """
-WITH target AS (SELECT to_regclass(%(table)s)::oid AS oid),
-leaves AS (
-  SELECT relid::oid AS oid FROM pg_partition_tree((SELECT oid FROM target)) WHERE isleaf
-  UNION SELECT oid FROM target
-)
+_PARTS = """
+WITH RECURSIVE roots AS (SELECT to_regclass(name)::oid AS oid, name FROM unnest(%(tables)s::text[]) AS name),
+parts AS (
+  SELECT oid, oid AS root FROM roots WHERE oid IS NOT NULL
+  UNION SELECT child.inhrelid, parts.root FROM pg_inherits AS child JOIN parts ON child.inhparent = parts.oid
+)"""
+"""The tables, their partitions and their INHERITS children at any depth (a hypertable's chunks are such children)."""
+_SNAPSHOT = (
+    _PARTS  # noqa: S608 - a constant
+    + """
 SELECT clock_timestamp() AS at,
        pg_current_snapshot()::text AS snapshot,
        pg_is_in_recovery() AS standby,
        current_setting('track_counts') AS track_counts,
-       (SELECT oid FROM target)::text AS target_oid,
-       (SELECT relkind::text FROM pg_class WHERE oid = (SELECT oid FROM target)) AS kind,
-       (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM leaves) AS oids,
-       (SELECT string_agg(coalesce(pg_relation_filenode(oid), 0)::text, ',' ORDER BY oid) FROM leaves) AS files,
-       (SELECT sum(pg_stat_get_tuples_inserted(oid)) FROM leaves)::bigint AS inserts,
-       (SELECT sum(pg_stat_get_tuples_updated(oid)) FROM leaves)::bigint AS updates,
-       (SELECT sum(pg_stat_get_tuples_deleted(oid)) FROM leaves)::bigint AS deletes,
+       (SELECT string_agg(coalesce(oid::text, '-'), ',' ORDER BY name) FROM roots) AS roots,
+       (SELECT min(name) FROM roots WHERE oid IS NULL) AS missing,
+       (SELECT array_agg(part.oid::text || ' ' || coalesce(pg_relation_filenode(part.oid), 0) || ' '
+                         || coalesce(pg_stat_get_tuples_inserted(part.oid), 0) || ' '
+                         || coalesce(pg_stat_get_tuples_updated(part.oid), 0) || ' '
+                         || coalesce(pg_stat_get_tuples_deleted(part.oid), 0) || ' ' || about.relkind::text
+                         ORDER BY part.oid)
+          FROM (SELECT DISTINCT oid FROM parts) AS part JOIN pg_class AS about ON about.oid = part.oid) AS parts,
+       (SELECT array_agg(part.oid::regclass::text ORDER BY part.oid)
+          FROM (SELECT DISTINCT oid FROM parts) AS part) AS names,
+       (SELECT count(*) FROM pg_db_role_setting WHERE setconfig::text ~* 'track_counts=(off|false|no|0)') AS uncounted,
        (SELECT stats_reset::text FROM pg_stat_database WHERE datname = current_database()) AS stats_reset,
        (SELECT stats_reset::text FROM pg_stat_bgwriter) AS crash_reset,
-       (SELECT array_agg(oid::regclass::text ORDER BY oid) FROM leaves) AS names,
        (SELECT array_agg(held.virtualtransaction) FROM pg_locks AS held JOIN pg_stat_activity AS session ON session.pid = held.pid
          WHERE held.locktype = 'virtualxid' AND session.datname = current_database() AND session.usename <> current_user)
        || (SELECT array_agg(gid) FROM pg_prepared_xacts WHERE database = current_database()) AS in_transaction
 """
+)
 # Tokens of stored snapshots: another text would break their continuity.
 _SETTLED, _UNSETTLED = "taken at rest", "taken beside a transaction that did not end"
 _STANDBY = "this server is a standby, whose table counters do not move; the role's URL must point to the primary"
+_SELECT = (
+    "it is mapped by a select, which has no counters and no transaction marks; `watches` of the relation may name the tables that it "
+    "reads"
+)
+_OFF_FOR_SOME = "track_counts is off for a role or a database (pg_db_role_setting), so that its writes are not counted"
 _OFF = "track_counts is off, so that writes are not counted; switch it on"
 
 
 class PostgresObserver(Observer):
-    """Finds writes to one table, its partitions included."""
+    """Finds writes to one table, its partitions and INHERITS children included."""
 
     unseen: tuple[str, ...] = ("a row that is written and removed again between legitimate writes of others",)
 
@@ -76,6 +90,7 @@ class PostgresObserver(Observer):
         self._relation = relation
         self._columns = tuple(dict.fromkeys((*relation.key, *columns)))
         self._flush_s = flush_s
+        self.watched = relation.watched
         self._in_transaction: frozenset[str] = frozenset()
         self.label = f"{client.role}: {relation.table or 'select'}"
 
@@ -103,58 +118,66 @@ class PostgresObserver(Observer):
             snapshot, earlier = again, left
         return replace(snapshot, continuity={**snapshot.continuity, "baseline": _UNSETTLED if earlier else _SETTLED})
 
-    async def census(self, now: CounterSnapshot, before: CounterSnapshot | None) -> CounterSnapshot:
+    async def census(
+        self,
+        now: CounterSnapshot,
+        before: CounterSnapshot | None,
+        scoped_by: str | None = None,
+        scope: ScopeOf | None = None,
+    ) -> CounterSnapshot:
         """`now` with a census of the table; see `Census`."""
-        return await with_census(self._client, self._relation, now, before)
+        return await with_census(
+            self._client, self._relation, now, before, scoped_by=scoped_by, watched=self.watched, scope=scope
+        )
+
+    def comparable(self, before: CounterSnapshot, now: CounterSnapshot) -> CounterSnapshot:
+        """`before` over the parts that `now` has; see `Census`."""
+        return comparable(before, now)
 
     async def _read(self) -> CounterSnapshot:
-        if self._relation.table is None:
-            why = "it is mapped by a select, which has no counters and no transaction marks"
+        relation = self._relation
+        tables = relation.watches or ((relation.table,) if relation.table else ())
+        if not tables:
             return CounterSnapshot(
                 await self._client.clock(),
-                limitations=(f"writes that its own time columns do not show ({why})",),
-                inconclusive_because=why,
+                limitations=(f"writes that its own time columns do not show ({_SELECT})",),
+                inconclusive_because=_SELECT,
             )
-        table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
-        row = (await self._client.fetch(_SNAPSHOT, {"table": table}, what="read counters"))[0]
-        if row["target_oid"] is None:
+        row = (
+            await self._client.fetch(_SNAPSHOT, {"tables": [_quoted(name) for name in tables]}, what="read counters")
+        )[0]
+        if row["missing"] is not None:
             raise Missing(
-                f"{self._client.label}: table {self._relation.table} does not exist. Correct the relation in the profile."
+                f"{self._client.label}: table {row['missing'].replace(chr(34), '')} does not exist. Correct the relation in the profile."
             )
         self._in_transaction = frozenset(row["in_transaction"] or ())
-        table_like, reason = row["kind"] in ("r", "p"), ""
-        counters: Mapping[str, int] = {}
-        if not table_like:
-            reason = "it is a view or a foreign table, which has no counters and no transaction marks"
-        elif row["standby"]:
-            reason = _STANDBY
-        elif row["track_counts"] != "on":
-            reason = _OFF
-        else:
-            counters = {"insert": row["inserts"], "update": row["updates"], "delete": row["deletes"]}
+        parts = [Part.parse(text) for text in row["parts"]]
+        reason = _why_uncounted(parts, row)
         limitations = [f"no counters: {reason}"] if reason else []
+        by_rows = not relation.watches and all(part.kind in ("r", "p") for part in parts)
         filled: frozenset[str] = frozenset()
-        if table_like:
+        if all(part.kind in ("r", "p") for part in parts):
             try:
-                filled = await self._filled(row["oids"].split(","), row["names"])
+                filled = await self._filled([part.oid for part in parts], row["names"])
             except StoreError as error:
                 limitations.append(f"a TRUNCATE ({error})")
         continuity = {
-            "table": row["oids"],
+            "table": row["roots"],
             "statistics reset": row["stats_reset"] or "never",
             "crash recovery": row["crash_reset"] or "never",
             "standby": str(row["standby"]),
-            "storage": row["files"],
+            "storage": ",".join(part.file for part in parts),
             "baseline": _SETTLED,
         }
         return CounterSnapshot(
             at=row["at"].astimezone(UTC),
             continuity=continuity,
-            counters=counters,
-            position=row["snapshot"] if table_like else "",
+            counters={} if reason else counted(parts),
+            position=row["snapshot"] if by_rows else "",
             limitations=tuple(limitations),
             filled=filled,
             inconclusive_because=reason,
+            parts={part.oid: part.text for part in parts},
         )
 
     async def _filled(self, oids: Sequence[str], names: Sequence[str]) -> frozenset[str]:
@@ -167,10 +190,13 @@ class PostgresObserver(Observer):
         return frozenset(row["oid"] for row in rows)
 
     def _witness_sql(self) -> str:
-        logical = ", ".join(f'{expression(self._relation.columns[name])} AS "{name}"' for name in self._columns)
+        relation = self._relation
+        logical = ", ".join(f'{escaped(expression(relation.columns[name]))} AS "{name}"' for name in self._columns)
         return (
-            f"SELECT {logical}, xmin::text AS _xmin, {mark_sql(self._relation)} AS _mark FROM {from_clause(self._relation)} "  # noqa: S608 - names come from the profile
-            "WHERE ctid >= %(first)s::tid AND ctid < %(last)s::tid AND age(xmin) <= %(age)s"
+            f"SELECT {logical}, xmin::text AS _xmin, tableoid::bigint::text AS _part, {mark_sql(relation)} AS _mark, "  # noqa: S608 - names come from the profile
+            f"{belongs_sql(relation)} AS _belongs, {state_sql(relation, self.watched)} AS _state "
+            f"FROM {escaped(from_clause(relation))} WHERE ctid >= %(first)s::tid AND ctid < %(last)s::tid "
+            "AND (age(xmin) <= %(age)s OR tableoid::bigint::text = ANY(%(added)s::text[]))"
         )
 
     async def witnesses(self, before: CounterSnapshot | None, now: CounterSnapshot) -> AsyncIterator[Witness]:
@@ -179,7 +205,7 @@ class PostgresObserver(Observer):
             return
         if before.continuity.get("storage") != now.continuity.get("storage"):
             # Every row of a rewritten table looks new. The continuity tokens show the rewrite.
-            for emptied in _truncated(before, now):
+            for emptied in truncated(before, now):
                 yield emptied
             return
         old, newest = Snapshot.parse(before.position), Snapshot.parse(now.position)
@@ -189,13 +215,14 @@ class PostgresObserver(Observer):
                 f"the transaction ids since the last run ({span}) are too many or run backwards: rows do not show any more "
                 "which of them are new"
             )
+        added = sorted(now.parts.keys() - before.parts.keys()) if before.parts else []
         if newest.xmax < WRAP:
-            async for witness in self._newer(old, newest, span):
+            async for witness in self._newer(old, newest, span, added):
                 yield witness
             return
         counted = sum(now.counters.get(name, 0) - before.counters.get(name, 0) for name in ("insert", "update"))
         found = []
-        async for witness in self._newer(old, newest, span):
+        async for witness in self._newer(old, newest, span, added):
             found.append(witness)
             if len(found) > counted:
                 raise ContinuityLost(
@@ -209,53 +236,68 @@ class PostgresObserver(Observer):
         """Whether the write's transaction was not visible yet at `position`."""
         return witness.position is not None and not Snapshot.parse(position).saw(witness.position)
 
-    async def _newer(self, old: Snapshot, newest: Snapshot, span: int) -> AsyncIterator[Witness]:
+    async def _newer(self, old: Snapshot, newest: Snapshot, span: int, added: Sequence[str]) -> AsyncIterator[Witness]:
+        """Rows with a young version. In parts that were `added` (a new or attached partition) every row counts as new."""
         blocks = await self._blocks()
         sizer, first = ChunkSizer(self._client.limits, at_most=BLOCKS_PER_CHUNK), 0
         while first < blocks:
-            rows, first = await sizer.take(functools.partial(self._written, first, span + IN_FLIGHT_XIDS))
+            work = functools.partial(self._written, first, span + IN_FLIGHT_XIDS, added)
+            rows, first = await sizer.take(work)
             for row in rows:
                 xid = newest.full_xid(int(row["_xmin"]))
                 if not old.saw(xid):
-                    yield self._witness(row, xid, "was open at" if xid in old.in_flight else "began after")
+                    when = "was open at" if xid in old.in_flight else "began after"
+                    yield self._witness(row, xid, f"its transaction {xid} {when} the baseline")
+                elif row["_part"] in added:
+                    yield self._witness(row, None, "it is in a part of the table that was attached after the baseline")
 
-    async def _written(self, first: int, age: int, blocks: int) -> tuple[list[dict[str, Any]], int]:
+    async def _written(
+        self, first: int, age: int, added: Sequence[str], blocks: int
+    ) -> tuple[list[dict[str, Any]], int]:
         """The young rows of some blocks, and the number of the next block."""
         last = first + blocks
-        parameters = {"first": f"({first},0)", "last": f"({last},0)", "age": age}
+        parameters = {"first": f"({first},0)", "last": f"({last},0)", "age": age, "added": list(added)}
         return await self._client.fetch(self._witness_sql(), parameters, what="read new rows"), last
 
     async def _blocks(self) -> int:
-        table = ".".join(f'"{part}"' for part in (self._relation.table or "").split("."))
         sql = (
-            "SELECT max(pg_relation_size(oid) / current_setting('block_size')::int) AS blocks FROM ("
-            "SELECT relid::oid AS oid FROM pg_partition_tree(to_regclass(%(table)s)) WHERE isleaf "
-            "UNION SELECT to_regclass(%(table)s)::oid) AS leaves"
+            f"{_PARTS} SELECT max(pg_relation_size(oid) / current_setting('block_size')::int) AS blocks "  # noqa: S608 - a constant
+            "FROM parts WHERE oid IN (SELECT oid FROM pg_class WHERE relkind = 'r')"
         )
-        rows = await self._client.fetch(sql, {"table": table}, what="read size")
+        rows = await self._client.fetch(sql, {"tables": [_quoted(self._relation.table or "")]}, what="read size")
         return int(rows[0]["blocks"] or 0) + 1
 
-    def _witness(self, row: dict[str, Any], xid: int, when: str) -> Witness:
+    def _witness(self, row: dict[str, Any], xid: int | None, how: str) -> Witness:
         logical = {name: to_logical(self._relation.columns[name], row[name]) for name in self._columns}
         return Witness(
             operation="write",
             key=" / ".join(str(logical[name]) for name in self._relation.key),
             row=logical,
-            how=f"its transaction {xid} {when} the baseline",
+            how=how,
             position=xid,
             mark=row["_mark"],
+            belongs=row["_belongs"],
+            state=row["_state"] if self.watched else None,
         )
 
 
-def _truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
-    """A witness for each part of the table that has a new file and no rows any more without a counted delete: VACUUM FULL
-    keeps rows."""
-    if before.counters.get("delete", 0) != now.counters.get("delete", 0):
-        return []
-    files = [
-        dict(zip(snapshot.continuity["table"].split(","), snapshot.continuity["storage"].split(","), strict=True))
-        for snapshot in (before, now)
-    ]
-    emptied = [oid for oid in before.filled - now.filled if oid in files[1] and files[0].get(oid) != files[1][oid]]
-    how = "it held rows, has a new file without them, and no delete was counted"
-    return [Witness(operation="truncate", key=f"TRUNCATE of {oid}", row={}, how=how) for oid in sorted(emptied)]
+def _quoted(table: str) -> str:
+    return ".".join(f'"{part}"' for part in table.split("."))
+
+
+def _why_uncounted(parts: Sequence[Part], row: Mapping[str, Any]) -> str:
+    """Why the server's counters do not count every write, or ""."""
+    if any(part.kind not in ("r", "p") for part in parts):
+        if len(parts) > 1:
+            return "a part of it is a foreign table, which has no counters and no transaction marks"
+        return (
+            "it is a view or a foreign table, which has no counters and no transaction marks; `watches` of the relation may name "
+            "the tables that a view reads"
+        )
+    if row["standby"]:
+        return _STANDBY
+    if row["track_counts"] != "on":
+        return _OFF
+    if row["uncounted"]:
+        return _OFF_FOR_SOME
+    return ""

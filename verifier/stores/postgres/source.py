@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from verifier.model.invariant import Row
-from verifier.model.query import Rows, Where
-from verifier.profile.relations import Column, Relation
-from verifier.stores.budget import ChunkSizer
-from verifier.stores.convert import to_logical, to_stored
-from verifier.stores.postgres.client import PostgresClient
+from verifier.model.query import Rows
+from verifier.profile.relations import Relation
+from verifier.stores.budget import ChunkSizer, TooSlow
+from verifier.stores.errors import StoreError
+from verifier.stores.postgres.client import Misfit, PostgresClient
+from verifier.stores.postgres.statements import TIES_SINCE, Statements, Types, expression, from_clause
+from verifier.stores.postgres.values import NO_EQUALITY, PLAIN, RECORD, TIMESTAMP, array_literal, forms, logical
+from verifier.stores.postgres.visibility import required_columns, visibility
+from verifier.stores.protocols import Completeness
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
-_UUID_OID, _INTEGER_OIDS = 2950, frozenset({20, 21, 23})
-
-
-def expression(column: Column) -> str:
-    """A column as SQL: a plain name is quoted, everything else is an expression of the profile."""
-    return f'"{column.column}"' if _PLAIN.match(column.column) else f"({column.column})"
-
-
-def from_clause(relation: Relation) -> str:
-    """What follows FROM."""
-    if relation.select:
-        return f"({relation.select.strip().rstrip(';')}) AS r"
-    return ".".join(f'"{part}"' for part in (relation.table or "").split("."))
+__all__ = ["PostgresSource", "expression", "from_clause"]
+NO_KEY_MAX = 10_000
+"""Rows without a key that are read. They have no order, so they are read at once."""
+_NO_KEYS = "rows without a key"
+"""The position after the last row."""
 
 
 class PostgresSource:
@@ -42,129 +34,166 @@ class PostgresSource:
         self._relation = relation
         self._rows = rows
         self.key = relation.key
-        self._columns = tuple(dict.fromkeys((*relation.key, *rows.columns)))
+        self._sql = Statements(relation, rows, client.config.timestamp_zone)
+        self._columns = self._sql.columns
         self.label = f"{rows.relation} ({client.role}: {relation.table or 'select'})"
-        self._types: dict[str, int] = {}
+        self._known: dict[str, int] = {}
+        self._arrays: set[str] = set()
+        self._unread = False
         self.position: str | None = None
 
     @property
     def queries(self) -> tuple[str, ...]:
         """The chunk query, with the names of its parameters."""
-        return (self._chunk_sql(after=True),)
+        return (self._sql.chunk({}, after=True),)
 
     async def chunks(self, after: str | None = None) -> AsyncIterator[Sequence[Row]]:
-        """All records in key order, or those after a position."""
+        """All records in key order, or those after a position; those with NULL in a key column come last."""
+        if after == _NO_KEYS:
+            return
         sizer = ChunkSizer(self._client.limits, at_most=self._client.config.chunk_rows)
+        types, nullable = await self._types(), await self._nullable()
         behind: dict[str, Any] = {} if after is None else _marks(json.loads(after))
         while True:
-            found, size = await sizer.take(functools.partial(self._chunk, behind))
+            found, size = await sizer.take(functools.partial(self._chunk, types, nullable, behind))
             if found:
                 last = [found[-1][f"_k{index}"] for index in range(len(self.key))]
-                behind, self.position = _marks(last), _position(last)
+                behind, self.position = _marks(last), json.dumps(last)
                 yield [self._logical(row) for row in found]
             if len(found) < size:
-                return
+                break
+        if nullable:
+            async for chunk in self._without_key(types, nullable):
+                yield chunk
 
-    async def _chunk(self, behind: Mapping[str, Any], size: int) -> tuple[list[dict[str, Any]], int]:
-        sql = self._chunk_sql(after=bool(behind))
-        parameters = {**self._parameters(), **behind, "chunk_rows": size}
+    async def _chunk(
+        self, types: Types, nullable: Sequence[str], behind: Mapping[str, Any], size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        ties = self._client.server_version >= TIES_SINCE
+        sql = self._sql.chunk(types, after=bool(behind), nullable=nullable, ties=ties)
+        parameters = {**self._sql.parameters(types), **behind, "chunk_rows": size}
         return await self._client.fetch(sql, parameters, what=f"read {self._rows.relation}"), size
 
-    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
-        """The records whose `column` has one of `values`. Values that do not fit the column's type match nothing."""
-        mapped = self._relation.columns[column]
-        cast = await self._cast(column)
-        wanted = [text for value in values if (text := _fit(cast, to_stored(mapped, value))) is not None]
-        if not wanted:
-            return []
-        target = expression(mapped) if cast != "text" else f"{expression(mapped)}::text"
-        sql = f"{self._select()} WHERE {target} = ANY(%(values)s::{cast}[])"
-        sql = self._with_conditions(sql)
+    async def _without_key(self, types: Types, nullable: Sequence[str]) -> AsyncIterator[Sequence[Row]]:
+        parameters = {**self._sql.parameters(types), "limit": NO_KEY_MAX + 1}
         found = await self._client.fetch(
-            sql, {**self._parameters(), "values": wanted}, what=f"look up {self._rows.relation}"
+            self._sql.without_key(types, nullable), parameters, what=f"read {self._rows.relation}"
         )
+        self._unread, found = len(found) > NO_KEY_MAX, found[:NO_KEY_MAX]
+        size = self._client.config.chunk_rows
+        for start in range(0, len(found), size):
+            part = found[start : start + size]
+            if start + size >= len(found):
+                self.position = _NO_KEYS
+            yield [self._logical(row) for row in part]
+
+    async def completeness(self) -> Completeness:
+        """The number of records under the same conditions, and what hides records from this role."""
+        types = await self._types()
+        hidden, unseen = await visibility(self._client, self._relation)
+        if self._unread:
+            hidden = (*hidden, f"{self.label} has more than {NO_KEY_MAX} rows without a key; the others were not read")
+        counted: int | None = None
+        try:
+            rows = await self._client.fetch(
+                self._sql.count(types), self._sql.parameters(types), what=f"count {self._rows.relation}"
+            )
+            counted = int(rows[0]["counted"])
+        except TooSlow:
+            unseen = (*unseen, f"whether every row of {self.label} was read, because counting them takes too long")
+        return Completeness(counted, hidden, unseen)
+
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
+        """The records whose `column` has one of `values`; None is NULL. Values that do not fit the column's type match
+        nothing."""
+        types = await self._types((column,))
+        mapped, zone = self._relation.columns[column], self._client.config.timestamp_zone
+        present = [value for value in values if value is not None]
+        wanted = list(dict.fromkeys(text for value in present for text in forms(types[column], mapped, value, zone)))
+        found = await self._equal(types, column, wanted) if wanted else []
+        if len(present) < len(values):
+            parameters = {**self._sql.parameters(types), "limit": NO_KEY_MAX}
+            found += await self._fetch_found(self._sql.null(types, column), parameters)
         return [self._logical(row) for row in found]
 
-    def _select(self) -> str:
-        logical = ", ".join(f'{expression(self._relation.columns[name])} AS "{name}"' for name in self._columns)
-        keys = ", ".join(
-            f"{expression(self._relation.columns[name])} AS _k{index}" for index, name in enumerate(self.key)
-        )
-        statement = f"SELECT {logical}, {keys} FROM {from_clause(self._relation)}"  # noqa: S608 - as above
-        return statement.replace("%", "%%")  # the text is the profile's, and parameters follow it
+    async def _equal(self, types: Types, column: str, wanted: list[str]) -> list[dict[str, Any]]:
+        parameters = self._sql.parameters(types)
+        if column in self._arrays:
+            found = []
+            for text in wanted:  # an array of arrays has no untyped literal
+                sql = self._sql.equal(types, column, listed=1)
+                try:
+                    found += await self._fetch_found(sql, {**parameters, "value_0": text})
+                except Misfit:
+                    continue
+            return found
+        sql = self._sql.equal(types, column)
+        try:
+            return await self._fetch_found(sql, {**parameters, "values": array_literal(wanted)})
+        except Misfit:
+            fitting = await self._fitting(types, column, wanted)
+            if len(fitting) == len(wanted):
+                raise
+        return await self._fetch_found(sql, {**parameters, "values": array_literal(fitting)}) if fitting else []
 
-    def _with_conditions(self, sql: str) -> str:
-        conditions = self._conditions()
-        return f"{sql} AND {conditions}" if conditions else sql
+    async def _fetch_found(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return await self._client.fetch(sql, parameters, what=f"look up {self._rows.relation}")
 
-    def _conditions(self) -> str:
-        parts = [f"({self._relation.where.replace('%', '%%')})"] if isinstance(self._relation.where, str) else []
-        parts += [self._condition(index, where) for index, where in enumerate(self._rows.where)]
-        return " AND ".join(parts)
+    async def _fitting(self, types: Types, column: str, texts: list[str]) -> list[str]:
+        """The texts that the column's type accepts, by halving. No row is read, so that only a text can fail."""
+        try:
+            await self._client.fetch(
+                self._sql.fits(types, column), {"values": array_literal(texts)}, what=f"look up {self._rows.relation}"
+            )
+        except Misfit:
+            middle = len(texts) // 2
+            if not middle:
+                return []
+            halves = (texts[:middle], texts[middle:])
+            return [text for half in halves for text in await self._fitting(types, column, half)]
+        return texts
 
-    def _condition(self, index: int, where: Where) -> str:
-        target = expression(self._relation.columns[where.column])
-        match where.op:
-            case "is null":
-                return f"{target} IS NULL"
-            case "not null":
-                return f"{target} IS NOT NULL"
-            case "in":
-                return f"{target} = ANY(%(where_{index})s)"
-            case operator:
-                return f"{target} {operator} %(where_{index})s"
+    async def _types(self, further: Iterable[str] = ()) -> Types:
+        """The types of all columns that are read or compared. Raises StoreError where a time among them has an unknown zone."""
+        wheres = (where.column for where in self._rows.where)
+        wanted = [name for name in dict.fromkeys((*self._columns, *wheres, *further)) if name not in self._known]
+        if wanted:
+            oids = await self._client.types_of(self._sql.types(wanted))
+            for name, oid in zip(wanted, oids, strict=True):
+                category = "" if oid in PLAIN or oid in NO_EQUALITY else await self._client.category(oid)
+                self._known[name] = RECORD if category == "C" else oid
+                if category == "A":
+                    self._arrays.add(name)
+            await self._require_zone()
+        return self._known
 
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            f"where_{index}": to_stored(self._relation.columns[where.column], where.value)
-            for index, where in enumerate(self._rows.where)
-            if where.op not in ("is null", "not null")
-        }
+    async def _require_zone(self) -> None:
+        """A time that is only shown, because it is merely tested for NULL, need not have a known zone."""
+        shown = {where.column for where in self._rows.where if where.op in ("is null", "not null")}
+        compared = {where.column for where in self._rows.where if isinstance(where.value, datetime)}
+        naive = [
+            name
+            for name in dict.fromkeys((*compared, *(name for name in self._rows.columns if name not in shown)))
+            if self._known.get(name) == TIMESTAMP
+            and self._relation.columns[name].type == "timestamp"
+            and not (self._relation.columns[name].zone or self._client.config.timestamp_zone)
+        ]
+        if naive and (zones := await self._client.zones()):
+            raise StoreError(
+                f"{self.label}: column {naive[0]} has no time zone, and the settings of this server name {', '.join(zones)} besides UTC, so "
+                f"that its times cannot be compared. Say which zone they are in: roles.{self._client.role}.timestamp_zone = "
+                f'"{zones[0]}" or "UTC".'
+            )
 
-    def _chunk_sql(self, *, after: bool) -> str:
-        keys = ", ".join(expression(self._relation.columns[name]) for name in self.key)
-        conditions = [self._conditions()] if self._conditions() else []
-        if after:
-            marks = ", ".join(f"%(after_{index})s" for index in range(len(self.key)))
-            conditions.append(f"({keys}) > ({marks})")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return f"{self._select()}{where} ORDER BY {keys} LIMIT %(chunk_rows)s"
-
-    async def _cast(self, column: str) -> str:
-        if column not in self._types:
-            target = expression(self._relation.columns[column])
-            sql = f"SELECT {target} AS value FROM {from_clause(self._relation)} LIMIT 0"  # noqa: S608 - as above
-            self._types[column] = await self._client.type_of(sql)
-        oid = self._types[column]
-        return "uuid" if oid == _UUID_OID else "bigint" if oid in _INTEGER_OIDS else "text"
+    async def _nullable(self) -> tuple[str, ...]:
+        """The key columns that may be NULL."""
+        required = await required_columns(self._client, self._relation)
+        return tuple(name for name in self.key if self._relation.columns[name].column not in required)
 
     def _logical(self, row: dict[str, Any]) -> Row:
-        return {name: to_logical(self._relation.columns[name], row[name]) for name in self._columns}
-
-
-_HAS_TEXT_FORM = (str, int, uuid.UUID, datetime, date, Decimal)
+        zone = self._client.config.timestamp_zone
+        return {name: logical(self._relation.columns[name], row[name], zone) for name in self._columns}
 
 
 def _marks(values: Sequence[Any]) -> dict[str, Any]:
     return {f"after_{index}": value for index, value in enumerate(values)}
-
-
-def _position(values: Sequence[Any]) -> str | None:
-    """A key as text, or None where it has no text form. The server reads each text parameter as its column's type."""
-    if not all(isinstance(value, _HAS_TEXT_FORM) and not isinstance(value, bool) for value in values):
-        return None
-    return json.dumps([str(value) for value in values])
-
-
-def _fit(cast: str, value: Any) -> Any:
-    try:
-        match cast:
-            case "uuid":
-                return str(uuid.UUID(str(value)))
-            case "bigint":
-                return int(value)
-            case _:
-                text = str(value)
-                return None if "\x00" in text else text
-    except (ValueError, TypeError):
-        return None

@@ -61,7 +61,8 @@ class PostgresStore(PostgresClient):
 _COLUMNS = """
 SELECT n.nspname || '.' || c.relname || '.' || a.attname AS name, n.nspname || '.' || c.relname AS table_name,
        a.attname::text AS column_name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required, c.relkind::text AS relkind,
-       pn.nspname || '.' || p.relname AS parent
+       pn.nspname || '.' || p.relname AS parent,
+       pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) AS writes
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_inherits i ON c.relispartition AND i.inhrelid = c.oid
   LEFT JOIN pg_class p ON p.oid = i.inhparent LEFT JOIN pg_namespace pn ON pn.oid = p.relnamespace

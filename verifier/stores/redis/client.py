@@ -1,57 +1,44 @@
-"""Redis or Valkey: connections that pack allowed commands only."""
+"""Redis or Valkey: the servers of a role, and the connections to them, which pack allowed commands only."""
 
 from __future__ import annotations
 
 import asyncio
-import collections
+import time
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 import redis.asyncio
-from redis import exceptions
-from redis.asyncio.connection import ConnectionPool, parse_url
-from redis.maint_notifications import MaintNotificationsConfig
+from redis.crc import key_slot
 
 from verifier.profile.budgets import StoreBudget
 from verifier.profile.roles import RedisRole
 from verifier.stores.budget import Budget
-from verifier.stores.errors import Denied, StoreError, Unreachable
-from verifier.stores.redis.guard import Greeting, GuardedConnection, GuardedTLSConnection
+from verifier.stores.errors import StoreError, Unreachable
+from verifier.stores.redis.address import DEFAULT_PORTS, parse_redis_url
+from verifier.stores.redis.discovery import Discovery, discovery_for
+from verifier.stores.redis.layout import Layout
+from verifier.stores.redis.node import Node, Taps, Wiring
 from verifier.stores.statement_log import StatementLog
 
 T = TypeVar("T")
-CLIENT_NAME = "openim-verifier"
-
-
-class Taps:
-    """The verifier's own subscriptions ("taps") on one server, so that a count of a channel's listeners can leave them out.
-
-    `open`: the number of taps by way ("exactly" or "sharded") and channel. A count and what is subtracted from it must be of the
-    same moment, so `lock` is held while a tap opens or closes and while listeners are counted.
-    """
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.open: collections.Counter[tuple[str, str]] = collections.Counter()
-
-
-_TAPS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Taps]] = WeakKeyDictionary()
-
-
-def taps_of(server: str) -> Taps:
-    """The taps on a server in this event loop. Several roles may share a server."""
-    return _TAPS.setdefault(asyncio.get_running_loop(), {}).setdefault(server, Taps())
+LAYOUT_AGE_S = 5.0
+"""How long a layout is used before it is read again."""
 
 
 class RedisClient:
-    """Connections to one Redis server and database index. Every command passes `require_read_command`."""
+    """The servers of one role, and a database index on them. Every command passes `require_read_command`."""
 
     clock_grain_s = 0.0
 
-    def __init__(self, role: str, config: RedisRole, budget: StoreBudget | None = None) -> None:
+    def __init__(
+        self,
+        role: str,
+        config: RedisRole,
+        budget: StoreBudget | None = None,
+        foreign_keys: tuple[str, ...] = (),
+    ) -> None:
         self.role = role
         self.config = config
         self.label = f"{role} (Redis)"
@@ -60,124 +47,124 @@ class RedisClient:
         self.budget = Budget(
             self.limits, timeout_s=config.operation_timeout_s, store=self.label, statement_log=self.statement_log
         )
-        self._client: redis.asyncio.Redis | None = None
-        self._greeting = Greeting(sent=lambda name: self.statement_log.note(name, f"{name} (setting up a connection)"))
-        self.server_run = ""
+        self.index = 0
+        self.foreign_keys = foreign_keys
+        self._discovery: Discovery | None = None
+        self._layout: Layout | None = None
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+
+    async def connect(self) -> None:
+        """Find the servers, and connect to each."""
+        mode = self.config.mode
+        url = parse_redis_url(
+            self.config.url.get_secret_value(), where=f"roles.{self.role}.url", default_port=DEFAULT_PORTS[mode]
+        )
+        self.index = url.index
+        wiring = Wiring(
+            role=self.role,
+            config=self.config,
+            budget=self.budget,
+            statement_log=self.statement_log,
+            user=url.user,
+            password=url.password,
+            tls=url.tls,
+            index=url.index,
+            options=url.options,
+        )
+        self._discovery = discovery_for(wiring, url.addresses)
+        await self.layout(fresh=True)
+
+    async def layout(self, *, fresh: bool = False) -> Layout:
+        """The servers of the role; read again where the known layout is older than some seconds, or `fresh` is set."""
+        if self._discovery is None:
+            raise Unreachable(f"{self.label} is not connected.")
+        async with self._reading:
+            single = self.config.mode in ("single", "replica")
+            old = not single and time.monotonic() - self._read_at > LAYOUT_AGE_S
+            if self._layout is None or fresh or old:
+                self._layout = None
+                self._layout = await self._discovery.read()
+                self._read_at = time.monotonic()
+            return self._layout
+
+    def forget_layout(self) -> None:
+        """Read the layout again before the next command: a server did not answer as the present one promises."""
+        self._read_at = -LAYOUT_AGE_S
+
+    async def node_of(self, key: bytes) -> Node:
+        """The server that has a key."""
+        layout = await self.layout()
+        if self.config.mode != "cluster":
+            return layout.shards[0]
+        slot = key_slot(key)
+        for node in layout.shards:
+            if node.serves(slot):
+                return node
+        raise StoreError(f"{self.label}: no server of the cluster has slot {slot}. Repair the cluster, then run again.")
+
+    @property
+    def _first(self) -> Node:
+        if self._layout is None:
+            raise Unreachable(f"{self.label} is not connected.")
+        return self._layout.shards[0]
 
     @property
     def driver(self) -> redis.asyncio.Redis:
-        """The driver's client. Its connections pack allowed commands only."""
-        if self._client is None:
-            raise Unreachable(f"{self.label} is not connected.")
-        return self._client
+        """The driver's client for the first server. Its connections pack allowed commands only."""
+        return self._first.driver
 
-    async def connect(self) -> None:
-        """Connect, ask the server to leave idle times alone, and read the server's run id."""
-        try:
-            options: dict[str, Any] = dict(parse_url(self.config.url.get_secret_value()))
-        except ValueError as error:
-            raise StoreError(f"{self.label}: the URL cannot be used ({error}). Check roles.{self.role}.url.") from None
-        tls = options.pop("connection_class", None) is not None
-        if tls:
-            options |= {"ssl_ca_certs": self.config.tls_ca_file, "ssl_certfile": self.config.tls_certificate_file}
-            options |= {"ssl_keyfile": self.config.tls_key_file}
-        pool = ConnectionPool(
-            connection_class=GuardedTLSConnection if tls else GuardedConnection,
-            client_name=CLIENT_NAME,
-            greeting=self._greeting,
-            # Otherwise the driver asks for maintenance notices at each connect, by a command that only some servers have.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-            socket_connect_timeout=self.config.connect_timeout_s,
-            socket_timeout=self.config.operation_timeout_s,
-            **options,
-        )
-        self._client = redis.asyncio.Redis(connection_pool=pool)
-        await self.run("PING", self.driver.ping())
-        with suppress(StoreError):
-            self.server_run = str((await self.info("server")).get("run_id", ""))
+    @property
+    def server_run(self) -> str:
+        """The id of the first server's process; "" where it does not tell."""
+        return self._first.run_id
 
     @property
     def no_touch(self) -> bool:
         """Whether the verifier's reads leave the idle times of keys unchanged."""
-        return self._greeting.no_touch is True
+        return self._layout is not None and all(node.no_touch for node in self._layout.shards)
 
     @property
     def taps(self) -> Taps:
-        """The verifier's own subscriptions on this server, also those of other roles."""
-        return taps_of(self.server_run or self.role)
+        """The verifier's own subscriptions on the first server, also those of other roles."""
+        return self._first.taps
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._client is not None:
-            with suppress(Exception):
-                await self._client.aclose(close_connection_pool=True)
+        if self._discovery is not None:
+            await self._discovery.close()
 
     def send(self, *arguments: str) -> Awaitable[Any]:
-        """Send a command for which the driver has no method."""
-        command: Awaitable[Any] = self.driver.execute_command(*arguments)  # type: ignore[no-untyped-call]
-        return command
+        """Send the first server a command for which the driver has no method."""
+        return self._first.send(*arguments)
 
     async def run(
         self, what: str, command: Awaitable[T], *, count: int = 1, rows: int = 0, statement: str | None = None
     ) -> T:
-        """Await a command, or a pipeline of `count` commands, within the budget, and translate its errors.
-
-        `what`: the kind of command for the log; `statement`: its normal form; `rows`: the number of keys that it reads.
-        `count` is 0 for a subscription, which waits on purpose and sends nothing.
-        """
-        form = statement or what
-
-        async def work() -> T:
-            if count:
-                self.statement_log.note(what, form, count=count)
-            return await command
-
-        try:
-            return await self.budget.run(work, kind=form if count else None, rows=lambda _: rows)
-        except exceptions.RedisError as error:
-            raise self._translate(error) from None
-        except OSError as error:
-            raise Unreachable(f"{self.label} cannot be reached ({error.strerror or type(error).__name__}).") from None
-
-    def _translate(self, error: exceptions.RedisError) -> StoreError:
-        text = (str(error) or type(error).__name__).rstrip(".")
-        match error:
-            case exceptions.AuthenticationError() | exceptions.AuthenticationWrongNumberOfArgsError():
-                return Denied(
-                    f"{self.label} refused the user or password of roles.{self.role}.url. Correct it, or the secret that it comes from."
-                )
-            case exceptions.NoPermissionError():
-                return Denied(f"{self.label}: {text}. Grant it to the verifier's ACL user.")
-            case exceptions.ConnectionError() | exceptions.TimeoutError():
-                return Unreachable(
-                    f"{self.label} cannot be reached: {text}. Is it up, and is roles.{self.role}.url right?"
-                )
-            case _:
-                return StoreError(f"{self.label}: {text}.")
+        """As `Node.run`, on the first server."""
+        return await self._first.run(what, command, count=count, rows=rows, statement=statement)
 
     @asynccontextmanager
     async def pubsub(self) -> AsyncIterator[Any]:
-        """A subscriber with its own connection, which is closed at the end."""
-        subscriber = self.driver.pubsub(ignore_subscribe_messages=False)
-        try:
+        """A subscriber on the first server, with its own connection."""
+        async with self._first.pubsub() as subscriber:
             yield subscriber
-        finally:
-            with suppress(Exception):
-                async with asyncio.timeout(2):
-                    await subscriber.aclose()  # type: ignore[no-untyped-call]
 
     async def info(self, section: str) -> dict[str, Any]:
-        """`INFO section`, parsed by the driver."""
-        return dict(await self.run(f"INFO {section}", self.driver.info(section)))
+        """`INFO section` of the first server, parsed by the driver."""
+        return await self._first.info(section)
 
     async def clock(self) -> datetime:
-        """The server's clock."""
-        seconds, microseconds = await self.run("TIME", self.driver.time())
-        return datetime.fromtimestamp(seconds + microseconds / 1_000_000, UTC)
+        """The first server's clock."""
+        return await (await self.layout()).shards[0].clock()
 
     async def version(self) -> str:
-        """`Valkey 9.1.2` or `Redis 7.0.15`."""
-        facts = await self.info("server")
-        if "valkey_version" in facts:
-            return f"Valkey {facts['valkey_version']}"
-        return f"Redis {facts.get('redis_version', '?')}"
+        """`Valkey 9.1.2` or `Redis 7.0.15`, and the number of servers where there are several."""
+        nodes = (await self.layout()).listening
+        names = []
+        for node in nodes:
+            facts = await node.info("server")
+            valkey = facts.get("valkey_version")
+            names.append(f"Valkey {valkey}" if valkey else f"Redis {facts.get('redis_version', '?')}")
+        text = ", ".join(dict.fromkeys(names))
+        return f"{text} ({len(nodes)} servers)" if len(nodes) > 1 else text

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ResponseError
 
 from verifier.stores.errors import Forbidden
@@ -22,7 +22,7 @@ READ_COMMANDS: dict[str, frozenset[str] | None] = {
     "UNSUBSCRIBE": None, "PUNSUBSCRIBE": None, "SUNSUBSCRIBE": None,
     "CLIENT": frozenset({"LIST", "ID", "INFO", "NO-TOUCH", "SETNAME", "SETINFO"}),
     "CONFIG": frozenset({"GET"}),
-    "ACL": frozenset({"WHOAMI", "DRYRUN"}),
+    "ACL": frozenset({"WHOAMI", "DRYRUN", "GETUSER"}),
     "CLUSTER": frozenset({"SLOTS", "SHARDS", "NODES", "INFO", "KEYSLOT", "MYID"}),
     "SENTINEL": frozenset({"GET-MASTER-ADDR-BY-NAME", "MASTERS", "MASTER", "REPLICAS", "SLAVES", "SENTINELS"}),
     "COMMAND": None,
@@ -50,13 +50,14 @@ def _word(argument: Any) -> str:
 @dataclass(slots=True)
 class Greeting:
     """What connections sent when they were set up: `sent` is called with each command; `no_touch`: whether the server
-    accepted it."""
+    accepted it; `name`: how the connections are named in CLIENT LIST."""
 
     sent: Callable[[str], None] = lambda name: None
     no_touch: bool | None = None
+    name: str | None = None
 
 
-class GuardedConnection(Connection):
+class Guarded(AbstractConnection):
     """A connection that packs allowed commands only. Where the server supports it, its reads do not change idle times."""
 
     def __init__(self, *args: Any, greeting: Greeting | None = None, **options: Any) -> None:
@@ -69,14 +70,20 @@ class GuardedConnection(Connection):
         self._greets = True
         try:
             await super().on_connect_check_health(check_health=check_health)
-            await self.send_command("CLIENT", "NO-TOUCH", "ON", check_health=False)
-            try:
-                await self.read_response()
-                self._greeting.no_touch = True
-            except ResponseError:  # Redis before 7.2 does not have the command, and an ACL may forbid it
-                self._greeting.no_touch = False
+            if self._greeting.name:
+                await self._optional("CLIENT", "SETNAME", self._greeting.name)
+            self._greeting.no_touch = await self._optional("CLIENT", "NO-TOUCH", "ON")
         finally:
             self._greets = False
+
+    async def _optional(self, *command: str) -> bool:
+        """Send a command that an older server does not have, or that an ACL or a renaming may forbid."""
+        await self.send_command(*command, check_health=False)
+        try:
+            await self.read_response()
+        except ResponseError:
+            return False
+        return True
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack one command. Pipelines call this for each of their commands."""
@@ -86,5 +93,13 @@ class GuardedConnection(Connection):
         return super().pack_command(*args)
 
 
-class GuardedTLSConnection(GuardedConnection, SSLConnection):
+class GuardedConnection(Guarded, Connection):
+    """The same over TCP."""
+
+
+class GuardedTLSConnection(Guarded, SSLConnection):
     """The same over TLS."""
+
+
+class GuardedUnixConnection(Guarded, UnixDomainSocketConnection):
+    """The same over a unix socket."""

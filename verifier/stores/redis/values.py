@@ -1,80 +1,121 @@
-"""Conversion from Redis keys and values to columns: key patterns, codecs, the claims of a JWT.
+"""Conversion from Redis values to columns: codecs, the claims of a JWT, and which records belong to a relation.
 
 A column is a `{placeholder}` of the pattern, a field of the decoded value (dotted path), or one of the built-ins
 `@key @ttl_ms @idle_s @type @value @token @claim.NAME @header.NAME`. `ttl_ms` is None for a key without expiry.
+
+A value that is not text, or of a type that its codec does not fit, is unreadable. It is not a missing value.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jwt
 
 from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import to_logical
+from verifier.stores.errors import StoreError
+from verifier.stores.redis.keys import key_text
+from verifier.stores.redis.serialised import read_text
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_GLOB_SPECIAL = re.compile(r"([*?\[\]\\])")
+_EQUALITY = re.compile(r"\s*([\w.@{}]+)\s*(?:=|==)\s*(?:'([^']*)'|(\w+))\s*")
+_ONE_OF = re.compile(r"\s*([\w.@{}]+)\s+IN\s*\(\s*('[^']*'(?:\s*,\s*'[^']*')*)\s*\)\s*", re.IGNORECASE)
+_JWT = re.compile(r"[\w-]{4,}\.[\w-]{4,}\.[\w-]*")
+BUILT_IN = ("{", "@key", "@ttl", "@type", "@idle")
+"""How the columns begin for which no value is read."""
 
 
-class KeyPattern:
-    """A key pattern such as `im:token:{user_id}`: as a glob for SCAN, as a parser of keys, and as a maker of keys."""
+def conditions(relation: Relation, label: str) -> dict[str, frozenset[str]]:
+    """`where` of a Redis relation as field and allowed values: a table, or the text `field = 'value'` or
+    `field IN ('a', 'b')`."""
+    where = relation.where
+    if not where:
+        return {}
+    if isinstance(where, str):
+        if (equal := _EQUALITY.fullmatch(where)) is not None:
+            return {equal[1]: frozenset({equal[2] if equal[2] is not None else equal[3]})}
+        if (one_of := _ONE_OF.fullmatch(where)) is not None:
+            return {one_of[1]: frozenset(re.findall(r"'([^']*)'", one_of[2]))}
+        raise StoreError(f'{label}: where = {where!r} cannot be used on Redis. Write where = {{ field = "value" }}.')
+    return {
+        name: frozenset(_plain(item) for item in (value if isinstance(value, list | tuple) else (value,)))
+        for name, value in where.items()
+    }
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
-        self.names = _PLACEHOLDER.findall(pattern)
-        pieces = _PLACEHOLDER.split(pattern)
-        literals = pieces[0::2]
-        self.glob = "*".join(_GLOB_SPECIAL.sub(r"\\\1", piece) for piece in literals)
-        body = re.escape(literals[0])
-        for index, (name, literal) in enumerate(zip(self.names, literals[1:], strict=True)):
-            # All but the last placeholder end at the separator that follows, so that `a:{x}:{y}` has one meaning.
-            wide = ".+" if index == len(self.names) - 1 or not literal else f"[^{re.escape(literal[0])}]+"
-            body += f"(?P<{name}>{wide}){re.escape(literal)}"
-        self._match = re.compile(body, re.DOTALL)
 
-    def parse(self, key: str) -> dict[str, str] | None:
-        """The values of the placeholders, or None for a key that does not match."""
-        found = self._match.fullmatch(key)
-        return found.groupdict() if found else None
-
-    def key(self, name: str, value: str) -> str | None:
-        """The key for a value, or None unless `name` is the only placeholder."""
-        return self.pattern.replace(f"{{{name}}}", value) if self.names == [name] else None
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Record:
-    """One key with its decoded value."""
+    """One key with its decoded value: `text`, or `raw` for a hash; neither for a value that cannot be read as text."""
 
     def __init__(
         self, built_in: Mapping[str, Any], value: Any, placeholders: Mapping[str, str], relation: Relation
     ) -> None:
         self.built_in = built_in
         self.placeholders = placeholders
-        self.raw = {decode(k): decode(v) for k, v in value.items()} if isinstance(value, dict) else value
-        self.text = None if value is None or isinstance(value, dict) else decode(value)
+        self.raw: Any = None
+        self.text: str | None = None
+        if isinstance(value, dict):
+            self.raw = {key_text(name): _lenient(item) for name, item in value.items()}
+        elif value is not None:
+            self.text = read_text(value) if isinstance(value, bytes) else str(value)
+        self._codec = relation.codec
+        self._broken = False
         self.fields = self._decode_fields(relation)
         self.token = self._token(relation)
+
+    def unreadable_for(self, columns: Iterable[str]) -> str:
+        """Why one of these columns cannot be known from the value, or "" if all can."""
+        for column in columns:
+            if column.startswith(BUILT_IN):
+                continue
+            whole = column == "@value" or column.startswith(("@token", "@claim.", "@header."))
+            if self.raw is not None:
+                if whole and not (self._codec == "hash" and column == "@value"):
+                    return "a hash instead of text"
+            elif self.text is None:
+                return "a value that is not text"
+            elif self._broken and not whole:
+                return "text instead of fields"
+            elif self._broken and column != "@value" and self.token is None:
+                return "text that is not the declared JSON"
+        return ""
 
     def _decode_fields(self, relation: Relation) -> Mapping[str, Any]:
         if isinstance(self.raw, dict):
             return self.raw
-        if relation.codec != "json" or self.text is None:
+        if self.text is None:
+            return {}
+        self._broken = True
+        if relation.codec != "json":
             return {}
         try:
             decoded = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
+        self._broken = not isinstance(decoded, dict)
         return decoded if isinstance(decoded, dict) else {}
 
     def _token(self, relation: Relation) -> str | None:
         if relation.codec == "json" and relation.jwt_path:
             found = _dig(self.fields, relation.jwt_path)
+            if found is None and self._broken and _JWT.fullmatch(self.text or ""):
+                return self.text
             return found if isinstance(found, str) else None
         return self.text
+
+    def meets(self, wanted: Mapping[str, frozenset[str]]) -> bool:
+        """Whether the fields have the values that make a record belong to the relation."""
+        for name, values in wanted.items():
+            found = self.column(Column(column=name))
+            if found is None or not ({str(found), _plain(found)} & values):
+                return False
+        return True
 
     def column(self, column: Column) -> Any:
         """The value of one column."""
@@ -110,6 +151,9 @@ def _dig(fields: Mapping[str, Any], path: str) -> Any:
     return found
 
 
-def decode(value: Any) -> str:
-    """Bytes as text; bytes that are not UTF-8 survive the way back to a key."""
-    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+def _lenient(value: Any) -> str:
+    """A field of a hash as text; its bytes are escaped where it is not."""
+    if not isinstance(value, bytes):
+        return str(value)
+    text = read_text(value)
+    return key_text(value) if text is None else text

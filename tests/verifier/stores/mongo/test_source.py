@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from bson import ObjectId, Timestamp
+from bson import Binary, Decimal128, ObjectId, Timestamp
 
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld, at
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
+from verifier.model.values import FOREVER, Unreadable
 from verifier.profile.relations import Relation
 from verifier.stores.errors import Forbidden, Missing, StoreError
 from verifier.stores.protocols import Source
@@ -88,9 +90,9 @@ async def test_only_needed_fields_are_sent(mongo: MongoWorld) -> None:
         ([Where("conversation_id", "in", ("a", "b"))], "123"),
         ([Where("conversation_id", "is null")], "56"),
         ([Where("conversation_id", "not null")], "1234"),
-        ([Where("created_at", ">", at(2))], "34"),
+        ([Where("created_at", ">", at(2))], "345"),
         ([Where("created_at", "<=", at(2)), Where("conversation_id", "=", "a")], "12"),
-        ([Where("sequence", ">=", 2)], "24"),
+        ([Where("sequence", ">=", 2)], "245"),
         ([Where("deleted", "=", True)], "234"),
         ([Where("deleted", "=", False)], "1"),
     ],
@@ -98,7 +100,7 @@ async def test_only_needed_fields_are_sent(mongo: MongoWorld) -> None:
 async def test_conditions_mean_the_same_as_in_sql(
     mongo: MongoWorld, conditions: Sequence[Where], expected: str
 ) -> None:
-    """Also where a service stored a number, a time or a flag as text."""
+    """Also where a service stored a number, a time or a flag as text. Record 5 cannot be compared, and passes as unreadable."""
     mongo.messages.insert_many(
         [
             {"_id": "1", "conv": "a", "at": at(1), "meta": {"seq": 1}, "deleted": False},
@@ -188,3 +190,85 @@ async def test_a_path_may_name_an_item_of_a_list(mongo: MongoWorld) -> None:
     async with mongo.store() as store:
         source = store.source(relation(columns=columns), Rows("messages", ("second", "all")))
         assert await everything(source) == [{"message_id": "1", "second": "b", "all": ["a", "b"]}]
+
+
+MIXED_TIMES: tuple[Any, ...] = (
+    at(1), at(9), None, at(9).isoformat(), "yesterday", "", 1_772_366_400_000, 2.5, math.nan, True, OID,
+    Decimal128("1"), {"a": 1}, [1], Binary(b"x"), Timestamp(1_772_366_409, 1),
+)  # fmt: skip
+
+
+async def test_a_comparison_loses_no_document_of_another_type(mongo: MongoWorld) -> None:
+    """What `$gt` on a date leaves out by its type is converted, or reaches the proof as unreadable."""
+    mongo.messages.insert_many([{"_id": number, "at": value} for number, value in enumerate(MIXED_TIMES)])
+    mongo.messages.insert_one({"_id": len(MIXED_TIMES)})
+    async with mongo.store(chunk_rows=3) as store:
+        source = store.source(MESSAGES, Rows("messages", ("created_at",), (Where("created_at", ">", at(5)),)))
+        rows = {int(row["message_id"]): row["created_at"] for row in await everything(source)}
+        account = await source.completeness()
+    readable = {number for number, value in rows.items() if not isinstance(value, Unreadable)}
+    assert readable == {1, 3, 15}
+    assert rows.keys() - readable == {4, 6, 7, 8, 9, 11, 12, 13, 14}
+    assert account.counted == len(rows)
+
+
+@pytest.mark.parametrize(("declared", "stored", "expected"), [
+    ("epoch_ms", 1_900_000_000, "unreadable"),
+    ("epoch_s", 1_900_000_000_000, "unreadable"),
+    ("epoch_s", 0, "forever"),
+    ("epoch_s", None, "forever"),
+    ("epoch_s", -1, "forever"),
+    ("epoch_s", 1_900_000_000, "time"),
+    ("epoch_s", 1_000_000_000, "out"),
+    ("timestamp", None, "forever"),
+])  # fmt: skip
+async def test_ends_and_units(mongo: MongoWorld, declared: str, stored: Any, expected: str) -> None:
+    """A filter on an end passes what never ends, and times in a unit that looks wrong."""
+    mongo.messages.insert_one({"_id": "1", "until": stored})
+    columns = {"message_id": "_id", "expires_at": {"column": "until", "type": declared}}
+    async with mongo.store() as store:
+        source = store.source(
+            relation(columns=columns), Rows("messages", ("expires_at",), (Where("expires_at", ">", at(1)),))
+        )
+        found = [row["expires_at"] for row in await everything(source)]
+        assert (await source.completeness()).counted == len(found)
+    kinds = [
+        "unreadable" if isinstance(item, Unreadable) else "forever" if item == FOREVER else "time" for item in found
+    ]
+    assert kinds == ([] if expected == "out" else [expected])
+
+
+async def test_a_time_in_a_column_that_is_not_declared_as_one_is_an_error(mongo: MongoWorld) -> None:
+    """Every document would drop out of the comparison, and the relation would look empty."""
+    mongo.messages.insert_one({"_id": 1, "at": at(1)})
+    async with mongo.store() as store:
+        source = store.source(
+            relation(columns={"message_id": "_id", "created_at": "at"}),
+            Rows("messages", where=(Where("created_at", ">", at(0)),)),
+        )
+        with pytest.raises(StoreError, match="compared with a time and declared as text"):
+            await everything(source)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+async def test_ids_that_are_not_a_number_do_not_hide_the_numbers(mongo: MongoWorld, chunk_rows: int) -> None:
+    """NaN sorts first among numbers, and no number is greater than it."""
+    mongo.messages.insert_many([{"_id": value} for value in (math.nan, -math.inf, -1, 5, "x")])
+    async with mongo.store(chunk_rows=chunk_rows) as store:
+        source = store.source(MESSAGES, Rows("messages"))
+        assert len(await everything(source)) == 5
+        assert (await source.completeness()).counted == 5
+
+
+async def test_completeness_of_a_view(mongo: MongoWorld) -> None:
+    """A view that shows only some documents hides the others; any other view is named."""
+    mongo.messages.insert_many([{"_id": number} for number in range(4)])
+    mongo.database.create_collection("some", viewOn="messages", pipeline=[{"$limit": 2}])
+    mongo.database.create_collection("chosen", viewOn="messages", pipeline=[{"$match": {"_id": {"$gt": 1}}}])
+    async with mongo.store() as store:
+        plain = await store.source(MESSAGES, Rows("messages")).completeness()
+        some = await store.source(relation(collection="some"), Rows("messages")).completeness()
+        chosen = await store.source(relation(collection="chosen"), Rows("messages")).completeness()
+    assert (plain.counted, plain.hidden, plain.unseen) == (4, (), ())
+    assert "$limit" in some.hidden[0]
+    assert chosen.unseen == ("documents that view chosen leaves out",)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifier.model.query import Where
+from verifier.model.values import FOREVER, LONG_AGO
 from verifier.profile.relations import Column
 from verifier.stores.mongo.values import CODEC, accepted, condition, dig, logical, stored_forms, types_after
 
@@ -57,11 +58,13 @@ def test_24_hex_digits_are_looked_up_as_text_and_objectid() -> None:
 
 
 def test_broken_text_and_late_dates_are_values() -> None:
-    """Invalid UTF-8 and a date after the year 9999 become text."""
+    """Invalid UTF-8 becomes text, and a date outside Python's calendar the end of it."""
     raw = b"\x10\x00\x00\x00\x02n\x00\x04\x00\x00\x00a\xff\xfe\x00\x00"
     assert logical(TEXT, bson.decode(raw, codec_options=CODEC)["n"]) == "a\\xff\\xfe"
     late = bson.encode({"n": bson.DatetimeMS(400_000_000_000_000)})
-    assert isinstance(logical(Column(column="n", type="timestamp"), bson.decode(late, codec_options=CODEC)["n"]), str)
+    assert logical(Column(column="n", type="timestamp"), bson.decode(late, codec_options=CODEC)["n"]) == FOREVER
+    early = bson.encode({"n": bson.DatetimeMS(-400_000_000_000_000)})
+    assert logical(Column(column="n", type="timestamp"), bson.decode(early, codec_options=CODEC)["n"]) == LONG_AGO
 
 
 @pytest.mark.parametrize(
@@ -95,12 +98,13 @@ def test_logical_values(kind: Any, value: Any, expected: Any) -> None:
 def test_a_value_of_the_wrong_type_passes_the_filter() -> None:
     """A time that is stored as text reaches the comparison of the proof."""
     filtered = condition(Column(column="at", type="timestamp"), Where("at", ">", datetime(2026, 1, 1, tzinfo=UTC)))
-    assert {"at": {"$type": "string"}} in filtered["$or"]
+    assert {"at": {"$ne": None, "$not": {"$type": "date"}}} in filtered["$or"]
 
 
-def test_a_value_that_cannot_be_compared_passes_no_comparison() -> None:
-    """Text in a time column is neither before nor after a time."""
-    assert not accepted([Where("at", ">", datetime(2026, 1, 1, tzinfo=UTC))], {"at": "yesterday"})
+def test_a_value_that_cannot_be_read_passes() -> None:
+    """Text in a time column is neither before nor after a time; the proof counts it."""
+    column = Column(column="at", type="timestamp")
+    assert accepted([Where("at", ">", datetime(2026, 1, 1, tzinfo=UTC))], {"at": logical(column, "yesterday")})
 
 
 def test_types_after_follow_the_order_of_bson() -> None:

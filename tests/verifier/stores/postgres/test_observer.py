@@ -99,15 +99,15 @@ async def test_a_rolled_back_insert_holds_with_a_note(postgres: PostgresWorld) -
 
 
 async def test_neighbours_are_not_findings_and_do_not_hide_others(postgres: PostgresWorld) -> None:
-    """On a shared table only a row in scope is a finding, and the coverage has what neighbours can hide."""
+    """On a shared table only a row in scope is a finding."""
     async with postgres.nights(neighbours=frozenset({"support"})) as nights:
-        postgres.write(INSERT + "(1000, 'support', now())", "DELETE FROM members WHERE id = 1000")
-        postgres.write(INSERT + "(1001, 'support', now())")
+        postgres.write(INSERT + "(1000, 'support', now()), (1001, 'support', now())")
+        opened = await nights.night()
+        postgres.write("DELETE FROM members WHERE id = 1000", "UPDATE members SET role = 2 WHERE id = 1001")
         quiet = await nights.night()
         postgres.write(INSERT + "(1002, 'moved', '2020-01-01'), (1003, 'support', now())")
         loud = await nights.night()
-    assert quiet.verdict is Verdict.HOLDS
-    assert any("written and removed again" in text for text in quiet.coverage[0].unseen)
+    assert (opened.verdict, quiet.verdict) == (Verdict.HOLDS, Verdict.HOLDS), (opened.reason, quiet.reason)
     assert [finding.key for finding in loud.findings] == ["1002"]
 
 
@@ -189,7 +189,7 @@ INSERT INTO members SELECT n * 10, 'moved', 0, '2025-06-01' FROM generate_series
 
 
 async def test_writes_to_partitions_are_found(postgres: PostgresWorld) -> None:
-    """A write to one partition and its TRUNCATE are found, and a new partition is lost continuity."""
+    """A write to one partition and its TRUNCATE are found."""
     postgres.write(PARTED)
     async with postgres.nights(operations=frozenset({"insert", "truncate"})) as nights:
         assert (await nights.night()).verdict is Verdict.HOLDS
@@ -198,12 +198,8 @@ async def test_writes_to_partitions_are_found(postgres: PostgresWorld) -> None:
         await nights.baseline()
         postgres.write('TRUNCATE "high, and more"')
         emptied = await nights.night()
-        await nights.baseline()
-        postgres.write("CREATE TABLE top PARTITION OF members FOR VALUES FROM (1000) TO (2000)")
-        added = await nights.night()
     assert [item.key for item in written.findings] == ["5"]
     assert "no delete was counted" in " ".join(known_by(emptied))
-    assert "table changed" in added.reason
 
 
 async def test_a_partition_that_may_not_be_read_is_a_limitation(postgres: PostgresWorld) -> None:

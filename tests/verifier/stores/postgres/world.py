@@ -83,6 +83,7 @@ class PostgresWorld:
         operations: frozenset[str] = frozenset({"insert"}),
         neighbours: frozenset[str] = frozenset(),
         inserted_at: str | None = None,
+        state: str | None = None,
         url: str | None = None,
         flush_s: float = FLUSH_S,
         baselined: bool = True,
@@ -95,6 +96,7 @@ class PostgresWorld:
                 operations=operations,
                 scoped_by=("group", "group_id"),
                 inserted_at=inserted_at,
+                state=state,
             )
             observer = PostgresObserver(store, target, proof.columns, flush_s=flush_s)
             nights = Nights(proof=proof, observer=observer, target=target, store=store, neighbours=neighbours)

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from fixtures.stack.stack import Stack
 from verifier.profile.relations import Channel
 from verifier.profile.roles import RedisRole
+from verifier.stores.redis.channels import ChannelObserver
 from verifier.stores.redis.listing import subscribers
-from verifier.stores.redis.observer import ChannelObserver
 from verifier.stores.redis.store import RedisStore
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,8 @@ from verifier.model.verdict import Judgement
 from verifier.profile.relations import Channel, Relation
 from verifier.profile.roles import RedisRole
 from verifier.proofs.absence.proof import Absence
-from verifier.stores.redis.observer import ChannelObserver, KeysObserver
+from verifier.stores.redis.channels import ChannelObserver
+from verifier.stores.redis.observer import KeysObserver
 from verifier.stores.redis.store import RedisStore
 
 CHANNEL = Channel(role="cache_redis", name="chat:notification", only_channel=True)

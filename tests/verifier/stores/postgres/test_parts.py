@@ -1,0 +1,106 @@
+"""Partitions and INHERITS children: each is watched, new and empty ones break nothing, detached ones are deletes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.verifier.stores.postgres.world import PostgresWorld
+from verifier.model.verdict import Verdict
+
+pytestmark = pytest.mark.anyio
+
+ALL = frozenset({"insert", "update", "delete", "truncate"})
+PARTED = """
+DROP TABLE members;
+CREATE TABLE members (id bigint, group_id text, role int, created_at timestamptz) PARTITION BY RANGE (id);
+CREATE TABLE low PARTITION OF members FOR VALUES FROM (0) TO (100);
+CREATE TABLE high PARTITION OF members FOR VALUES FROM (100) TO (1000);
+INSERT INTO members SELECT n * 10, 'moved', 0, '2025-06-01' FROM generate_series(1, 40) AS n
+"""
+INHERITED = """
+CREATE TABLE archive () INHERITS (members);
+CREATE TABLE archive_2020 () INHERITS (archive);
+INSERT INTO archive_2020 VALUES (5000, 'moved', 0, '2020-01-01')
+"""
+
+
+async def test_a_premade_empty_partition_holds(postgres: PostgresWorld) -> None:
+    """Partitions that a job makes for the next months hold no row, and dropping an empty one removes none."""
+    postgres.write(PARTED)
+    async with postgres.nights(operations=ALL) as nights:
+        postgres.write("CREATE TABLE top PARTITION OF members FOR VALUES FROM (1000) TO (2000)")
+        made = await nights.night()
+        postgres.write("DROP TABLE top")
+        dropped = await nights.night()
+    assert (made.verdict, dropped.verdict) == (Verdict.HOLDS, Verdict.HOLDS), (made.reason, dropped.reason)
+
+
+async def test_rows_of_a_new_or_attached_partition_are_found(postgres: PostgresWorld) -> None:
+    """A row in a new partition is new, and so is one that was written long ago to a table that is attached now."""
+    postgres.write(
+        PARTED, "CREATE TABLE loose (LIKE members)", "INSERT INTO loose VALUES (2500, 'moved', 0, '2020-01-01')"
+    )
+    async with postgres.nights(operations=ALL) as nights:
+        postgres.write("ALTER TABLE members ATTACH PARTITION loose FOR VALUES FROM (2000) TO (3000)")
+        attached = await nights.night()
+        await nights.baseline()
+        postgres.write(
+            "CREATE TABLE top PARTITION OF members FOR VALUES FROM (1000) TO (2000)",
+            "INSERT INTO members VALUES (1500, 'moved', 0, '2020-01-01')",
+        )
+        written = await nights.night()
+        await nights.baseline()
+        postgres.write(
+            "CREATE TABLE next PARTITION OF members FOR VALUES FROM (3000) TO (4000)",
+            "INSERT INTO members VALUES (3500, 'moved', 0, '2020-01-01')",
+            "DELETE FROM members WHERE id = 3500",
+        )
+        transient = await nights.night()
+    assert [item.key for item in attached.findings] == ["2500"]
+    assert [item.key for item in written.findings] == ["1500"]
+    assert "written and removed" in transient.findings[0].summary
+
+
+@pytest.mark.parametrize("how", ["ALTER TABLE members DETACH PARTITION low", "DROP TABLE low", "TRUNCATE low"])
+async def test_rows_of_a_partition_that_is_gone_are_deletes(postgres: PostgresWorld, how: str) -> None:
+    """No delete is counted, and the rows are gone from the relation."""
+    postgres.write(PARTED)
+    async with postgres.nights(operations=ALL, neighbours=frozenset({"support"})) as nights:
+        postgres.write(how)
+        judgement = await nights.night()
+    assert judgement.verdict is Verdict.VIOLATED
+    assert {"10", "90"} <= {item.key for item in judgement.findings}
+    assert judgement.findings_total in (9, 10)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["exclusive", "shared"])
+async def test_writes_to_children_are_found(postgres: PostgresWorld, shared: bool) -> None:
+    """A child at any depth has its own counters, rows and file."""
+    postgres.write(INHERITED)
+    neighbours = frozenset({"support"} if shared else ())
+    async with postgres.nights(operations=ALL, neighbours=neighbours) as nights:
+        quiet = await nights.night()
+        postgres.write("INSERT INTO archive_2020 VALUES (5001, 'moved', 0, '2020-01-01')")
+        written = await nights.night()
+        await nights.baseline()
+        postgres.write("DELETE FROM archive_2020 WHERE id = 5000")
+        deleted = await nights.night()
+        await nights.baseline()
+        postgres.write(
+            "INSERT INTO archive VALUES (5002, 'moved', 0, '2020-01-01')", "DELETE FROM archive WHERE id = 5002"
+        )
+        transient = await nights.night()
+    assert quiet.verdict is Verdict.HOLDS, quiet.reason
+    assert [item.key for item in written.findings] == ["5001"]
+    assert [item.key for item in deleted.findings] == ["5000"]
+    assert transient.verdict is (Verdict.INCONCLUSIVE if shared else Verdict.VIOLATED)
+
+
+async def test_a_row_that_moves_to_another_partition_is_an_update(postgres: PostgresWorld) -> None:
+    """The server deletes and inserts it; a neighbour's row that moves is no pair that nothing explains."""
+    postgres.write(PARTED.replace("'moved', 0, '2025", "CASE n WHEN 1 THEN 'support' ELSE 'moved' END, 0, '2025"))
+    postgres.write("ALTER TABLE members ADD kept int", "ALTER TABLE members DROP kept")
+    async with postgres.nights(operations=ALL, neighbours=frozenset({"support"})) as nights:
+        postgres.write("UPDATE members SET id = 15 WHERE id = 10")
+        judgement = await nights.night()
+    assert judgement.verdict is Verdict.HOLDS, judgement.reason

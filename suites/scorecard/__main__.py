@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fixtures.faults import CATALOGUE
 from fixtures.stack.stack import Stack
-from suites.scorecard import page, run
+from suites.scorecard import page, run, shapes
 from suites.scorecard.score import Card
 
 DOCS = Path("docs/scorecard.md")
@@ -34,7 +34,17 @@ def main() -> int:
     parser.add_argument(
         "--json", type=Path, default=JSON, help=f"file for `python -m reports` and other programs (default {JSON})"
     )
+    parser.add_argument(
+        "--shape",
+        choices=shapes.CHOICES,
+        help="run the cases of generated platforms instead: the ordinary shape, drawn ones, or the covering array of all pairs",
+    )
+    parser.add_argument(
+        "--shapes", type=int, default=0, metavar="N", help="how many shapes, from --seed on (random: 1; covering: all)"
+    )
     arguments = parser.parse_args()
+    if arguments.shape:
+        return _shapes(arguments)
     only = run.select_cases(arguments.only)
     if arguments.only and not only:
         say(
@@ -49,6 +59,23 @@ def main() -> int:
     sys.stdout.write(page.markdown(card, command))
     target = arguments.markdown or (None if only else DOCS)
     _write(card, command, markdown=target, html=arguments.html, as_json=arguments.json)
+    return 0 if card.clean else 1
+
+
+def _shapes(arguments: argparse.Namespace) -> int:
+    only = shapes.select_cases(arguments.only)
+    if arguments.only and not only:
+        say(f"There is no case of generated platforms, and no check, named {', '.join(arguments.only)}.")
+        return 2
+    chosen = shapes.chosen(arguments.shape, seed=arguments.seed, count=arguments.shapes)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="shapes-") as scratch, Stack.start(Path(scratch)) as stack:
+        card = shapes.run_shapes(stack, chosen, only=only, say=say)
+    card.took_s = time.monotonic() - started
+    command = f"python -m suites.scorecard --shape {arguments.shape} --seed {arguments.seed}"
+    command += f" --shapes {arguments.shapes}" if arguments.shapes else ""
+    sys.stdout.write(page.markdown(card, command))
+    _write(card, command, markdown=arguments.markdown, html=arguments.html, as_json=arguments.json)
     return 0 if card.clean else 1
 
 

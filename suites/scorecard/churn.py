@@ -12,15 +12,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from fixtures.blueprints import background_traffic, worlds
 from fixtures.blueprints.lifecycle_traffic import lifecycle_traffic
+from fixtures.blueprints.shape.options import Shape
 from fixtures.faults import CATALOGUE, Site
 from fixtures.faults.planting import findings
 from fixtures.scenarios.phases import HEALTHY_JOURNAL, USERS
+from fixtures.scenarios.shapes import churn_shape
 from fixtures.scenarios.verifier_runs import FLUSH_S, VerifierRuns
 from fixtures.stack.stack import Stack, World
+from suites.scorecard import shapes
 from verifier.model.verdict import RunResult, Verdict
 
 
@@ -31,12 +35,39 @@ def main() -> int:
         "--minutes", type=float, default=30.0, help="minutes to run, half of them in each phase (default 30)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of users and traffic (default 1)")
+    parser.add_argument(
+        "--shape",
+        choices=shapes.CHOICES,
+        help="use generated platforms of these shapes instead of the reference platform, the time divided between them",
+    )
+    parser.add_argument("--shapes", type=int, default=0, metavar="N", help="how many shapes, from --seed on")
     arguments = parser.parse_args()
+    if arguments.shape:
+        return _shapes(shapes.chosen(arguments.shape, seed=arguments.seed, count=arguments.shapes), arguments.minutes)
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="churn-") as scratch, Stack.start(Path(scratch)) as stack:
         for phase in ("cutover", "frozen"):
             with stack.new_world() as world:
                 wrong += asyncio.run(churn(world, phase, arguments.minutes * 30, arguments.seed))
+    sys.stdout.write("\n".join([f"{len(wrong)} findings or inconclusive verdicts", *wrong, ""]))
+    return 1 if wrong else 0
+
+
+def _shapes(chosen: Sequence[Shape], minutes: float) -> int:
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="churn-") as scratch, Stack.start(Path(scratch)) as stack:
+        for shape in chosen:
+            began = time.monotonic()
+
+            def tell(
+                phase: str, number: int, result: RunResult, name: str = f"shape {shape.seed}", at: float = began
+            ) -> None:
+                wrong.extend(f"{name} {phase} run {number}: {text}" for text in _unexpected(result))
+                _row(f"{name} {phase}", number, time.monotonic() - at, result, Counter())
+
+            done = churn_shape(stack, shape, for_s=minutes * 60 / len(chosen), tell=tell)
+            acts = ", ".join(f"{times} × {name}" for name, times in sorted(done.items()))
+            sys.stdout.write(f"shape {shape.seed}: {acts} ({shape.describe()})\n")
     sys.stdout.write("\n".join([f"{len(wrong)} findings or inconclusive verdicts", *wrong, ""]))
     return 1 if wrong else 0
 

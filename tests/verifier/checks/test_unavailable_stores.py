@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.faults.edits import put
 from fixtures.faults.unknowable import NEEDS
+from fixtures.faults.unreachable import in_vhost
 from fixtures.processes.proxy import Mode
 from fixtures.scenarios.small_world import SmallWorld, reasons, small_world, verdicts
 from fixtures.services.redis import Redis
@@ -147,7 +148,7 @@ def test_a_missing_vhost_is_reported(small: SmallWorld) -> None:
     """If the profile names a vhost that does not exist, no check of the broker holds."""
     if not small.world.config.platform.amqp:
         pytest.skip("there is no broker on this machine")
-    why = reasons(small.judge(put("roles.broker.vhost", "no-such-vhost"), only=("MQ-01", "MQ-02", "MQ-03")))
+    why = reasons(small.judge(in_vhost("no-such-vhost"), only=("MQ-01", "MQ-02", "MQ-03")))
     assert sorted(why) == ["MQ-01", "MQ-02", "MQ-03"]
     assert all("no-such-vhost" in text for text in why.values()), why
 

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from fixtures.faults.edits import put_all
 from fixtures.processes.deadline import Deadline
+from fixtures.scenarios.small_world import small_world, verdicts
 from fixtures.services.pgbouncer import PgBouncer, program
 from fixtures.stack.stack import Stack
 from tests.verifier.stores.postgres.test_source import keyed, small_chunks, whole
@@ -186,3 +188,20 @@ async def test_statement_pooling_is_refused_with_a_sentence(stack: Stack, world:
                 await store.clock()
     finally:
         pooler.discard()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_every_check_answers_as_without_a_pooler(stack: Stack) -> None:
+    """All proofs over both databases, the observers included, with two sessions of the server for each."""
+    with small_world(stack) as small:
+        urls = small.world.config.verifier
+        pooler = PgBouncer.start(
+            stack.run, Deadline(SECONDS), [urls.user_db, urls.chat_db], pool_size=2, name="pgbouncer-world"
+        )
+        try:
+            places = {f"roles.{role}.url": pooler.url(getattr(urls, role)) for role in ("user_db", "chat_db")}
+            result = small.judge(put_all(places))
+        finally:
+            pooler.discard()
+        assert verdicts(result) == small.healthy

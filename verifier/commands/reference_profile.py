@@ -79,7 +79,7 @@ def _models(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseM
     yield path, model
     for name, field in model.model_fields.items():
         inner = table_of(field.annotation)
-        if inner is not None:
+        if inner is not None and inner is not model:  # a relation's homes are relations
             many = typing.get_origin(field.annotation) is dict
             yield from _models(inner, f"{path}.{name}".lstrip(".") + (".NAME" if many else ""))
 

@@ -97,6 +97,7 @@ def _everything(phase: Phase, key_id: str) -> _Recorder:
             "relations": relations,
             "channels": {"chat_notification": {"role": "cache_redis", "name": "c"}},
             "queues": {name: {"name": "q"} for name in ("chat_message_notify", "notification_push", "push_tap")},
+            "scope": {"mixed": "all_members"},
             "token": {"key_id": key_id},
             "policies": {"history_import": "imported", "friends": "mirrored"},
             "imports": {"group_marker": "g", "message_marker": "m"},

@@ -14,7 +14,6 @@ from typing import Any
 
 from redis import exceptions
 
-from verifier.profile.relations import Relation
 from verifier.stores.errors import StoreError
 from verifier.stores.protocols import MARK_BYTES
 from verifier.stores.redis.client import RedisClient
@@ -24,11 +23,6 @@ from verifier.stores.redis.places import Place, Places, scan
 HASHES_MAX = 200_000
 PAGES_MAX = 50
 PAGE_FIELDS = 1_000
-_GENERIC = frozenset(
-    "app cache data device devices hash id ids info key keys last map ns session sessions set state status temp tmp token tokens u uid "
-    "user users v value".split()
-)
-"""Words that name many other things too. A field of such a name says nothing."""
 
 
 @dataclass(slots=True)
@@ -37,13 +31,6 @@ class Fields:
 
     found: dict[bytes, str] = field(default_factory=dict)
     limitations: list[str] = field(default_factory=list)
-
-
-def word_of(relation: Relation, pattern: KeyPattern) -> str:
-    """The word that a field of the same meaning would have in its name; "" where the pattern has none of its own."""
-    words: list[str] = re.findall(r"[A-Za-z]+", pattern.bare)
-    word = words[-1] if words else ""
-    return "" if len(word) < 4 or word.lower() in _GENERIC else word
 
 
 def _named(word: str) -> re.Pattern[str]:

@@ -21,6 +21,11 @@ _WORD = re.compile(r"[A-Za-z0-9_-]")
 _SEPARATORS = ":/.|-_ "
 _OTHER_MEANINGS = frozenset("typing policy settings config lock".split())
 """Words before a pattern's text that make the key something else: `typing:presence:7` says who types, not who is there."""
+_GENERIC = frozenset(
+    "app cache data device devices hash id ids info key keys last map ns session sessions set state status temp tmp token tokens u uid "
+    "user users v value".split()
+)
+"""Words that name many other things too. Behind another prefix, or as a field, such a name says nothing."""
 _ELSEWHERE = re.compile(r"db(\d+):(.*)", re.DOTALL)
 
 
@@ -87,8 +92,10 @@ class KeyPattern:
         literals = pieces[0::2]
         self.glob = "*".join(_GLOB_SPECIAL.sub(_QUOTED, piece) for piece in literals)
         self.bare = literals[0].rstrip(_SEPARATORS + "{")
+        self.word = self._own_word(literals)
         # A glob of SCAN is matched against bytes. `*` at both ends also finds keys behind the prefix of a serialiser or namespace;
         # without the separator, it also finds a single hash or set of all records.
+        self._ends_open = len(self.names) == 1 and not literals[-1]
         open_end = "" if self.names and not literals[-1] else "*"
         self.wide_glob = f"*{self.glob}{open_end}" if self.bare else self.glob
         self.widest_glob = f"*{_GLOB_SPECIAL.sub(_QUOTED, self.bare)}*" if self.bare else self.glob
@@ -100,6 +107,12 @@ class KeyPattern:
             wide = ".+" if index == widest or not separators else f"[^{re.escape(separators)}]+"
             body += f"(?P<{name}>{wide}){re.escape(literal)}"
         self._match = re.compile(body, re.DOTALL)
+
+    @staticmethod
+    def _own_word(literals: list[str]) -> str:
+        """The last word of the pattern that says what its keys are; "" where it has none of its own."""
+        words: list[str] = re.findall(r"[A-Za-z]{4,}", " ".join(literals))
+        return next((word for word in reversed(words) if word.lower() not in _GENERIC), "")
 
     def parse(self, key: str) -> dict[str, str] | None:
         """The values of the placeholders, or None for a key that does not match."""
@@ -125,12 +138,13 @@ class KeyPattern:
     def _inside(self, text: str) -> Match | None:
         if (placeholders := self.parse(text)) is not None:
             return Match("exact", placeholders)
-        if text.strip(_SEPARATORS + "{}") == self.bare:
+        if self._ends_open and self.word and text.strip(_SEPARATORS + "{}") == self.bare:
             return Match("bare", dict.fromkeys(self.names, text))
         for found in self._match.finditer(text):
             before = text[: found.start()]
             if _OTHER_MEANINGS & set(re.findall(r"[a-z]+", before.lower())):
                 continue
-            if not before or not _WORD.match(before[-1]) or _ESCAPED.search(before[-4:]):
+            bytes_before = _ESCAPED.search(before[-4:]) is not None or not before[-1:].isprintable()
+            if bytes_before or (self.word and not _WORD.match(before[-1:])):
                 return Match("prefixed", found.groupdict())
         return None

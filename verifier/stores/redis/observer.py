@@ -23,7 +23,7 @@ from verifier.stores.protocols import CounterSnapshot, Observer, Witness
 from verifier.stores.redis.client import RedisClient
 from verifier.stores.redis.events import EventTaps
 from verifier.stores.redis.facts import server_facts, without_run_id
-from verifier.stores.redis.fields import Fields, fields_or_reason, word_of
+from verifier.stores.redis.fields import Fields, fields_or_reason
 from verifier.stores.redis.keys import KeyPattern
 from verifier.stores.redis.places import all_places
 from verifier.stores.redis.source import RedisSource
@@ -49,7 +49,7 @@ class KeysObserver(Observer):
         self._client = client
         self._relation = relation
         self._pattern = KeyPattern(relation.keys or "")
-        self._word = word_of(relation, self._pattern)
+        self._word = self._pattern.word
         self._fields = Fields()
         self._known: dict[str, tuple[int | None, int | None]] = {}
         short_lived = f"keys that live shorter than {SCAN_INTERVAL_S} s"

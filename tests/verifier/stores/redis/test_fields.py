@@ -9,8 +9,6 @@ import pytest
 from tests.verifier.stores.nights import known_by
 from tests.verifier.stores.redis.world import KEYS, RedisWorld
 from verifier.model.verdict import Verdict
-from verifier.profile.relations import Relation
-from verifier.stores.redis.fields import word_of
 from verifier.stores.redis.keys import KeyPattern
 
 pytestmark = pytest.mark.anyio
@@ -61,10 +59,11 @@ async def test_fields_between_two_nights(redis_world: RedisWorld, how: str) -> N
         ("user:{u}:status", ""),
         ("status:{u}", ""),
         ("{u}", ""),
+        ("user:{u}:presence", "presence"),
+        ("{u}:presence", "presence"),
         ("on:{u}", ""),
     ],
 )
 def test_the_word_of_a_pattern(pattern: str, word: str) -> None:
     """Words that name many other things are none."""
-    relation = Relation.model_validate({"role": "r", "keys": pattern, "key": "u", "columns": {"u": "{u}"}})
-    assert word_of(relation, KeyPattern(pattern)) == word
+    assert KeyPattern(pattern).word == word

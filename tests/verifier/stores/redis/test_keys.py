@@ -80,6 +80,23 @@ def test_a_pattern_is_found_by_content(key: bytes, how: str | None) -> None:
         assert match.placeholders["user_id"].startswith("u1")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "key", "how"),
+    [
+        ("status:{u}", b"order:status:7", None),
+        ("status:{u}", b"status", None),
+        ("status:{u}", b"\xac\xed\x00\x05t\x00\x08status:7", "serialised"),
+        ("user:{u}:presence", b"user", None),
+        ("user:{u}:presence", b"app1:user:7:presence", "prefixed"),
+        ("user:{u}:presence", b"user:7:profile", None),
+    ],
+)
+def test_a_general_word_behind_a_namespace_says_nothing(pattern: str, key: bytes, how: str | None) -> None:
+    """`order:status:7` is no presence; a serialiser's prefix changes no meaning."""
+    match = KeyPattern(pattern).find(key)
+    assert (match.how if match else None) == how
+
+
 def test_foreign_keys() -> None:
     """By their text, and by their database index."""
     assert is_foreign(["shop:*"], 0, "shop:presence:1")

@@ -33,10 +33,16 @@ def groups_frozen(profile: Profile) -> list[Absence]:
     mapped = [name for name in times if profile.has(name, "group_id")]
     if not mapped:
         profile.relation("chat_groups", "group_id")
+    operations = frozenset({"insert", "update", "delete", "truncate"})
     return [
         Absence(
             target=name,
-            operations=frozenset({"insert", "update", "delete", "truncate"}),
+            operations=operations - {"update"} if _holds_reads(profile, name) else operations,
+            doubtful=frozenset({"update"}) if _holds_reads(profile, name) else frozenset(),
+            doubt=(
+                "the table also holds read positions, which policy message_reads = 'kept' lets change: name the columns of membership "
+                f"in `watched` of relation {name}"
+            ),
             scoped_by=("group", "group_id"),
             inserted_at=times[name][0] if profile.has(name, times[name][0]) else None,
             updated_at=times[name][1] if profile.has(name, times[name][1]) else None,
@@ -46,6 +52,14 @@ def groups_frozen(profile: Profile) -> list[Absence]:
         )
         for name in mapped
     ]
+
+
+def _holds_reads(profile: Profile, name: str) -> bool:
+    """Whether a table also holds read positions that may change, and the profile does not say which columns matter."""
+    if profile.policies.message_reads != "kept" or not profile.has("message_reads"):
+        return False
+    reads = {(place.role, place.table) for place in profile.relation("message_reads").places if place.table}
+    return any((place.role, place.table) in reads and not place.watched for place in profile.relation(name).places)
 
 
 @check(

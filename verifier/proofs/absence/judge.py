@@ -185,6 +185,7 @@ class SilenceJudge:
         if isinstance(self.observer, Census) and not self.exclusive:
             if self.proof.sorts:
                 layer.append("a row that is deleted and inserted again under the same key, which counts as an update")
+            layer.append("a record that was in scope, or passed the relation's where, only between two runs")
             relation = self.proof.object_in(self.context.profile)
             if isinstance(relation, Relation) and relation.short_lived:
                 layer.append(f"a record that is written and removed again between two runs ({relation.short_lived})")

@@ -200,3 +200,23 @@ class Reader:
 
 def _hashable(key: Mapping[str, Any]) -> str:
     return repr(sorted(key.items(), key=lambda item: str(item[0])))
+
+
+def prefixed(criteria: Mapping[str, Any], document: str = "fullDocument") -> dict[str, Any] | None:
+    """A filter on documents as a filter on their events; None where an operator needs the document itself."""
+    found: dict[str, Any] = {}
+    for key, value in criteria.items():
+        if key in ("$and", "$or", "$nor"):
+            parts = [prefixed(part, document) for part in _tables(value)]
+            if any(part is None for part in parts):
+                return None
+            found[key] = parts
+        elif key.startswith("$"):
+            return None
+        else:
+            found[f"{document}.{key}"] = value
+    return found
+
+
+def _tables(value: Any) -> Sequence[Mapping[str, Any]]:
+    return value if isinstance(value, list) else [value]

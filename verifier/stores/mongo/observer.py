@@ -13,7 +13,7 @@ from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import to_stored
 from verifier.stores.errors import ContinuityLost, Denied, StoreError
 from verifier.stores.mongo.client import CollectionFacts, Document, MongoClient
-from verifier.stores.mongo.events import Change, Passing, Reader, event_projection, token
+from verifier.stores.mongo.events import Change, Passing, Reader, event_projection, prefixed, token
 from verifier.stores.mongo.source import all_of, by_id, projection, relation_filter
 from verifier.stores.mongo.stream import NoStream, Place, changes, place_now
 from verifier.stores.mongo.values import as_json, logical, to_row
@@ -279,23 +279,3 @@ def _written_at(event: Mapping[str, Any]) -> datetime | None:
     if isinstance(moment, Timestamp):
         moment = moment.as_datetime()
     return moment.astimezone(UTC) if isinstance(moment, datetime) else None
-
-
-def prefixed(criteria: Mapping[str, Any], document: str = "fullDocument") -> dict[str, Any] | None:
-    """A filter on documents as a filter on their events; None where an operator needs the document itself."""
-    found: dict[str, Any] = {}
-    for key, value in criteria.items():
-        if key in ("$and", "$or", "$nor"):
-            parts = [prefixed(part, document) for part in _tables(value)]
-            if any(part is None for part in parts):
-                return None
-            found[key] = parts
-        elif key.startswith("$"):
-            return None
-        else:
-            found[f"{document}.{key}"] = value
-    return found
-
-
-def _tables(value: Any) -> Sequence[Mapping[str, Any]]:
-    return value if isinstance(value, list) else [value]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -24,7 +24,7 @@ from verifier.stores.budget import ChunkSizer
 from verifier.stores.errors import ContinuityLost, Missing, StoreError
 from verifier.stores.postgres.census import belongs_sql, census_sql, escaped, mark_sql, state_sql, with_census
 from verifier.stores.postgres.client import PostgresClient
-from verifier.stores.postgres.parts import Part, comparable, counted, truncated
+from verifier.stores.postgres.parts import SELECT_REASON, Part, comparable, counted, truncated, why_uncounted
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
 from verifier.stores.postgres.values import logical
@@ -71,13 +71,6 @@ SELECT clock_timestamp() AS at,
 )
 # Tokens of stored snapshots: another text would break their continuity.
 _SETTLED, _UNSETTLED = "taken at rest", "taken beside a transaction that did not end"
-_STANDBY = "this server is a standby, whose table counters do not move; the role's URL must point to the primary"
-_SELECT = (
-    "it is mapped by a select, which has no counters and no transaction marks; `watches` of the relation may name the tables that it "
-    "reads"
-)
-_OFF_FOR_SOME = "track_counts is off for a role or a database (pg_db_role_setting), so that its writes are not counted"
-_OFF = "track_counts is off, so that writes are not counted; switch it on"
 
 
 class PostgresObserver(Observer):
@@ -140,8 +133,8 @@ class PostgresObserver(Observer):
         if not tables:
             return CounterSnapshot(
                 await self._client.clock(),
-                limitations=(f"writes that its own time columns do not show ({_SELECT})",),
-                inconclusive_because=_SELECT,
+                limitations=(f"writes that its own time columns do not show ({SELECT_REASON})",),
+                inconclusive_because=SELECT_REASON,
             )
         row = (
             await self._client.fetch(_SNAPSHOT, {"tables": [_quoted(name) for name in tables]}, what="read counters")
@@ -152,7 +145,7 @@ class PostgresObserver(Observer):
             )
         self._in_transaction = frozenset(row["in_transaction"] or ())
         parts = [Part.parse(text) for text in row["parts"]]
-        reason = _why_uncounted(parts, row)
+        reason = why_uncounted(parts, row)
         limitations = [f"no counters: {reason}"] if reason else []
         by_rows = not relation.watches and all(part.kind in ("r", "p") for part in parts)
         filled: frozenset[str] = frozenset()
@@ -284,21 +277,3 @@ class PostgresObserver(Observer):
 
 def _quoted(table: str) -> str:
     return ".".join(f'"{part}"' for part in table.split("."))
-
-
-def _why_uncounted(parts: Sequence[Part], row: Mapping[str, Any]) -> str:
-    """Why the server's counters do not count every write, or ""."""
-    if any(part.kind not in ("r", "p") for part in parts):
-        if len(parts) > 1:
-            return "a part of it is a foreign table, which has no counters and no transaction marks"
-        return (
-            "it is a view or a foreign table, which has no counters and no transaction marks; `watches` of the relation may name "
-            "the tables that a view reads"
-        )
-    if row["standby"]:
-        return _STANDBY
-    if row["track_counts"] != "on":
-        return _OFF
-    if row["uncounted"]:
-        return _OFF_FOR_SOME
-    return ""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from verifier.stores.protocols import CounterSnapshot, Witness
 
+_STANDBY = "this server is a standby, whose table counters do not move; the role's URL must point to the primary"
+SELECT_REASON = (
+    "it is mapped by a select, which has no counters and no transaction marks; `watches` of the relation may name the tables that it "
+    "reads"
+)
+_OFF_FOR_SOME = "track_counts is off for a role or a database (pg_db_role_setting), so that its writes are not counted"
+_OFF = "track_counts is off, so that writes are not counted; switch it on"
 _OPERATIONS = ("insert", "update", "delete")
 
 
@@ -47,18 +54,23 @@ def comparable(before: CounterSnapshot, now: CounterSnapshot) -> CounterSnapshot
 
     A file that a common part keeps is no rewrite, whatever other parts there are.
     """
-    if not before.parts or before.parts.keys() == now.parts.keys():
+    if not before.parts:
         return before
     then, today = _parts(before), _parts(now)
     common = [then[oid] for oid in today if oid in then]
-    kept = all(part.file == today[part.oid].file for part in common)
-    storage = now.continuity["storage"] if kept else f"{before.continuity['storage']} of other parts"
-    return replace(
-        before,
-        counters=counted(common) if common and before.counters else dict.fromkeys(before.counters, 0),
-        continuity={**before.continuity, "storage": storage},
-        filled=before.filled & now.parts.keys(),
-    )
+    continuity = dict(before.continuity)
+    if before.counters and now.counters and any(_went_back(part, today[part.oid]) for part in common):
+        # The sum over all parts may hide it.
+        continuity["the counters of a part"] = "higher than now"
+    if then.keys() != today.keys():
+        kept = all(part.file == today[part.oid].file for part in common)
+        continuity["storage"] = now.continuity["storage"] if kept else f"{before.continuity['storage']} of other parts"
+    counts = counted(common) if common and before.counters else dict.fromkeys(before.counters, 0)
+    return replace(before, counters=counts, continuity=continuity, filled=before.filled & now.parts.keys())
+
+
+def _went_back(then: Part, today: Part) -> bool:
+    return any(count > later for count, later in zip(then.counts, today.counts, strict=True))
 
 
 def truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
@@ -74,3 +86,21 @@ def truncated(before: CounterSnapshot, now: CounterSnapshot) -> list[Witness]:
     ]
     how = "it held rows, has a new file without them, and no delete was counted"
     return [Witness(operation="truncate", key=f"TRUNCATE of {oid}", row={}, how=how) for oid in emptied]
+
+
+def why_uncounted(parts: Sequence[Part], row: Mapping[str, Any]) -> str:
+    """Why the server's counters do not count every write, or ""."""
+    if any(part.kind not in ("r", "p") for part in parts):
+        if len(parts) > 1:
+            return "a part of it is a foreign table, which has no counters and no transaction marks"
+        return (
+            "it is a view or a foreign table, which has no counters and no transaction marks; `watches` of the relation may name "
+            "the tables that a view reads"
+        )
+    if row["standby"]:
+        return _STANDBY
+    if row["track_counts"] != "on":
+        return _OFF
+    if row["uncounted"]:
+        return _OFF_FOR_SOME
+    return ""

@@ -104,3 +104,28 @@ async def test_a_row_that_moves_to_another_partition_is_an_update(postgres: Post
         postgres.write("UPDATE members SET id = 15 WHERE id = 10")
         judgement = await nights.night()
     assert judgement.verdict is Verdict.HOLDS, judgement.reason
+
+
+async def test_a_reset_of_one_part_is_lost_continuity(postgres: PostgresWorld) -> None:
+    """The sum over all parts may grow all the same."""
+    postgres.write(PARTED, "INSERT INTO low SELECT n, 'moved', 0, '2020-01-01' FROM generate_series(11, 19) AS n")
+    neighbours = frozenset({"support"})
+    async with postgres.nights(operations=ALL, neighbours=neighbours) as nights:
+        postgres.write("INSERT INTO high SELECT n, 'support', 0, now() FROM generate_series(501, 599) AS n")
+        postgres.write("SELECT pg_stat_reset_single_table_counters('low'::regclass)", admin=True)
+        judgement = await nights.night()
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "the counters of a part changed" in judgement.reason
+
+
+async def test_counting_that_is_off_for_a_role_is_a_limitation(postgres: PostgresWorld) -> None:
+    """The verifier's own session counts; the setting of the writer's role shows that its writes are not counted."""
+    writer = postgres.grant.chat_db.split("//")[1].split(":")[0]
+    postgres.write(f'ALTER ROLE "{writer}" SET track_counts = off', admin=True)
+    try:
+        async with postgres.nights(operations=ALL) as nights:
+            judgement = await nights.night()
+    finally:
+        postgres.write(f'ALTER ROLE "{writer}" RESET track_counts', admin=True)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "pg_db_role_setting" in judgement.reason

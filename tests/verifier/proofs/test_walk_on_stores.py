@@ -10,7 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Binary, Decimal128, ObjectId
+from bson.binary import UuidRepresentation
 
 from fixtures.stack.stack import Stack
 from tests.verifier.proofs.world import World, keys
@@ -177,6 +178,22 @@ async def test_partners_of_other_types(
     )  # fmt: skip
     judgement = await _reconciled(sql, documents, proof)
     assert judgement.verdict is (Verdict.HOLDS if found else Verdict.VIOLATED), judgement
+
+
+@pytest.mark.parametrize("direction", ["table to documents", "documents to table"])
+async def test_a_uuid_of_an_old_driver_accuses_nobody(
+    sql: PostgresWorld, documents: MongoWorld, direction: str
+) -> None:
+    """Which UUID it is depends on the driver that wrote it."""
+    table(sql, "id uuid, bad bool", (UUID, False))
+    old = Binary.from_uuid(uuid.UUID(UUID), UuidRepresentation.CSHARP_LEGACY)
+    documents.database["accounts"].insert_one({"_id": 1, "user": old})
+    sides, on = (Rows("records", ("id",)), Rows("accounts", ("user",))), ("id", "user")
+    if direction == "documents to table":
+        sides, on = (sides[1], sides[0]), ("user", "id")
+    missing = must_exist("no partner", expected="one", next_step="")
+    proof = Reconcile(subject=sides[0], against=sides[1], on=on, judge=missing)
+    assert (await _reconciled(sql, documents, proof)).verdict is Verdict.INCONCLUSIVE
 
 
 async def _reconciled(sql: PostgresWorld, documents: MongoWorld, proof: Reconcile) -> Judgement:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import CodecOptions, DatetimeMS, Decimal128, ObjectId, Timestamp, json_util
-from bson.binary import UuidRepresentation
+from bson.binary import OLD_UUID_SUBTYPE, Binary, UuidRepresentation
 from bson.codec_options import DatetimeConversion
 from bson.errors import BSONError
 from bson.max_key import MaxKey
@@ -18,7 +18,7 @@ from bson.min_key import MinKey
 
 from verifier.model.invariant import Row
 from verifier.model.query import Where
-from verifier.model.values import FOREVER, LONG_AGO
+from verifier.model.values import FOREVER, LONG_AGO, Unreadable
 from verifier.profile.relations import Column, Relation
 from verifier.stores.convert import TIMES, ends_pass, plausible_range, to_logical, to_stored
 
@@ -48,6 +48,11 @@ _BRACKETS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("maxKey", (MaxKey,)),
 )
 _INT64 = 2**63
+_OLD_ORDERS = (
+    UuidRepresentation.PYTHON_LEGACY,
+    UuidRepresentation.JAVA_LEGACY,
+    UuidRepresentation.CSHARP_LEGACY,
+)
 
 
 def types_after(value: Any) -> list[str]:
@@ -82,6 +87,10 @@ def logical(column: Column, value: Any) -> Any:
         return bool(value)  # a list of connections that is not empty
     if column.type == "json":
         return json.loads(as_json(value)) if isinstance(value, dict | list) else to_logical(column, value)
+    if isinstance(value, Binary) and value.subtype == OLD_UUID_SUBTYPE and column.type == "text":
+        return Unreadable(
+            _plain(value), "a UUID of BSON subtype 3, whose byte order depends on the driver that wrote it"
+        )
     if value is None or isinstance(value, str | bool | int | float | datetime):
         return to_logical(column, value)
     return str(value) if isinstance(value, ObjectId | uuid.UUID) else to_logical(column, _plain(value))
@@ -149,7 +158,14 @@ def stored_forms(column: Column, value: Any) -> list[Any]:
             forms.append(parse(stored))
         except ValueError:
             continue
-    return [form for form in forms if form is not None]
+    return [form for form in forms if form is not None] + _old_uuids(forms)
+
+
+def _old_uuids(forms: Sequence[Any]) -> list[Binary]:
+    """A UUID in the byte orders of old drivers. A document that is found so is not taken for another id, nor for none: it is
+    unreadable."""
+    found = (form for form in forms if isinstance(form, uuid.UUID))
+    return [Binary.from_uuid(value, order) for value in found for order in _OLD_ORDERS]
 
 
 def _int64(text: str) -> int:

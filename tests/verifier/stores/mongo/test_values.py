@@ -8,12 +8,13 @@ from typing import Any
 
 import bson
 import pytest
-from bson import Decimal128, ObjectId, Timestamp
+from bson import Binary, Decimal128, ObjectId, Timestamp
+from bson.binary import UuidRepresentation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verifier.model.query import Where
-from verifier.model.values import FOREVER, LONG_AGO
+from verifier.model.values import FOREVER, LONG_AGO, Unreadable
 from verifier.profile.relations import Column
 from verifier.stores.mongo.values import CODEC, accepted, condition, dig, logical, stored_forms, types_after
 
@@ -55,6 +56,17 @@ def test_24_hex_digits_are_looked_up_as_text_and_objectid() -> None:
     forms = stored_forms(TEXT, "65f0c0ffee65f0c0ffee65f0")
     assert "65f0c0ffee65f0c0ffee65f0" in forms
     assert ObjectId("65f0c0ffee65f0c0ffee65f0") in forms
+
+
+@pytest.mark.parametrize(
+    "order", [UuidRepresentation.PYTHON_LEGACY, UuidRepresentation.JAVA_LEGACY, UuidRepresentation.CSHARP_LEGACY]
+)
+def test_a_uuid_of_an_old_driver_is_found_and_not_guessed(order: int) -> None:
+    """Its byte order is not stored, so it may be one of several ids."""
+    value = uuid.UUID("0b5e7b6e-3f0a-4d57-9c3e-0a5f8c1d2e3f")
+    stored = Binary.from_uuid(value, order)
+    assert stored in stored_forms(TEXT, str(value))
+    assert isinstance(logical(TEXT, stored), Unreadable)
 
 
 def test_broken_text_and_late_dates_are_values() -> None:

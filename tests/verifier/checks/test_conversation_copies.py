@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from verifier.checks.conversation_copies import no_other_table
 from verifier.checks.messages import no_other_collection
 from verifier.checks.user_service import column_fingerprint, schema_unchanged
 from verifier.profile.models import Profile
-from verifier.proofs import Inventory
+from verifier.proofs import Inventory, Proof
 from verifier.stores.protocols import StoreObject
 
 CONVERSATIONS = ("id", "type", "user_a", "user_b", "last_message_at")
@@ -90,6 +91,12 @@ DECLARED = [
 ]
 
 
+def _only(built: Proof | Sequence[Proof]) -> Inventory:
+    proof = built[0] if isinstance(built, Sequence) else built
+    assert isinstance(proof, Inventory)
+    return proof
+
+
 def _keys(proof: Inventory, before: list[StoreObject] | None, now: list[StoreObject]) -> list[str | None]:
     approved = None if before is None else frozenset(proof.fingerprint(item) for item in before)
     return [problem.key for problem in proof.judge(now, approved)]
@@ -97,7 +104,7 @@ def _keys(proof: Inventory, before: list[StoreObject] | None, now: list[StoreObj
 
 def test_a_table_is_judged_by_the_baseline(profile: Profile) -> None:
     """A new look-alike is a copy. An older one is one if it resembles a frozen table closely and is written."""
-    (proof,) = no_other_table(profile)
+    proof = _only(no_other_table(profile))
     copy, drafts = (
         _table("public.threads", CONVERSATIONS),
         _table("public.drafts", ("conversation_id", "last_seq", "text")),
@@ -117,7 +124,7 @@ def test_a_table_is_judged_by_the_baseline(profile: Profile) -> None:
 
 def test_names_of_relations_are_those_of_the_profile(profile: Profile) -> None:
     """A second table of groups is found whatever the groups' table is called, and a home is none."""
-    (proof,) = no_other_table(profile)
+    proof = _only(no_other_table(profile))
     assert _keys(proof, DECLARED, [*DECLARED, *_table("public.squads", ("id", "name", "owner_id", "avatar"))]) == [
         "public.squads"
     ]
@@ -134,7 +141,7 @@ def _collection(
 
 def test_a_collection_is_judged_by_the_baseline(profile: Profile) -> None:
     """One that is older than the baseline is reported if it grows, or was made anew."""
-    (proof,) = no_other_collection(profile)
+    proof = _only(no_other_collection(profile))
     declared, archive = _collection("chat.messages", 5), _collection("chat.archive", 7)
     assert _keys(proof, [declared], [declared, archive]) == ["chat.archive"]
     assert _keys(proof, [declared, archive], [declared, archive]) == []
@@ -145,7 +152,7 @@ def test_a_collection_is_judged_by_the_baseline(profile: Profile) -> None:
 
 def test_a_new_partition_changes_no_schema(profile: Profile) -> None:
     """Its columns are those of its table; another column is new."""
-    proof = schema_unchanged(profile)
+    proof = _only(schema_unchanged(profile))
     users = _table("public.users", ("id", "name"))
     partition = _table("public.users_2027", ("id", "name"), parent="public.users")
     assert proof.fingerprint is column_fingerprint

@@ -130,7 +130,8 @@ async def test_taps_of_all_roles_are_left_out(small: SmallWorld) -> None:
         one.pubsub() as first,
         other.pubsub() as second,
     ):
-        taps = [Tap(one, first, channel), Tap(other, second, channel)]
+        nodes = [(await store.layout()).listening[0] for store in (one, other)]
+        taps = [Tap(node, subscriber, channel) for node, subscriber in zip(nodes, (first, second), strict=True)]
         for tap in taps:
             await tap.begin()
         try:

@@ -117,7 +117,7 @@ def test_a_time_in_another_unit_is_noticed(declared: ColumnType, unit: str) -> N
 def test_a_time_is_plausible_in_one_unit_only(seconds: int) -> None:
     """The ranges of the units do not overlap."""
     for declared, per_s in (("epoch_s", 1), ("epoch_ms", 1000)):
-        column = Column(column="c", type=declared)  # type: ignore[arg-type]  # the two types above
+        column = Column(column="c", type=declared)
         assert isinstance(to_logical(column, seconds * per_s), datetime)
         for other in {1, 1000, 10**6, 10**9} - {per_s}:
             assert isinstance(to_logical(column, seconds * other), Unreadable)

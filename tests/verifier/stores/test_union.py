@@ -178,9 +178,9 @@ async def test_a_home_that_cannot_be_used_is_refused(
 class _Home:
     """A source that answers for some values."""
 
-    key = ("id",)
+    key: tuple[str, ...] = ("id",)
     label = "home"
-    queries = ("SELECT 1",)
+    queries: tuple[str, ...] = ("SELECT 1",)
 
     def __init__(self, rows: dict[str, Row], silent: frozenset[str] = frozenset(), counted: int | None = 0) -> None:
         self.rows, self.silent, self.counted = rows, silent, counted
@@ -189,7 +189,7 @@ class _Home:
         """All rows in one chunk."""
         yield list(self.rows.values())
 
-    async def lookup(self, _column: str, values: Sequence[Any]) -> Sequence[Row]:
+    async def lookup(self, column: str, values: Sequence[Any]) -> Sequence[Row]:
         """The rows of the values that are answered."""
         found = [self.rows[value] for value in values if value in self.rows]
         if unanswered := [value for value in values if value in self.silent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -97,7 +97,7 @@ def _keys(proof: Inventory, before: list[StoreObject] | None, now: list[StoreObj
 
 def test_a_table_is_judged_by_the_baseline(profile: Profile) -> None:
     """A new look-alike is a copy. An older one is one if it resembles a frozen table closely and is written."""
-    proof = no_other_table(profile)
+    proof = cast("Inventory", no_other_table(profile))
     copy, drafts = (
         _table("public.threads", CONVERSATIONS),
         _table("public.drafts", ("conversation_id", "last_seq", "text")),
@@ -117,7 +117,7 @@ def test_a_table_is_judged_by_the_baseline(profile: Profile) -> None:
 
 def test_names_of_relations_are_those_of_the_profile(profile: Profile) -> None:
     """A second table of groups is found whatever the groups' table is called, and a home is none."""
-    proof = no_other_table(profile)
+    proof = cast("Inventory", no_other_table(profile))
     assert _keys(proof, DECLARED, [*DECLARED, *_table("public.squads", ("id", "name", "owner_id", "avatar"))]) == [
         "public.squads"
     ]
@@ -134,7 +134,7 @@ def _collection(
 
 def test_a_collection_is_judged_by_the_baseline(profile: Profile) -> None:
     """One that is older than the baseline is reported if it grows, or was made anew."""
-    proof = no_other_collection(profile)
+    proof = cast("Inventory", no_other_collection(profile))
     declared, archive = _collection("chat.messages", 5), _collection("chat.archive", 7)
     assert _keys(proof, [declared], [declared, archive]) == ["chat.archive"]
     assert _keys(proof, [declared, archive], [declared, archive]) == []
@@ -145,7 +145,7 @@ def test_a_collection_is_judged_by_the_baseline(profile: Profile) -> None:
 
 def test_a_new_partition_changes_no_schema(profile: Profile) -> None:
     """Its columns are those of its table; another column is new."""
-    proof = schema_unchanged(profile)
+    proof = cast("Inventory", schema_unchanged(profile))
     users = _table("public.users", ("id", "name"))
     partition = _table("public.users_2027", ("id", "name"), parent="public.users")
     assert proof.fingerprint is column_fingerprint

@@ -178,9 +178,9 @@ async def test_a_home_that_cannot_be_used_is_refused(
 class _Home:
     """A source that answers for some values."""
 
-    key = ("id",)
+    key: tuple[str, ...] = ("id",)
     label = "home"
-    queries = ("SELECT 1",)
+    queries: tuple[str, ...] = ("SELECT 1",)
 
     def __init__(self, rows: dict[str, Row], silent: frozenset[str] = frozenset(), counted: int | None = 0) -> None:
         self.rows, self.silent, self.counted = rows, silent, counted

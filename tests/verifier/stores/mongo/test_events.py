@@ -35,10 +35,15 @@ async def _nights(
     relation: Relation = MESSAGES,
     shared: bool = True,
     state: str | None = None,
+    scoped: bool = True,
 ) -> AsyncIterator[Nights]:
     """An absence proof over messages of a moved chat and of the support chat, its baseline taken."""
-    scoped = ("conversation", "conversation_id") if state is None else None
-    proof = Absence(target="messages", operations=operations, scoped_by=scoped, state=state)  # type: ignore[arg-type]
+    proof = Absence(
+        target="messages",
+        operations=operations,
+        scoped_by=("conversation", "conversation_id") if scoped and state is None else None,
+        state=state,
+    )
     async with mongo.store() as store:
         observer = store.observer(relation, proof.columns, Timing())
         nights = Nights(proof, observer, relation, store, frozenset({"support"} if shared else ()))
@@ -151,6 +156,17 @@ async def test_leaving_the_where_is_a_delete(mongo: MongoWorld, how: str, pre_im
         write(mongo)
         judgement = await nights.night()
     assert judgement.verdict is (known if pre_images else unknown), judgement
+
+
+async def test_a_delete_beside_a_where_is_unknown_without_a_scope_too(mongo: MongoWorld) -> None:
+    """Without a pre-image the record may be one that the `where` leaves out."""
+    _fill(mongo, pre_images=False)
+    mongo.messages.insert_one({"_id": "hidden", "conv": "moved", "hidden": True})
+    async with _nights(mongo, relation=_relation(where=HIDDEN), scoped=False) as nights:
+        mongo.messages.delete_one({"_id": "hidden"})
+        judgement = await nights.night()
+    assert judgement.verdict is UNSURE, judgement
+    assert "whether the record was of the relation is not known" in judgement.reason
 
 
 async def test_a_record_that_enters_the_where_is_an_insert(mongo: MongoWorld) -> None:

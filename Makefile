@@ -43,8 +43,8 @@ bench-load: $(VENV)/ready ## how fast the load generator is, beside k6 (on the P
 	$(BIN)/python -m load.bench
 	$(BIN)/python -m load.bench.judge
 
-deps: ## RabbitMQ for the broker checks (Debian; its service is kept from starting)
-	sh fixtures/install-rabbitmq.sh
+deps: ## the servers that the tests take from Debian, RabbitMQ first (their services are kept from starting)
+	sh fixtures/install-packages.sh
 
 docs: $(VENV)/ready ## regenerate the reference pages
 	$(BIN)/python -m verifier.commands.reference docs

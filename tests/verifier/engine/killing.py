@@ -47,7 +47,9 @@ PACE: dict[str, Any] = {
     **{f"budgets.{role}.statements_per_s": 40 for role in ("user_db", "chat_db", "chat_mongo", "openim")},
 }
 """Small chunks and few statements a second, so that walks over twelve users take some seconds."""
-DRAINING = frozenset({"PRS-01/present"})
+DRAINING = frozenset(
+    {"PRS-01/present", "PRS-01/another-index", "PRS-01/serialised-key", "PRS-01/namespace", "PRS-02/another-index"}
+)
 """Faults that disappear by themselves."""
 COMMAND = "from verifier.commands.cli import main; main()"
 KILLS_MAX = 3

@@ -32,6 +32,7 @@ def registered(profile: Profile) -> Reconcile:
         against=Rows("openim.accounts", ("user_id",)),
         on=("openim_user_id", "user_id"),
         applies=lambda row: bool(row["active"]),
+        chosen_by="users.active",
         unit="users who logged in",
         judge=must_exist(
             "user {user_id} logged in but is not registered in OpenIM",
@@ -75,6 +76,7 @@ def profile_parity(profile: Profile) -> Reconcile:
         against=Rows("openim.users", ("user_id", "nickname", "face_url")),
         on=("openim_user_id", "user_id"),
         applies=lambda row: bool(row["active"]),
+        chosen_by="users.active",
         judge=judge,
         unit="users",
     )

@@ -63,6 +63,10 @@ async def _walk_once(walker: Walk, known: OpenFindings) -> Judgement:
     )
 
 
+SOME_MIN = 10
+"""Of fewer records it says nothing that none is selected."""
+
+
 def _conclude(walker: Walk, findings: tuple[Finding, ...], remaining: Suspects) -> Judgement:
     proof, relation = walker.proof, walker.context.profile.relations.get(walker.proof.subject.relation)
     min_rows = relation.min_rows if relation else 0
@@ -80,6 +84,12 @@ def _conclude(walker: Walk, findings: tuple[Finding, ...], remaining: Suspects) 
         return Judgement(verdict=Verdict.INCONCLUSIVE, reason="; ".join(doubts), **common)
     if walker.seen < min_rows:
         reason = f"only {walker.seen} {proof.unit}; the profile expects at least {min_rows}"
+        return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
+    if walker.seen == 0 and walker.left_out >= SOME_MIN and proof.chosen_by and walker.context.only_key is None:
+        reason = (
+            f"the check applies to none of {walker.left_out} records of {walker.source.label}: is column {proof.chosen_by} mapped to the "
+            "right values, with its type and true_values?"
+        )
         return Judgement(verdict=Verdict.INCONCLUSIVE, reason=reason, **common)
     if walker.seen == 0 and not proof.empty_holds:
         what = (

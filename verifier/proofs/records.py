@@ -51,6 +51,9 @@ class RecordProof:
     `any_values`: the judge takes values as they are, also those that are not of their column's type. Otherwise a record with such
     a value is counted and not judged, and the proof is inconclusive.
 
+    `chosen_by` names the column by which `applies` selects, where it must select some: if the relation has records and none
+    of them is selected, the column is probably mapped wrongly, and the proof is inconclusive.
+
     `unit` names what the coverage counts. `statement` adds a remark to the coverage, and `unseen` lists what the technique
     cannot see.
     """
@@ -63,6 +66,7 @@ class RecordProof:
     second_pass_s: float | None = None
     clocks: tuple[str, ...] | None = None
     empty_holds: bool = False
+    chosen_by: str = ""
     unseen: tuple[str, ...] = ()
     any_values: bool = False
     remembers: bool = False

@@ -311,3 +311,12 @@ async def test_suspects_beyond_the_limit_are_counted() -> None:
         judgement = await World(users=bad("a", "b", "c", "d", "e")).run(RULE)
     assert (len(judgement.findings), judgement.findings_total) == (3, 5)
     assert any("2 more suspects" in note for note in judgement.notes)
+
+
+@pytest.mark.parametrize(("number", "verdict"), [(3, Verdict.NOT_APPLICABLE), (12, Verdict.INCONCLUSIVE)])
+async def test_a_column_that_selects_nobody_is_probably_mapped_wrongly(number: int, verdict: Verdict) -> None:
+    """A check of the active users, in a platform without one, judges nothing; of few records this says nothing."""
+    rule = replace(RULE, applies=lambda row: False, chosen_by="users.active")
+    judgement = await World(users=users(*range(number))).run(rule)
+    assert judgement.verdict is verdict
+    assert ("users.active" in judgement.reason) is (verdict is Verdict.INCONCLUSIVE)

@@ -11,6 +11,7 @@ from typing import Any
 
 _FILE = Path(__file__).parent / "sessions.toml"
 _FLAGS = ("heartbeat", "tokens_first", "interleaved", "lossy")
+_LISTS = ("alternatives", "live_differences")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,8 @@ class OptionalPush:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveDifference:
-    """A difference that is accepted of a live server: `what` is a part of its sentence."""
+class AcceptedDifference:
+    """A difference that may be accepted: `what` is a part of its sentence."""
 
     what: str
     reason: str
@@ -49,8 +50,18 @@ class SessionSettings:
     interleaved: bool = False
     lossy: bool = False
     optional_pushes: tuple[OptionalPush, ...] = ()
-    live_differences: tuple[LiveDifference, ...] = ()
+    alternatives: tuple[AcceptedDifference, ...] = ()
+    live_differences: tuple[AcceptedDifference, ...] = ()
     double: Mapping[str, Any] = field(default_factory=dict)
+    double_of: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def double_for(self, recording: str) -> Mapping[str, Any]:
+        """The arguments for the double that behaves as the server of a recording did."""
+        return self.double_of.get(recording, self.double)
+
+    def alternative(self, text: str) -> str:
+        """Why a server may show what another recording shows in place of this difference; "" if it may not."""
+        return next((one.reason for one in self.alternatives if one.what in text), "")
 
 
 @cache
@@ -72,8 +83,9 @@ def _settings(entry: dict[str, Any]) -> SessionSettings:
     )
     return SessionSettings(
         optional_pushes=optional_pushes,
-        live_differences=tuple(LiveDifference(**one) for one in entry.get("live_differences", ())),
         double=entry.get("double", {}),
+        double_of=entry.get("double_of", {}),
+        **{name: tuple(AcceptedDifference(**one) for one in entry.get(name, ())) for name in _LISTS},
         **{name: entry[name] for name in _FLAGS if name in entry},
     )
 

@@ -143,14 +143,14 @@ def row_of(
 
 
 def deviations_for(server: Server | None) -> Deviations:
-    """The accepted deviations: of the double the declared ones, of a live server those in `sessions.toml`.
+    """The accepted deviations: of the double the declared ones, of a live server the `live_differences` of its sessions.
 
-    The latter are differences that depend on chance, so they need not occur.
+    The latter are differences that depend on speed, so they need not occur.
     """
     if server is None:
         return declared()
     accepted = [
-        Deviation(session, one.what, one.reason)
+        Deviation(session, one.what, one.reason, one.also)
         for session in sessions_with_settings()
         for one in settings_of(session).live_differences
     ]

@@ -35,10 +35,11 @@ class OptionalPush:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptedDifference:
-    """A difference that may be accepted: `what` is a part of its sentence."""
+    """A difference that may be accepted: `what` and `also` are parts of its sentence."""
 
     what: str
     reason: str
+    also: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class SessionSettings:
 
     def alternative(self, text: str) -> str:
         """Why a server may show what another recording shows in place of this difference; "" if it may not."""
-        return next((one.reason for one in self.alternatives if one.what in text), "")
+        return next((one.reason for one in self.alternatives if one.what in text and one.also in text), "")
 
 
 @cache

@@ -35,6 +35,19 @@ def alternatives_of(case: Case) -> Iterator[tuple[str, Case]]:
             yield f"as in the recording of {name}: {why}", other
 
 
+def distinct_answers() -> list[Case]:
+    """The cases of the newest recording, and those of the others that it lacks or that have alternatives."""
+    newest, *others = RECORDINGS
+    found = dict(_cases(newest))
+    more = [
+        case
+        for name in others
+        for case in _cases(name).values()
+        if case.case not in found or any(one is case for _, one in alternatives_of(found[case.case]))
+    ]
+    return [*found.values(), *more]
+
+
 @cache
 def _cases(name: str) -> dict[str, Case]:
     return {case.case: case for case in recording.load_of(name)}

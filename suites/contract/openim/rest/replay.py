@@ -84,9 +84,7 @@ async def replay(target: Target, flow: str, cases: list[Case] | None = None) -> 
 
 def _differences(case: Case, status: int, answer: Any, bindings: RestBindings) -> list[str]:
     found = [] if status == case.status else [f"HTTP {status}, recorded {case.status}"]
-    return found + differences(
-        bindings.fill(case.response), answer, volatile=case.volatile, unordered=case.unordered
-    )
+    return found + differences(bindings.fill(case.response), answer, volatile=case.volatile, unordered=case.unordered)
 
 
 @dataclass

@@ -11,7 +11,6 @@ from typing import Any
 
 _FILE = Path(__file__).parent / "sessions.toml"
 _FLAGS = ("heartbeat", "tokens_first", "interleaved", "lossy")
-_LISTS = ("alternatives", "live_differences")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +85,14 @@ def _settings(entry: dict[str, Any]) -> SessionSettings:
         optional_pushes=optional_pushes,
         double=entry.get("double", {}),
         double_of=entry.get("double_of", {}),
-        **{name: tuple(AcceptedDifference(**one) for one in entry.get(name, ())) for name in _LISTS},
+        alternatives=_differences(entry, "alternatives"),
+        live_differences=_differences(entry, "live_differences"),
         **{name: entry[name] for name in _FLAGS if name in entry},
     )
+
+
+def _differences(entry: dict[str, Any], name: str) -> tuple[AcceptedDifference, ...]:
+    return tuple(AcceptedDifference(**one) for one in entry.get(name, ()))
 
 
 def settings_of(session: str) -> SessionSettings:

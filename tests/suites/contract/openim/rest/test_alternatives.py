@@ -19,7 +19,9 @@ def test_the_answer_of_another_recording_is_accepted_with_its_reason() -> None:
     """The double has no object storage, as the first recorded server; the second had one."""
     row = asyncio.run(rest_row(None, FLOW, recording.load_of(NEWEST)))
     (difference,) = row.differences
-    assert difference.reason == f"as in the recording of {FIRST}: depends on whether object storage is configured [F129]"
+    assert (
+        difference.reason == f"as in the recording of {FIRST}: depends on whether object storage is configured [F129]"
+    )
     assert row.agrees
 
 

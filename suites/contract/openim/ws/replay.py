@@ -52,14 +52,6 @@ async def play_all(sessions: Sequence[Session], open_target: Opener) -> list[Ses
     return await asyncio.gather(*map(one, sessions))
 
 
-async def replay_all(sessions: Sequence[Session], open_target: Opener) -> dict[str, list[WsOutcome]]:
-    """Play sessions and judge them: name -> outcomes, in the order given.
-
-    All are played before the first is judged: judging blocks the event loop longer than scaled heartbeats allow.
-    """
-    return {name: found.outcomes for name, found in (await judge_all(sessions, open_target)).items()}
-
-
 @dataclass(frozen=True)
 class JudgedSession:
     """The outcomes of a session, and why some differences are accepted: sentence -> reason."""
@@ -69,7 +61,10 @@ class JudgedSession:
 
 
 async def judge_all(sessions: Sequence[Session], open_target: Opener) -> dict[str, JudgedSession]:
-    """The same, with the differences for which another recording shows what the server did."""
+    """Play sessions and judge them: name -> outcomes, in the order given.
+
+    All are played before the first is judged: judging blocks the event loop longer than scaled heartbeats allow.
+    """
     found = {}
     for result in await play_all(sessions, open_target):
         settings = settings_of(result.session.name)

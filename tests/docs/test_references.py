@@ -33,7 +33,7 @@ def tracked(*suffixes: str) -> Iterator[Path]:
     ).stdout
     for name in filter(None, listing.split("\0")):
         path = ROOT / name
-        if path.suffix in suffixes and "recordings" not in path.parts and path.is_file():
+        if path.suffix in suffixes and "recordings" not in Path(name).parts and path.is_file():
             yield path
 
 

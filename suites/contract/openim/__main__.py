@@ -72,7 +72,9 @@ def replay(
     ws: Ws = "",
     secret: Secret = "",
     admin: Admin = "",
-    recordings: Annotated[Path | None, typer.Option(help="A directory written by `record`, to replay instead.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="A directory written by `record`, to replay instead of the newest recording.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the table as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write the table as JUnit XML.")] = None,
 ) -> int:

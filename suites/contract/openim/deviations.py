@@ -13,11 +13,16 @@ FILE = Path(__file__).parent / "deviations.toml"
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared difference. `flow` is a REST flow or a session; `what` is a part of the sentence of the difference."""
+    """One declared difference. `flow` is a REST flow or a session; `what` and `also` are parts of the sentence."""
 
     flow: str
     what: str
     reason: str
+    also: str = ""
+
+    def covers(self, text: str) -> bool:
+        """Whether this is the sentence of the declared difference."""
+        return self.what in text and self.also in text
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,14 @@ class Deviations:
 
     def reason(self, flow: str, text: str) -> str | None:
         """The reason why a difference is accepted; None if it is not."""
-        return next((one.reason for one in self.entries if one.flow == flow and one.what in text), None)
+        return next((one.reason for one in self.entries if one.flow == flow and one.covers(text)), None)
 
     def obsolete(self, flow: str, texts: Iterable[str]) -> list[Deviation]:
         """The entries of a flow that match none of its differences."""
         if not self.strict:
             return []
         found = list(texts)
-        return [one for one in self.entries if one.flow == flow and not any(one.what in text for text in found)]
+        return [one for one in self.entries if one.flow == flow and not any(map(one.covers, found))]
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from suites.contract.openim.server import Server
 from suites.contract.openim.shared.forged_tokens import hide_tokens
 from suites.contract.openim.ws import recording as ws_recording
 from suites.contract.openim.ws.recording import Session
-from suites.contract.openim.ws.replay import opener, replay_all
+from suites.contract.openim.ws.replay import judge_all, opener
 from suites.contract.openim.ws.session_settings import sessions_with_settings, settings_of
 
 REST, WS, SDK = "REST", "WebSocket", "SDK"
@@ -120,28 +120,37 @@ class Parity:
         ).model_dump(mode="json")
 
 
-def row_of(kind: str, name: str, texts: Iterable[str], deviations: Deviations) -> Row:
-    """A row. `texts` has the differences of each case, "" where there are none; tokens in them are hidden."""
+def row_of(
+    kind: str, name: str, texts: Iterable[str], deviations: Deviations, accepted: Mapping[str, str] | None = None
+) -> Row:
+    """A row. `texts` has the differences of each case, "" where there are none; tokens in them are hidden.
+
+    Args:
+        accepted: text -> reason, of differences for which another recording has what the server answered.
+    """
     everything = [hide_tokens(one) for one in texts]
     differing = [one for one in everything if one]
+    reasons = {hide_tokens(one): why for one, why in (accepted or {}).items()}
     return Row(
         kind=kind,
         name=name,
         cases=len(everything),
-        differences=tuple(CaseDifference(text=one, reason=deviations.reason(name, one) or "") for one in differing),
+        differences=tuple(
+            CaseDifference(text=one, reason=reasons.get(one) or deviations.reason(name, one) or "") for one in differing
+        ),
         obsolete=tuple(deviations.obsolete(name, differing)),
     )
 
 
 def deviations_for(server: Server | None) -> Deviations:
-    """The accepted deviations: of the double the declared ones, of a live server those in `sessions.toml`.
+    """The accepted deviations: of the double the declared ones, of a live server the `live_differences` of its sessions.
 
-    The latter are differences that depend on chance, so they need not occur.
+    The latter are differences that depend on speed, so they need not occur.
     """
     if server is None:
         return declared()
     accepted = [
-        Deviation(session, one.what, one.reason)
+        Deviation(session, one.what, one.reason, one.also)
         for session in sessions_with_settings()
         for one in settings_of(session).live_differences
     ]
@@ -155,15 +164,16 @@ async def rest_row(server: Server | None, flow: str, cases: list[Case]) -> Row:
         f"{one.case.case} ({one.case.path}): {'; '.join(one.differences)}" if one.differences else ""
         for one in replayed.outcomes
     ]
-    return row_of(REST, flow, texts, deviations_for(server))
+    accepted = {text: one.accepted for text, one in zip(texts, replayed.outcomes, strict=True) if one.accepted}
+    return row_of(REST, flow, texts, deviations_for(server), accepted)
 
 
 async def ws_rows(server: Server | None, sessions: Sequence[Session]) -> list[Row]:
     """Replay sessions, several at a time; None is the double."""
-    found = await replay_all(sessions, opener(server))
+    deviations = deviations_for(server)
     return [
-        row_of(WS, name, (one.text if one.differences else "" for one in outcomes), deviations_for(server))
-        for name, outcomes in found.items()
+        row_of(WS, name, (one.text if one.differences else "" for one in found.outcomes), deviations, found.accepted)
+        for name, found in (await judge_all(sessions, opener(server))).items()
     ]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from suites.contract.openim.server import Server, from_environment
+from suites.contract.openim.shared.recording_files import NEWEST
 
 if TYPE_CHECKING:
     from suites.contract.openim.parity import Row
@@ -55,9 +57,16 @@ def openim(request: pytest.FixtureRequest) -> Server | None:
     return server_of(request.config)
 
 
-def keep_row(request: pytest.FixtureRequest, row: Row) -> None:
-    """Add a row to the parity table of the report."""
-    request.node.user_properties.append((_ROW, row.document().model_dump_json()))
+def skip_older(server: Server | None, recorded: str) -> None:
+    """Replay the older recordings to the double alone: of a live server, what they show is accepted with the newest one."""
+    if server is not None and recorded != NEWEST:
+        pytest.skip("a live server is compared with the newest recording")
+
+
+def keep_row(request: pytest.FixtureRequest, row: Row, recorded: str = NEWEST) -> None:
+    """Add a row to the parity table of the report. The name of a row of an older recording has its day."""
+    name = row.name if recorded == NEWEST else f"{row.name} ({recorded})"
+    request.node.user_properties.append((_ROW, replace(row, name=name).document().model_dump_json()))
 
 
 def pytest_configure(config: pytest.Config) -> None:

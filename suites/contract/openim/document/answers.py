@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from suites.contract.openim.document.shapes import Shape
-from suites.contract.openim.rest import recording as rest_recording
+from suites.contract.openim.rest.alternatives import distinct_answers
 from suites.contract.openim.sdk import recording as sdk_recording
 
 NO_BODY: Final = -1
@@ -116,7 +116,7 @@ def recorded() -> RecordedAnswers:
 
 
 def _answers() -> Iterator[tuple[str, int, Any]]:
-    for case in rest_recording.load():
+    for case in distinct_answers():
         if case.method == "POST":
             yield case.path.partition("?")[0], case.status, case.response
     for call in sdk_recording.load():

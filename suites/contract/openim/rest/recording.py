@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suites.contract.openim.shared.recording_files import DIRECTORY, REST_FILE, read_lines
+from suites.contract.openim.shared.recording_files import DIRECTORY, NEWEST, REST_FILE, read_lines
 
-RECORDING = DIRECTORY / REST_FILE
+RECORDING = DIRECTORY / NEWEST / REST_FILE
 NOT_ASSERTED = {"msg-unstored": "contains a race between the queue and the database of the recorded server"}
 """Flows that are not replayed, with the reason."""
 
@@ -43,6 +43,11 @@ class Case:
 def load(path: Path = RECORDING) -> list[Case]:
     """All cases in the order in which they were recorded."""
     return [Case(**line) for line in read_lines(path)]
+
+
+def load_of(name: str) -> list[Case]:
+    """All cases of one of the recordings in the repository."""
+    return load(DIRECTORY / name / REST_FILE)
 
 
 def flows(cases: Iterable[Case]) -> list[str]:

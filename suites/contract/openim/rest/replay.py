@@ -13,6 +13,7 @@ import httpx
 
 from fixtures.clients.raw_websocket import UPGRADE_HEADERS, upgrade_request
 from suites.contract.openim.rest import recording
+from suites.contract.openim.rest.alternatives import alternatives_of
 from suites.contract.openim.rest.bindings import RestBindings
 from suites.contract.openim.rest.comparison import differences
 from suites.contract.openim.rest.recording import Case
@@ -31,12 +32,17 @@ _SPECIAL_TOKENS = {"<none>": None, "<empty>": "", "<garbage>": "not.a.token", "<
 
 @dataclass(frozen=True)
 class RestOutcome:
-    """One replayed case: its differences from the recording, and the HTTP status and answer that came."""
+    """One replayed case: its differences from the recording, and the HTTP status and answer that came.
+
+    Attributes:
+        accepted: why the differences are accepted, "" if they are not: another recording has this answer.
+    """
 
     case: Case
     differences: list[str]
     status: int = 0
     answer: Any = None
+    accepted: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,16 @@ async def replay(target: Target, flow: str, cases: list[Case] | None = None) -> 
             bindings.learn(case.response, answer)
             if case.flow != flow:
                 continue
-            found = [] if status == case.status else [f"HTTP {status}, recorded {case.status}"]
-            found += differences(bindings.fill(case.response), answer, volatile=case.volatile, unordered=case.unordered)
-            outcomes.append(RestOutcome(case, found, status, answer))
+            found = _differences(case, status, answer, bindings)
+            others = alternatives_of(case) if found else ()
+            why = next((why for why, one in others if not _differences(one, status, answer, bindings)), "")
+            outcomes.append(RestOutcome(case, found, status, answer, why))
     return ReplayedFlow(outcomes, bindings)
+
+
+def _differences(case: Case, status: int, answer: Any, bindings: RestBindings) -> list[str]:
+    found = [] if status == case.status else [f"HTTP {status}, recorded {case.status}"]
+    return found + differences(bindings.fill(case.response), answer, volatile=case.volatile, unordered=case.unordered)
 
 
 @dataclass

@@ -12,7 +12,11 @@ REST_FILE: Final = "rest.jsonl.gz"
 WS_FILE: Final = "ws.jsonl.gz"
 SDK_FILE: Final = "sdk_rest.jsonl.gz"
 DIRECTORY: Final = Path(__file__).parents[1] / "recordings"
-"""The recordings of the real server."""
+"""The recordings of real servers."""
+FIRST: Final = "2026-11-23"
+NEWEST: Final = "2026-11-29"
+RECORDINGS: Final = (NEWEST, FIRST)
+"""The recordings of REST and WebSocket by the day on which they were made, newest first. Each is a directory."""
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

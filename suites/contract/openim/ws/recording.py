@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from suites.contract.openim.shared.recording_files import DIRECTORY, WS_FILE, read_lines
+from suites.contract.openim.shared.recording_files import DIRECTORY, NEWEST, RECORDINGS, WS_FILE, read_lines
 from suites.contract.openim.ws import frames
 
-RECORDING = DIRECTORY / WS_FILE
+RECORDING = DIRECTORY / NEWEST / WS_FILE
 
 USER = re.compile(r"(?<![0-9A-Za-z])(?:(?:t1_|k)\d\d[a-d]|knobody)(?![0-9A-Za-z])")
 """A user: "a" of session 10 is k10a (t1_33a in a session that was recorded earlier); knobody is never registered."""
@@ -68,10 +68,15 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One recorded exchange over one or more connections."""
+    """One recorded exchange over one or more connections.
+
+    Attributes:
+        recording: the recording in the repository that the session is of; "" for another one.
+    """
 
     name: str
     lines: tuple[Line, ...]
+    recording: str = ""
 
     @property
     def number(self) -> str:
@@ -132,16 +137,23 @@ def group_in(answer: Any) -> str | None:
 
 def load(path: Path = RECORDING) -> list[Session]:
     """All sessions, in recorded order."""
-    return sessions_of(read_lines(path))
+    name = path.parent.name
+    known = name in RECORDINGS and path.resolve() == DIRECTORY / name / WS_FILE
+    return sessions_of(read_lines(path), name if known else "")
 
 
-def sessions_of(rows: Iterable[dict[str, Any]]) -> list[Session]:
+def load_of(name: str) -> list[Session]:
+    """All sessions of one of the recordings in the repository."""
+    return load(DIRECTORY / name / WS_FILE)
+
+
+def sessions_of(rows: Iterable[dict[str, Any]], recording: str = "") -> list[Session]:
     """The sessions that these lines of a recording make up."""
     sessions: dict[str, list[Line]] = {}
     for row in rows:
         lines = sessions.setdefault(row["session"], [])
         lines.append(_line(len(lines), row))
-    return [Session(name=name, lines=tuple(lines)) for name, lines in sessions.items()]
+    return [Session(name=name, lines=tuple(lines), recording=recording) for name, lines in sessions.items()]
 
 
 def _line(number: int, row: dict[str, Any]) -> Line:

@@ -33,11 +33,12 @@ class OptionalPush:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveDifference:
-    """A difference that is accepted of a live server: `what` is a part of its sentence."""
+class AcceptedDifference:
+    """A difference that may be accepted: `what` and `also` are parts of its sentence."""
 
     what: str
     reason: str
+    also: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +50,18 @@ class SessionSettings:
     interleaved: bool = False
     lossy: bool = False
     optional_pushes: tuple[OptionalPush, ...] = ()
-    live_differences: tuple[LiveDifference, ...] = ()
+    alternatives: tuple[AcceptedDifference, ...] = ()
+    live_differences: tuple[AcceptedDifference, ...] = ()
     double: Mapping[str, Any] = field(default_factory=dict)
+    double_of: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def double_for(self, recording: str) -> Mapping[str, Any]:
+        """The arguments for the double that behaves as the server of a recording did."""
+        return self.double_of.get(recording, self.double)
+
+    def alternative(self, text: str) -> str:
+        """Why a server may show what another recording shows in place of this difference; "" if it may not."""
+        return next((one.reason for one in self.alternatives if one.what in text and one.also in text), "")
 
 
 @cache
@@ -72,10 +83,16 @@ def _settings(entry: dict[str, Any]) -> SessionSettings:
     )
     return SessionSettings(
         optional_pushes=optional_pushes,
-        live_differences=tuple(LiveDifference(**one) for one in entry.get("live_differences", ())),
         double=entry.get("double", {}),
+        double_of=entry.get("double_of", {}),
+        alternatives=_differences(entry, "alternatives"),
+        live_differences=_differences(entry, "live_differences"),
         **{name: entry[name] for name in _FLAGS if name in entry},
     )
+
+
+def _differences(entry: dict[str, Any], name: str) -> tuple[AcceptedDifference, ...]:
+    return tuple(AcceptedDifference(**one) for one in entry.get(name, ()))
 
 
 def settings_of(session: str) -> SessionSettings:

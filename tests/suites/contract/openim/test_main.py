@@ -19,7 +19,7 @@ from suites.contract.openim.ws import recording as ws_recording
 def _extract(directory: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Path:
     """Write a recording of one flow and one session, with each line changed."""
     directory.mkdir()
-    for path, keep in ((recording.RECORDING, '"flow": "boot"'), (ws_recording.RECORDING, '"session":"10-')):
+    for path, keep in ((recording.RECORDING, '"flow":"boot"'), (ws_recording.RECORDING, '"session":"10-')):
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             kept = [json.loads(line) for line in lines if keep in line]
         for row in kept:

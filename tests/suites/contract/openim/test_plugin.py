@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from suites.contract.openim.plugin import server_of
+from suites.contract.openim.plugin import server_of, skip_older
+from suites.contract.openim.server import Server
+from suites.contract.openim.shared.recording_files import FIRST, NEWEST
 
 
 def test_options_and_environment_name_the_server(
@@ -25,3 +27,12 @@ def test_options_and_environment_name_the_server(
         None,
     )
     assert "s3cret" not in repr(server)
+
+
+def test_older_recordings_are_replayed_to_the_double_alone() -> None:
+    """A live server is compared once: what the older recordings show is accepted with the newest one."""
+    server = Server(api="http://host")
+    skip_older(None, FIRST)
+    skip_older(server, NEWEST)
+    with pytest.raises(pytest.skip.Exception, match="newest recording"):
+        skip_older(server, FIRST)

@@ -169,7 +169,7 @@ def test_what_the_protocol_does_not_promise_is_not_a_difference() -> None:
     frames.append(Frame(opcode=Opcode.PING, payload=b"", at_s=0))
     assert wrong(result) == []
     result = as_recorded(SESSIONS["14"])
-    rewrite(result, "a", '"operationID":"rest-', lambda envelope: envelope.update(operationID="another"))
+    rewrite(result, "a", '"operationID":"contract-', lambda envelope: envelope.update(operationID="another"))
     assert wrong(result) == []
 
 

@@ -11,8 +11,8 @@ from pymongo import errors
 from fixtures.processes.ports import claim_port, release_port
 from tests.verifier.stores.mongo.world import MESSAGES, MongoWorld
 from verifier.model.query import Rows
-from verifier.profile.timing import Timing
 from verifier.profile.roles import MongoRole
+from verifier.profile.timing import Timing
 from verifier.stores.budget import NoAnswer, TooSlow
 from verifier.stores.errors import Denied, Forbidden, StoreError, Unreachable
 from verifier.stores.mongo.client import MongoClient, form_of

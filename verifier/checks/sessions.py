@@ -59,7 +59,7 @@ def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Populated | Del
             unit="cached sessions",
             judge=_backed,
             # The end of a session, which a service wrote, is compared with the time of this run.
-            clocks=(profile.relation("sessions").role, VERIFIER) if ends else (),
+            clocks=(profile.relation("sessions", "expires_at").role, VERIFIER) if ends else (),
         )
     )
     if profile.has("nonces"):

@@ -10,12 +10,14 @@ from verifier.checks.user_service import column_fingerprint, lacking_tables, qua
 from verifier.judges.platform import judge_nonce
 from verifier.model.invariant import Phase, Problem, Row, Severity
 from verifier.model.query import Rows, Where
+from verifier.model.values import has_ended
 from verifier.profile.models import Profile
 from verifier.profile.relations import Relation
 from verifier.proofs import Absence, Delivery, Inventory, Populated, Reconcile, Rule
 from verifier.proofs.inventory import Approved
 from verifier.proofs.populated import within
 from verifier.stores.protocols import StoreObject
+from verifier.stores.skew import VERIFIER
 
 KEPT = ("users", "devices", "sessions", "profiles", "friends", "link_requests", "admin_users")
 LASTING = ("users", "devices", "profiles", "friends", "admin_users")
@@ -56,7 +58,8 @@ def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Populated | Del
             on=("session_id", "session_id"),
             unit="cached sessions",
             judge=_backed,
-            clocks=(),
+            # The end of a session, which a service wrote, is compared with the time of this run.
+            clocks=(profile.relation("sessions", "expires_at").role, VERIFIER) if ends else (),
         )
     )
     if profile.has("nonces"):
@@ -68,7 +71,7 @@ def cache_and_nonce(profile: Profile) -> list[Rule | Reconcile | Populated | Del
 def _backed(row: Row, partners: Sequence[Row]) -> Problem | None:
     """A cached session must have a session that was not revoked and has not ended."""
     now = datetime.now(UTC)
-    ended = [item["expires_at"] for item in partners if _over(item.get("expires_at"), now)]
+    ended = [item["expires_at"] for item in partners if has_ended(item.get("expires_at"), now)]
     if len(ended) < len(partners):
         return None
     return Problem(
@@ -111,10 +114,6 @@ def _cache_is_used(profile: Profile, ends: tuple[str, ...]) -> Populated:
         if recent
         else "when the sessions end cannot be read, so that it may be empty",
     )
-
-
-def _over(expires_at: object, now: datetime) -> bool:
-    return isinstance(expires_at, datetime) and expires_at <= now
 
 
 @check(

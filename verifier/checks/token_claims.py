@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from verifier.model.invariant import Problem, Row
 from verifier.model.platforms import ADMIN, PLATFORMS
+from verifier.model.values import has_ended
 from verifier.profile.policies import TokenPolicy
 
 
@@ -37,7 +38,7 @@ def elsewhere(user: object, platform: int, partners: Sequence[Row], policy: Toke
     TOK-05. A session whose platform is not known may be on any."""
     now = datetime.now(UTC)
     # A session without an end is live here: it can only explain a token.
-    live = [row for row in partners if "openim_user_id" not in row and not _over(row.get("expires_at"), now)]
+    live = [row for row in partners if "openim_user_id" not in row and not has_ended(row.get("expires_at"), now)]
     platforms = {policy.platform_of(row["platform"]) for row in live}
     if not platforms or None in platforms or platform in platforms:
         return None
@@ -49,10 +50,6 @@ def elsewhere(user: object, platform: int, partners: Sequence[Row], policy: Toke
         "ends, pass the key on to a remaining platform or delete it. If sessions.platform holds other numbers or words than "
         "OpenIM's, list them under token.platforms.",
     )
-
-
-def _over(expires_at: object, now: datetime) -> bool:
-    return isinstance(expires_at, datetime) and expires_at <= now
 
 
 def named(platform: int | None) -> str:

@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from verifier.judges.judgement import JournalJudgement, Problems
+from verifier.judges.lateness import Lateness
 from verifier.judges.messages import MessageIndex, ReadBack, SentMessage, index_messages
 from verifier.judges.operation import Operation, OpPhase
 from verifier.model.invariant import Problem
@@ -115,52 +116,15 @@ def judge_delivery(
     messages = index_messages(operations)
     if not messages.sent and not messages.receptions:
         return None
-    lateness = None if quiet_s is None else _Lateness(messages, quiet_s)
+    lateness = None if quiet_s is None else Lateness(messages, quiet_s)
     return _DeliveryJudge(messages, settle_s, lateness, lost).report()
-
-
-class _Lateness:
-    """Whether a message that a read-back lacks may only be late."""
-
-    def __init__(self, messages: MessageIndex, quiet_s: float) -> None:
-        self._quiet_ns = round(quiet_s * 1e9)
-        latest = {read.call.invoke.id: read for read in messages.latest_read.values()}
-        first_seen: dict[str, int] = {}
-        seqs: dict[str, set[int | None]] = defaultdict(set)
-        self._begun: dict[tuple[str, str], int] = {}
-        for (marker, _), receptions in messages.receptions.items():
-            message = messages.sent.get(marker)
-            for reception in receptions:
-                read = reception.text("read")
-                if read in latest:
-                    seqs[read].add(reception.number("seq"))
-                if message is None:
-                    continue
-                first_seen[marker] = min(reception.monotonic_ns, first_seen.get(marker, reception.monotonic_ns))
-                if read in latest:
-                    key, begun_ns = (read, message.sender), message.call.invoke.monotonic_ns
-                    self._begun[key] = max(begun_ns, self._begun.get(key, begun_ns))
-        self._progress_ns = max(first_seen.values(), default=0)
-        self._whole = {
-            name
-            for name, read in latest.items()
-            if None not in seqs[name] and seqs[name] >= {*range(read.begin, read.end + 1)}
-        }
-
-    def is_ruled_out(self, message: SentMessage, read: ReadBack) -> bool:
-        """Whether the message, which this read-back lacks, cannot become readable any more."""
-        begun_ns = self._begun.get((read.call.invoke.id, message.sender))
-        overtaken = begun_ns is not None and begun_ns > message.call.last.monotonic_ns
-        busy_ns = max(self._progress_ns, message.call.last.monotonic_ns)
-        quiet = read.call.invoke.monotonic_ns - busy_ns >= self._quiet_ns
-        return quiet or (overtaken and read.call.invoke.id in self._whole)
 
 
 @dataclass(slots=True)
 class _DeliveryJudge:
     messages: MessageIndex
     settle_s: float
-    lateness: _Lateness | None
+    lateness: Lateness | None
     lost: Collection[tuple[str, str]] | None
     problems: Problems = field(default_factory=Problems)
     tallies: dict[str, DeliveryTally] = field(default_factory=lambda: defaultdict(DeliveryTally))

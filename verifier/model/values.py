@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
-"""The end of what never ends, and PostgreSQL's `infinity`."""
+"""The end of what never ends, PostgreSQL's `infinity`, and every time after the year 9999."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 """PostgreSQL's `-infinity`, and times before the year 1."""
 
@@ -24,3 +24,8 @@ class Unreadable(str):
         made = super().__new__(cls, text)
         made.why = why
         return made
+
+
+def has_ended(ends_at: object, now: datetime) -> bool:
+    """Whether an end is past. What is not known to end has not ended."""
+    return isinstance(ends_at, datetime) and ends_at <= now

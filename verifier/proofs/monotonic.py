@@ -21,6 +21,7 @@ from verifier.model.verdict import Coverage, Judgement, Verdict
 from verifier.profile.models import Profile
 from verifier.proofs.again import CONTROLS
 from verifier.proofs.context import NO_BASELINE, Context
+from verifier.proofs.lookups import LOOKUP_BATCH
 from verifier.proofs.matching import key_text
 from verifier.proofs.protocol import Description, describe_reading
 from verifier.proofs.whole import Tally, Whole
@@ -28,7 +29,6 @@ from verifier.stores.errors import PartialAnswer
 from verifier.stores.pool import Stores
 
 REMEMBERED_MAX = 10_000
-LOOKUP_BATCH = 500
 
 
 @dataclass(frozen=True, kw_only=True)

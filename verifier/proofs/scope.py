@@ -10,11 +10,11 @@ from typing import Any, Literal
 from verifier.model.invariant import Phase
 from verifier.model.query import Rows
 from verifier.profile.models import Profile
+from verifier.proofs.lookups import LOOKUP_BATCH
 from verifier.stores.pool import Stores
 from verifier.stores.protocols import mark_of
 
 Kind = Literal["conversation", "group"]
-LOOKUP_BATCH = 500
 _COLUMNS: dict[Kind, str] = {"conversation": "conversation_id", "group": "group_id"}
 
 

@@ -90,18 +90,23 @@ class Whole:
         if read is None or account.counted is None:
             return
         counts = [account.counted] if self._before is None else [self._before, account.counted]
-        if read >= min(counts):
+        counted = min(counts)
+        if read >= counted:
             return
         if read <= SMALL_ROWS if self.resumed else time.monotonic() - self._began_s <= QUICK_S:
             for _ in range(READINGS_MAX - 1):
-                read, counted = await self._read_again()
+                again = await self._read_again()
+                if again is None:  # it cannot be counted any more: the first difference stands
+                    break
+                read, counted = again
                 if read >= counted:
                     return
         elif self.resumed:
             self.unseen += ("records that came or went behind the interrupted reading",)
             return
         else:
-            counts.append((await account_of(self.source)).counted or 0)
+            later = (await account_of(self.source)).counted
+            counts += [] if later is None else [later]
             counted = min(counts)
             if (fewer := counted - read) <= 3 * (max(counts) - counted):
                 self.unseen += (f"{fewer} records that came or went while {self.source.label} was read",)
@@ -112,14 +117,14 @@ class Whole:
             "the owner's"
         )
 
-    async def _read_again(self) -> tuple[int, int]:
-        """The number of records of another reading, and the smaller of the counts before and after it."""
+    async def _read_again(self) -> tuple[int, int] | None:
+        """The number of records of another reading, and the smaller of the counts before and after it; None without counts."""
         before, tally = (await account_of(self.source)).counted, Tally(self.source)
         async for chunk in self.source.chunks():
             tally.add(chunk)
         after = (await account_of(self.source)).counted
         counts = [count for count in (before, after) if count is not None]
-        return tally.distinct, min(counts, default=0)
+        return (tally.distinct, min(counts)) if counts else None
 
     @property
     def doubts(self) -> tuple[str, ...]:

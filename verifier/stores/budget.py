@@ -154,6 +154,7 @@ class Budget:
         self._grace_s = grace_s
         self._silent_since: datetime | None = None
         self._cancelled: set[str] = set()
+        self._cancellations = 0
         self._store = store
         self._statement_log = statement_log
         self._statements = RateLimiter(budget.statements_per_s)
@@ -168,12 +169,14 @@ class Budget:
         kind: str | None,
         rows: Callable[[T], int] = lambda _: 0,
         audited: bool = True,
+        optional: bool = False,
     ) -> T:
         """Do `work` in a slot. Raises NoAnswer when it takes longer than the operation time-out, and for every later statement.
 
         `kind`: the statement in normal form; its time is compared with earlier ones of the same kind. None is for work that
         waits on purpose (a subscription, a change stream): it has neither rate nor usual time. `rows`: counts the rows of a
-        result. `audited`: count the answer in the statement log here; False where the driver's listener does it.
+        result. `audited`: count the answer in the statement log here; False where the driver's listener does it. `optional`: the
+        caller can do without the answer, so that a server which cancels the statement is not left out for it.
         """
         self._refuse_if_left_out(kind)
         if kind is None:
@@ -192,7 +195,7 @@ class Budget:
                 failed, count = False, rows(result)
                 return result
             except Exception as error:
-                self._failed(kind, error, time.monotonic() - begun)
+                self._failed(kind, error, time.monotonic() - begun, optional=optional)
                 raise
             finally:
                 now = time.monotonic()
@@ -214,13 +217,14 @@ class Budget:
         """Send nothing to the store any more in this run, because it does not answer."""
         self._silent_since = self._silent_since or datetime.now(UTC)
 
-    def _failed(self, kind: str, error: Exception, took_s: float) -> None:
+    def _failed(self, kind: str, error: Exception, took_s: float, *, optional: bool) -> None:
         """Note a time-out: that of this class, that of a driver, or that of the server."""
         if isinstance(error, NoAnswer) or (not isinstance(error, TooSlow) and took_s >= self._timeout_s):
             self.leave_out()
         elif isinstance(error, TooSlow) and not _MAY_SHRINK.get():
             self._cancelled.add(kind)
-            if len(self._cancelled) >= CANCELLED_MAX:
+            self._cancellations += not optional
+            if self._cancellations >= CANCELLED_MAX:
                 self.leave_out()
 
     def _refuse_if_left_out(self, kind: str | None) -> None:

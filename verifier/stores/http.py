@@ -7,6 +7,8 @@ import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -18,7 +20,31 @@ BODY_MAX_BYTES = 32 * MIB
 """Largest body that is read, before and after decompression. A thousand users of OpenIM take less than 1 MiB."""
 LAST_RESORT = 2.0
 """A whole answer may take this many times the time limit. Budgets end it earlier; this limit is for requests without one."""
-_ENCODINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+BUSY = frozenset({429, 502, 503, 504})
+"""Statuses after which the same request may succeed."""
+ENCODINGS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""The window that zlib needs for each encoding that an `Inflater` reads."""
+
+
+def retry_after_s(response: httpx.Response) -> float | None:
+    """Header `Retry-After` in seconds: a number, or a time (RFC 9110, section 10.2.3). The time is compared with that of the
+    same server. None where the server does not say."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    try:
+        now = parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        now = datetime.now(UTC)
+    return max(0.0, (_aware(until) - _aware(now)).total_seconds())
+
+
+def _aware(when: datetime) -> datetime:
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 class Inflater:
@@ -54,7 +80,7 @@ class _BoundedBody(httpx.AsyncByteStream):
         self._limit_bytes = limit_bytes
         self._until = until
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        self._inflater = Inflater(_ENCODINGS[encoding], limit_bytes) if encoding in _ENCODINGS else None
+        self._inflater = Inflater(ENCODINGS[encoding], limit_bytes) if encoding in ENCODINGS else None
         self._unknown = "" if self._inflater or encoding in ("", "identity") else encoding
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -126,6 +126,10 @@ class CounterSnapshot:
         """The marks of all records that the object holds, those beside the relation included."""
         return (self.known or frozenset()) | self.others if self.others else self.known or frozenset()
 
+    def has(self, mark: bytes | None) -> bool:
+        """Whether `marks` contains this one. It makes no set of millions of marks for the question."""
+        return mark is not None and (mark in self.others or (self.known is not None and mark in self.known))
+
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the history."""
         return {

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(400)
 
 SHIFT_S = 30.0
 AFFECTED: dict[str, tuple[set[str], Any]] = {
-    "user_db": ({"TOK-01", "TOK-05", "USR-01"}, PostgresStore),
+    "user_db": ({"TOK-01", "TOK-05", "USR-01", "KEEP-01"}, PostgresStore),
     "chat_db": ({"MSG-01", "CNV-01", "CNV-02", "CNV-04", "GRP-01"}, PostgresStore),
     "chat_mongo": ({"MSG-01"}, MongoStore),
     "cache_redis": ({"TOK-03", "PRS-01", "PUB-01"}, RedisStore),

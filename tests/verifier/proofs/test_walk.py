@@ -220,6 +220,27 @@ async def test_a_large_busy_relation_is_not_read_again() -> None:
         assert table.readings == 1
 
 
+@pytest.mark.parametrize("quick_s", [-1.0, 10.0])
+async def test_a_shortfall_stands_where_counting_ends(quick_s: float) -> None:
+    """Later counts take too long: a count that is not there is not a count of 0."""
+
+    class Hiding(Counted):
+        async def chunks(self) -> Any:
+            async for chunk in super().chunks():
+                yield chunk[:-5]
+
+    counts = iter((25, 25))
+    table = Hiding(
+        [{"id": f"u{number}", "bad": False} for number in range(25)],
+        label="users",
+        account=lambda table: Completeness(counted=next(counts, None)),
+    )
+    with patch.object(whole, "QUICK_S", quick_s):
+        judgement = await World(users=table).run(RULE)
+    assert judgement.verdict is Verdict.INCONCLUSIVE
+    assert "of 25 users" in judgement.reason
+
+
 async def test_a_source_that_returns_records_twice_does_not_hide_others() -> None:
     """A scan returns some records twice and skips one: the number of records is right, and they are not all of them."""
 

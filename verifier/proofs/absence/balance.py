@@ -33,7 +33,8 @@ class Balance:
         if "insert" not in before.counters:
             return None
         moved = moved_counts(before, now)
-        appeared, gone = len(now.marks - before.marks), len(before.marks - now.marks)
+        then, present = before.marks, now.marks
+        appeared, gone = len(present - then), len(then - present)
         if before.continuity.get("storage") != now.continuity.get("storage") or before.parts.keys() - now.parts.keys():
             gone = (
                 0  # TRUNCATE and DETACH PARTITION remove records without counting them, so that they explain no delete

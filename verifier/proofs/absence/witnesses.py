@@ -105,7 +105,7 @@ class WitnessClassifier:
                 self.tally.hints.append(witness.how)
             entry = entries.get(str(witness.row.get(scoped[1]))) if scoped else None
             inside = self._inside(witness, entry, before)
-            if before is not None and witness.mark is not None and witness.mark in before.marks:
+            if before is not None and before.has(witness.mark):
                 self.tally.changed += 1
                 self.tally.changed_inside += inside is not False and self._of_relation(witness, before)
             if inside is False:

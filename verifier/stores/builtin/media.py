@@ -17,13 +17,12 @@ import httpx
 from verifier.model.invariant import Row
 from verifier.profile.inventory import Media
 from verifier.stores.errors import PartialAnswer, StoreError
-from verifier.stores.http import guarded_client
+from verifier.stores.http import BUSY, guarded_client, retry_after_s
 from verifier.stores.statement_log import StatementLog
 
 TIMEOUT_S = 10
 CONCURRENCY = 8
 REDIRECTS_MAX = 3
-BUSY = frozenset({429, 502, 503, 504})
 PAUSE_S, PAUSE_MAX_S = 0.5, 5.0
 """How long to wait before a busy server is asked once more: by default, and at most."""
 GONE = frozenset({404, 410})
@@ -122,8 +121,8 @@ async def _head(client: httpx.AsyncClient, target: httpx.URL) -> httpx.Response:
     """The answer to HEAD; a busy server is asked a second time, after the pause that it asks for if that is short."""
     response = await client.head(target)
     if response.status_code in BUSY:
-        wanted = response.headers.get("retry-after", "").strip()
-        pause_s = float(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 6 else PAUSE_S
+        wanted_s = retry_after_s(response)
+        pause_s = PAUSE_S if wanted_s is None else wanted_s
         if pause_s <= PAUSE_MAX_S:
             await asyncio.sleep(pause_s)
             response = await client.head(target)

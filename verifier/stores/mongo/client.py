@@ -127,19 +127,24 @@ class MongoClient:
             cursor = target.find(criteria, projection, limit=limit, batch_size=limit, max_time_ms=self._max_time_ms)
             return await (cursor.sort(sort) if sort else cursor).to_list()
 
-        return await self.run(work, kind=f"find {collection}", rows=len)
+        return await self.run(work, kind=f"find {collection} {form_of(criteria)}", rows=len)
 
     async def aggregate(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], *, database: str | None = None
+        self,
+        collection: str,
+        pipeline: Sequence[Mapping[str, Any]],
+        *,
+        database: str | None = None,
+        optional: bool = False,
     ) -> list[Document]:
-        """The result of an allowed pipeline; the caller bounds its size."""
+        """The result of an allowed pipeline; the caller bounds its size. `optional`: see `Budget.run`."""
         self._guard(require_read_pipeline, pipeline)
         target = self._connected.get_database(database or self.config.database, codec_options=CODEC)[collection]
 
         async def work() -> list[Document]:
             return await (await target.aggregate(pipeline, maxTimeMS=self._max_time_ms)).to_list()
 
-        return await self.run(work, kind=f"aggregate {collection}", rows=len)
+        return await self.run(work, kind=f"aggregate {collection} {form_of(pipeline)}", rows=len, optional=optional)
 
     async def watch(
         self, collection: str, pipeline: Sequence[Mapping[str, Any]] = (), **options: Any
@@ -156,22 +161,28 @@ class MongoClient:
         translate: bool = True,
         kind: str | None = None,
         rows: Callable[[T], int] = lambda _: 0,
+        optional: bool = False,
     ) -> T:
         """Do work of the driver within the budget, and translate its errors.
 
         `translate=False`: raise an OperationFailure as it is. `kind`: the statement in normal form; None for a change stream,
-        which waits on purpose.
+        which waits on purpose. `optional`: see `Budget.run`.
         """
-        try:
-            return await self.budget.run(work, kind=kind, rows=rows, audited=False)
-        except errors.OperationFailure as error:
-            if not translate:
-                raise
-            raise self.translate(error) from None
-        except (errors.PyMongoError, OSError) as error:
-            if isinstance(error, errors.ServerSelectionTimeoutError | errors.NetworkTimeout):
-                self.budget.leave_out()
-            raise self.translate(error) from None
+
+        async def translated() -> T:
+            # Within the budget, which tells a query that the server cancelled from a server that does not answer.
+            try:
+                return await work()
+            except errors.OperationFailure as error:
+                if not translate:
+                    raise
+                raise self.translate(error) from None
+            except (errors.PyMongoError, OSError) as error:
+                if isinstance(error, errors.ServerSelectionTimeoutError | errors.NetworkTimeout):
+                    self.budget.leave_out()
+                raise self.translate(error) from None
+
+        return await self.budget.run(translated, kind=kind, rows=rows, audited=False, optional=optional)
 
     def _guard(self, require: Callable[[Any], None], what: Any) -> None:
         try:
@@ -259,3 +270,17 @@ def _sentence(error: BaseException) -> str:
     for tail in (" (configured timeouts", ", full error:", ", Timeout:"):
         lines[0] = lines[0].partition(tail)[0]
     return lines[0].rstrip(".")
+
+
+def form_of(query: Any) -> str:
+    """A filter or pipeline in normal form: its fields and operators, without the values."""
+    if isinstance(query, Mapping):
+        return "{" + ", ".join(f"{name}{_nested(item)}" for name, item in query.items()) + "}"
+    return "[" + ", ".join(dict.fromkeys(map(form_of, query))) + "]" if isinstance(query, list | tuple) else "…"
+
+
+def _nested(item: Any) -> str:
+    is_query = isinstance(item, Mapping) or (
+        isinstance(item, list | tuple) and any(isinstance(part, Mapping) for part in item)
+    )
+    return f": {form_of(item)}" if is_query else ""

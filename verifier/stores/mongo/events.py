@@ -7,6 +7,7 @@ collection keeps pre-images (MongoDB 6.0); a delete event has nothing but the `_
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,13 +63,13 @@ def event_projection(relation: Relation, columns: Sequence[str]) -> dict[str, An
 class Passing:
     """Which events passed the relation's `where`, by their tokens: with the record after the event, and before it."""
 
-    after: set[str] = field(default_factory=set)
-    before: set[str] = field(default_factory=set)
+    after: set[bytes] = field(default_factory=set)
+    before: set[bytes] = field(default_factory=set)
 
 
-def token(event: Mapping[str, Any]) -> str:
-    """The identity of an event."""
-    return str(event["_id"].get("_data"))
+def token(event: Mapping[str, Any]) -> bytes:
+    """The identity of an event: a digest, because millions of them may be kept."""
+    return hashlib.blake2b(str(event["_id"].get("_data")).encode(), digest_size=12).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class MongoSource:
         if self.counts_documents:
             pipeline: list[dict[str, Any]] = [{"$match": self._criteria()}, {"$count": "documents"}]
             try:
-                found = await self._client.aggregate(self._collection, pipeline)
+                found = await self._client.aggregate(self._collection, pipeline, optional=True)
                 counted = (int(found[0]["documents"]) if found else 0) - self._dropped
             except TooSlow:
                 unseen = (*unseen, f"whether every document of {self._collection} was read: counting takes too long")

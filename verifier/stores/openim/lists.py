@@ -65,6 +65,7 @@ async def conversation_ids(client: OpenIMClient, owner: str) -> list[Row]:
 
 
 async def conversation_names(client: OpenIMClient, owner: str) -> list[str]:
+    """The ids of the conversations of one owner."""
     return await whole_list(client, "/conversation/get_full_conversation_ids", "conversationIDs", {"userID": owner})
 
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from verifier.stores.errors import Denied, RouteClosed, StoreError, TooLarge
+from verifier.stores.http import BUSY, retry_after_s
 
-BUSY = frozenset({429, 502, 503, 504})
-"""Statuses after which the same request may succeed."""
 PREFIX_HINT = "If the API is under a path, such as https://im.example.com/api, write the path into api_url."
 
 
@@ -37,7 +34,7 @@ def envelope_of(response: httpx.Response, label: str, role: str, route: str) -> 
     """OpenIM's envelope in an answer, with an integer `errCode`. Raises StoreError, in a subclass, for everything else."""
     status = response.status_code
     if status in BUSY:
-        raise Busy(f"{_who(response, label)} answered {route} with {_what(response)}.", _wait_s(response))
+        raise Busy(f"{_who(response, label)} answered {route} with {_what(response)}.", retry_after_s(response))
     if status == 413:
         raise TooLarge(f"{label}: the request to {route} is too large for a proxy in front (HTTP 413).")
     if 300 <= status < 400:
@@ -86,27 +83,6 @@ def _what(response: httpx.Response) -> str:
     else:
         body = "JSON" if "json" in response.headers.get("content-type", "").lower() else "other text"
     return f"HTTP {response.status_code} and {body}"
-
-
-def _wait_s(response: httpx.Response) -> float | None:
-    """Header `Retry-After` in seconds: a number, or a time (RFC 9110, section 10.2.3). The time is compared with that of the
-    same server."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    try:
-        now = parsedate_to_datetime(response.headers["date"])
-    except (KeyError, ValueError):
-        now = datetime.now(UTC)
-    return max(0.0, (_aware(until) - _aware(now)).total_seconds())
-
-
-def _aware(when: datetime) -> datetime:
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _redirected(response: httpx.Response, label: str, role: str, route: str) -> str:

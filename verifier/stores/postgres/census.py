@@ -138,7 +138,8 @@ async def with_census(
     snapshot = Snapshot.parse(now.position)
     parameters = {"oldest": str(snapshot.xmin & 0xFFFFFFFF), "limit": CENSUS_MAX + 1}
     try:
-        found = (await client.fetch(census_sql(relation, scoped_by, watched), parameters, what="read keys"))[0]
+        sql = census_sql(relation, scoped_by, watched)
+        found = (await client.fetch(sql, parameters, what="read keys", optional=True))[0]
     except StoreError as error:
         return replace(now, limitations=(*now.limitations, f"whether a row is new or changed ({error})"))
     if found["rows"] > CENSUS_MAX:

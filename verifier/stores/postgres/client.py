@@ -86,14 +86,20 @@ class PostgresClient:
                     await connection.close()
 
     async def fetch(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, *, what: str = "select"
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        what: str = "select",
+        optional: bool = False,
     ) -> list[dict[str, Any]]:
         """Run one allowed SELECT in its own READ ONLY transaction and return all rows; the caller bounds them.
 
-        `what`: the kind of statement for the log. Raises Forbidden, or StoreError as in `verifier.stores.errors`.
+        `what`: the kind of statement for the log. `optional`: see `Budget.run`. Raises Forbidden, or StoreError as in
+        `verifier.stores.errors`.
         """
         self._guard(sql if parameters is None else sql.replace("%%", "%"))  # as the driver sends it
-        return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len)
+        return await self.budget.run(lambda: self._fetch(sql, parameters, what), kind=sql, rows=len, optional=optional)
 
     def _guard(self, sql: str) -> None:
         try:

@@ -97,7 +97,10 @@ class PostgresSource:
         counted: int | None = None
         try:
             rows = await self._client.fetch(
-                self._sql.count(types), self._sql.parameters(types), what=f"count {self._rows.relation}"
+                self._sql.count(types),
+                self._sql.parameters(types),
+                what=f"count {self._rows.relation}",
+                optional=True,
             )
             counted = int(rows[0]["counted"])
         except TooSlow:

@@ -15,14 +15,10 @@ from typing import Any
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Loader
 
+from verifier.model.values import FOREVER, LONG_AGO
 from verifier.profile.relations import Column
 from verifier.profile.zones import zone_of
 from verifier.stores.convert import to_logical
-
-FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
-"""`infinity`, and every time after the year 9999."""
-FAR_PAST = datetime.min.replace(tzinfo=UTC)
-"""`-infinity`, and every time before the year 1."""
 
 BOOL, BYTEA, CHAR, NAME, INT8, INT2, INT4, TEXT, OID = 16, 17, 18, 19, 20, 21, 23, 25, 26
 JSON, XML, FLOAT4, FLOAT8, UNKNOWN, BPCHAR, VARCHAR = 114, 142, 700, 701, 705, 1042, 1043
@@ -106,9 +102,9 @@ def logical(column: Column, value: Any, default_zone: str | None = None) -> Any:
 
 def _far(text: str) -> datetime | str:
     if text.startswith("-") or text.endswith("BC"):
-        return FAR_PAST
+        return LONG_AGO
     if text == "infinity" or len(text.partition("-")[0]) > 4:
-        return FAR_FUTURE
+        return FOREVER
     return text
 
 
@@ -216,9 +212,9 @@ def _byte(match: re.Match[bytes]) -> bytes:
 def _moment(zone: str | None, oid: int, value: Any) -> list[str]:
     if isinstance(value, str) and _FAR_TEXT.match(value) and _far(value) is not value:
         return [value]
-    if value == FAR_FUTURE or str(value) == str(FAR_FUTURE):
+    if value == FOREVER or str(value) == str(FOREVER):
         return ["infinity"]
-    if value == FAR_PAST or str(value) == str(FAR_PAST):
+    if value == LONG_AGO or str(value) == str(LONG_AGO):
         return ["-infinity"]
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     if oid == TIMESTAMPTZ:

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from verifier.judges.push_content import document_in
-from verifier.stores.http import MIB, Inflater
+from verifier.stores.http import ENCODINGS, MIB, Inflater
 
 BODY_BYTES_MAX = MIB
 """Longer bodies are not decoded, neither compressed nor afterwards."""
 SHOWN_BYTES = 64 * 1024
-_WBITS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}
+_WBITS = {**ENCODINGS, "zlib": zlib.MAX_WBITS}
 _GZIP = b"\x1f\x8b\x08"
 
 

@@ -10,6 +10,7 @@ It relies on these measured facts:
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -82,6 +83,8 @@ class ChannelObserver(Observer):
         layout = await self._client.layout(fresh=True)
         async with AsyncExitStack() as stack:
             taps = [(node, await self._tap(stack, node)) for node in layout.listening]
+            deaf = dict.fromkeys(tap.deaf for _, (tap, _) in taps if tap.deaf)
+            self.unseen = (*type(self).unseen, *deaf)
             heard = _Heard()
             early = [(node, message) for node, (tap, _) in taps for message in tap.early]
             for node, message in early:
@@ -125,14 +128,16 @@ class _Heard:
     same content."""
 
     def __init__(self) -> None:
-        self._by_server: Counter[tuple[str, str, Any]] = Counter()
-        self._counted: Counter[tuple[str, Any]] = Counter()
+        self._by_server: Counter[tuple[str, str, bytes]] = Counter()
+        self._counted: Counter[tuple[str, bytes]] = Counter()
 
     def new(self, node: Node, message: Any) -> bool:
         """Whether a message is a publish that is not counted yet."""
         if message["type"] not in ("message", "smessage"):
             return False
-        content = (message["type"], message["data"])
+        data = message["data"]
+        raw = data if isinstance(data, bytes) else str(data or "").encode("utf-8", "surrogatepass")
+        content = (message["type"], hashlib.blake2b(raw, digest_size=16).digest())  # contents are not kept
         self._by_server[(str(node.address), *content)] += 1
         if self._by_server[(str(node.address), *content)] <= self._counted[content]:
             return False

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 
-from verifier.stores.errors import StoreError
+from verifier.stores.errors import Denied, StoreError, Unreachable
 from verifier.stores.protocols import StoreObject
 from verifier.stores.redis.client import RedisClient
 from verifier.stores.redis.keys import key_text
@@ -25,12 +25,15 @@ async def subscribers(client: RedisClient, channel: str) -> list[StoreObject]:
     layout = await client.layout(fresh=True)
     total: Counter[str] = Counter()
     patterns: dict[str, StoreObject] = {}
+    uncounted: dict[str, StoreObject] = {}
     for node in layout.listening:
-        total.update(await _counted(node, channel))
+        counted, lacking = await _counted(node, channel)
+        total.update(counted)
+        uncounted |= {item.name: item for item in lacking}
         for item in await _patterns(node, channel):
             patterns.setdefault(item.name, item)
     found = [_object(how, channel, count) for how, count in total.items() if count > 0]
-    return [*found, *patterns.values(), *await _elsewhere(client, layout.unseen)]
+    return [*found, *uncounted.values(), *patterns.values(), *await _elsewhere(client, layout.unseen)]
 
 
 async def similar_channels(client: RedisClient, channel: str) -> list[StoreObject]:
@@ -52,17 +55,25 @@ async def similar_channels(client: RedisClient, channel: str) -> list[StoreObjec
     ]
 
 
-async def _counted(node: Node, channel: str) -> dict[str, int]:
-    """The listeners on one server by way, without the verifier's own taps."""
+async def _counted(node: Node, channel: str) -> tuple[dict[str, int], list[StoreObject]]:
+    """The listeners on one server by way, without the verifier's own taps, and what cannot be counted there."""
     driver, taps = node.driver, node.taps
     async with taps.lock:
         counts = await node.run("PUBSUB NUMSUB", driver.pubsub_numsub(channel))
         listening = {"exactly": sum(int(count) for _, count in counts)}
-        with suppress(StoreError):  # Redis before 7 has no sharded channels
+        uncounted = []
+        try:
             command = node.send("PUBSUB", "SHARDNUMSUB", channel)  # the driver's own method asks a cluster's client
             answer = await node.run("PUBSUB SHARDNUMSUB", command)
             listening["sharded"] = int(answer[1])
-        return {how: count - taps.open[how, channel] for how, count in listening.items()}
+        except Denied:
+            name = f"sharded listeners on {channel} (PUBSUB SHARDNUMSUB is not granted)"
+            uncounted.append(StoreObject(kind="unreadable", name=name))
+        except Unreachable:
+            raise
+        except StoreError:
+            pass  # Redis before 7 has no sharded channels
+        return {how: count - taps.open[how, channel] for how, count in listening.items()}, uncounted
 
 
 async def _elsewhere(client: RedisClient, unseen: tuple[str, ...]) -> list[StoreObject]:

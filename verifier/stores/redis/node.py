@@ -203,11 +203,13 @@ class Node:
             raise self.translate(error) from None
         except OSError as error:
             raise Unreachable(f"{self.label} cannot be reached ({error.strerror or type(error).__name__}).") from None
-
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # the driver could not parse the answer
             raise StoreError(
                 f"{self.label} answered {what} in an unknown form ({type(error).__name__}). Is it a proxy or another product?"
             ) from None
+        finally:
+            if asyncio.iscoroutine(command):
+                command.close()  # the budget may have refused the command before it was awaited
 
     def translate(self, error: exceptions.RedisError) -> StoreError:
         """An error of this server as a sentence."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from verifier.stores.errors import StoreError
+from verifier.stores.errors import Denied, StoreError, Unreachable
 from verifier.stores.redis.node import Node
 
 CONFIRMED_WITHIN_S = 2.0
@@ -20,7 +20,8 @@ POLL_S = 0.2
 
 class Tap:
     """One connection that is subscribed to a channel, plain and sharded. `early`: messages that came before `begin`
-    returned. `sharded`: whether this server delivers the sharded channel of that name."""
+    returned. `sharded`: whether this server delivers the sharded channel of that name. `deaf`: what the tap does not hear, in
+    words; "" if it hears everything."""
 
     def __init__(self, node: Node, subscriber: Any, channel: str, *, sharded: bool = True) -> None:
         self._node = node
@@ -29,6 +30,7 @@ class Tap:
         self._sharded = sharded
         self._ways: list[str] = []
         self.early: list[Any] = []
+        self.deaf = ""
 
     async def begin(self) -> None:
         """Subscribe, and wait for the server's confirmation. Raises StoreError where none comes in time."""
@@ -38,14 +40,15 @@ class Tap:
             await self._counted("exactly", "subscribe")
             if not self._sharded:
                 return
-            with suppress(StoreError):  # Redis before 7 has no sharded channels
+            try:
                 await self._node.run("SSUBSCRIBE", self._subscriber.ssubscribe(self._channel))
                 await self._counted("sharded", "ssubscribe")
-
-    @property
-    def hears_sharded(self) -> bool:
-        """Whether the sharded channel is subscribed."""
-        return "sharded" in self._ways
+            except Denied:
+                self.deaf = "a sharded publish (SSUBSCRIBE is not granted)"
+            except Unreachable:
+                raise
+            except StoreError:
+                pass  # Redis before 7 has no sharded channels
 
     async def end(self) -> None:
         """Unsubscribe, and wait for the server's confirmation. Never raises."""
@@ -75,7 +78,7 @@ class Tap:
             if message["type"] == kind:
                 return
             self.early.append(message)
-        raise StoreError(f"{self._node.label} did not confirm {kind} to {self._channel} in time.")
+        raise Unreachable(f"{self._node.label} did not confirm {kind} to {self._channel} in time.")
 
 
 Subscribers = Sequence[tuple[Node, Any]]

@@ -12,11 +12,11 @@ import pytest
 from tests.verifier.stores.postgres.world import PostgresWorld
 from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
+from verifier.model.values import FOREVER, LONG_AGO
 from verifier.profile.relations import Relation
 from verifier.profile.roles import PostgresRole
 from verifier.stores.postgres.source import PostgresSource
 from verifier.stores.postgres.store import PostgresStore
-from verifier.stores.postgres.values import FAR_FUTURE, FAR_PAST
 
 pytestmark = pytest.mark.anyio
 
@@ -256,11 +256,11 @@ async def test_times_beyond_python_do_not_sink_the_reading(postgres: PostgresWor
         async with postgres.store() as store:
             rows = await whole(store.source(relation, Rows("moments", ("n",))))
             assert {row["k"]: row["n"] for row in rows} == {
-                1: FAR_FUTURE, 2: FAR_PAST, 3: FAR_PAST, 4: FAR_FUTURE, 5: datetime(2026, 1, 2, tzinfo=UTC), 6: None,
+                1: FOREVER, 2: LONG_AGO, 3: LONG_AGO, 4: FOREVER, 5: datetime(2026, 1, 2, tzinfo=UTC), 6: None,
             }  # fmt: skip
             later = Rows("moments", ("n",), (Where("n", ">", datetime(2026, 1, 1, tzinfo=UTC)),))
             assert {row["k"] for row in await whole(store.source(relation, later))} == {1, 4, 5}
-            found = await store.source(relation, Rows("moments", ("n",))).lookup("n", [FAR_FUTURE])
+            found = await store.source(relation, Rows("moments", ("n",))).lookup("n", [FOREVER])
             assert {row["k"] for row in found} >= {1}
 
 

@@ -33,6 +33,18 @@ async def test_every_kind_of_listener_is_listed(redis_world: RedisWorld, how: st
     assert [item.kind for item in found] == ["unreadable" if how == "by pattern" else "subscriber"]
 
 
+async def test_sharded_listeners_that_may_not_be_counted_are_unreadable(redis_world: RedisWorld) -> None:
+    """A server that refuses the count has not said that there are none."""
+    user = redis_world.grant.verifier.split("//")[1].split(":")[0]
+    async with redis_world.client() as client, client.pubsub() as listener, redis_world.store() as store:
+        await listener.ssubscribe(CHANNEL.name)
+        await listener.get_message(timeout=1)
+        await client.execute_command("ACL", "SETUSER", user, "-pubsub|shardnumsub")
+        found = await subscribers(store, CHANNEL.name)
+    assert [item.kind for item in found] == ["unreadable"]
+    assert "SHARDNUMSUB is not granted" in found[0].name
+
+
 async def test_similar_channels_with_listeners_are_named(redis_world: RedisWorld) -> None:
     """A channel with the name in its own is a limitation; the channel itself and others are not."""
     async with redis_world.client() as client, client.pubsub() as listener, redis_world.store() as store:

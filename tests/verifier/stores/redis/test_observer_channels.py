@@ -13,6 +13,7 @@ from tests.verifier.stores.redis.world import CHANNEL, COUNTED, KEYS, TAPPED, Ac
 from verifier.model.verdict import Verdict
 from verifier.profile.relations import Channel, Relation
 from verifier.stores.errors import Denied
+from verifier.stores.redis.channels import ChannelObserver
 
 pytestmark = [pytest.mark.long, pytest.mark.anyio]
 
@@ -45,6 +46,16 @@ async def test_a_publish_is_found_by_counter_and_tap(redis_world: RedisWorld, ho
     assert counted.verdict is Verdict.VIOLATED
     assert COUNTED in " ".join(known_by(counted))
     assert TAPPED in " ".join(known_by(tapped))
+
+
+async def test_sharded_publishes_that_a_tap_may_not_hear_are_said(redis_world: RedisWorld) -> None:
+    """Without SSUBSCRIBE the tap hears plain publishes only."""
+    user = redis_world.grant.verifier.split("//")[1].split(":")[0]
+    async with redis_world.client() as client, redis_world.store() as store:
+        await client.execute_command("ACL", "SETUSER", user, "-ssubscribe")
+        observer = ChannelObserver(store, CHANNEL)
+        assert [item async for item in observer.watch(0.2)] == []
+    assert any("SSUBSCRIBE is not granted" in text for text in observer.unseen)
 
 
 async def test_silence_holds_on_a_busy_server(redis_world: RedisWorld) -> None:

@@ -17,7 +17,7 @@ from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
 from verifier.stores.protocols import MARK_BYTES, STATE_BYTES, CounterSnapshot, ScopeOf, mark_of
 
-CENSUS_MAX = 5_000_000
+CENSUS_MAX = 1_000_000
 """Rows. A larger table gets no census, because its marks would fill the history."""
 NAMES_MAX = 20_000
 """Rows. In a larger table a row that is gone cannot be named, because its key would have to be remembered."""

@@ -10,16 +10,16 @@ _AUTHORITY_END = re.compile(r"[/?#]")
 _LEGAL = "%!$&'()*+,;=-._~"  # RFC 3986: unreserved and sub-delims, and what is encoded already
 
 
-def quoted_url(url: str) -> str:
+def quoted_url(url: str, *, last_at: bool = False) -> str:
     """A URL whose user and password are percent-encoded, as far as it can be told where they end.
 
     A text without `://` is returned as it is. Raises ValueError, without any part of the URL, if a password holds a character that
-    ends it: `/`, `?` or `#`.
+    ends it: `/`, `?` or `#`. With `last_at` the last `@` ends it in any case, for URLs that have no `@` elsewhere.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
-    credentials, host = _split(rest)
+    credentials, host = _at_last(rest) if last_at else _split(rest)
     if credentials is None:
         return url
     user, colon, password = credentials.partition(":")
@@ -44,6 +44,11 @@ def _split(rest: str) -> tuple[str | None, str]:
             "% is %25, a space is %20"
         )
     return (credentials if at else None), host + rest[end:]
+
+
+def _at_last(rest: str) -> tuple[str | None, str]:
+    credentials, at, host = rest.rpartition("@")
+    return (credentials if at else None), host
 
 
 def _quote(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -19,6 +19,9 @@ _KEY = "Key of the client certificate, as a PEM file"
 
 class Role(Section):
     """What every role has."""
+
+    password_ends_at_last_at: ClassVar[bool] = False
+    """Whether the URL has an `@` nowhere else, so that a password may hold any character."""
 
     connect_timeout_s: float = Field(default=5, gt=0, description="Time limit for connecting", examples=[10])
     operation_timeout_s: float = Field(
@@ -37,9 +40,11 @@ class Role(Section):
     @field_validator("url", "management_url", "amqp_url", check_fields=False)
     @classmethod
     def _quoted(cls, value: SecretStr | str | None) -> SecretStr | str | None:
-        if isinstance(value, SecretStr):
-            return SecretStr(quoted_url(value.get_secret_value()))
-        return value if value is None else quoted_url(value)
+        if value is None:
+            return None
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        quoted = quoted_url(text, last_at=cls.password_ends_at_last_at)
+        return SecretStr(quoted) if isinstance(value, SecretStr) else quoted
 
 
 class PostgresRole(Role):
@@ -91,6 +96,7 @@ class MongoRole(Role):
 class RedisRole(Role):
     """A Redis or Valkey server with the database index of its URL, a Redis Cluster, or servers behind Sentinel."""
 
+    password_ends_at_last_at = True
     url: SecretStr = Field(
         description="Redis URL: `redis://user:password@host:port/index`, `rediss://` for TLS, `unix://` for a socket. With "
         "`mode` cluster or sentinel, several `host:port` separated by commas: nodes of the cluster, or the Sentinels",

@@ -36,6 +36,12 @@ def test_what_ends_a_password_is_refused_without_showing_it(password: str) -> No
     assert password not in str(error.value)
 
 
+def test_the_last_at_may_end_a_password() -> None:
+    """Where no `@` is elsewhere, as in a URL of Redis, a password may hold anything."""
+    url = quoted_url("unix://:a/b?c#d@e@/run/redis.sock?db=1", last_at=True)
+    assert url == "unix://:a%2Fb%3Fc%23d%40e@/run/redis.sock?db=1"
+
+
 @given(st.text(min_size=1))
 def test_an_encoded_password_is_read_back(password: str) -> None:
     """As the driver reads it, and as it is hidden in output."""

@@ -222,7 +222,9 @@ def records(*, planted: bool = True) -> dict[str, list[dict[str, Any]]]:
         if planted or name not in BREACHING["people"]
     ]
     reports = [
-        {"id": key, "kind": "user", "target": target} for key, target in REPORTS.items() if planted or target != "nobody"
+        {"id": key, "kind": "user", "target": target}
+        for key, target in REPORTS.items()
+        if planted or target != "nobody"
     ]
     sessions = [
         {"id": key, "user_id": user, "expires_at": NOW + timedelta(hours=hours)}
@@ -281,5 +283,3 @@ def put(**changes: Any) -> Edit:
             target[last] = value
 
     return edit
-
-

@@ -40,7 +40,7 @@ from verifier.profile import Profile
 BREACHES: Mapping[str, tuple[str, ...]] = {
     "USR-01": ("ghost",),
     "USR-07": ("dave",),
-    "RPT-01": ("nobody",),
+    "RPT-01": ("nobody", "r-bad"),
     "TOK-01": ("dave",),
     "TOK-02": ("eve",),
     "TOK-05": ("bob",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -36,7 +36,7 @@ class Mechanism:
     owner: tuple[str, ...] = ()
     admin: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
-    edit: Edit = put()
+    edit: Edit = field(default_factory=put)
     harmless: bool = False
 
 
@@ -61,7 +61,7 @@ VIEWS = mapped("public.seen_@")
 def view(condition: str, *, options: str = "", before: tuple[str, ...] = ()) -> dict[str, Any]:
     """Views that hide rows by a condition."""
     return {
-        "owner": (*before, *each(f"CREATE VIEW seen_@ {options} AS SELECT * FROM @ WHERE {condition}")),
+        "owner": (*before, *each(f"CREATE VIEW seen_@ {options} AS SELECT * FROM @ WHERE {condition}")),  # noqa: S608 - ours
         "edit": VIEWS,
     }
 

@@ -48,7 +48,6 @@ class RedisSource:
         self._reads_values = not all(column.startswith(BUILT_IN) for column in self._needed)
         self._glob = self._pattern.widest_glob if rows.everywhere else self._pattern.wide_glob
         self.reading = Reading()
-        self._missed = False
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -78,15 +77,16 @@ class RedisSource:
         """Where the records are."""
         return await (all_places if self._rows.everywhere else own_places)(self._client)
 
+    async def survey(self) -> None:
+        """Read the names of all keys, which tell whether some that look-ups miss are there in a serialiser's wrapping."""
+        self.reading.layout = await self._client.layout(fresh=True)
+        for place in (await self.places()).own:
+            async for keys in scan(self._client, place, self._glob):
+                for key in keys:
+                    self._match(place, key, self.reading)
+
     async def completeness(self) -> Completeness:
-        """What may hide keys or values here. The server has no count of a pattern's keys. Where look-ups alone found nothing, the
-        names of all keys tell whether the missing ones are there in a serialiser's wrapping."""
-        if self._missed and self.reading.layout is None:
-            self.reading.layout = await self._client.layout(fresh=True)
-            for place in (await self.places()).own:
-                async for keys in scan(self._client, place, self._glob):
-                    for key in keys:
-                        self._match(place, key, self.reading)
+        """What may hide keys or values here. The server has no count of a pattern's keys."""
         return await account(self._client, self.reading, everywhere=self._rows.everywhere)
 
     def _match(self, place: Place, key: bytes, reading: Reading) -> Match | None:
@@ -159,7 +159,6 @@ class RedisSource:
                 f"{self.label}: {len(unanswered)} of {len(wanted)} keys were not answered (no access, or being moved)."
             )
             raise PartialAnswer(message, rows, list(unanswered.values()))
-        self._missed = self._missed or len(rows) < len(wanted)
         return rows
 
     async def _read(

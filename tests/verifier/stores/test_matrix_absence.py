@@ -67,6 +67,12 @@ def java(key: str) -> bytes:
     return b"\xac\xed\x00\x05t" + len(key).to_bytes(2, "big") + key.encode()
 
 
+def unnoticed(world: HidingWorld) -> None:
+    """A write that is undone, and whose counters are reset."""
+    world.write(NEW, "DELETE FROM conversations WHERE id = 'hidden'")
+    world.write("SELECT pg_stat_reset()", admin=True)
+
+
 NEW = "INSERT INTO conversations VALUES ('hidden', 'chat', now())"
 MECHANISMS = (
     Mechanism(name="none", check="CNV-01", write=sql(NEW)),
@@ -94,8 +100,7 @@ MECHANISMS = (
     Mechanism(name="key char(12)", check="CNV-01", before=sql("ALTER TABLE conversations ALTER id TYPE char(12)"), write=sql(NEW)),
     Mechanism(name="view by current_user", check="CNV-01", write=sql(NEW), edit=put(relations__conversations__table="public.seen"), before=sql(
         "CREATE VIEW seen AS SELECT * FROM conversations WHERE id <> 'hidden' OR current_user <> '{reader}'")),
-    Mechanism(name="statistics reset", check="CNV-01", write=lambda world: (
-        world.write(NEW, "DELETE FROM conversations WHERE id = 'hidden'"), world.write("SELECT pg_stat_reset()", admin=True))),
+    Mechanism(name="statistics reset", check="CNV-01", write=unnoticed),
     Mechanism(name="key", check="PRS-01", write=cache(lambda client: client.set("presence:hidden", "1", ex=60))),
     Mechanism(name="other index", check="PRS-01", write=cache(lambda client: client.set("presence:hidden", "1", ex=60), OTHER_INDEX)),
     Mechanism(name="serialised key", check="PRS-01", write=cache(lambda client: client.set(java("presence:hidden"), "1", ex=60))),

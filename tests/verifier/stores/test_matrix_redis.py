@@ -118,11 +118,11 @@ def test_what_a_user_may_not_read(world: HidingWorld, name: str) -> None:
     where = urlsplit(world.redis.verifier)
     url = where._replace(netloc=f"limited:secret@{where.hostname}:{where.port}").geturl()
     with redis.Redis.from_url(world.redis.admin) as client:
-        client.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", *rules, *RULES[name])  # type: ignore[no-untyped-call]
+        client.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">secret", *rules, *RULES[name])
         try:
             result = world.judge(put(roles__cache_redis__url=url), only=tuple(TOKENS))
         finally:
-            client.execute_command("ACL", "DELUSER", "limited")  # type: ignore[no-untyped-call]
+            client.execute_command("ACL", "DELUSER", "limited")
     world.demand(f"user: {name}", result, found=name == "read patterns", breaches=TOKENS)
 
 

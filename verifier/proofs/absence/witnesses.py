@@ -206,7 +206,7 @@ class WitnessClassifier:
         columns = {"insert": self.proof.inserted_at, "update": None if self.watched else self.proof.updated_at}
         for operation, column in columns.items():
             at = witness.row.get(column or "")
-            if at is not None and since is not None and at > since:
+            if isinstance(at, datetime) and since is not None and at > since:
                 return operation
         if witness.mark is None or before is None:
             return "insert"
@@ -233,7 +233,7 @@ class WitnessClassifier:
         if witness.written_at is not None:
             return bool(witness.written_at > since + self.grace)
         times = [witness.row.get(name) for name in (self.proof.inserted_at, self.proof.updated_at) if name]
-        if any(at is not None and at > since + self.grace for at in times):
+        if any(isinstance(at, datetime) and at > since + self.grace for at in times):  # else unreadable
             return True
         if not witness.since_baseline or before is None or self.proof.thin_layer:
             return False

@@ -255,6 +255,6 @@ def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:
         key=" / ".join(str(row[name]) for name in key),
         row=row,
         how=f"its own column {column}",
-        written_at=row[column],
+        written_at=row[column] if isinstance(row[column], datetime) else None,
         since_baseline=False,
     )

@@ -15,7 +15,7 @@ from verifier.model.invariant import Row
 from verifier.proofs.matching import key_text
 from verifier.stores.errors import StoreError
 from verifier.stores.pool import Stores
-from verifier.stores.protocols import Accountable, Completeness, OrderedSource, Source
+from verifier.stores.protocols import Accountable, Completeness, OrderedSource, Source, Surveyable
 
 READINGS_MAX = 3
 QUICK_S = 10.0
@@ -136,9 +136,18 @@ class Whole:
 async def partner_account(stores: Stores, source: Source) -> Completeness:
     """What look-ups in a source may miss. It is asked once in a run, because the answer may take a count."""
     if source.label not in stores.accounts:
-        stores.accounts[source.label] = await account_of(source)
+        stores.accounts[source.label] = await _surveyed(source)
     return stores.accounts[source.label]
 
 
 def _number(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
+
+
+async def _surveyed(source: Source) -> Completeness:
+    try:
+        if isinstance(source, Surveyable):
+            await source.survey()
+    except StoreError as error:
+        return Completeness(hidden=(f"it cannot be told whether records are hidden: {error}",))
+    return await account_of(source)

@@ -11,7 +11,7 @@ from verifier.model.invariant import Row
 from verifier.model.query import Rows, Where
 from verifier.model.values import FOREVER
 from verifier.stores.errors import PartialAnswer
-from verifier.stores.protocols import Accountable, Completeness, OrderedSource, Source
+from verifier.stores.protocols import Accountable, Completeness, OrderedSource, Source, Surveyable
 
 CREATED_AT, EXPIRES_AT = "created_at", "expires_at"
 
@@ -62,6 +62,11 @@ class Derived:
     def has(self, row: Row, column: str, wanted: frozenset[str]) -> bool:
         """Whether a record that the inner source found has one of the values. The inner source knows the stored columns."""
         return True
+
+    async def survey(self) -> None:
+        """Survey the inner source, if its completeness needs it."""
+        if isinstance(self._inner, Surveyable):
+            await self._inner.survey()
 
     async def completeness(self) -> Completeness:
         """The inner source's; nothing is known where it cannot say."""

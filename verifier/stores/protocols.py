@@ -75,6 +75,15 @@ class Completeness:
 
 
 @runtime_checkable
+class Surveyable(Protocol):
+    """A source whose completeness is known only after it was read, although a proof may only look records up in it."""
+
+    async def survey(self) -> None:
+        """Read what `completeness` needs to know. Raises StoreError."""
+        ...
+
+
+@runtime_checkable
 class Accountable(Protocol):
     """A source that can say whether its reading is complete."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from verifier.model.invariant import Row
 from verifier.stores.errors import PartialAnswer
-from verifier.stores.protocols import Accountable, Completeness, Source
+from verifier.stores.protocols import Accountable, Completeness, Source, Surveyable
 
 
 class UnionSource:
@@ -48,6 +48,12 @@ class UnionSource:
             unanswered = list(dict.fromkeys(value for part in silent for value in part.unanswered))
             raise PartialAnswer(str(silent[0]), rows, unanswered)
         return rows
+
+    async def survey(self) -> None:
+        """Survey the homes whose completeness needs it."""
+        for home in self._homes:
+            if isinstance(home, Surveyable):
+                await home.survey()
 
     async def completeness(self) -> Completeness:
         """The sums of all homes; a count only where each home can count."""

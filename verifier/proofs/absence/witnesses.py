@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from verifier.model.invariant import Phase, Row
@@ -206,7 +206,7 @@ class WitnessClassifier:
         columns = {"insert": self.proof.inserted_at, "update": None if self.watched else self.proof.updated_at}
         for operation, column in columns.items():
             at = witness.row.get(column or "")
-            if at is not None and since is not None and at > since:
+            if isinstance(at, datetime) and since is not None and at > since:
                 return operation
         if witness.mark is None or before is None:
             return "insert"
@@ -233,7 +233,7 @@ class WitnessClassifier:
         if witness.written_at is not None:
             return bool(witness.written_at > since + self.grace)
         times = [witness.row.get(name) for name in (self.proof.inserted_at, self.proof.updated_at) if name]
-        if any(at is not None and at > since + self.grace for at in times):
+        if any(isinstance(at, datetime) and at > since + self.grace for at in times):  # else unreadable
             return True
         if not witness.since_baseline or before is None or self.proof.thin_layer:
             return False
@@ -255,6 +255,6 @@ def _own_witness(row: Row, key: Sequence[str], column: str) -> Witness:
         key=" / ".join(str(row[name]) for name in key),
         row=row,
         how=f"its own column {column}",
-        written_at=row[column],
+        written_at=row[column] if isinstance(row[column], datetime) else None,
         since_baseline=False,
     )

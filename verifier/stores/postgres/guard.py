@@ -15,7 +15,7 @@ ALLOWED_FUNCTIONS = frozenset(
     json_array_elements_text json_build_array json_build_object json_each json_each_text json_extract_path
     json_extract_path_text json_typeof jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_object jsonb_each
     jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_keys jsonb_typeof make_interval md5
-    obj_description overlay pg_current_snapshot pg_get_constraintdef pg_get_expr pg_get_viewdef pg_has_role
+    obj_description overlay pg_current_snapshot pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_viewdef pg_has_role
     pg_is_in_recovery pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp pg_partition_tree pg_postmaster_start_time pg_relation_filenode pg_relation_is_updatable pg_relation_size string_agg pg_snapshot_xmax
     pg_snapshot_xmin pg_stat_get_tuples_deleted pg_stat_get_tuples_inserted pg_stat_get_tuples_updated
     quote_ident regexp_match regexp_matches row_to_json sha256 statement_timestamp

@@ -168,7 +168,8 @@ class PostgresSource:
                 self._known[name] = RECORD if category == "C" else oid
                 if category == "A":
                     self._arrays.add(name)
-            await self._require_zone()
+        # Each time: a caller that only estimates may have caught the first refusal.
+        await self._require_zone()
         return self._known
 
     async def _require_zone(self) -> None:

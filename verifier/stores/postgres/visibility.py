@@ -41,9 +41,18 @@ SELECT a.attname::text AS name FROM pg_attribute AS a JOIN pg_class AS c ON c.oi
  WHERE a.attrelid = to_regclass(%(table)s) AND a.attnotnull AND a.attnum > 0 AND c.relkind IN ('r', 'p')
    AND NOT (c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = c.oid))
 """
+_SHADOWED = """
+SELECT name, string_agg(n.nspname, ', ' ORDER BY n.nspname) AS schemas
+  FROM unnest(%(names)s::text[]) AS name JOIN pg_class AS found ON found.oid = to_regclass(name)
+  JOIN pg_class AS c ON c.relname = found.relname AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = ANY(current_schemas(false))
+ GROUP BY name HAVING count(*) > 1
+"""
 _ASKS_WHO = re.compile(
     r"\b(CURRENT_USER|CURRENT_ROLE|SESSION_USER|USER|current_setting|pg_has_role|has_\w+_privilege)\b"
 )
+_ASKS_WHO_ANYWHERE = re.compile(_ASKS_WHO.pattern.replace("|USER|", "|"), re.IGNORECASE)
+"""Source text of functions is not normalised as the definitions of views are, and `user` is also a common name of columns."""
 _CUTS = re.compile(r"\b(LIMIT|OFFSET|FETCH FIRST|TABLESAMPLE)\b")
 
 
@@ -73,6 +82,13 @@ async def visibility(client: PostgresClient, relation: Relation) -> tuple[tuple[
             hidden.append(f"view {name} shows only some of its rows ({found.group()}); map the tables below it")
         else:
             unseen.append(f"rows that view {name} leaves out")
+    hidden += await asking_functions(client, relation)
+    unqualified = [name for name in _names(relation) if "." not in name]
+    for row in await client.fetch(_SHADOWED, {"names": unqualified}, what="look a table up") if unqualified else ():
+        hidden.append(
+            f"{row['name']} is in several schemas of the search path ({row['schemas']}), and the platform may write to another "
+            "one than is read; give the schema in the profile"
+        )
     return tuple(hidden), tuple(unseen)
 
 
@@ -85,6 +101,49 @@ def _foreign(name: str, wrapper: str | None, options: str, hidden: list[str], un
         )
     else:
         unseen.append(f"rows of foreign table {name} that its server does not show")
+
+
+_FUNCTIONS = """
+WITH RECURSIVE views(oid) AS (
+  SELECT to_regclass(name)::oid FROM unnest(%(names)s::text[]) AS name
+  UNION
+  SELECT used.refobjid FROM views JOIN pg_rewrite AS rule ON rule.ev_class = views.oid
+    JOIN pg_depend AS used ON used.objid = rule.oid AND used.classid = to_regclass('pg_catalog.pg_rewrite')
+     AND used.refclassid = to_regclass('pg_catalog.pg_class')
+)
+SELECT p.proname::text AS name, CASE WHEN p.prokind = 'f' THEN pg_get_functiondef(p.oid) END AS body,
+       p.proname = ANY(%(called)s::text[]) OR EXISTS (
+         SELECT 1 FROM views JOIN pg_rewrite AS rule ON rule.ev_class = views.oid
+           JOIN pg_depend AS used ON used.objid = rule.oid AND used.classid = to_regclass('pg_catalog.pg_rewrite')
+            AND used.refclassid = to_regclass('pg_catalog.pg_proc')
+          WHERE used.refobjid = p.oid) AS used
+  FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_language AS l ON l.oid = p.prolang
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND l.lanname NOT IN ('c', 'internal') ORDER BY 1
+"""
+"""Functions of the database with their definitions. What a body that is given as a text calls is not among the dependencies."""
+
+
+async def asking_functions(client: PostgresClient, relation: Relation) -> tuple[str, ...]:
+    """The functions that decide by who asks which rows a view or a select shows, called directly or by another function."""
+    called = re.findall(r"(\w+)\s*\(", relation.select or "")
+    rows = await client.fetch(_FUNCTIONS, {"names": _names(relation), "called": called}, what="read functions")
+    bodies = {row["name"]: _without_comments(str(row["body"] or "")) for row in rows}
+    reached, pending = set[str](), [row["name"] for row in rows if row["used"]]
+    while pending:
+        if (name := pending.pop()) not in reached:
+            reached.add(name)
+            pending += [other for other in bodies if re.search(rf"\b{re.escape(other)}\b", bodies[name])]
+    return tuple(
+        f"function {name}, which is called where {relation.table or 'the select'} is read, depends on who asks ({found.group()}), "
+        f"so it may hide rows from role {client.role}'s user; map the tables below it"
+        for name in sorted(reached)
+        if (found := _ASKS_WHO_ANYWHERE.search(bodies[name])) is not None
+    )
+
+
+def _without_comments(body: str) -> str:
+    """Without comments, in which any word may stand."""
+    return re.sub(r"--[^\n]*|/\*.*?\*/", " ", body, flags=re.DOTALL)
 
 
 async def required_columns(client: PostgresClient, relation: Relation) -> frozenset[str]:

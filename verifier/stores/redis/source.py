@@ -77,6 +77,14 @@ class RedisSource:
         """Where the records are."""
         return await (all_places if self._rows.everywhere else own_places)(self._client)
 
+    async def survey(self) -> None:
+        """Read the names of all keys, which tell whether some that look-ups miss are there in a serialiser's wrapping."""
+        self.reading.layout = await self._client.layout(fresh=True)
+        for place in (await self.places()).own:
+            async for keys in scan(self._client, place, self._glob):
+                for key in keys:
+                    self._match(place, key, self.reading)
+
     async def completeness(self) -> Completeness:
         """What may hide keys or values here. The server has no count of a pattern's keys."""
         return await account(self._client, self.reading, everywhere=self._rows.everywhere)

@@ -104,7 +104,7 @@ async def test_an_older_copy_is_written_through_its_partitions() -> None:
     listed.objects = [*copy, *parts[0], *parts[1]]
     assert (await world.run(proof)).findings == ()
     written = [
-        StoreObject(kind=item.kind, name=item.name, attributes=item.attributes | {"writes": 3}) for item in parts[1]
+        StoreObject(kind=item.kind, name=item.name, attributes={**item.attributes, "writes": 3}) for item in parts[1]
     ]
     listed.objects = [*copy, *parts[0], *written]
     assert [item.key for item in (await world.run(proof)).findings] == ["talk.letters_old_p2"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -54,13 +54,13 @@ class StatementsSource:
         budget: Callable[[str], StoreBudget],
         began: float,
         earlier: EarlierRuns,
-        redis_roles: Collection[str] = (),
+        is_redis: Callable[[str], bool],
     ) -> None:
         self._statement_logs = statement_logs
         self._budget = budget
         self._began = began
         self._earlier = earlier
-        self._redis_roles = redis_roles
+        self._is_redis = is_redis
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """All rows."""
@@ -92,7 +92,7 @@ class StatementsSource:
         return rows
 
     def _writes(self, role: str, statement_log: StatementLog) -> tuple[str, ...]:
-        reads = REDIS_READS if role in self._redis_roles else frozenset[str]()
+        reads = REDIS_READS if self._is_redis(role) else frozenset[str]()
         return tuple(line for line in statement_log.lines if line.upper() not in reads and _begins_to_write(line))
 
 

@@ -159,8 +159,10 @@ async def _push_tap(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
 async def _statements(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.builtin.statements import StatementsSource
 
-    redis_roles = {name for name, role in pool.profile.roles.items() if isinstance(role, RedisRole)}
-    return StatementsSource(pool.statement_logs, pool.profile.budget, pool.began_s, pool.earlier, redis_roles)
+    def is_redis(role: str) -> bool:
+        return isinstance(pool.profile.roles.get(role), RedisRole)
+
+    return StatementsSource(pool.statement_logs, pool.profile.budget, pool.began_s, pool.earlier, is_redis)
 
 
 async def _settings(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:

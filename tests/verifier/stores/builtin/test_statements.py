@@ -33,6 +33,6 @@ async def test_a_word_of_one_store_is_not_judged_as_that_of_another(role: str, s
     """`CLUSTER` rewrites a table in PostgreSQL, and `CLUSTER NODES` reads the layout of Redis."""
     log = StatementLog()
     log.note(statement)
-    source = StatementsSource(lambda: {role: log}, lambda _: StoreBudget(), 0, EarlierRuns(), {"cache_redis"})
+    source = StatementsSource(lambda: {role: log}, lambda _: StoreBudget(), 0, EarlierRuns(), "cache_redis".__eq__)
     (row,) = await source.lookup("role", [role])
     assert row["writes"] == ((statement,) if writes else ())

@@ -43,14 +43,19 @@ class PostgresStore(PostgresClient):
 
 
 _COLUMNS = """
+WITH RECURSIVE above AS (
+  SELECT inhrelid AS oid, inhparent AS ancestor FROM pg_inherits
+  UNION SELECT above.oid, i.inhparent FROM above JOIN pg_inherits i ON i.inhrelid = above.ancestor
+), named AS (
+  SELECT above.oid, array_agg(pn.nspname || '.' || p.relname ORDER BY pn.nspname, p.relname) AS ancestors
+    FROM above JOIN pg_class p ON p.oid = above.ancestor JOIN pg_namespace pn ON pn.oid = p.relnamespace GROUP BY above.oid
+)
 SELECT n.nspname || '.' || c.relname || '.' || a.attname AS name, n.nspname || '.' || c.relname AS table_name,
        a.attname::text AS column_name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS required, c.relkind::text AS relkind,
-       ARRAY(WITH RECURSIVE above AS (SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid
-             UNION SELECT i.inhparent FROM above JOIN pg_inherits i ON i.inhrelid = above.inhparent)
-             SELECT pn.nspname || '.' || p.relname FROM above JOIN pg_class p ON p.oid = above.inhparent
-               JOIN pg_namespace pn ON pn.oid = p.relnamespace ORDER BY 1) AS ancestors,
+       coalesce(named.ancestors, ARRAY[]::text[]) AS ancestors,
        pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) AS writes
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN named ON named.oid = c.oid
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped
    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg_t%'
  ORDER BY 1

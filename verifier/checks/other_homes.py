@@ -29,7 +29,7 @@ _KINDS = {"r": "table", "p": "table", "m": "materialised view", "f": "foreign ta
 @dataclass(slots=True)
 class _Table:
     kind: str
-    parent: str | None
+    ancestors: frozenset[str]
     writes: int = 0
     columns: set[str] = field(default_factory=set)
 
@@ -139,28 +139,29 @@ def _undeclared_tables(profile: Profile, places: Sequence[Relation]) -> Inventor
         older = {name: int(writes) for name, _, writes in (text.rpartition(" ") for text in approved)}
         tables = _tables(objects)
         declared, shapes = declared_tables(mapped, tables), _shapes(tables, frozen)
-        problems = []
+        left_out = declared | {
+            name for name in tables if any(fnmatchcase(name, pattern) for pattern in profile.inventory.tables)
+        }
+        problems: dict[str, Problem] = {}
         for name, table in tables.items():
-            if table.parent is not None:
-                continue  # a partition is watched or reported together with its parent
-            if name in declared or any(fnmatchcase(name, pattern) for pattern in profile.inventory.tables):
-                continue
+            if name in left_out or table.ancestors & left_out:
+                continue  # whoever reads a table reads its partitions and children too
+            known = name in older or not table.ancestors.isdisjoint(older)
             written = table.writes - older.get(name, 0)
-            if name in older and written <= 0:
+            if known and written <= 0:
                 continue
-            why = _resembles(name, table, shapes, closely=name in older)
+            why = _resembles(name, table, shapes, closely=known)
             if table.kind in _KINDS and why:
-                since = f"; {written} writes since the baseline" if name in older else ", and new since the baseline"
-                problems.append(
-                    Problem(
-                        key=name,
-                        summary=f"{_KINDS[table.kind]} {name} resembles a frozen table and is not declared",
-                        expected="conversations, groups and related data in the declared tables only",
-                        actual=why + since,
-                        next_step="Approve it under inventory.tables, or stop its writer.",
-                    )
+                since = f"; {written} writes since the baseline" if known else ", and new since the baseline"
+                problems[name] = Problem(
+                    key=name,
+                    summary=f"{_KINDS[table.kind]} {name} resembles a frozen table and is not declared",
+                    expected="conversations, groups and related data in the declared tables only",
+                    actual=why + since,
+                    next_step="Approve it under inventory.tables, or stop its writer.",
                 )
-        return problems
+        # A partition or child is reported together with its parent.
+        return [problem for name, problem in problems.items() if tables[name].ancestors.isdisjoint(problems)]
 
     return Inventory(
         role=role,
@@ -198,7 +199,7 @@ def _tables(objects: Sequence[StoreObject]) -> dict[str, _Table]:
     tables: dict[str, _Table] = {}
     for item in objects:
         about = item.attributes
-        new = _Table(str(about["relkind"]), about.get("parent"), int(about.get("writes") or 0))
+        new = _Table(str(about["relkind"]), frozenset(about.get("ancestors", ())), int(about.get("writes") or 0))
         table = tables.setdefault(str(about["table_name"]), new)
         table.columns.add(str(about["column_name"]))
     return tables

@@ -124,11 +124,11 @@ def database_of(profile: Profile, relation: Relation) -> str:
 
 
 def _known(item: StoreObject, approved: Approved) -> bool:
-    """Whether the baseline has a column, or has it in the table of which this one is a new partition."""
-    if column_fingerprint(item) in approved:
-        return True
-    parent, about = item.attributes.get("parent"), item.attributes
-    return parent is not None and f"{parent}.{about['column_name']} {about['type']}" in approved
+    """Whether the baseline has a column, or has it in a table of which this one is a new partition or child."""
+    about = item.attributes
+    return column_fingerprint(item) in approved or any(
+        f"{name}.{about['column_name']} {about['type']}" in approved for name in about.get("ancestors", ())
+    )
 
 
 def column_fingerprint(item: StoreObject) -> str:

@@ -64,7 +64,7 @@ def profile() -> Profile:
     )
 
 
-def _table(name: str, columns: tuple[str, ...], *, writes: int = 0, parent: str | None = None) -> list[StoreObject]:
+def _table(name: str, columns: tuple[str, ...], *, writes: int = 0, ancestors: Sequence[str] = ()) -> list[StoreObject]:
     return [
         StoreObject(
             kind="column",
@@ -74,7 +74,7 @@ def _table(name: str, columns: tuple[str, ...], *, writes: int = 0, parent: str 
                 "column_name": column,
                 "type": "text",
                 "relkind": "r",
-                "parent": parent,
+                "ancestors": ancestors,
                 "writes": writes,
             },
         )
@@ -154,9 +154,9 @@ def test_a_new_partition_changes_no_schema(profile: Profile) -> None:
     """Its columns are those of its table; another column is new."""
     proof = _only(schema_unchanged(profile))
     users = _table("public.users", ("id", "name"))
-    partition = _table("public.users_2027", ("id", "name"), parent="public.users")
+    partition = _table("public.users_2027", ("id", "name"), ancestors=["public.users"])
     assert proof.fingerprint is column_fingerprint
     assert _keys(proof, users, users + partition) == []
-    assert _keys(proof, users, users + _table("public.users_2027", ("message",), parent="public.users")) == [
+    assert _keys(proof, users, users + _table("public.users_2027", ("message",), ancestors=["public.users"])) == [
         "public.users_2027.message"
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.verifier.checks.memory import Listed, Memory, found, profile_of
@@ -16,9 +18,9 @@ from verifier.stores.protocols import StoreObject
 pytestmark = pytest.mark.anyio
 
 
-def table(name: str, *columns: str, kind: str = "r", parent: str | None = None) -> list[StoreObject]:
+def table(name: str, *columns: str, kind: str = "r", ancestors: Sequence[str] = ()) -> list[StoreObject]:
     """The columns of a table."""
-    about = {"table_name": name, "relkind": kind, "parent": parent, "type": "text"}
+    about = {"table_name": name, "relkind": kind, "ancestors": ancestors, "type": "text"}
     return [
         StoreObject(kind="column", name=f"{name}.{column}", attributes={**about, "column_name": column})
         for column in columns
@@ -56,7 +58,7 @@ async def test_messages_in_postgresql_have_no_second_table() -> None:
             *table("talk.letters", "letter_no", "thread", "body"),
             *table("talk.letters_2026_11", "letter_no", "thread", "body"),
             *table("talk.archive", "letter_no", "thread", "body", "moved"),
-            *table("talk.letters_p1", "letter_no", "thread", "body", parent="talk.letters"),
+            *table("talk.letters_p1", "letter_no", "thread", "body", ancestors=["talk.letters"]),
             *table("talk.letters_old", "letter_no", "thread", "body"),
             *table("talk.newsletters", "title", "body"),
             *table("talk.threads", "thread", "title"),
@@ -65,6 +67,47 @@ async def test_messages_in_postgresql_have_no_second_table() -> None:
     found_there = await grown("MSG-03", profile, {"chat_db": listed})
     assert [item.key for item in found_there] == ["talk.letters_2026_11", "talk.archive"]
     assert listed.kinds[0] == "columns"
+
+
+async def test_a_child_is_judged_together_with_the_table_it_belongs_to() -> None:
+    """A child of the declared table, at any depth, is read with it; a child of an unrelated one is a copy like any other; and a
+    copy's own partitions are not reported beside it."""
+    profile = profile_of(phase="frozen", messages="chat_db/table/talk.letters: letter_no thread body")
+    columns = ("letter_no", "thread", "body")
+    listed = Listed(
+        [
+            *table("talk.letters", *columns),
+            *table("talk.letters_part0", *columns, ancestors=["talk.letters"]),
+            *table("talk.letters_part0_a", *columns, ancestors=["audit.base", "talk.letters", "talk.letters_part0"]),
+            *table("audit.base", "made_at"),
+            *table("audit.post", "made_at", *columns, ancestors=["audit.base"]),
+            *table("talk.letters_v2_p1", *columns, ancestors=["talk.letters_v2"]),
+            *table("talk.letters_v2", *columns, kind="p"),
+        ]
+    )
+    assert [item.key for item in await grown("MSG-03", profile, {"chat_db": listed})] == [
+        "audit.post",
+        "talk.letters_v2",
+    ]
+
+
+async def test_an_older_copy_is_written_through_its_partitions() -> None:
+    """The server counts no writes for a partitioned table itself. A new partition without rows is no write."""
+    profile = profile_of(phase="frozen", messages="chat_db/table/talk.letters: letter_no thread body")
+    columns = ("letter_no", "thread", "body")
+    copy = [*table("talk.letters", *columns), *table("talk.letters_old", *columns, kind="p")]
+    parts = [table(f"talk.letters_old_p{number}", *columns, ancestors=["talk.letters_old"]) for number in (1, 2)]
+    listed = Listed([*copy, *parts[0]])
+    world = Memory(profile, {}, {"chat_db": listed})
+    (proof,) = load_checks()["MSG-03"].proofs(profile)
+    await world.run(proof, baselining=True)
+    listed.objects = [*copy, *parts[0], *parts[1]]
+    assert (await world.run(proof)).findings == ()
+    written = [
+        StoreObject(kind=item.kind, name=item.name, attributes={**item.attributes, "writes": 3}) for item in parts[1]
+    ]
+    listed.objects = [*copy, *parts[0], *written]
+    assert [item.key for item in (await world.run(proof)).findings] == ["talk.letters_old_p2"]
 
 
 async def test_messages_in_mongodb_have_no_second_collection() -> None:

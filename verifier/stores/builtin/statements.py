@@ -23,6 +23,9 @@ WRITING_WORDS = frozenset(
     PUT PATCH FINDANDMODIFY CREATEINDEXES DROPDATABASE RENAMECOLLECTION BULKWRITE
     """.split()
 )
+# "CLUSTER" begins a statement of PostgreSQL that rewrites a table, and commands of Redis, of which these only read
+# (https://redis.io/docs/latest/commands/cluster-nodes/).
+REDIS_READS = frozenset({"CLUSTER NODES", "CLUSTER INFO", "CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER MYID"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +54,13 @@ class StatementsSource:
         budget: Callable[[str], StoreBudget],
         began: float,
         earlier: EarlierRuns,
+        is_redis: Callable[[str], bool],
     ) -> None:
         self._statement_logs = statement_logs
         self._budget = budget
         self._began = began
         self._earlier = earlier
+        self._is_redis = is_redis
 
     async def chunks(self) -> AsyncIterator[Sequence[Row]]:
         """All rows."""
@@ -73,7 +78,7 @@ class StatementsSource:
                 "role": role,
                 "sent": earlier.get(role, 0) + (statement_log.total if statement_log else 0),
                 "refused": statement_log.refused if statement_log else 0,
-                "writes": tuple(filter(_writes, statement_log.lines)) if statement_log else (),
+                "writes": self._writes(role, statement_log) if statement_log else (),
                 "over": over_budget(statement_log, self._budget(role), elapsed_s) if statement_log else "",
                 "age_s": None,
             }
@@ -86,8 +91,12 @@ class StatementsSource:
             rows.append({"role": "the run before", **empty, "age_s": age_s})
         return rows
 
+    def _writes(self, role: str, statement_log: StatementLog) -> tuple[str, ...]:
+        reads = REDIS_READS if self._is_redis(role) else frozenset[str]()
+        return tuple(line for line in statement_log.lines if line.upper() not in reads and _begins_to_write(line))
 
-def _writes(statement: str) -> bool:
+
+def _begins_to_write(statement: str) -> bool:
     return statement.partition(" ")[0].upper() in WRITING_WORDS
 
 

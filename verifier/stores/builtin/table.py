@@ -15,6 +15,7 @@ from verifier.model.query import Rows
 from verifier.profile.errors import NotMapped
 from verifier.profile.models import Profile
 from verifier.profile.relations import ColumnType
+from verifier.profile.roles import RedisRole
 from verifier.stores.builtin.statements import EarlierRuns
 from verifier.stores.protocols import OrderedSource, Source
 from verifier.stores.statement_log import StatementLog
@@ -158,7 +159,10 @@ async def _push_tap(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
 async def _statements(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:
     from verifier.stores.builtin.statements import StatementsSource
 
-    return StatementsSource(pool.statement_logs, pool.profile.budget, pool.began_s, pool.earlier)
+    def is_redis(role: str) -> bool:
+        return isinstance(pool.profile.roles.get(role), RedisRole)
+
+    return StatementsSource(pool.statement_logs, pool.profile.budget, pool.began_s, pool.earlier, is_redis)
 
 
 async def _settings(pool: Pool, relation: BuiltIn, rows: Rows) -> Source:

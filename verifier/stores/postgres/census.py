@@ -6,7 +6,7 @@ shows nothing at all. The table's counters include everybody's writes. Only the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from verifier.stores.errors import StoreError
 from verifier.stores.postgres.client import PostgresClient
 from verifier.stores.postgres.snapshot import Snapshot
 from verifier.stores.postgres.source import expression, from_clause
+from verifier.stores.postgres.values import logical
 from verifier.stores.protocols import MARK_BYTES, STATE_BYTES, CounterSnapshot, ScopeOf, mark_of
 
 CENSUS_MAX = 1_000_000
@@ -73,11 +74,18 @@ def census_sql(relation: Relation, scoped_by: str | None = None, watched: tuple[
 
 
 def names_sql(relation: Relation) -> str:
-    """The query for the keys of a small table."""
+    """The query for the keys of a small table: the text that makes the mark, and the columns."""
+    columns = ", ".join(f'{escaped(expression(relation.columns[name]))} AS "{name}"' for name in relation.key)
     return (
-        f"SELECT {key_sql(relation)} AS name FROM {escaped(from_clause(relation))} WHERE {belongs_sql(relation)} "  # noqa: S608 - as above
+        f"SELECT {key_sql(relation)} AS _text, {columns} FROM {escaped(from_clause(relation))} WHERE {belongs_sql(relation)} "  # noqa: S608 - as above
         "LIMIT %(limit)s"
     )
+
+
+def _name(client: PostgresClient, relation: Relation, row: Mapping[str, Any]) -> str:
+    """The key for display, as that of a record that is still there."""
+    zone = client.config.timestamp_zone
+    return " / ".join(str(logical(relation.columns[name], row[name], zone)) for name in relation.key)
 
 
 def _sensitive(relation: Relation) -> bool:
@@ -159,7 +167,7 @@ async def with_census(
     names: dict[bytes, str] = {}
     if found["rows"] <= NAMES_MAX and not _sensitive(relation):
         rows = await client.fetch(names_sql(relation), {"limit": NAMES_MAX}, what="read keys")
-        names = {mark_of(row["name"]): row["name"] for row in rows}
+        names = {mark_of(row["_text"]): _name(client, relation, row) for row in rows}
     return replace(
         now,
         known=frozenset(marks.known),

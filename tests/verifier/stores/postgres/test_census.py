@@ -230,3 +230,24 @@ async def test_a_state_says_what_counts(postgres: PostgresWorld) -> None:
         loud = await nights.night()
     assert quiet.verdict is Verdict.HOLDS, quiet.reason
     assert sorted(item.key for item in loud.findings) == ["1001", "20"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "shown"),
+    [("bytea", "'key-1'", "key-1"), ("bytea", "'\\x00ff'", "\\x00ff"), ("char(9)", "'key-1'", "key-1")],
+)
+async def test_a_deleted_row_is_named_as_it_was_while_it_was_there(
+    postgres: PostgresWorld, kind: str, stored: str, shown: str
+) -> None:
+    """Waivers and the list of open breaches know a record by one spelling of its key."""
+    postgres.write(
+        "DROP TABLE members",
+        f"CREATE TABLE members (id {kind} PRIMARY KEY, group_id text, role int, created_at timestamptz)",
+    )
+    async with postgres.nights(operations=frozenset({"insert", "delete"})) as nights:
+        postgres.write(INSERT + f"({stored}, 'moved', now())")
+        inserted = await nights.night()
+        await nights.baseline()
+        postgres.write("DELETE FROM members")
+        deleted = await nights.night()
+    assert [finding.key for finding in (*inserted.findings, *deleted.findings)] == [shown, shown]

@@ -129,3 +129,23 @@ async def test_counting_that_is_off_for_a_role_is_a_limitation(postgres: Postgre
         postgres.write(f'ALTER ROLE "{writer}" RESET track_counts', admin=True)
     assert judgement.verdict is Verdict.INCONCLUSIVE
     assert "pg_db_role_setting" in judgement.reason
+
+
+async def test_the_listing_names_the_ancestors_of_a_table(postgres: PostgresWorld) -> None:
+    """By INHERITS as by partitions, at any depth, and from several parents."""
+    several = "CREATE TABLE tagged (tag text); CREATE TABLE mixed () INHERITS (tagged, members)"
+    postgres.write(INHERITED, several, "CREATE TABLE parted (id int) PARTITION BY RANGE (id)")
+    postgres.write("CREATE TABLE part PARTITION OF parted DEFAULT")
+    async with postgres.store() as store:
+        listed = await store.listing("columns")
+    ancestors = {item.attributes["table_name"]: item.attributes["ancestors"] for item in listed}
+    assert len({item.name for item in listed}) == len(listed)
+    assert ancestors == {
+        "public.members": [],
+        "public.archive": ["public.members"],
+        "public.archive_2020": ["public.archive", "public.members"],
+        "public.tagged": [],
+        "public.mixed": ["public.members", "public.tagged"],
+        "public.parted": [],
+        "public.part": ["public.parted"],
+    }

@@ -18,10 +18,6 @@ Kind = Literal["conversation", "group"]
 _COLUMNS: dict[Kind, str] = {"conversation": "conversation_id", "group": "group_id"}
 
 
-NO_ID = mark_of("\x01")
-"""The mark of a record without a conversation."""
-
-
 def _marks(value: Any) -> Iterator[bytes]:
     """The marks of an id; a second one without the blanks that `char(n)` adds, because the server casts them away."""
     text = str(value)
@@ -58,6 +54,11 @@ class Scope:
         """Whether an id that no relation lists is out of scope: before `frozen`, and without relation `neighbours`."""
         return not self._phase.reached(Phase.FROZEN) or not self._profile.has("neighbours")
 
+    @property
+    def takes_the_rest(self) -> bool:
+        """Whether everything is in scope that is not a neighbour's."""
+        return self._profile.scope.kind == "all" or not self.everything_else_is_neighbour
+
     async def entries(self, kind: Kind, ids: Sequence[str]) -> dict[str, ScopeEntry]:
         """The ids that are in scope, each with its entry."""
         wanted = list(dict.fromkeys(ids))
@@ -88,14 +89,13 @@ class Scope:
                     neighbours |= set(_marks(name))
             self._inside[kind] = listed, neighbours
         listed, neighbours = self._inside[kind]
-        default = self._profile.scope.kind == "all" or not self.everything_else_is_neighbour
-        rest = default and self.phase_since <= at
+        rest = self.takes_the_rest and self.phase_since <= at
 
         def inside(mark: bytes) -> bool:
             since = listed.get(mark)
             if since is not None:
                 return since <= at
-            return rest and mark not in neighbours and mark != NO_ID
+            return rest and mark not in neighbours
 
         return inside
 

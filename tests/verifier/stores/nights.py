@@ -14,7 +14,7 @@ from verifier.model.query import Rows
 from verifier.model.verdict import Judgement, Verdict
 from verifier.proofs.absence.proof import Absence
 from verifier.proofs.context import Context
-from verifier.proofs.scope import NO_ID, ScopeEntry
+from verifier.proofs.scope import ScopeEntry
 from verifier.stores.protocols import Observer, mark_of
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,9 +33,12 @@ class _Scope:
         """As `Scope.entries`."""
         return {name: ScopeEntry(SINCE) for name in ids if name not in self._neighbours}
 
+    takes_the_rest = True
+    """As `Scope.takes_the_rest`."""
+
     async def inside(self, _kind: str, at: datetime) -> Callable[[bytes], bool]:
         """As `Scope.inside`."""
-        outside = {NO_ID, *(mark_of(name) for name in self._neighbours)}
+        outside = {mark_of(name) for name in self._neighbours}
         return lambda mark: at >= SINCE and mark not in outside
 
 

@@ -94,6 +94,7 @@ MECHANISMS = (
         "ALTER TABLE conversations ATTACH PARTITION later FOR VALUES IN ('late')")),
     Mechanism(name="dated back", check="CNV-01", write=sql("INSERT INTO conversations VALUES ('hidden', 'chat', '2024-01-01')")),
     Mechanism(name="without a date", check="CNV-01", write=sql("INSERT INTO conversations VALUES ('hidden', 'chat', NULL)")),
+    Mechanism(name="without an id", check="CNV-01", write=sql("INSERT INTO conversations VALUES (NULL, 'chat', now())")),
     Mechanism(name="inserted and deleted", check="CNV-01", write=sql(NEW, "DELETE FROM conversations WHERE id = 'hidden'")),
     Mechanism(name="deleted", check="CNV-01", write=sql("DELETE FROM conversations WHERE id = 'c1'")),
     Mechanism(name="key char(12)", check="CNV-01", before=sql("ALTER TABLE conversations ALTER id TYPE char(12)"), write=sql(NEW)),
@@ -115,6 +116,7 @@ MECHANISMS = (
     Mechanism(name="dated back", check="MSG-01", write=message(at=datetime(2024, 1, 1, tzinfo=UTC))),
     Mechanism(name="date is a text", check="MSG-01", write=message(at="yesterday")),
     Mechanism(name="without a date", check="MSG-01", write=message(at=None)),
+    Mechanism(name="without a conversation", check="MSG-01", write=message(conv=None)),
 )  # fmt: skip
 RELATIONS = {
     "conversations": {"role": "chat_db", "table": "public.conversations", "key": "conversation_id", "columns": {

@@ -148,6 +148,8 @@ class WitnessClassifier:
         if before is not None and before.inside is not None and witness.mark in before.inside:
             return True  # it was, and the write moved it to another conversation
         if scoped[1] in witness.row:
+            if witness.row[scoped[1]] is None and scoped[1] not in witness.lost_values:
+                return self.context.scope.takes_the_rest  # a record of no conversation is no neighbour's
             return None if scoped[1] in witness.lost_values else False
         if witness.operation == "truncate" and before is not None and before.inside is not None:
             # The census names the records in scope that are gone, part by part.

@@ -117,7 +117,7 @@ def _locust(host: str, out: Path, *more: str, file_bytes_max: int | None = None)
         "--quiet-s",
         "0.5",
         "--drain-deadline-s",
-        "1",
+        "10",
         "--out-dir",
         str(out),
         "--only-summary",

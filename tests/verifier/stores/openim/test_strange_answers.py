@@ -130,7 +130,13 @@ def test_answers_that_are_none(night: _Night, name: str) -> None:
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_unusual_answers_that_are_whole(night: _Night, name: str) -> None:
-    """Everything is found as without the proxy."""
-    result = night.judge(HARMLESS[name])
-    _demand_no_false_word(night, result)
-    assert _found(night, result) == {fault.id: set(fault.expects) for fault in BREACHES}
+    """Everything is found as without the proxy. By chance a request meets the twist in each of its attempts, so a second run may
+    be needed."""
+    expected = {fault.id: set(fault.expects) for fault in BREACHES}
+    found = {}
+    for _ in range(2):
+        result = night.judge(HARMLESS[name])
+        _demand_no_false_word(night, result)
+        if (found := _found(night, result)) == expected:
+            break
+    assert found == expected

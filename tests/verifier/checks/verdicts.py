@@ -52,7 +52,7 @@ def demand(scenario: ScenarioRun, fault: Fault) -> None:
 def demand_rounds(scenario: ScenarioRun) -> None:
     """Every finding was planted, and every inconclusive check was made so on purpose."""
     for name, this_round in scenario.rounds.items():
-        assert this_round.unexplained() == [], name
+        assert not (surprising := this_round.unexplained()), f"{name}\n{surprising}"
         planted = [CATALOGUE[fault_id] for fault_id in (*this_round.earlier, *this_round.marks)]
         possible = {check for fault in planted for check in fault.expects}
         assert this_round.verdicts(Verdict.VIOLATED) <= possible, f"{name}\n{this_round.reasons()}"

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from load.journal.layout import OK, Column
-from load.judging.lateness import NEVER, readable_since_ns
-from load.judging.run_data import RunData
+from load.judging.run_data import NEVER, RunData
 from load.results import BacklogResult
 
 STEP_NS = 250_000_000
@@ -36,7 +35,7 @@ def backlog_of(run: RunData, lost: Column) -> BacklogResult | None:
     acked[lost] = False
     if not acked.any():
         return None
-    answered_ns, readable_ns = run.answered_ns[acked], readable_since_ns(run)[acked]
+    answered_ns, readable_ns = run.answered_ns[acked], run.readable_since_ns[acked]
     seen = readable_ns != NEVER
     readable_ns = np.maximum(readable_ns[seen], answered_ns[seen])
     began_ns, sent_ns = int(run.begun_ns[acked].min()), int(run.begun_ns[acked].max())

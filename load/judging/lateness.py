@@ -7,8 +7,6 @@ import numpy as np
 from load.journal.layout import NO_SEQ, Column
 from load.judging.run_data import NONE, RunData
 
-NEVER = np.iinfo(np.int64).max
-
 
 class Lateness:
     """The latest read-backs of a run: what they contain, and whether the server was quiet when they began."""
@@ -21,7 +19,7 @@ class Lateness:
         for read, at_ns, begin, end in run.latest.values():
             begun_ns[read], size[read] = at_ns, max(0, end - begin + 1)
             self._is_latest[read] = True
-        self._begun_at_ns, self._quiet_ns, self._progress_ns = begun_ns, quiet_ns, last_progress_ns(run)
+        self._begun_at_ns, self._quiet_ns, self._progress_ns = begun_ns, quiet_ns, run.last_progress_ns
         rows = np.flatnonzero((run.received.read != NONE) & (run.received.read < count))
         rows = rows[self._is_latest[run.received.read[rows]]]
         self._whole = self._without_holes(rows, size)
@@ -66,33 +64,3 @@ class Lateness:
         key, begun_ns = key[order], begun_ns[order]
         last = np.append(key[1:] != key[:-1], True) if len(key) else np.zeros(0, bool)
         return key[last], begun_ns[last]
-
-
-def last_progress_ns(run: RunData) -> int:
-    """When a message of the run was last seen for the first time, by anybody; 0 if none was seen."""
-    first_ns = first_seen_ns(run)
-    seen = (run.phase > 0) & (first_ns != NEVER)
-    return int(first_ns[seen].max()) if seen.any() else 0
-
-
-def first_seen_ns(run: RunData) -> Column:
-    """When each message was first seen, by anybody; NEVER if it was not."""
-    first_ns = np.full(len(run.phase), NEVER, np.int64)
-    np.minimum.at(first_ns, run.received.message, run.received.at_ns)
-    return first_ns
-
-
-def readable_since_ns(run: RunData) -> Column:
-    """The latest time at which each message became readable: when it, or a later one of its conversation, was first seen."""
-    since_ns, received = first_seen_ns(run), run.received
-    rows = np.flatnonzero((received.seq != NO_SEQ) & (run.phase[received.message] > 0))
-    if not len(rows):
-        return since_ns
-    message, seq = received.message[rows], received.seq[rows]
-    order = np.lexsort((-seq, run.conversation[message]))
-    message = message[order]
-    conversation = run.conversation[message]
-    starts = np.flatnonzero(np.append(True, conversation[1:] != conversation[:-1]))
-    for part in np.split(message, starts[1:]):
-        since_ns[part] = np.minimum.accumulate(since_ns[part])
-    return since_ns

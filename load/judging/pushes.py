@@ -21,7 +21,6 @@ import numpy as np
 
 from load.journal.layout import NO_SEQ, OK, Column, marker_of
 from load.judging.delivery import Delivered
-from load.judging.lateness import readable_since_ns
 from load.judging.run_data import NONE, RunData
 from verifier.judges.judgement import PROBLEMS_MAX, JournalJudgement
 from verifier.model.invariant import Problem
@@ -117,7 +116,7 @@ def _missing(
     came = np.unique(message.astype(np.int64) * width + connection)
     stored, owner = delivered.stored
     missing_messages, missing_connections, due, received = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0, 0
-    readable_ns = readable_since_ns(run)
+    readable_ns = run.readable_since_ns
     by_user = np.argsort(owner, kind="stable")
     start = np.searchsorted(owner[by_user], np.arange(len(run.users) + 1))
     for number, (user, since_ns, received_ns) in sorted(run.connections.items()):

@@ -1,18 +1,20 @@
 """A run's journals as arrays: one row for each message, one for each reception, tables for the rest.
 
-Memory: about 60 bytes for a message and 45 for a reception, and one batch of the file.
+Memory: about 75 bytes for a message and 45 for a reception, and one batch of the file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 
-from load.journal.layout import Column
+from load.journal.layout import NO_SEQ, Column
 
 NONE: Final = -1
+NEVER: Final = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class Receptions:
         return len(self.message)
 
 
-@dataclass(slots=True)
+@dataclass
 class RunData:
     """Everything that the judges compare. Messages are numbered from 0.
 
@@ -70,6 +72,37 @@ class RunData:
     def conversation(self) -> Column:
         """The conversation of each message."""
         return self.lane_conversation[self.lane]
+
+    # Computed once: several judges ask. The arrays are complete by then.
+
+    @cached_property
+    def first_seen_ns(self) -> Column:
+        """When each message was first seen, by anybody; NEVER if it was not."""
+        first_ns = np.full(len(self.phase), NEVER, np.int64)
+        np.minimum.at(first_ns, self.received.message, self.received.at_ns)
+        return first_ns
+
+    @cached_property
+    def last_progress_ns(self) -> int:
+        """When a message of the run was last seen for the first time, by anybody; 0 if none was seen."""
+        seen = (self.phase > 0) & (self.first_seen_ns != NEVER)
+        return int(self.first_seen_ns[seen].max()) if seen.any() else 0
+
+    @cached_property
+    def readable_since_ns(self) -> Column:
+        """The latest time at which each message became readable: when it, or a later one of its conversation, was first seen."""
+        since_ns, received = self.first_seen_ns.copy(), self.received
+        rows = np.flatnonzero((received.seq != NO_SEQ) & (self.phase[received.message] > 0))
+        if not len(rows):
+            return since_ns
+        message, seq = received.message[rows], received.seq[rows]
+        order = np.lexsort((-seq, self.conversation[message]))
+        message = message[order]
+        conversation = self.conversation[message]
+        starts = np.flatnonzero(np.append(True, conversation[1:] != conversation[:-1]))
+        for part in np.split(message, starts[1:]):
+            since_ns[part] = np.minimum.accumulate(since_ns[part])
+        return since_ns
 
 
 def no_receptions(size: int) -> Receptions:

@@ -9,8 +9,7 @@ import numpy as np
 
 from load.journal.layout import FAIL, INFO, OK, Column
 from load.judging.delivery import Delivered
-from load.judging.lateness import NEVER, readable_since_ns
-from load.judging.run_data import NONE, RunData
+from load.judging.run_data import NEVER, NONE, RunData
 
 POINTS_MAX: Final = 300
 STEPS_S: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
@@ -36,7 +35,7 @@ def timeline(run: RunData, delivered: Delivered) -> dict[str, Any]:
         (int(run.received.at_ns[part][_pushed(run, part)].max(initial=0)) for part in _parts(len(run.received))),
         default=0,
     )
-    readable_ns = readable_since_ns(run)
+    readable_ns = run.readable_since_ns
     came_ns = readable_ns[sent & (readable_ns != NEVER)]
     last_ns = max(
         int(run.begun_ns[sent].max()), int(run.answered_ns[sent].max()), pushed_ns, int(came_ns.max(initial=0))
